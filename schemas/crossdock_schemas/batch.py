@@ -1,0 +1,164 @@
+"""Batches: what is asked of them, and what their directory shows."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, TypeAdapter
+
+from crossdock_schemas.ids import AccountId, BatchId, FileId, KeyId, ProjectId
+from crossdock_schemas.message import Message
+from crossdock_schemas.tokens import Tokens
+
+
+class BatchStatus(StrEnum):
+    """OpenAI's states (async-batch reference, 1.4)."""
+
+    VALIDATING = "validating"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED}
+)
+
+
+class Submitted(Message):
+    """Somebody asked for a batch. The input's existence is checked by validation, as OpenAI does."""
+
+    kind: Literal["submitted"] = "submitted"
+    batch_id: BatchId
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    operation: str
+    input_file_id: FileId
+    input_path: str | None = None
+    """Where the input lies; None when there is no such file, which fails the batch."""
+    input_bytes: int = 0
+    completion_window: str
+    window_s: int
+    metadata: dict[str, str] | None = None
+    output_expires_after_s: int | None = None
+    created_at_ms: int
+
+
+class CancelAsked(Message):
+    """Somebody asked to cancel a batch."""
+
+    kind: Literal["cancel_asked"] = "cancel_asked"
+    batch_id: BatchId
+    at_ms: int
+
+
+BatchCommand = Annotated[Submitted | CancelAsked, Field(discriminator="kind")]
+batch_command: TypeAdapter[Submitted | CancelAsked] = TypeAdapter(BatchCommand)
+
+
+class LineError(Message):
+    """What is wrong with an input line (1-based), or with the whole input (None)."""
+
+    code: str
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+
+class ModelProgress(Message):
+    """A model's share of a batch."""
+
+    model: str
+    total: int
+    fed: int = 0
+    done: int = 0
+
+
+class Batch(Message):
+    """The directory's entry: what GET /v1/batches/{id} is made from. Key on the topic: batch_id."""
+
+    batch_id: BatchId
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    status: BatchStatus
+    operation: str
+    input_file_id: FileId
+    input_path: str | None = None
+    input_bytes: int = 0
+    completion_window: str
+    metadata: dict[str, str] | None = None
+    output_expires_after_s: int | None = None
+    created_at_ms: int
+    expires_at_ms: int
+    in_progress_at_ms: int | None = None
+    finalizing_at_ms: int | None = None
+    completed_at_ms: int | None = None
+    failed_at_ms: int | None = None
+    expired_at_ms: int | None = None
+    cancelling_at_ms: int | None = None
+    cancelled_at_ms: int | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    tokens: Tokens = Tokens()
+    cost_usd: Decimal = Decimal(0)
+    models: tuple[ModelProgress, ...] = ()
+    errors: tuple[LineError, ...] = ()
+    output_bytes: int = 0
+    error_bytes: int = 0
+    output_parts: int = 0
+    error_parts: int = 0
+
+    @classmethod
+    def begun(cls, asked: Submitted) -> Self:
+        """Return the entry of a batch that was just submitted."""
+        return cls(
+            batch_id=asked.batch_id,
+            account=asked.account,
+            project=asked.project,
+            key_id=asked.key_id,
+            status=BatchStatus.VALIDATING,
+            operation=asked.operation,
+            input_file_id=asked.input_file_id,
+            input_path=asked.input_path,
+            input_bytes=asked.input_bytes,
+            completion_window=asked.completion_window,
+            metadata=asked.metadata,
+            output_expires_after_s=asked.output_expires_after_s,
+            created_at_ms=asked.created_at_ms,
+            expires_at_ms=asked.created_at_ms + asked.window_s * 1000,
+        )
+
+    @property
+    def done(self) -> int:
+        return self.completed + self.failed
+
+
+class Part(Message):
+    """A piece of a batch's output or error file, in the object store."""
+
+    path: str
+    bytes: int
+    lines: int
+
+
+class PartsPage(Message):
+    """Parts [page * PARTS_PER_PAGE, ...) of one kind. Key on the topic: batch_id/kind/page."""
+
+    batch_id: BatchId
+    kind: Literal["output", "error"]
+    page: int
+    parts: tuple[Part, ...]
+
+
+PARTS_PER_PAGE = 128

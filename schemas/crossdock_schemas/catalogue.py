@@ -1,0 +1,128 @@
+"""The catalogue: providers, and endpoints (provider x model) with their prices. Data, merged from files."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from crossdock_schemas.message import Message
+from crossdock_schemas.prices import Prices
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Operation = Literal["/v1/chat/completions", "/v1/embeddings"]
+OPERATIONS: tuple[Operation, ...] = ("/v1/chat/completions", "/v1/embeddings")
+
+
+class _Entry(Message):
+    """An operator writes these by hand: an unknown key is a typo, and an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Offer(_Entry):
+    """One model at one provider: an endpoint."""
+
+    model: str
+    """The model's name for our callers."""
+    upstream_model: str | None = None
+    """The provider's own name for it; `model` if not given."""
+    operations: tuple[Operation, ...] = ("/v1/chat/completions",)
+    context_length: int | None = None
+    prices: Prices
+
+
+class Provider(_Entry):
+    """Somebody who serves models over HTTP in a known wire format."""
+
+    name: Slug
+    format: Literal["openai"] = "openai"
+    base_url: str
+    api_key_env: str | None = None
+    """The environment variable of the provider workers that holds the key; None sends no Authorization."""
+    max_in_flight: int = Field(default=256, ge=1)
+    """Calls at once, per worker."""
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 120.0
+    """Silence longer than this ends a call."""
+    call_timeout_s: float = 600.0
+    max_calls: int = Field(default=3, ge=1)
+    """Calls for one line at this endpoint before it falls back or gives up."""
+    models: tuple[Offer, ...]
+
+
+class Endpoint(Message):
+    """An offer together with who makes it."""
+
+    provider: str
+    model: str
+    upstream_model: str
+    operations: tuple[Operation, ...]
+    prices: Prices
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Catalogue(_Entry):
+    """Every provider, in the order of the files; a later file replaces a provider of the same name."""
+
+    providers: tuple[Provider, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Catalogue":
+        names = [provider.name for provider in self.providers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"provider named twice: {', '.join(twice)}")
+        return self
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Provider]:
+        return {provider.name: provider for provider in self.providers}
+
+    @cached_property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(
+            Endpoint(
+                provider=provider.name,
+                model=offer.model,
+                upstream_model=offer.upstream_model or offer.model,
+                operations=offer.operations,
+                prices=offer.prices,
+            )
+            for provider in self.providers
+            for offer in provider.models
+        )
+
+    @cached_property
+    def _by_wish(self) -> Mapping[tuple[str, str], tuple[Endpoint, ...]]:
+        found: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
+        for endpoint in self.endpoints:
+            for operation in endpoint.operations:
+                wish = (endpoint.model, operation)
+                found[wish] = (*found.get(wish, ()), endpoint)
+        return found
+
+    def serving(self, model: str, operation: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints that serve `model` for `operation`, in catalogue order; empty if there is none."""
+        return self._by_wish.get((model, operation), ())
+
+    @cached_property
+    def models(self) -> Mapping[str, frozenset[str]]:
+        """Every model's name, with the operations that some endpoint serves it for."""
+        found: dict[str, frozenset[str]] = {}
+        for endpoint in self.endpoints:
+            found[endpoint.model] = found.get(endpoint.model, frozenset()) | set(
+                endpoint.operations
+            )
+        return found
+
+
+def merge_catalogues(catalogues: Iterable[Catalogue]) -> Catalogue:
+    """Return one catalogue; of providers with one name the last wins, in the place of the first."""
+    merged: dict[str, Provider] = {}
+    for catalogue in catalogues:
+        merged.update((provider.name, provider) for provider in catalogue.providers)
+    return Catalogue(providers=tuple(merged.values()))

@@ -1,0 +1,48 @@
+"""Every generated document by its path in the repository: write them, or say which are out of date."""
+
+import json
+from pathlib import Path
+
+from crossdock_schemas.contracts.asyncapi import asyncapi
+from crossdock_schemas.contracts.pages import tables_page, topics_page
+from crossdock_schemas.contracts.schema import Json, contracts, json_schema
+
+SQL = Path(__file__).parents[1] / "sql"
+
+
+def documents() -> dict[str, str]:
+    """Return every generated document by its path in the repository."""
+    found = {f"schemas/json/{one.name}.json": _dump(json_schema(one)) for one in contracts()}
+    found["schemas/json/asyncapi.json"] = _dump(asyncapi())
+    found["infra/docs/topics.md"] = topics_page()
+    sql = "\n".join(file.read_text() for file in sorted(SQL.glob("*.sql")))
+    found["infra/docs/tables.md"] = tables_page(sql)
+    return found
+
+
+def _dump(document: Json) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def stale(root: Path) -> list[str]:
+    """Return the paths below `root` that are missing, out of date, or schemas of no message of ours."""
+    wanted = documents()
+    changed = [
+        path
+        for path, text in wanted.items()
+        if not (root / path).is_file() or (root / path).read_text() != text
+    ]
+    present = {f"schemas/json/{file.name}" for file in (root / "schemas/json").glob("*.json")}
+    return sorted(changed + list(present - wanted.keys()))
+
+
+def write(root: Path) -> None:
+    """Write every document below `root`; schemas of no message of ours are removed."""
+    wanted = documents()
+    for path in stale(root):
+        file = root / path
+        if path not in wanted:
+            file.unlink()
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(wanted[path])

@@ -1,0 +1,130 @@
+"""Topics, tables and views as Markdown."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crossdock_schemas.topics import DAY_MS, HOUR_MS, TOPICS, Topic
+
+DO_NOT_EDIT = "<!-- Written by `python -m crossdock_schemas.contracts write`. -->"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def topics_page() -> str:
+    head = ["topic", "key", "header", "value", "from", "to", "partitions", "kept"]
+    rows = [
+        [
+            f"`{topic.name}`",
+            topic.key,
+            "" if topic.header is None else f"`{topic.header.__name__}`",
+            _value_of(topic),
+            ", ".join(topic.producers),
+            ", ".join(topic.consumers),
+            "`CROSSDOCK_PARTITIONS`" if topic.partitions is None else str(topic.partitions),
+            _kept(topic),
+        ]
+        for topic in TOPICS
+    ]
+    return "\n\n".join((DO_NOT_EDIT, "# Topics", _TOPICS_INTRO, markdown_table(head, rows))) + "\n"
+
+
+_TOPICS_INTRO = (
+    "The header `crossdock` holds the envelope, beside CloudEvents' `ce_*` headers. Every consumer reads committed "
+    "records only. The schemas are in [schemas/json](../../schemas/json/asyncapi.json)."
+)
+
+
+def _value_of(topic: Topic) -> str:
+    if isinstance(topic.value, str):
+        return topic.value
+    return ", ".join(f"`{model.__name__}`" for model in topic.value)
+
+
+def _kept(topic: Topic) -> str:
+    if topic.cleanup == "compact" or topic.retention_ms is None:
+        return "newest per key"
+    days, rest = divmod(topic.retention_ms, DAY_MS)
+    return f"{days} d" if not rest else f"{topic.retention_ms // HOUR_MS} h"
+
+
+_CREATE_TABLE = re.compile(
+    r"CREATE TABLE IF NOT EXISTS crossdock\.(\w+)\n\(\n(.*?)\n\)\nENGINE = (.*?)\n.*?"
+    r"ORDER BY (.*?)\nCOMMENT '((?:[^']|'')*)';",
+    re.DOTALL,
+)
+_COLUMN = re.compile(r"^\s*(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$", re.MULTILINE)
+_CREATE_VIEW = re.compile(
+    r"CREATE OR REPLACE VIEW crossdock\.(\w+) AS\s+SELECT\s+(.*?)\s+FROM crossdock\.(\w+) FINAL"
+    r"(?:\s+WHERE (.*?))?\s+GROUP BY (.*?);",
+    re.DOTALL,
+)
+_COMMA = re.compile(r",\s+(?![^()]*\))")  # not inside parentheses
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    engine: str
+    order: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+
+def read_tables(sql: str) -> dict[str, Table]:
+    """Return the tables that `sql` makes, by name."""
+    found = {}
+    for name, body, engine, order, meaning in _CREATE_TABLE.findall(sql):
+        columns = [Column(n, t, m.replace("''", "'")) for n, t, m in _COLUMN.findall(body)]
+        found[name] = Table(name, engine, order, meaning.replace("''", "'"), tuple(columns))
+    return found
+
+
+def tables_page(sql: str) -> str:
+    tables = read_tables(sql)
+    parts = [DO_NOT_EDIT, "# Tables and views in ClickHouse", _TABLES_INTRO, "## Views"]
+    parts += [part for view in _CREATE_VIEW.findall(sql) for part in _view(view, tables)]
+    parts.append("## Tables")
+    for table in tables.values():
+        rows = [[f"`{c.name}`", f"`{c.type}`", c.meaning] for c in table.columns]
+        parts += [
+            f"### crossdock.{table.name}",
+            f"{table.meaning}. `{table.engine}`, ordered by `{table.order}`.",
+            markdown_table(["column", "type", "meaning"], rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+_TABLES_INTRO = (
+    "All in the database `crossdock`. Analysts read the views; a table is read with `FINAL`, for a repeated row "
+    "collapses late. Money is `Decimal(38, 12)` in USD, times are UTC."
+)
+
+
+def _view(view: Sequence[str], tables: Mapping[str, Table]) -> list[str]:
+    name, selected, source, where, grouped = view
+    meanings = {column.name: column.meaning for column in tables[source].columns}
+    rows = []
+    for piece in _COMMA.split(selected):
+        expression, _, alias = " ".join(piece.split()).rpartition(" AS ")
+        meaning = f"`{expression}`" if expression else meanings[alias]
+        rows.append([f"`{alias}`", meaning])
+    only = f", where `{where}`" if where else ""
+    about = (
+        f"From `{source}`{only}: one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}."
+    )
+    return [f"### crossdock.{name}", about, markdown_table(["column", "meaning"], rows)]

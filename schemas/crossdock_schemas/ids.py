@@ -1,0 +1,96 @@
+"""Ids: made once, at the source; they sort by time, and are deterministic where a replay could make them twice."""
+
+import hashlib
+import secrets
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+ProjectId = NewType("ProjectId", str)
+KeyId = NewType("KeyId", str)
+FileId = NewType("FileId", str)
+UploadId = NewType("UploadId", str)
+BatchId = NewType("BatchId", str)
+ParcelId = NewType("ParcelId", str)
+RequestId = NewType("RequestId", str)
+ExecutionId = NewType("ExecutionId", str)
+
+_TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
+_HEX_DIGITS = 32
+
+
+def make_token(now_ms: int) -> str:
+    """Return 32 hexadecimal digits: 48 bits of `now_ms`, then 80 random bits (sorts by time, as UUIDv7)."""
+    return f"{now_ms:012x}{secrets.token_hex(10)}"
+
+
+def derive_token(parent: str, *parts: object) -> str:
+    """Return the token that `parts` always have under `parent` (an id): the parent's time, then a hash."""
+    token = parent.rpartition("_")[2].rpartition("-")[2]
+    digest = hashlib.blake2b(f"{parent}|{'|'.join(map(str, parts))}".encode(), digest_size=10)
+    return token[:_TIME_DIGITS] + digest.hexdigest()
+
+
+def time_of(identifier: str) -> int | None:
+    """Return the unix milliseconds inside an id of ours, or None when it cannot be one."""
+    token = identifier.rpartition("_")[2].rpartition("-")[2]
+    if len(token) != _HEX_DIGITS:
+        return None
+    try:
+        int(token, 16)
+    except ValueError:
+        return None
+    return int(token[:_TIME_DIGITS], 16)
+
+
+def make_file_id(now_ms: int) -> FileId:
+    return FileId(f"file-{make_token(now_ms)}")
+
+
+def make_upload_id(now_ms: int) -> UploadId:
+    return UploadId(f"upload_{make_token(now_ms)}")
+
+
+def make_batch_id(now_ms: int) -> BatchId:
+    return BatchId(f"batch_{make_token(now_ms)}")
+
+
+def make_request_id(now_ms: int) -> RequestId:
+    return RequestId(f"req_{make_token(now_ms)}")
+
+
+def derive_batch_id(account: str, idempotency_key: str, now_ms: int) -> BatchId:
+    """The same `Idempotency-Key` names the same batch within one account and one UTC day."""
+    day_ms = now_ms - now_ms % 86_400_000
+    digest = hashlib.blake2b(f"{account}|{idempotency_key}".encode(), digest_size=10)
+    return BatchId(f"batch_{day_ms:012x}{digest.hexdigest()}")
+
+
+def line_request_id(batch: BatchId, line: int) -> RequestId:
+    """Return the request id of line `line` (0-based) of `batch`."""
+    return RequestId(f"batch_req_{derive_token(batch, line)}")
+
+
+def feed_parcel_id(batch: BatchId, first_line: int) -> ParcelId:
+    """Return the id of the parcel that `batch` feeds and that begins with `first_line` (0-based)."""
+    return ParcelId(f"parcel_{derive_token(batch, 'parcel', first_line)}")
+
+
+def fallback_parcel_id(parcel: ParcelId, attempt: int, first_line: int) -> ParcelId:
+    """Return the id of the parcel of lines that leave `parcel` for its attempt number `attempt`."""
+    return ParcelId(f"parcel_{derive_token(parcel, attempt, first_line)}")
+
+
+def execution_id(request: RequestId, attempt: int, call: int, claim: str) -> ExecutionId:
+    """Return the id of one paid call: the `call`-th try (1-based) of attempt `attempt` under `claim`.
+
+    `claim` tells apart the workers' lives: a call repeated after a crash is another execution, and another usage row.
+    """
+    return ExecutionId(f"exec_{derive_token(request, attempt, call, claim)}")
+
+
+def output_file_id(batch: BatchId) -> FileId:
+    return FileId(f"file-{derive_token(batch, 'output')}")
+
+
+def error_file_id(batch: BatchId) -> FileId:
+    return FileId(f"file-{derive_token(batch, 'error')}")

@@ -1,0 +1,24 @@
+"""The base of every message: frozen, closed to unknown fields when we write, open to newer ones when we read."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Message(BaseModel):
+    """A value on a topic. Readers ignore fields that they do not know, so that a newer writer may add some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    def to_json(self) -> bytes:
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Self:
+        """Parse `raw`.
+
+        Raises:
+            pydantic.ValidationError: if `raw` is not such a message.
+        """
+        message: Self = cls.__pydantic_validator__.validate_json(raw)
+        return message

@@ -1,0 +1,56 @@
+"""The one visible end of each request, in groups.
+
+The record's value is JSONL in OpenAI's batch output form
+(`{"id", "custom_id", "response", "error"}`), one line for each `Result` of the header, in the same order.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId, RequestId
+from crossdock_schemas.message import Message
+from crossdock_schemas.parcel import BodyRef, Lane
+from crossdock_schemas.tokens import Tokens
+
+
+class Outcome(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Result(Message):
+    """How one request ended, and what all its attempts together used."""
+
+    request_id: RequestId
+    line: int
+    """0-based; 0 for a single request."""
+    custom_id: str
+    outcome: Outcome
+    status_code: int | None = None
+    """The HTTP status that the caller sees; None if nothing was executed."""
+    error_code: str | None = None
+    model: str
+    provider: str | None = None
+    attempts: int = 0
+    calls: int = 0
+    """Calls made to providers for it, by the attempt that ended it."""
+    tokens: Tokens = Tokens()
+    cost_usd: Decimal = Decimal(0)
+    created_at_ms: int
+    finished_at_ms: int
+    body_ref: BodyRef | None = None
+    """Where its line lies, when it is too large to travel: the value then holds an empty line in its place."""
+
+
+class ResultGroup(Message):
+    """Results of one batch, or one single result."""
+
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    lane: Lane
+    operation: str
+    batch_id: BatchId | None = None
+    results: tuple[Result, ...]

@@ -1,0 +1,26 @@
+"""Token counts in one canonical form, whatever the provider's dialect (as genai-prices counts them)."""
+
+from crossdock_schemas.message import Message
+
+
+class Tokens(Message):
+    """Counts of one call. `cached` and `cache_write` lie inside `input`; `reasoning` lies inside `output`."""
+
+    input: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.input + self.output
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(
+            input=self.input + other.input,
+            cached=self.cached + other.cached,
+            cache_write=self.cache_write + other.cache_write,
+            output=self.output + other.output,
+            reasoning=self.reasoning + other.reasoning,
+        )

@@ -1,0 +1,77 @@
+"""One paid (or failed) call to a provider: the row that every token and cent hangs on."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from crossdock_schemas.ids import (
+    AccountId,
+    BatchId,
+    ExecutionId,
+    KeyId,
+    ParcelId,
+    ProjectId,
+    RequestId,
+)
+from crossdock_schemas.message import Message
+from crossdock_schemas.parcel import Lane
+from crossdock_schemas.prices import Cost
+from crossdock_schemas.tokens import Tokens
+
+
+class CallOutcome(StrEnum):
+    """What became of a call, as far as the worker can tell."""
+
+    OK = "ok"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    CLIENT_ERROR = "client_error"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    NOT_CONNECTED = "not_connected"
+    TRUNCATED = "truncated"
+    GARBAGE = "garbage"
+
+
+class Usage(Message):
+    """One execution. Identified by `execution_id`: a repeated record is the same call, a repeated call is not."""
+
+    execution_id: ExecutionId
+    request_id: RequestId
+    parcel_id: ParcelId
+    batch_id: BatchId | None = None
+    line: int
+    custom_id: str
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    lane: Lane
+    operation: str
+    model: str
+    provider: str
+    upstream_model: str
+    attempt: int
+    """1-based position in the plan."""
+    call: int
+    """1-based number of the call within the attempt."""
+    route_reason: str
+    outcome: CallOutcome
+    status_code: int | None = None
+    error_code: str | None = None
+    tokens: Tokens = Tokens()
+    is_estimated: bool = False
+    """The provider gave no usage: `tokens` is our estimate."""
+    cost: Cost = Cost()
+    price_version: str
+    provider_cost_usd: Decimal | None = None
+    """What the provider itself says that the call cost, where it says so."""
+    created_at_ms: int
+    started_at_ms: int
+    finished_at_ms: int
+    provider_request_id: str | None = None
+
+
+class UsageGroup(Message):
+    """Executions of one account, published together."""
+
+    executions: tuple[Usage, ...]

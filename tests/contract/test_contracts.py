@@ -1,0 +1,187 @@
+"""What stands in the repository is what the types say, and today's readers read yesterday's messages."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from crossdock_schemas.contracts.__main__ import ROOT, main
+from crossdock_schemas.contracts.documents import SQL, documents, stale, write
+from crossdock_schemas.contracts.pages import read_tables
+from crossdock_schemas.contracts.schema import Contract, contracts, field_docs, json_schema
+from crossdock_schemas.file import StoredFile
+from crossdock_schemas.message import Message
+from crossdock_schemas.topics import TOPICS
+
+EXAMPLES = ROOT / "schemas" / "examples"
+WRITE = "run python -m crossdock_schemas.contracts write"
+every_contract = pytest.mark.parametrize("contract", contracts(), ids=lambda one: one.name)
+
+
+def examples_of(contract: Contract) -> list[Path]:
+    """<Model>.v<n>.json, and <Model>.v<n>.<case>.json where no one message can have every field."""
+    return sorted(EXAMPLES.glob(f"{contract.name}.json")) + sorted(
+        EXAMPLES.glob(f"{contract.name}.*.json")
+    )
+
+
+def given_fields(message: Message) -> Iterator[str]:
+    """Every field that was given, as Model.field, inside and out."""
+    for name in message.model_fields_set:
+        yield f"{type(message).__name__}.{name}"
+        value = getattr(message, name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Message):
+                yield from given_fields(inner)
+
+
+def fields_in(schema: dict[str, object], title: str) -> Iterator[str]:
+    """Every field that a schema knows, as Model.field, inside and out."""
+    defined = schema.get("$defs", {})
+    assert isinstance(defined, dict)
+    for name, model in {title: schema, **defined}.items():
+        yield from (f"{name}.{field}" for field in model.get("properties", {}))
+
+
+def references_in(document: object) -> Iterator[str]:
+    if isinstance(document, dict):
+        if "$ref" in document:
+            yield document["$ref"]
+        document = list(document.values())
+    if isinstance(document, list):
+        for item in document:
+            yield from references_in(item)
+
+
+def resolve(reference: str, folder: Path, document: object) -> object:
+    file, _, pointer = reference.partition("#")
+    found: object = json.loads((folder / file).read_text()) if file else document
+    for step in pointer.strip("/").split("/") if pointer else ():
+        assert isinstance(found, dict), reference
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return found
+
+
+def test_committed_documents_are_what_the_types_say() -> None:
+    assert stale(ROOT) == [], WRITE
+
+
+def test_a_missing_a_changed_and_a_foreign_document_are_stale_until_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "infra/docs/topics.md").unlink()
+    (tmp_path / "schemas/json/Parcel.v1.json").write_text("{}")
+    (tmp_path / "schemas/json/Forgotten.v1.json").write_text("{}")
+
+    found = stale(tmp_path)
+    write(tmp_path)
+
+    assert found == [
+        "infra/docs/topics.md",
+        "schemas/json/Forgotten.v1.json",
+        "schemas/json/Parcel.v1.json",
+    ]
+    assert stale(tmp_path) == []
+
+
+def test_the_command_says_by_its_exit_code_how_it_went(tmp_path: Path) -> None:
+    codes = [main([command], tmp_path) for command in ("check", "write", "check", "wrte")]
+
+    assert codes == [1, 0, 0, 2]
+
+
+@every_contract
+def test_every_schema_is_one(contract: Contract) -> None:
+    Draft202012Validator.check_schema(json_schema(contract))
+
+
+def test_a_fields_own_words_are_in_its_schema() -> None:
+    properties = json_schema(Contract(StoredFile, 1))["properties"]
+
+    assert isinstance(properties, dict)
+    assert properties["bytes"]["description"] == field_docs(StoredFile)["bytes"]
+
+
+@every_contract
+def test_golden_examples_are_read_and_written_again_without_loss(contract: Contract) -> None:
+    for file in examples_of(contract):
+        message = contract.model.from_json(file.read_bytes())
+
+        assert json.loads(message.to_json()) == json.loads(file.read_text()), file.name
+
+
+@every_contract
+def test_golden_examples_fit_the_committed_schema(contract: Contract) -> None:
+    schema = json.loads((ROOT / "schemas/json" / f"{contract.name}.json").read_text())
+
+    for file in examples_of(contract):
+        Draft202012Validator(schema).validate(json.loads(file.read_text()))
+
+
+@every_contract
+def test_golden_examples_show_every_field(contract: Contract) -> None:
+    wanted = set(fields_in(json_schema(contract), contract.model.__name__))
+    shown = {
+        field
+        for file in examples_of(contract)
+        for field in given_fields(contract.model.from_json(file.read_bytes()))
+    }
+
+    assert wanted - shown == set()
+
+
+@every_contract
+def test_a_field_of_a_newer_writer_is_ignored(contract: Contract) -> None:
+    raw = json.loads(examples_of(contract)[0].read_text())
+
+    newer = contract.model.from_json(json.dumps({**raw, "from_the_future": 1}).encode())
+
+    assert json.loads(newer.to_json()) == raw
+
+
+def test_every_example_belongs_to_a_message() -> None:
+    known = {file for contract in contracts() for file in examples_of(contract)}
+
+    assert set(EXAMPLES.iterdir()) == known
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = json.loads(documents()["schemas/json/asyncapi.json"])
+
+    references = list(references_in(document))
+
+    assert references
+    for reference in references:
+        assert resolve(reference, ROOT / "schemas/json", document), reference
+
+
+def test_the_asyncapi_document_has_every_topic_with_who_sends_and_receives_it() -> None:
+    document = json.loads(documents()["schemas/json/asyncapi.json"])
+
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    stages = sum(len(topic.producers) + len(topic.consumers) for topic in TOPICS)
+    assert addresses == {t.name.replace("<", "{").replace(">", "}") for t in TOPICS}
+    assert len(document["operations"]) == stages
+
+
+def test_every_column_of_every_table_says_what_it_means() -> None:
+    sql = "\n".join(file.read_text() for file in sorted(SQL.glob("*.sql")))
+    tables = read_tables(sql)
+
+    described = sum(1 + len(table.columns) for table in tables.values())
+    assert len(tables) == sql.count("CREATE TABLE")
+    assert described == sql.count(" COMMENT '") + sql.count("\nCOMMENT '")
+    for table in tables.values():
+        body = sql.partition(f"crossdock.{table.name}\n(\n")[2].partition("\n)\n")[0]
+        assert len(body.splitlines()) == len(table.columns), table.name
+
+
+def test_every_view_is_on_the_page() -> None:
+    sql = "\n".join(file.read_text() for file in sorted(SQL.glob("*.sql")))
+    views = sql.split(" VIEW crossdock.")[1:]
+
+    page = documents()["infra/docs/tables.md"]
+
+    for view in views:
+        assert f"### crossdock.{view.split(' ')[0]}\n" in page
