@@ -1,0 +1,1 @@
+"""Crossdock: a self-hosted, event-driven dock for asynchronous LLM work on Apache Kafka and ClickHouse."""

@@ -1,0 +1,94 @@
+"""The error tree. A foreign error is translated at its driver's door into one of these.
+
+CrossdockError
+├── SettingsError            the environment does not describe a process that could run
+├── LogError                 Kafka
+│   ├── LogUnreachableError      no broker answers
+│   ├── FencedError              another process took this partition over
+│   └── UndecodableError         a record that is none of ours
+├── StoreError               the object store
+│   └── NoSuchObjectError
+├── TableError               ClickHouse
+└── ProcessError             a child process, a port, a lock (crossdock.local)
+"""
+
+
+class CrossdockError(Exception):
+    """The root. `code` is stable, for logs and metrics; `retryable` says whether trying again can help."""
+
+    code = "internal"
+    retryable = False
+
+
+class SettingsError(CrossdockError):
+    """The environment does not describe a process that could run. The message lists every fault at once."""
+
+    code = "bad_settings"
+
+
+class LogError(CrossdockError):
+    """Kafka refused, or could not do what was asked."""
+
+    code = "kafka"
+    retryable = True
+
+
+class LogUnreachableError(LogError):
+    """No broker answers."""
+
+    code = "kafka_unreachable"
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"no Kafka broker answers at {servers!r}: start it, or set KAFKA_BOOTSTRAP_SERVERS"
+        )
+        self.servers = servers
+
+
+class FencedError(LogError):
+    """Another process owns this partition now; this one must let go of it."""
+
+    code = "fenced"
+    retryable = False
+
+
+class UndecodableError(LogError):
+    """A record that is none of ours."""
+
+    code = "undecodable"
+    retryable = False
+
+    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        super().__init__(f"cannot read {topic}[{partition}]@{offset}: {reason}")
+        self.topic, self.partition, self.offset = topic, partition, offset
+
+
+class StoreError(CrossdockError):
+    """The object store refused."""
+
+    code = "object_store"
+    retryable = True
+
+
+class NoSuchObjectError(StoreError):
+    """The object does not exist (any more)."""
+
+    code = "no_such_object"
+    retryable = False
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no object {path!r} in the store")
+        self.path = path
+
+
+class TableError(CrossdockError):
+    """ClickHouse refused, or does not answer."""
+
+    code = "clickhouse"
+    retryable = True
+
+
+class ProcessError(CrossdockError):
+    """Something about child processes, ports, disks or locks; the message says what to do."""
+
+    code = "process"

@@ -1,0 +1,34 @@
+"""The door to Kafka: aiokafka is imported here and nowhere else; its untyped records become `Record` at once."""
+
+from crossdock.kernel.kafka.admin import provision, wait_for_broker
+from crossdock.kernel.kafka.consumer import (
+    GroupConsumer,
+    Position,
+    open_group_consumer,
+    open_reader,
+)
+from crossdock.kernel.kafka.producer import (
+    Producer,
+    TransactionalProducer,
+    open_producer,
+    open_transactional_producer,
+)
+from crossdock.kernel.kafka.tail import Tail
+from crossdock.kernel.record import Outgoing, Record, partition_for
+
+__all__ = [
+    "GroupConsumer",
+    "Outgoing",
+    "Position",
+    "Producer",
+    "Record",
+    "Tail",
+    "TransactionalProducer",
+    "open_group_consumer",
+    "open_producer",
+    "open_reader",
+    "open_transactional_producer",
+    "partition_for",
+    "provision",
+    "wait_for_broker",
+]

@@ -1,0 +1,85 @@
+"""Makes the topics, and checks that those that exist are as they must be."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from crossdock.kernel.errors import LogError, LogUnreachableError
+from crossdock_schemas.topics import Provisioned
+
+
+async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
+    """Return when a broker answers.
+
+    Raises:
+        LogUnreachableError: if none did within `timeout_s`.
+    """
+    give_up = time.monotonic() + timeout_s
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=3000)
+        try:
+            await asyncio.wait_for(admin.start(), timeout=5)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if time.monotonic() > give_up:
+                raise LogUnreachableError(servers) from error
+            await asyncio.sleep(0.5)
+        else:
+            return
+        finally:
+            await admin.close()
+
+
+async def provision(
+    servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
+) -> list[str]:
+    """Create what is missing and return the new names.
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+        LogError: if a topic exists with another number of partitions, or cannot be created.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+    except KafkaConnectionError as error:
+        await admin.close()
+        raise LogUnreachableError(servers) from error
+    try:
+        existing = set(await admin.list_topics())
+        await _check(admin, [topic for topic in wanted if topic.name in existing])
+        missing = [topic for topic in wanted if topic.name not in existing]
+        await _create(admin, missing, replication)
+    except KafkaError as error:
+        raise LogError(f"cannot make the topics: {error!r}") from error
+    finally:
+        await admin.close()
+    return [topic.name for topic in missing]
+
+
+async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Provisioned]) -> None:
+    if not topics:
+        return
+    described = await admin.describe_topics([topic.name for topic in topics])
+    counts = {entry["topic"]: len(entry["partitions"]) for entry in described}
+    for topic in topics:
+        if counts[topic.name] != topic.partitions:
+            raise LogError(
+                f"topic {topic.name!r} has {counts[topic.name]} partitions, not {topic.partitions}: set "
+                f"CROSSDOCK_PARTITIONS to what it has (partitions are never added, keys would move)"
+            )
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Sequence[Provisioned], replication: int
+) -> None:
+    if not topics:
+        return
+    response = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, replication, topic_configs=t.config) for t in topics]
+    )
+    for name, code, *_ in response.topic_errors:
+        if code and for_code(code) is not TopicAlreadyExistsError:
+            raise LogError(f"cannot create topic {name!r}: {for_code(code).__name__}")

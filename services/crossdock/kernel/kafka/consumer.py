@@ -1,0 +1,212 @@
+"""Consumers: members of a group, and readers that take given partitions. Both read committed records only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+
+from crossdock.kernel import metrics
+from crossdock.kernel.errors import LogError, LogUnreachableError
+from crossdock.kernel.kafka.watch import StallWatch
+from crossdock.kernel.record import Record
+
+Place = tuple[str, int]
+"""Topic and partition."""
+Position = Mapping[Place, int]
+"""The next offset to read, by place."""
+
+OnRevoked = Callable[[Collection[Place]], Awaitable[None]]
+
+SESSION_TIMEOUT_MS = (
+    10_000  # a killed process's partitions wait this long, unless it comes back as itself
+)
+REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
+MAX_FETCH_BYTES = 2_097_152
+
+
+def record_from(raw: Any) -> Record:  # aiokafka ships no types
+    return Record(
+        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers
+    )
+
+
+def lag_of(raw: Any) -> dict[str, int]:
+    """Return the lag of an aiokafka consumer by topic, as its last fetch saw it. Never blocks."""
+    lags: dict[str, int] = {}
+    for place in raw.assignment():
+        end = raw.highwater(place)
+        state = raw._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
+        if end is not None and state is not None and state.has_valid_position:
+            lags[place.topic] = lags.get(place.topic, 0) + max(0, end - state.position)
+    return lags
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped upstream
+    """Lets the owner hand over before the group moves on; aiokafka swallows a listener's errors, so it has none."""
+
+    def __init__(self, on_revoked: OnRevoked) -> None:
+        self._on_revoked = on_revoked
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._on_revoked([(place.topic, place.partition) for place in revoked])
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Nothing: `assignment` tells."""
+
+
+async def _keep(_: Collection[Place]) -> None:
+    """Hand over nothing."""
+
+
+class GroupConsumer:
+    """A consumer; every aiokafka type stays inside."""
+
+    def __init__(self, raw: AIOKafkaConsumer) -> None:
+        self._raw = raw
+        self._paused: frozenset[Place] = frozenset()
+        self._watch = StallWatch(self)
+
+    def active(self) -> frozenset[Place]:
+        """The assigned places that are not paused."""
+        return self.assignment() - self._paused
+
+    def assignment(self) -> frozenset[Place]:
+        return frozenset((place.topic, place.partition) for place in self._raw.assignment())
+
+    async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]:
+        """Return up to `max_records` committed records of unpaused partitions, at once when there are some.
+
+        Raises:
+            LogError: if the broker refused, or nothing comes although there is something.
+        """
+        try:
+            polled = await self._raw.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except KafkaError as error:
+            raise LogError(f"cannot poll: {error!r}") from error
+        records = [record_from(raw) for group in polled.values() for raw in group]
+        for record in records:
+            metrics.RECORDS_POLLED.labels(record.topic).inc()
+            metrics.BYTES_POLLED.labels(record.topic).inc(record.size)
+        await self._watch.saw(len(records))
+        return records
+
+    def pause_only(self, places: Collection[Place]) -> None:
+        """Pause `places` and resume every other assigned one; places not assigned are ignored."""
+        wanted = frozenset(places) & self.assignment()
+        if wanted == self._paused:
+            return
+        assigned = self._raw.assignment()
+        raw = {place: TopicPartition(*place) for place in self.assignment()}
+        self._raw.resume(
+            *[raw[place] for place in raw if place not in wanted and raw[place] in assigned]
+        )
+        self._raw.pause(*[raw[place] for place in wanted])
+        self._paused = wanted
+
+    def forget_pauses(self) -> None:
+        """Call after a rebalance: aiokafka starts new assignments unpaused."""
+        self._paused = frozenset()
+
+    async def commit(self, position: Position) -> bool:
+        """Commit `position`; False when the group has moved on, and somebody else owns some of it now."""
+        offsets = {TopicPartition(*place): offset for place, offset in position.items()}
+        try:
+            await self._raw.commit(offsets)
+        except (IllegalStateError, KafkaError):
+            return False
+        metrics.COMMITS.inc()
+        return True
+
+    async def position(self, place: Place) -> int:
+        return int(await self._raw.position(TopicPartition(*place)))
+
+    async def seek(self, place: Place, offset: int) -> None:
+        self._raw.seek(TopicPartition(*place), offset)
+
+    async def end_offsets(self, places: Collection[Place]) -> dict[Place, int]:
+        try:
+            ends = await self._raw.end_offsets([TopicPartition(*place) for place in places])
+        except KafkaError as error:
+            raise LogError(f"cannot ask for end offsets: {error!r}") from error
+        return {(place.topic, place.partition): offset for place, offset in ends.items()}
+
+    async def offsets_at(self, places: Collection[Place], timestamp_ms: int) -> dict[Place, int]:
+        """Return the first offset at or after `timestamp_ms`; places without one are left out."""
+        found = await self._raw.offsets_for_times(
+            {TopicPartition(*place): timestamp_ms for place in places}
+        )
+        return {(p.topic, p.partition): int(at.offset) for p, at in found.items() if at is not None}
+
+    def lag(self) -> dict[str, int]:
+        """Return by topic how many offsets lie before the end that the last fetch saw. Never blocks."""
+        return lag_of(self._raw)
+
+
+@asynccontextmanager
+async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupConsumer]:
+    try:
+        await raw.start()
+    except KafkaConnectionError as error:
+        await raw.stop()
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        await raw.stop()
+        raise LogError(f"cannot start a consumer: {error!r}") from error
+    try:
+        yield GroupConsumer(raw)
+    finally:
+        await asyncio.wait_for(raw.stop(), timeout=10)
+
+
+@asynccontextmanager
+async def open_group_consumer(
+    servers: str,
+    topics: Sequence[str],
+    *,
+    group: str,
+    instance: str,
+    on_revoked: OnRevoked | None = None,
+    session_timeout_ms: int = SESSION_TIMEOUT_MS,
+) -> AsyncIterator[GroupConsumer]:
+    """Open the static member `instance` of `group`. Topics with equal partition counts are assigned together."""
+    raw = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        client_id=f"{group}.{instance}",
+        group_id=group,
+        group_instance_id=f"{group}.{instance}",
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=min(3000, session_timeout_ms // 3),
+        rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        fetch_max_wait_ms=500,
+    )
+    raw.subscribe(topics=list(topics), listener=_Listener(on_revoked or _keep))
+    async with _started(raw, servers) as consumer:
+        yield consumer
+
+
+@asynccontextmanager
+async def open_reader(
+    servers: str, places: Sequence[Place], *, client: str
+) -> AsyncIterator[GroupConsumer]:
+    """Open a consumer without a group on `places`, from their beginnings; `seek` moves it."""
+    raw = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        client_id=client,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        fetch_max_wait_ms=500,
+    )
+    raw.assign([TopicPartition(*place) for place in places])
+    async with _started(raw, servers) as consumer:
+        yield consumer

@@ -1,0 +1,74 @@
+"""Notices a consumer that stands still although there is something to read.
+
+aiokafka's consumers may stop fetching after a broker restart without an error (aiokafka #1154). Such a process must end
+and be started again: a liveness check by progress, not by "the process is up".
+"""
+
+import asyncio
+import time
+from collections.abc import Collection
+from typing import Protocol
+
+from crossdock.kernel.errors import LogError
+
+Place = tuple[str, int]
+PATIENCE_S = 15.0  # without a record before it is worth asking for the ends
+ASK_LIMIT_S = 20.0
+
+
+class Reader(Protocol):
+    """What a watch needs of a consumer."""
+
+    def active(self) -> frozenset[Place]: ...
+    async def position(self, place: Place) -> int: ...
+    async def end_offsets(self, places: Collection[Place]) -> dict[Place, int]: ...
+
+
+class StallWatch:
+    """Call `saw` after every poll."""
+
+    def __init__(
+        self, reader: Reader, *, patience_s: float = PATIENCE_S, ask_limit_s: float = ASK_LIMIT_S
+    ) -> None:
+        self._reader = reader
+        self._patience_s = patience_s
+        self._ask_limit_s = ask_limit_s
+        self._since = time.monotonic()
+        self._behind: dict[Place, int] = {}
+
+    async def saw(self, count: int) -> None:
+        """Take note of a poll that brought `count` records.
+
+        Raises:
+            LogError: if a partition had more to read at two looks, and brought nothing in between.
+        """
+        now = time.monotonic()
+        if count:
+            self._since = now
+            self._behind = {}
+            return
+        if now - self._since < self._patience_s:
+            return
+        self._since = now
+        try:
+            async with asyncio.timeout(self._ask_limit_s):
+                behind = await self._places_behind()
+        except TimeoutError:
+            limit_s = self._ask_limit_s
+            raise LogError(f"the broker did not answer a question in {limit_s:.0f} s") from None
+        stuck = [place for place, at in behind.items() if self._behind.get(place) == at]
+        if stuck:
+            raise LogError(
+                f"no progress on {stuck[0][0]}[{stuck[0][1]}] at {behind[stuck[0]]}: starting again"
+            )
+        self._behind = behind
+
+    async def _places_behind(self) -> dict[Place, int]:
+        places = self._reader.active()
+        ends = await self._reader.end_offsets(places) if places else {}
+        behind = {}
+        for place, end in ends.items():
+            position = await self._reader.position(place)
+            if position < end:
+                behind[place] = position
+        return behind

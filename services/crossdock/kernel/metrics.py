@@ -1,0 +1,29 @@
+"""Every metric's name, unit and meaning, declared once."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDS_POLLED = Counter("crossdock_records_polled", "Kafka records taken in", ["topic"])
+RECORDS_SENT = Counter(
+    "crossdock_records_sent", "Kafka records acknowledged by the broker", ["topic"]
+)
+BYTES_POLLED = Counter(
+    "crossdock_polled_bytes", "Bytes of keys, values and headers taken in", ["topic"]
+)
+BYTES_SENT = Counter(
+    "crossdock_sent_bytes", "Bytes of keys, values and headers acknowledged", ["topic"]
+)
+COMMITS = Counter("crossdock_commits", "Offset commits")
+TRANSACTIONS = Counter("crossdock_transactions", "Kafka transactions", ["outcome"])
+TRANSACTION_SECONDS = Histogram("crossdock_transaction_seconds", "From begin to committed")
+IN_FLIGHT = Gauge("crossdock_pool_in_flight", "Units of work running in the pool")
+CALLS = Counter("crossdock_provider_calls", "Calls to providers", ["provider", "outcome"])
+CALL_SECONDS = Histogram("crossdock_provider_call_seconds", "Length of a call", ["provider"])
+LINES_DONE = Counter("crossdock_lines_done", "Requests that reached their visible end", ["outcome"])
+ROWS_INSERTED = Counter("crossdock_rows_inserted", "Rows acknowledged by ClickHouse", ["table"])
+BYTES_INSERTED = Counter(
+    "crossdock_inserted_bytes", "Bytes written, as ClickHouse counts them", ["table"]
+)
+DEAD_LETTERS = Counter("crossdock_dead_letters", "Records that could not be read", ["topic"])
+HTTP_REQUESTS = Counter(
+    "crossdock_http_requests", "Requests answered by ingress", ["route", "status"]
+)

@@ -1,0 +1,288 @@
+"""The shape "shard": a partition owned by one worker.
+
+Its state is a pure function of what it has read. One loop: poll, apply, then *one Kafka transaction* that writes all
+outputs, the changed pages of the state and the source positions. So a crash between any two steps shows either all of
+a step or nothing of it, and the next owner goes on at the positions that it finds in the state itself.
+
+Ownership is a consumer group's; exclusion is the broker's: opening a partition's transactional producer fences every
+earlier owner. Group offsets are committed now and then, as a hint for lag tools only.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.errors import FencedError
+from crossdock.kernel.health import Health
+from crossdock.kernel.kafka import (
+    GroupConsumer,
+    TransactionalProducer,
+    open_group_consumer,
+    open_reader,
+    open_transactional_producer,
+)
+from crossdock.kernel.kafka.consumer import Place
+from crossdock.kernel.kafka.tail import reached
+from crossdock.kernel.record import Outgoing, Page, Record, Step
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+POSITIONS_KEY = b"positions"
+MAX_RECORDS = 500
+IDLE_S = 0.5  # a step is made this often even when nothing came, for what is due by time
+PACE_S = 0.08  # between two transactions under load: back to back they cost 25 ms each, spaced 3.5
+HINT_S = 5.0
+REJOIN_S = 1.0
+
+
+class Partition(Protocol):
+    """A stage's shard of one partition: its pure core, and the side effects around it."""
+
+    wake: asyncio.Event
+    """Set when there is something to apply that did not come from Kafka."""
+
+    def restore(self, pages: Iterable[Page]) -> None:
+        """Take over the state that the last owner left."""
+
+    async def step(self, records: Sequence[Record]) -> Step:
+        """Apply `records` in order and what else is due. What must be durable before the commit is written here."""
+
+    def committed(self) -> None:
+        """The last step is visible: its effects may begin."""
+
+    async def close(self) -> None:
+        """Let go: end what runs in the background."""
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """A shard stage: its group, the topics that it reads (equal partition counts) and its state topic."""
+
+    group: str
+    sources: tuple[str, ...]
+    state: str
+
+
+class ShardWorker:
+    """Runs a `Partition` for each partition that the group gives us."""
+
+    def __init__(
+        self,
+        spec: ShardSpec,
+        open_partition: Callable[[int], Partition],
+        *,
+        servers: str,
+        instance: str,
+        health: Health,
+    ) -> None:
+        self._spec = spec
+        self._open_partition = open_partition
+        self._servers = servers
+        self._instance = instance
+        self._health = health
+        self._loops: dict[int, PartitionLoop] = {}
+        health.lag = self._lag
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Own what the group assigns until `stop`, then finish the step at hand and leave.
+
+        Raises:
+            LogError: if the broker refuses.
+        """
+        spec = self._spec
+        async with (
+            open_group_consumer(
+                self._servers, spec.sources, group=spec.group, instance=self._instance
+            ) as member,
+            asyncio.TaskGroup() as group,
+        ):
+            hinted = time.monotonic()
+            while not stop.is_set():
+                self._follow(member.assignment(), group)
+                member.forget_pauses()
+                member.pause_only(member.assignment())
+                await member.poll(max_records=1, timeout_ms=200)
+                if time.monotonic() - hinted > HINT_S:
+                    hinted = time.monotonic()
+                    if positions := self._positions():
+                        await member.commit(positions)
+            for loop in self._loops.values():
+                loop.end()
+
+    def _follow(self, assignment: Collection[Place], group: asyncio.TaskGroup) -> None:
+        """Start loops for new partitions, end those of lost ones; one that came back was never stopped."""
+        owned = {partition for _, partition in assignment}
+        for partition, loop in list(self._loops.items()):
+            if partition not in owned:
+                loop.end()
+            if loop.ended:
+                del self._loops[partition]
+        for partition in owned - self._loops.keys():
+            shard = self._open_partition(partition)
+            loop = PartitionLoop(self._spec, partition, shard, self._servers)
+            self._loops[partition] = loop
+            group.create_task(loop.run(), name=f"{self._spec.group}.{partition}")
+        if owned and all(loop.serving for loop in self._loops.values()):
+            self._health.clear("start")
+
+    def _positions(self) -> dict[Place, int]:
+        return {place: at for loop in self._loops.values() for place, at in loop.position.items()}
+
+    def _lag(self) -> dict[str, int]:
+        lags: dict[str, int] = {}
+        for loop in self._loops.values():
+            for topic, lag in loop.lag().items():
+                lags[topic] = lags.get(topic, 0) + lag
+        return lags
+
+
+class PartitionLoop:
+    """The life of one partition in this worker: take over, then step after step until stopped or fenced."""
+
+    def __init__(self, spec: ShardSpec, partition: int, shard: Partition, servers: str) -> None:
+        self._spec = spec
+        self._partition = partition
+        self._shard = shard
+        self._servers = servers
+        self._reader: GroupConsumer | None = None
+        self.position: dict[Place, int] = {}
+        self.stop = asyncio.Event()
+        self.serving = False
+        self.ended = False
+
+    def end(self) -> None:
+        """Finish the step at hand, then let go."""
+        self.stop.set()
+        self._shard.wake.set()
+
+    def lag(self) -> dict[str, int]:
+        return {} if self._reader is None else self._reader.lag()
+
+    async def run(self) -> None:
+        name = f"{self._spec.group}.{self._partition}"
+        try:
+            async with AsyncExitStack() as stack:
+                producer = await stack.enter_async_context(
+                    open_transactional_producer(self._servers, client=name, transactional_id=name)
+                )
+                await self._restore()
+                stack.push_async_callback(self._shard.close)
+                places = [(topic, self._partition) for topic in self._spec.sources]
+                reader = await stack.enter_async_context(
+                    open_reader(self._servers, places, client=f"{name}.reader")
+                )
+                for place, offset in self.position.items():
+                    await reader.seek(place, offset)
+                self._reader = reader
+                self.serving = True
+                log.info("shard.opened", partition=self._partition)
+                await self._steps(reader, producer)
+        except FencedError:
+            log.warning("shard.fenced", partition=self._partition)
+            await asyncio.sleep(REJOIN_S)  # if it is still ours after that, it is taken over anew
+        finally:
+            self._reader = None
+            self.ended = True
+        log.info("shard.closed", partition=self._partition)
+
+    async def _restore(self) -> None:
+        pages = await read_pages(self._servers, (self._spec.state, self._partition))
+        stored = pages.pop(POSITIONS_KEY, b"{}")
+        self.position = {(topic, self._partition): at for topic, at in json.loads(stored).items()}
+        self._shard.restore(Page(key, value) for key, value in pages.items())
+
+    async def _steps(self, reader: GroupConsumer, producer: TransactionalProducer) -> None:
+        """Poll, apply, commit. The poll in flight outlives a step that was woken by something else."""
+        async with Poller(reader, self._shard.wake) as poller:
+            committed_at = 0.0
+            while not self.stop.is_set():
+                records = await poller.next(self.stop)
+                rest = committed_at + PACE_S - time.monotonic()
+                if rest > 0:
+                    await asyncio.sleep(rest)
+                    records += poller.take()
+                step = await self._shard.step(records)
+                for record in records:
+                    self.position[record.place] = record.offset + 1
+                if records or step.outgoing or step.pages:
+                    await producer.commit(self._messages(step))
+                    committed_at = time.monotonic()
+                self._shard.committed()
+
+    def _messages(self, step: Step) -> list[Outgoing]:
+        positions = {topic: at for (topic, _), at in self.position.items()}
+        pages = [*step.pages, Page(POSITIONS_KEY, json.dumps(positions).encode())]
+        return [
+            *step.outgoing,
+            *(Outgoing(self._spec.state, p.key, p.value, [], self._partition) for p in pages),
+        ]
+
+
+class Poller:
+    """Keeps one poll in flight and collects what came, so that waking up never loses a record."""
+
+    def __init__(self, reader: GroupConsumer, wake: asyncio.Event) -> None:
+        self._reader = reader
+        self._wake = wake
+        self._polling: asyncio.Task[list[Record]] | None = None
+
+    async def __aenter__(self) -> "Poller":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait((self._polling,))
+
+    async def next(self, stop: asyncio.Event) -> list[Record]:
+        """Return records as soon as there are some; an empty list when woken, stopped or idle."""
+        polling = self._poll()
+        if not self._wake.is_set():
+            waiting = asyncio.ensure_future(self._wake.wait())  # noqa: TID251  # cancelled below
+            await asyncio.wait(
+                (polling, waiting), timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            waiting.cancel()
+        self._wake.clear()
+        return [] if stop.is_set() else self.take()
+
+    def take(self) -> list[Record]:
+        """Return what the poll in flight brought, if it ended."""
+        polling = self._poll()
+        if not polling.done():
+            return []
+        self._polling = None
+        records = polling.result()
+        self._polling = self._begin()
+        return records
+
+    def _poll(self) -> asyncio.Task[list[Record]]:
+        if self._polling is None:
+            self._polling = self._begin()
+        return self._polling
+
+    def _begin(self) -> asyncio.Task[list[Record]]:
+        poll = self._reader.poll(max_records=MAX_RECORDS, timeout_ms=1000)
+        return asyncio.ensure_future(poll)  # noqa: TID251  # owned by this object
+
+
+async def read_pages(servers: str, place: Place) -> dict[bytes, bytes]:
+    """Return the newest value of each key of a compacted partition, read to its end."""
+    pages: dict[bytes, bytes] = {}
+    async with open_reader(servers, [place], client=f"{place[0]}.{place[1]}.restore") as reader:
+        ends = await reader.end_offsets([place])
+        # a stalled read ends by the reader's own watch
+        while not await reached(reader, ends):
+            for record in await reader.poll(max_records=10_000, timeout_ms=200):
+                key = record.key or b""
+                if record.value is None:
+                    pages.pop(key, None)
+                else:
+                    pages[key] = record.value
+    return pages

@@ -1,0 +1,118 @@
+"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, then commit.
+
+Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. Identity lies in
+the tables' sorting keys, so a repeated row collapses, however the batch was cut the second time.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.backoff import backoff_s
+from crossdock.kernel.buffer import Buffer, CutPolicy, Row
+from crossdock.kernel.errors import TableError
+from crossdock.kernel.health import Health
+from crossdock.kernel.record import Record
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Place = tuple[str, int]
+MAX_RECORDS = 500
+RETRY_BASE_S = 0.5
+RETRY_LIMIT_S = 10.0
+
+
+class Source(Protocol):
+    """What a sink needs of a `GroupConsumer`."""
+
+    async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
+    async def commit(self, position: dict[Place, int]) -> bool: ...
+
+
+class Target(Protocol):
+    """What a sink needs of a table store."""
+
+    async def insert(self, table: str, rows: Sequence[Row]) -> None: ...
+
+
+Decode = Callable[[Record], Iterable[tuple[str, Sequence[Row]]]]
+"""The rows of a record, by table. It must not raise: what cannot be read is a dead letter, and no rows."""
+
+
+class Sink:
+    """Moves records into tables."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        decode: Decode,
+        *,
+        policy: CutPolicy,
+        health: Health,
+        retry_base_s: float = RETRY_BASE_S,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._decode = decode
+        self._buffer = Buffer(policy)
+        self._health = health
+        self._retry_base_s = retry_base_s
+        self._position: dict[Place, int] = {}
+        self._chance = random.Random()  # noqa: S311  # jitter
+
+    async def forget(self, _: Collection[Place]) -> None:
+        """Before a rebalance: what is not inserted yet is delivered again."""
+        self._buffer.take()
+        self._position.clear()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Insert until `stop`; then insert and commit what is left."""
+        while not stop.is_set():
+            wait_s = min(0.5, self._buffer.rest_s(now=time.monotonic()))
+            for record in await self._source.poll(
+                max_records=MAX_RECORDS, timeout_ms=max(1, round(wait_s * 1000))
+            ):
+                self._take(record)
+            if self._buffer.is_due(now=time.monotonic()):
+                await self._flush()
+        await self._flush()
+
+    def _take(self, record: Record) -> None:
+        now = time.monotonic()
+        self._buffer.add("", (), record.size, now=now)
+        for table, rows in self._decode(record):
+            self._buffer.add(table, rows, 0, now=now)
+        self._position[record.place] = record.offset + 1
+
+    async def _flush(self) -> None:
+        position, self._position = self._position, {}
+        for table, rows in self._buffer.take().items():
+            await self._insert(table, rows)
+        if position:
+            await self._source.commit(position)
+
+    async def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Insert until it is acknowledged: nothing is ever dropped here."""
+        tries = 0
+        while True:
+            try:
+                await self._target.insert(table, rows)
+            except TableError as error:
+                tries += 1
+                log.warning(
+                    "insert.refused", table=table, rows=len(rows), tries=tries, reason=str(error)
+                )
+                self._health.block("clickhouse", str(error)[:200])
+                await asyncio.sleep(
+                    backoff_s(
+                        tries, base_s=self._retry_base_s, limit_s=RETRY_LIMIT_S, chance=self._chance
+                    )
+                )
+            else:
+                self._health.clear("clickhouse")
+                return

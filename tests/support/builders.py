@@ -1,0 +1,136 @@
+"""Messages with sensible values, for tests that care about one or two of them."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from crossdock.batches.index import Span
+from crossdock_schemas.batch import Batch, Submitted
+from crossdock_schemas.ids import (
+    AccountId,
+    BatchId,
+    ExecutionId,
+    FileId,
+    KeyId,
+    ParcelId,
+    ProjectId,
+    RequestId,
+    line_request_id,
+)
+from crossdock_schemas.parcel import Lane, Parcel
+from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.usage import CallOutcome, Usage
+
+NOW_MS = 1_800_000_000_000
+DAY_S = 86_400
+BATCH = BatchId("batch_" + "0" * 32)
+CHAT = "/v1/chat/completions"
+
+OWNER: dict[str, Any] = {
+    "account": AccountId("org_local"),
+    "project": ProjectId("proj_default"),
+    "key_id": KeyId("key_local"),
+}
+
+
+def make_submitted(batch_id: BatchId = BATCH, **changes: Any) -> Submitted:
+    values: dict[str, Any] = {
+        "batch_id": batch_id,
+        "operation": CHAT,
+        "input_file_id": FileId("file-1"),
+        "input_path": "input",
+        "input_bytes": 100,
+        "completion_window": "24h",
+        "window_s": DAY_S,
+        "metadata": {"who": "me"},
+        "created_at_ms": NOW_MS,
+    }
+    return Submitted(**(OWNER | values | changes))
+
+
+def make_batch(**changes: Any) -> Batch:
+    return Batch.begun(make_submitted()).model_copy(update=changes)
+
+
+def make_parcel(**changes: Any) -> Parcel:
+    values: dict[str, Any] = {
+        "parcel_id": ParcelId("parcel_" + "1" * 32),
+        "lane": Lane.BATCH,
+        "operation": CHAT,
+        "model": "tern",
+        "lines": (0,),
+        "batch_id": BATCH,
+        "created_at_ms": NOW_MS,
+        "deadline_ms": NOW_MS + DAY_S * 1000,
+        "input_bytes": 100,
+    }
+    return Parcel(**(OWNER | values | changes))
+
+
+def make_result(line: int = 0, **changes: Any) -> Result:
+    values: dict[str, Any] = {
+        "request_id": line_request_id(BATCH, line),
+        "line": line,
+        "custom_id": f"line-{line}",
+        "outcome": Outcome.COMPLETED,
+        "status_code": 200,
+        "model": "tern",
+        "provider": "atlas",
+        "attempts": 1,
+        "calls": 1,
+        "created_at_ms": NOW_MS,
+        "finished_at_ms": NOW_MS + 50,
+    }
+    return Result(**(values | changes))
+
+
+def make_group(results: Iterable[Result], **changes: Any) -> ResultGroup:
+    values: dict[str, Any] = {
+        "lane": Lane.BATCH,
+        "operation": CHAT,
+        "batch_id": BATCH,
+        "results": tuple(results),
+    }
+    return ResultGroup(**(OWNER | values | changes))
+
+
+def make_usage(**changes: Any) -> Usage:
+    values: dict[str, Any] = {
+        "execution_id": ExecutionId("exec_" + "3" * 32),
+        "request_id": RequestId("req_" + "2" * 32),
+        "parcel_id": ParcelId("parcel_" + "1" * 32),
+        "batch_id": BATCH,
+        "line": 0,
+        "custom_id": "line-0",
+        "lane": Lane.BATCH,
+        "operation": CHAT,
+        "model": "tern",
+        "provider": "atlas",
+        "upstream_model": "atlas-tern",
+        "attempt": 1,
+        "call": 1,
+        "route_reason": "price",
+        "outcome": CallOutcome.OK,
+        "status_code": 200,
+        "price_version": "1",
+        "created_at_ms": NOW_MS,
+        "started_at_ms": NOW_MS,
+        "finished_at_ms": NOW_MS + 50,
+    }
+    return Usage(**(OWNER | values | changes))
+
+
+def make_line(number: int = 0, *, model: str = "tern", **changes: Any) -> bytes:
+    """Return a sound input line; None as a value leaves the field out."""
+    line = {
+        "custom_id": f"line-{number}",
+        "method": "POST",
+        "url": CHAT,
+        "body": {"model": model, "messages": [{"role": "user", "content": "hello"}]},
+    }
+    kept = {name: value for name, value in (line | changes).items() if value is not None}
+    return json.dumps(kept).encode()
+
+
+def make_spans(count: int, *, length: int = 10) -> list[Span]:
+    return [Span(number, number * (length + 1), length) for number in range(count)]
