@@ -1,0 +1,235 @@
+"""The pure core of the batches shard: state, commands, results and facts in; records, pages and effects out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crossdock.batches.facts import (
+    Effect,
+    Fact,
+    LinesRead,
+    ReadLines,
+    Rejected,
+    Validate,
+    Validated,
+)
+from crossdock.batches.feeding import Line, cut, end_lines, make_parcel
+from crossdock.batches.publication import publish
+from crossdock.batches.state import BatchState, Share, bits_key, restore_states
+from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, Part, Submitted
+from crossdock_schemas.result import Outcome, Result, ResultGroup
+
+READ_LINES = (
+    1024  # lines a read asks for; smaller reads cost a fact each, larger ones hold up the step
+)
+
+
+@dataclass
+class Collected:
+    """Output lines of one batch, gathered over a step; they become parts before the commit."""
+
+    output: list[bytes] = field(default_factory=list)
+    error: list[bytes] = field(default_factory=list)
+
+
+class BatchesCore:
+    """One partition's batches. Every method is deterministic: time is an argument."""
+
+    def __init__(self, partition: int, *, parcel_lines: int, window_lines: int) -> None:
+        self._partition = partition
+        self._parcel_lines = parcel_lines
+        self._window_lines = window_lines
+        self.states: dict[str, BatchState] = {}
+        self._live: dict[str, BatchState] = {}
+        self._outgoing: list[Outgoing] = []
+        self._validating: set[str] = set()
+
+    def restore(self, pages: Iterable[Page]) -> None:
+        self.states = restore_states(pages)
+        self._live = {name: s for name, s in self.states.items() if not s.status.is_final}
+
+    @property
+    def open_batches(self) -> int:
+        return len(self._live)
+
+    # commands and results
+
+    def submit(self, asked: Submitted) -> None:
+        """Begin a batch; the same id again changes nothing."""
+        if asked.batch_id in self.states:
+            return
+        state = BatchState(Batch.begun(asked))
+        self.states[asked.batch_id] = self._live[asked.batch_id] = state
+
+    def cancel(self, asked: CancelAsked, now_ms: int) -> None:
+        state = self._live.get(asked.batch_id)
+        if state is not None and state.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
+            state.move(BatchStatus.CANCELLING, cancelling_at_ms=now_ms)
+
+    def collect(self, group: ResultGroup, lines: list[bytes]) -> Collected:
+        """Mark the lines of `group` done and return what is new for the output; repeats are dropped."""
+        collected = Collected()
+        state = self._live.get(group.batch_id or "")
+        if state is None:
+            return collected
+        for result, line in zip(group.results, lines, strict=True):
+            if state.done.add(result.line):
+                self._count(state, result)
+                kind = collected.output if result.outcome is Outcome.COMPLETED else collected.error
+                kind.append(line)
+        return collected
+
+    @staticmethod
+    def _count(state: BatchState, result: Result) -> None:
+        if result.outcome is Outcome.COMPLETED:
+            state.completed += 1
+        else:
+            state.failed += 1
+        state.tokens = state.tokens + result.tokens
+        state.cost_usd += result.cost_usd
+        share = state.shares.get(result.model)
+        if share is not None:
+            share.done += 1
+        state.changed = True
+
+    def add_part(self, batch_id: str, kind: str, part: Part) -> None:
+        """A part lies in the store: list it, in the transaction that marks its lines done."""
+        self.states[batch_id].add_part(kind, part)
+
+    # facts
+
+    def learn(self, fact: Fact, now_ms: int) -> None:
+        """Apply what background work found; what is out of date is dropped."""
+        state = self._live.get(fact.batch_id)
+        if state is None:
+            return
+        if isinstance(fact, Validated):
+            self._validated(state, fact, now_ms)
+        elif isinstance(fact, Rejected):
+            self._rejected(state, fact, now_ms)
+        else:
+            self._read(state, fact, now_ms)
+
+    def _validated(self, state: BatchState, fact: Validated, now_ms: int) -> None:
+        if state.shares:
+            return
+        if state.status is BatchStatus.CANCELLING:
+            state.move(BatchStatus.CANCELLED, cancelled_at_ms=now_ms)
+            return
+        for number, (model, total) in enumerate(fact.models):
+            state.shares[model] = Share(model, number, total)
+        total = sum(count for _, count in fact.models)
+        state.head = state.head.model_copy(update={"total": total})
+        state.changed = True
+        state.move(BatchStatus.IN_PROGRESS, in_progress_at_ms=now_ms)
+
+    def _rejected(self, state: BatchState, fact: Rejected, now_ms: int) -> None:
+        if state.status is BatchStatus.CANCELLING:
+            state.move(BatchStatus.CANCELLED, cancelled_at_ms=now_ms)
+            return
+        state.head = state.head.model_copy(update={"errors": fact.errors})
+        state.move(BatchStatus.FAILED, failed_at_ms=now_ms)
+
+    def _read(self, state: BatchState, fact: LinesRead, now_ms: int) -> None:
+        share = state.shares[fact.model]
+        share.reading = False
+        is_partial = any(raw is None for _, raw in fact.lines)
+        if fact.start != share.fed or (is_partial and _ending(state) is not None):
+            return  # read for another purpose than there is now: read again
+        share.fed += len(fact.lines)
+        state.changed = True
+        for lines in cut(fact.lines, parcel_lines=self._parcel_lines):
+            self._outgoing.append(self._send(state, fact.model, lines, now_ms))
+
+    def _send(self, state: BatchState, model: str, lines: list[Line], now_ms: int) -> Outgoing:
+        outcome = _ending(state)
+        if outcome is None:
+            return make_parcel(state.head, model, lines, now_ms)
+        return end_lines(
+            state.head, model, lines, outcome, partition=self._partition, now_ms=now_ms
+        )
+
+    # time
+
+    def advance(self, now_ms: int) -> list[Effect]:
+        """Move every open batch as far as it goes; return the work to begin once this step is committed."""
+        effects: list[Effect] = []
+        for state in list(self._live.values()):
+            self._expire(state, now_ms)
+            self._settle(state, now_ms)
+            effects += self._wanted(state)
+        return effects
+
+    @staticmethod
+    def _expire(state: BatchState, now_ms: int) -> None:
+        """The window is over: what was not fed ends as expired, what is on its way ends by its own deadline."""
+        if state.status is BatchStatus.IN_PROGRESS and now_ms >= state.head.expires_at_ms:
+            state.move(BatchStatus.FINALIZING, finalizing_at_ms=now_ms)
+
+    def _settle(self, state: BatchState, now_ms: int) -> None:
+        if not state.shares or not state.is_settled:
+            return
+        if state.status is BatchStatus.CANCELLING:
+            state.move(BatchStatus.CANCELLED, cancelled_at_ms=now_ms)
+        elif state.status is BatchStatus.FINALIZING:
+            state.move(BatchStatus.EXPIRED, expired_at_ms=now_ms)
+        else:
+            state.move(BatchStatus.COMPLETED, finalizing_at_ms=now_ms, completed_at_ms=now_ms)
+
+    def _wanted(self, state: BatchState) -> list[Effect]:
+        batch_id = state.head.batch_id
+        if not state.shares:
+            if state.status.is_final or batch_id in self._validating:
+                return []
+            self._validating.add(batch_id)
+            return [Validate(batch_id)]
+        wanted: list[Effect] = []
+        for share in state.shares.values():
+            room = self._window_lines - share.on_their_way
+            count = min(READ_LINES, room, share.total - share.fed)
+            # why: half a window of room before the next read keeps reads large and transactions few
+            if (
+                count > 0
+                and not share.reading
+                and (room * 2 >= self._window_lines or count == share.total - share.fed)
+            ):
+                share.reading = True
+                wanted.append(
+                    ReadLines(
+                        batch_id,
+                        share.model,
+                        share.number,
+                        share.fed,
+                        count,
+                        _ending(state) is not None,
+                    )
+                )
+        return wanted
+
+    def finish(self, now_ms: int) -> Step:
+        """Return all records and pages of this step."""
+        step = Step(self._outgoing, [])
+        self._outgoing = []
+        for batch_id, state in list(self._live.items()):
+            step.pages += [
+                Page(bits_key(batch_id, n), page) for n, page in state.done.take_changed()
+            ]
+            publish(state, self._partition, now_ms, step)
+            if state.status.is_final:
+                self._retire(batch_id, state, step)
+        return step
+
+    def _retire(self, batch_id: str, state: BatchState, step: Step) -> None:
+        """A final batch never changes: only its head stays here. Its parts are listed in the directory."""
+        step.pages += [Page(key, None) for key in state.forget_details()]
+        self._validating.discard(batch_id)
+        del self._live[batch_id]
+
+
+def _ending(state: BatchState) -> Outcome | None:
+    """How lines that are not fed yet shall end; None while they may run."""
+    if state.status is BatchStatus.CANCELLING:
+        return Outcome.CANCELLED
+    if state.status is BatchStatus.FINALIZING:
+        return Outcome.EXPIRED
+    return None

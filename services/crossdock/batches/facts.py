@@ -1,0 +1,59 @@
+"""What the background work of a partition found out; applied by the core like a record, but never replayed."""
+
+from dataclasses import dataclass
+
+from crossdock.batches.index import Span
+from crossdock_schemas.batch import LineError
+from crossdock_schemas.ids import BatchId
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The input is sound: `models` with their line counts, in the order of their indexes."""
+
+    batch_id: BatchId
+    models: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The input is not sound."""
+
+    batch_id: BatchId
+    errors: tuple[LineError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinesRead:
+    """Lines [start, start + len) of a model's index. Bytes are None for a line that goes by reference."""
+
+    batch_id: BatchId
+    model: str
+    start: int
+    lines: tuple[tuple[Span, bytes | None], ...]
+
+
+Fact = Validated | Rejected | LinesRead
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Effect: check the input of a batch."""
+
+    batch_id: BatchId
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLines:
+    """Effect: read `count` lines of a model from index position `start` on."""
+
+    batch_id: BatchId
+    model: str
+    model_number: int
+    start: int
+    count: int
+    whole: bool
+    """Bring the bytes of large lines too: the lines shall end, and their results name their custom_ids."""
+
+
+Effect = Validate | ReadLines

@@ -1,0 +1,126 @@
+"""Cuts lines into parcels, and ends lines that shall not run. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from pydantic_core import from_json
+
+from crossdock.batches.index import Span
+from crossdock.kernel.record import Outgoing
+from crossdock_schemas.batch import Batch
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.ids import feed_parcel_id, line_request_id
+from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, join_lines
+from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.topics import BATCH_RESULTS, REQUESTS
+
+SOURCE = "crossdock/batches"
+Line = tuple[Span, bytes | None]
+
+
+def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
+    """Group lines into parcels: at most `parcel_lines` and MAX_INLINE_BYTES each; one by reference stands alone."""
+    group: list[Line] = []
+    size = 0
+    for line in lines:
+        length = line[0].length + 1
+        alone = line[1] is None
+        if group and (alone or len(group) == parcel_lines or size + length > MAX_INLINE_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += length
+        if alone:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def make_parcel(batch: Batch, model: str, lines: Sequence[Line], now_ms: int) -> Outgoing:
+    """Return the record that sends `lines` on their way."""
+    first = lines[0][0]
+    bodies = [raw for _, raw in lines if raw is not None]
+    reference = None
+    if not bodies and batch.input_path is not None:
+        reference = BodyRef(path=batch.input_path, start=first.offset, length=first.length)
+    parcel = Parcel.model_construct(
+        parcel_id=feed_parcel_id(batch.batch_id, first.line),
+        account=batch.account,
+        project=batch.project,
+        key_id=batch.key_id,
+        lane=Lane.BATCH,
+        operation=batch.operation,
+        model=model,
+        lines=tuple(span.line for span, _ in lines),
+        batch_id=batch.batch_id,
+        request_id=None,
+        created_at_ms=now_ms,
+        deadline_ms=batch.expires_at_ms,
+        input_bytes=sum(span.length for span, _ in lines),
+        attempt=1,
+        body_ref=reference,
+        plan=None,
+    )
+    return Outgoing(
+        REQUESTS.name,
+        parcel.parcel_id.encode(),
+        join_lines(bodies),
+        encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel),
+    )
+
+
+_ENDINGS = {
+    Outcome.EXPIRED: (
+        "batch_expired",
+        "This request could not be executed before the completion window expired.",
+    ),
+    Outcome.CANCELLED: (
+        "batch_cancelled",
+        "This request was not executed because the batch was cancelled.",
+    ),
+}
+
+
+def end_lines(
+    batch: Batch,
+    model: str,
+    lines: Sequence[Line],
+    outcome: Outcome,
+    *,
+    partition: int,
+    now_ms: int,
+) -> Outgoing:
+    """Return the results of lines that end without a call."""
+    code, message = _ENDINGS[outcome]
+    results, outputs = [], []
+    for span, raw in lines:
+        request_id = line_request_id(batch.batch_id, span.line)
+        custom_id = "" if raw is None else str(from_json(raw)["custom_id"])
+        error = {"code": code, "message": message}
+        output = {"id": request_id, "custom_id": custom_id, "response": None, "error": error}
+        outputs.append(json.dumps(output, separators=(",", ":")).encode())
+        results.append(
+            Result(
+                request_id=request_id,
+                line=span.line,
+                custom_id=custom_id,
+                outcome=outcome,
+                error_code=code,
+                model=model,
+                created_at_ms=now_ms,
+                finished_at_ms=now_ms,
+            )
+        )
+    group = ResultGroup(
+        account=batch.account,
+        project=batch.project,
+        key_id=batch.key_id,
+        lane=Lane.BATCH,
+        operation=batch.operation,
+        batch_id=batch.batch_id,
+        results=tuple(results),
+    )
+    headers = encode_headers(BATCH_RESULTS, SOURCE, results[0].request_id, now_ms, group)
+    key = batch.batch_id.encode()
+    return Outgoing(BATCH_RESULTS.name, key, b"\n".join(outputs), headers, partition)

@@ -1,0 +1,186 @@
+"""One partition of the batches shard: the pure core, with the reading, checking and writing around it."""
+
+import asyncio
+import secrets
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from crossdock.batches.check import Rules
+from crossdock.batches.core import BatchesCore
+from crossdock.batches.facts import Effect, Fact, Validate
+from crossdock.batches.reading import read_lines
+from crossdock.batches.settings import BatchesSettings
+from crossdock.batches.validation import Limits, validate
+from crossdock.kernel import metrics
+from crossdock.kernel.clock import Clock
+from crossdock.kernel.errors import StoreError
+from crossdock.kernel.objects import Objects
+from crossdock.kernel.record import Page, Record, Step
+from crossdock_schemas.batch import Part, Submitted, batch_command
+from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
+from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.topics import BATCH_COMMANDS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+RETRY_S = 1.0  # the object store refused: background work tries again
+Pieces = dict[tuple[str, str], list[bytes]]
+
+
+class BatchesPartition:
+    """Implements `kernel.shard.Partition`."""
+
+    def __init__(
+        self,
+        partition: int,
+        settings: BatchesSettings,
+        catalogue: Catalogue,
+        objects: Objects,
+        clock: Clock,
+        *,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._settings = settings
+        self._models = catalogue.models
+        self._objects = objects
+        self._clock = clock
+        self._retry_s = retry_s
+        self.core = BatchesCore(
+            partition, parcel_lines=settings.parcel_lines, window_lines=settings.window_lines
+        )
+        self._owner = secrets.token_hex(4)  # part names of two owners never meet
+        self._facts: list[Fact] = []
+        self._effects: list[Effect] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    def restore(self, pages: Iterable[Page]) -> None:
+        self.core.restore(pages)
+        self.wake.set()
+
+    async def step(self, records: Sequence[Record]) -> Step:
+        """Commands and facts first, then results.
+
+        Raises:
+            StoreError: if a part cannot be written; nothing of the step is committed then.
+        """
+        if self._failure is not None:
+            raise self._failure
+        now_ms = self._clock.now_ms()
+        pieces: Pieces = {}
+        for record in records:
+            if record.topic == BATCH_COMMANDS.name:
+                self._command(record, now_ms)
+        facts, self._facts = self._facts, []
+        for fact in facts:
+            self.core.learn(fact, now_ms)
+        first = None
+        for record in records:
+            if record.topic != BATCH_COMMANDS.name:
+                first = first or record
+                await self._collect(record, pieces)
+        if first is not None:
+            await self._write(pieces, f"{first.partition:05d}-{first.offset:020d}-{self._owner}")
+        self._effects = self.core.advance(now_ms)
+        return self.core.finish(now_ms)
+
+    def _command(self, record: Record, now_ms: int) -> None:
+        try:
+            asked = batch_command.validate_json(record.value or b"")
+        except ValidationError as error:
+            self._dead(record, str(error))
+            return
+        if isinstance(asked, Submitted):
+            self.core.submit(asked)
+            log.info("batch.submitted", batch_id=asked.batch_id)
+        else:
+            self.core.cancel(asked, now_ms)
+            log.info("batch.cancel_asked", batch_id=asked.batch_id)
+
+    @staticmethod
+    def _dead(record: Record, reason: str) -> None:
+        metrics.DEAD_LETTERS.labels(record.topic).inc()
+        log.warning(
+            "record.undecodable", topic=record.topic, offset=record.offset, reason=reason[:200]
+        )
+
+    async def _collect(self, record: Record, pieces: Pieces) -> None:
+        try:
+            group = decode_envelope(record.headers, ResultGroup)
+        except (ValidationError, MissingEnvelopeError) as error:
+            self._dead(record, str(error))
+            return
+        lines = (record.value or b"").split(b"\n")
+        for number, result in enumerate(group.results):
+            if result.body_ref is not None:
+                lines[number] = await self._fetch(result)
+        collected = self.core.collect(group, lines)
+        metrics.LINES_DONE.labels("completed").inc(len(collected.output))
+        metrics.LINES_DONE.labels("failed").inc(len(collected.error))
+        for kind, new in (("output", collected.output), ("error", collected.error)):
+            if new:
+                pieces.setdefault((group.batch_id or "", kind), []).extend(new)
+
+    async def _fetch(self, result: Result) -> bytes:
+        reference = result.body_ref
+        if reference is None:
+            raise ValueError(f"result of {result.request_id!r} has no reference")
+        return await self._objects.get_range(reference.path, reference.start, reference.length)
+
+    async def _write(self, pieces: Pieces, name: str) -> None:
+        """Write one part for each batch and kind, at the same time, before the commit that lists them."""
+        parts = {}
+        async with asyncio.TaskGroup() as group:
+            for (batch_id, kind), lines in pieces.items():
+                data = b"\n".join((*lines, b""))
+                path = f"batches/{batch_id}/{kind}/{name}"
+                group.create_task(self._objects.put(path, data))
+                parts[batch_id, kind] = Part(path=path, bytes=len(data), lines=len(lines))
+        for (batch_id, kind), part in parts.items():
+            self.core.add_part(batch_id, kind, part)
+
+    def committed(self) -> None:
+        effects, self._effects = self._effects, []
+        for effect in effects:
+            task = asyncio.ensure_future(self._carry_out(effect))  # noqa: TID251  # ended by close()
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that failed ends the process: the next step raises what it raised."""
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+            self.wake.set()
+
+    async def _carry_out(self, effect: Effect) -> None:
+        while True:
+            try:
+                fact = await self._work(effect)
+            except StoreError as error:
+                log.warning("batch.work_delayed", batch_id=effect.batch_id, reason=str(error))
+                await asyncio.sleep(self._retry_s)
+            else:
+                # why not around the await: a step meanwhile puts a new list in the place of this one
+                self._facts.append(fact)
+                self.wake.set()
+                return
+
+    def _work(self, effect: Effect) -> Coroutine[Any, Any, Fact]:
+        batch = self.core.states[effect.batch_id].head
+        if isinstance(effect, Validate):
+            rules = Rules(batch.operation, self._models, self._settings.max_line_bytes)
+            limits = Limits(self._settings.max_lines, self._settings.max_file_bytes)
+            return validate(self._objects, batch, rules, limits)
+        return read_lines(self._objects, batch.input_path or "", effect)
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)

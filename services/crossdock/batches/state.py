@@ -1,0 +1,170 @@
+"""The state of one batch, and how it lies in pages on the compacted topic."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from crossdock.batches.bits import Bits
+from crossdock.kernel.record import Page
+from crossdock_schemas.batch import (
+    PARTS_PER_PAGE,
+    Batch,
+    BatchStatus,
+    ModelProgress,
+    Part,
+    PartsPage,
+)
+from crossdock_schemas.tokens import Tokens
+
+
+@dataclass
+class Share:
+    """A model's lines in a batch: fed ones form a prefix of its index, done ones are counted."""
+
+    model: str
+    number: int
+    total: int
+    fed: int = 0
+    done: int = 0
+    reading: bool = False
+    """A read is under way (not part of the durable state)."""
+
+    @property
+    def on_their_way(self) -> int:
+        return self.fed - self.done
+
+
+@dataclass
+class BatchState:
+    """A batch, as its shard knows it. `head` holds what never changes while lines run."""
+
+    head: Batch
+    shares: dict[str, Share] = field(default_factory=dict)
+    done: Bits = field(default_factory=Bits)
+    completed: int = 0
+    failed: int = 0
+    tokens: Tokens = field(default_factory=Tokens)
+    cost_usd: Decimal = Decimal(0)
+    parts: dict[str, list[Part]] = field(default_factory=lambda: {"output": [], "error": []})
+    part_bytes: dict[str, int] = field(default_factory=lambda: {"output": 0, "error": 0})
+    changed: bool = True
+    published_ms: int = 0
+    published_status: BatchStatus | None = None
+    changed_parts: set[tuple[str, int]] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
+
+    @property
+    def status(self) -> BatchStatus:
+        return self.head.status
+
+    @property
+    def total(self) -> int:
+        return self.head.total
+
+    @property
+    def is_settled(self) -> bool:
+        """Every line reached its end."""
+        return self.completed + self.failed == self.total
+
+    def move(self, status: BatchStatus, **stamps: int) -> None:
+        self.head = self.head.model_copy(update={"status": status, **stamps})
+        self.changed = True
+
+    def add_part(self, kind: str, part: Part) -> None:
+        self.changed_parts.add((kind, len(self.parts[kind]) // PARTS_PER_PAGE))
+        self.parts[kind].append(part)
+        self.part_bytes[kind] += part.bytes
+        self.changed = True
+
+    def to_batch(self) -> Batch:
+        """Return the directory's entry."""
+        return self.head.model_copy(
+            update={
+                "completed": self.completed,
+                "failed": self.failed,
+                "tokens": self.tokens,
+                "cost_usd": self.cost_usd,
+                "models": tuple(
+                    ModelProgress(model=s.model, total=s.total, fed=s.fed, done=s.done)
+                    for s in self.shares.values()
+                ),
+                "output_bytes": self.part_bytes["output"],
+                "error_bytes": self.part_bytes["error"],
+                "output_parts": len(self.parts["output"]),
+                "error_parts": len(self.parts["error"]),
+            }
+        )
+
+    def forget_details(self) -> list[bytes]:
+        """Let go of all but the head; return the keys of the pages that this empties."""
+        batch_id = self.head.batch_id
+        keys = [bits_key(batch_id, number) for number in self.done.numbers()]
+        for kind, parts in self.parts.items():
+            keys += [parts_key(batch_id, kind, n) for n in range(-(-len(parts) // PARTS_PER_PAGE))]
+            self.parts[kind] = []
+        self.done = Bits()
+        return keys
+
+    def take_parts_pages(self) -> list[PartsPage]:
+        """Return the pages of the parts' lists that changed since the last call."""
+        pages = [
+            PartsPage(
+                batch_id=self.head.batch_id,
+                kind="output" if kind == "output" else "error",
+                page=page,
+                parts=tuple(self.parts[kind][page * PARTS_PER_PAGE : (page + 1) * PARTS_PER_PAGE]),
+            )
+            for kind, page in sorted(self.changed_parts)
+        ]
+        self.changed_parts.clear()
+        return pages
+
+
+def parts_key(batch_id: str, kind: str, page: int) -> bytes:
+    return f"{batch_id}/{kind}/{page}".encode()
+
+
+def bits_key(batch_id: str, number: int) -> bytes:
+    return f"{batch_id}/done/{number}".encode()
+
+
+def restore_states(pages: Iterable[Page]) -> dict[str, BatchState]:
+    """Return the batches that `pages` hold, by id."""
+    states: dict[str, BatchState] = {}
+    details: list[tuple[str, str, int, bytes]] = []
+    for key, value in pages:
+        batch_id, kind, number = (*key.decode().split("/"), "", "")[:3]
+        if value is None:
+            continue
+        if kind:
+            details.append((batch_id, kind, int(number), value))
+        else:
+            states[batch_id] = _restored(Batch.from_json(value))
+    for batch_id, kind, place, value in sorted(details):
+        if batch_id in states:
+            _restore_detail(states[batch_id], kind, place, value)
+    return states
+
+
+def _restored(batch: Batch) -> BatchState:
+    state = BatchState(
+        batch,
+        completed=batch.completed,
+        failed=batch.failed,
+        tokens=batch.tokens,
+        cost_usd=batch.cost_usd,
+        changed=False,
+    )
+    for number, model in enumerate(batch.models):
+        state.shares[model.model] = Share(model.model, number, model.total, model.fed, model.done)
+    return state
+
+
+def _restore_detail(state: BatchState, kind: str, number: int, value: bytes) -> None:
+    if kind == "done":
+        state.done.restore(number, value)
+        return
+    parts = PartsPage.from_json(value).parts
+    state.parts[kind] += parts
+    state.part_bytes[kind] += sum(part.bytes for part in parts)
+    state.announced.add(kind)

@@ -1,0 +1,542 @@
+"""The core of the batches shard: what it decides, whatever comes in which order, and after any restart."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import pytest
+
+from crossdock.batches.core import READ_LINES, BatchesCore
+from crossdock.batches.facts import (
+    Effect,
+    Fact,
+    LinesRead,
+    ReadLines,
+    Rejected,
+    Validate,
+    Validated,
+)
+from crossdock.batches.index import Span
+from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, LineError, Part
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.tokens import Tokens
+from support.builders import (
+    BATCH,
+    DAY_S,
+    NOW_MS,
+    make_group,
+    make_line,
+    make_result,
+    make_submitted,
+)
+
+PARCEL_LINES = 4
+WINDOW = 16
+EXPIRED_MS = NOW_MS + DAY_S * 1000
+
+
+class Shard:
+    """The core between a compacted topic and its background work, all at hand."""
+
+    def __init__(self, models: dict[str, int], *, window: int = WINDOW) -> None:
+        self.models = models
+        self.window = window
+        self.pages: dict[bytes, bytes] = {}
+        self.sent: list[Outgoing] = []
+        self.wanted: list[Effect] = []
+        self.core = self._new()
+
+    def _new(self) -> BatchesCore:
+        return BatchesCore(0, parcel_lines=PARCEL_LINES, window_lines=self.window)
+
+    def crash(self) -> None:
+        """Lose everything but the pages; what ran in the background is lost too."""
+        self.core = self._new()
+        self.core.restore([Page(key, value) for key, value in self.pages.items()])
+        self.wanted = []
+
+    def step(self, now_ms: int = NOW_MS) -> Step:
+        """Do what is due, and commit it."""
+        self.wanted += self.core.advance(now_ms)
+        step = self.core.finish(now_ms)
+        self.sent += step.outgoing
+        for key, value in step.pages:
+            if value is None:
+                self.pages.pop(key, None)
+            else:
+                self.pages[key] = value
+        return step
+
+    def work(self, now_ms: int = NOW_MS) -> None:
+        """Carry out all background work that is wanted, and learn what it found."""
+        wanted, self.wanted = self.wanted, []
+        for effect in wanted:
+            self.core.learn(self.carry_out(effect), now_ms)
+
+    def carry_out(self, effect: Effect) -> Fact:
+        if isinstance(effect, Validate):
+            return Validated(effect.batch_id, tuple(self.models.items()))
+        first = sum(list(self.models.values())[: effect.model_number]) + effect.start
+        lines = tuple(
+            (Span(n, n * 10, 9), make_line(n)) for n in range(first, first + effect.count)
+        )
+        return LinesRead(effect.batch_id, effect.model, effect.start, lines)
+
+    def collect(self, lines: Iterable[int], outcome: Outcome = Outcome.COMPLETED) -> list[bytes]:
+        """Take in results; return the output lines that were new."""
+        results = [make_result(n, model=self.model_of(n), outcome=outcome) for n in lines]
+        outputs = [b"answer %d" % result.line for result in results]
+        found = self.core.collect(make_group(results), outputs)
+        return found.output + found.error
+
+    def model_of(self, line: int) -> str:
+        for model, count in self.models.items():
+            if line < count:
+                return model
+            line -= count
+        raise AssertionError(line)
+
+    @property
+    def fed(self) -> list[int]:
+        """Every line that left as part of a parcel, as often as it did."""
+        parcels = [decode_envelope(r.headers, Parcel) for r in self.sent if r.topic == "requests"]
+        return [line for parcel in parcels for line in parcel.lines]
+
+    @property
+    def ended(self) -> list[tuple[int, Outcome]]:
+        """Every line that ended without running."""
+        groups = [
+            decode_envelope(record.headers, ResultGroup)
+            for record in self.sent
+            if record.topic == "batches.results"
+        ]
+        return [(result.line, result.outcome) for group in groups for result in group.results]
+
+    @property
+    def batch(self) -> Batch:
+        return Batch.from_json(self.pages[BATCH.encode()])
+
+
+def running(models: dict[str, int], *, window: int = WINDOW) -> Shard:
+    """Return a shard whose batch is validated and begins to feed."""
+    shard = Shard(models, window=window)
+    shard.core.submit(make_submitted())
+    shard.step()
+    shard.work()
+    shard.step()
+    return shard
+
+
+def topics(records: Sequence[Outgoing]) -> Counter[str]:
+    return Counter(record.topic for record in records)
+
+
+def test_a_new_batch_is_validated_once() -> None:
+    shard = Shard({"tern": 3})
+
+    shard.core.submit(make_submitted())
+    shard.step()
+    shard.core.submit(make_submitted())
+    shard.step()
+
+    assert shard.wanted == [Validate(BATCH)]
+    assert shard.batch.status is BatchStatus.VALIDATING
+    assert shard.core.open_batches == 1
+
+
+def test_a_batch_submitted_again_goes_on_where_it_is() -> None:
+    shard = running({"tern": 3})
+    shard.work()
+    shard.step()
+
+    shard.core.submit(make_submitted())
+    shard.step()
+    shard.work()
+    shard.step()
+
+    assert shard.fed == [0, 1, 2]
+    assert shard.batch.status is BatchStatus.IN_PROGRESS
+
+
+def test_a_sound_input_is_fed_in_parcels() -> None:
+    shard = running({"tern": 10})
+
+    shard.work()
+    shard.step()
+
+    assert shard.fed == list(range(10))
+    parcels = [r for r in shard.sent if r.topic == "requests"]
+    assert len(parcels) == 3
+    assert (shard.batch.status, shard.batch.total) == (BatchStatus.IN_PROGRESS, 10)
+
+
+def test_an_unsound_input_fails_the_batch_and_feeds_nothing() -> None:
+    shard = Shard({})
+    shard.core.submit(make_submitted())
+    shard.step()
+    error = LineError(code="invalid_json_line", message="no", line=3)
+
+    shard.core.learn(Rejected(BATCH, (error,)), NOW_MS)
+    shard.step()
+
+    assert (shard.batch.status, shard.batch.errors) == (BatchStatus.FAILED, (error,))
+    assert shard.batch.failed_at_ms == NOW_MS
+    assert shard.fed == []
+    assert shard.core.open_batches == 0
+
+
+def test_no_more_than_a_window_of_each_model_is_on_its_way() -> None:
+    shard = running({"tern": 100, "gull": 100})
+
+    for _ in range(5):
+        shard.work()
+        shard.step()
+    assert Counter(shard.model_of(n) for n in shard.fed) == {"tern": WINDOW, "gull": WINDOW}
+
+    shard.collect(range(WINDOW // 2))
+    shard.step()
+    shard.work()
+    shard.step()
+
+    assert Counter(map(shard.model_of, shard.fed)) == {"tern": WINDOW * 3 // 2, "gull": WINDOW}
+
+
+def test_a_read_asks_for_a_bounded_number_of_lines() -> None:
+    shard = running({"tern": 10_000}, window=5000)
+
+    (wanted,) = shard.wanted
+
+    assert isinstance(wanted, ReadLines)
+    assert (wanted.start, wanted.count, wanted.whole) == (0, READ_LINES, False)
+
+
+def test_a_batch_is_completed_when_every_line_is_done() -> None:
+    shard = running({"tern": 3})
+    shard.work()
+    shard.step()
+
+    shard.collect([0, 1])
+    shard.collect([2], Outcome.FAILED)
+    shard.step(NOW_MS + 5)
+
+    batch = shard.batch
+    assert batch.status is BatchStatus.COMPLETED
+    assert (batch.completed, batch.failed, batch.completed_at_ms) == (2, 1, NOW_MS + 5)
+    assert shard.core.open_batches == 0
+
+
+def test_a_result_that_comes_again_changes_nothing() -> None:
+    shard = running({"tern": 3})
+    shard.work()
+
+    first = shard.collect([1, 1, 2])
+    again = shard.collect([2, 1])
+
+    assert (first, again) == ([b"answer 1", b"answer 2"], [])
+    assert shard.core.states[BATCH].completed == 2
+
+
+def test_a_result_of_an_unknown_or_ended_batch_is_dropped() -> None:
+    shard = running({"tern": 1})
+    shard.work()
+    shard.collect([0])
+    shard.step()
+
+    assert shard.collect([0]) == []
+    assert shard.core.collect(make_group([make_result()], batch_id=None), [b""]).output == []
+
+
+def test_tokens_and_cost_add_up() -> None:
+    shard = running({"tern": 2})
+    shard.work()
+    results = [
+        make_result(n, tokens=Tokens(input=10, output=n), cost_usd=Decimal("0.000000000001"))
+        for n in (0, 1)
+    ]
+
+    shard.core.collect(make_group(results), [b"", b""])
+    shard.step()
+
+    assert shard.batch.tokens == Tokens(input=20, output=1)
+    assert shard.batch.cost_usd == Decimal("0.000000000002")
+
+
+def test_a_result_of_a_model_that_the_batch_has_not_is_counted_all_the_same() -> None:
+    shard = running({"tern": 1})
+    shard.work()
+
+    shard.core.collect(make_group([make_result(0, model="other")]), [b""])
+    shard.step()
+
+    assert shard.batch.completed == 1
+
+
+def test_cancel_ends_what_was_not_fed_and_waits_for_what_was() -> None:
+    shard = running({"tern": WINDOW + 6})
+    shard.work()
+    shard.step()
+
+    shard.core.cancel(CancelAsked(batch_id=BATCH, at_ms=NOW_MS), NOW_MS + 1)
+    shard.step(NOW_MS + 1)
+    shard.collect(range(WINDOW))
+    shard.step(NOW_MS + 2)
+    shard.work()
+    shard.step(NOW_MS + 2)
+
+    assert not shard.batch.status.is_final
+    assert shard.ended == [(n, Outcome.CANCELLED) for n in range(WINDOW, WINDOW + 6)]
+
+    shard.collect([line for line, _ in shard.ended], Outcome.CANCELLED)
+    shard.step(NOW_MS + 3)
+    assert shard.batch.status is BatchStatus.CANCELLED
+    assert (shard.batch.completed, shard.batch.failed) == (WINDOW, 6)
+    assert (shard.batch.cancelling_at_ms, shard.batch.cancelled_at_ms) == (NOW_MS + 1, NOW_MS + 3)
+
+
+@pytest.mark.parametrize(
+    "found", [Validated(BATCH, (("tern", 3),)), Rejected(BATCH, ())], ids=["sound", "not sound"]
+)
+def test_a_batch_cancelled_during_validation_is_cancelled_by_its_end(found: Fact) -> None:
+    shard = Shard({"tern": 3})
+    shard.core.submit(make_submitted())
+    shard.step()
+
+    shard.core.cancel(CancelAsked(batch_id=BATCH, at_ms=NOW_MS), NOW_MS)
+    shard.core.learn(found, NOW_MS)
+    shard.step()
+
+    assert shard.batch.status is BatchStatus.CANCELLED
+    assert shard.fed == []
+
+
+def test_cancel_of_what_is_not_open_changes_nothing() -> None:
+    shard = running({"tern": 1})
+    shard.work()
+    shard.collect([0])
+    shard.step()
+
+    shard.core.cancel(CancelAsked(batch_id=BATCH, at_ms=NOW_MS), NOW_MS)
+
+    assert shard.step().pages == []
+
+
+def test_when_the_window_is_over_unfed_lines_expire() -> None:
+    shard = running({"tern": WINDOW + 2})
+    shard.work()
+    shard.step()
+    shard.collect(range(WINDOW))
+
+    shard.step(EXPIRED_MS)
+    shard.work(EXPIRED_MS)
+    shard.step(EXPIRED_MS)
+    shard.collect([WINDOW, WINDOW + 1], Outcome.EXPIRED)
+    shard.step(EXPIRED_MS + 1)
+
+    assert shard.ended == [(WINDOW, Outcome.EXPIRED), (WINDOW + 1, Outcome.EXPIRED)]
+    assert shard.batch.status is BatchStatus.EXPIRED
+    assert shard.batch.expired_at_ms == EXPIRED_MS + 1
+
+
+def test_one_millisecond_before_the_window_is_over_nothing_expires() -> None:
+    shard = running({"tern": 2})
+
+    shard.step(EXPIRED_MS - 1)
+
+    assert shard.batch.status is BatchStatus.IN_PROGRESS
+
+
+def test_lines_read_to_be_fed_are_not_ended_without_their_ids() -> None:
+    shard = running({"tern": 1})
+    (wanted,) = shard.wanted
+    shard.wanted = []
+    shard.core.cancel(CancelAsked(batch_id=BATCH, at_ms=NOW_MS), NOW_MS)
+
+    shard.core.learn(LinesRead(BATCH, "tern", 0, ((Span(0, 0, 300_000), None),)), NOW_MS)
+    shard.step()
+
+    assert shard.ended == []
+    (again,) = shard.wanted
+    assert isinstance(wanted, ReadLines)
+    assert isinstance(again, ReadLines)
+    assert (wanted.whole, again.whole) == (False, True)
+
+
+def test_lines_read_twice_are_fed_once() -> None:
+    shard = running({"tern": 4})
+    (wanted,) = shard.wanted
+    fact = shard.carry_out(wanted)
+
+    shard.core.learn(fact, NOW_MS)
+    shard.core.learn(fact, NOW_MS)
+    shard.step()
+
+    assert shard.fed == [0, 1, 2, 3]
+
+
+def test_a_validation_that_ends_twice_counts_once() -> None:
+    shard = running({"tern": 4})
+    shard.work()
+    shard.step()
+
+    shard.core.learn(Validated(BATCH, (("tern", 99),)), NOW_MS)
+    shard.step()
+
+    assert shard.batch.total == 4
+
+
+def test_a_fact_of_an_ended_batch_is_dropped() -> None:
+    shard = running({"tern": 1})
+    shard.work()
+    shard.collect([0])
+    shard.step()
+
+    shard.core.learn(Validated(BATCH, (("tern", 1),)), NOW_MS)
+
+    assert shard.step().outgoing == []
+
+
+def test_progress_is_published_four_times_a_second_and_the_end_at_once() -> None:
+    shard = running({"tern": 10})
+    shard.work()
+    shard.step()
+    shard.sent.clear()
+
+    for line, at_ms in ((0, 1), (1, 100), (2, 250), (3, 300)):
+        shard.collect([line])
+        shard.step(NOW_MS + at_ms)
+    assert topics(shard.sent) == {"batches.directory": 1}
+
+    shard.collect(range(4, 10))
+    shard.step(NOW_MS + 301)
+    assert topics(shard.sent) == {"batches.directory": 2}
+
+
+def test_parts_are_listed_and_their_file_appears_with_the_first() -> None:
+    shard = running({"tern": 10})
+    shard.work()
+    shard.step()
+    shard.sent.clear()
+
+    for number in (1, 2):
+        shard.core.add_part(BATCH, "output", Part(path=f"part-{number}", bytes=10, lines=1))
+        shard.step(NOW_MS + number)
+
+    assert topics(shard.sent)["files"] == 1
+    assert shard.core.states[BATCH].to_batch().output_bytes == 20
+    assert (BATCH + "/output/0").encode() in shard.pages
+
+
+def test_an_ended_batch_leaves_one_page() -> None:
+    shard = running({"tern": 2})
+    shard.work()
+    shard.step()
+    shard.core.add_part(BATCH, "output", Part(path="part", bytes=10, lines=2))
+    shard.collect([0, 1])
+    shard.step()
+
+    assert [key for key in shard.pages if key.startswith(BATCH.encode())] == [BATCH.encode()]
+    shard.crash()
+    assert shard.core.open_batches == 0
+    assert shard.batch.output_bytes == 10
+
+
+def test_after_a_crash_no_finished_or_fed_line_is_fed_again() -> None:
+    shard = running({"tern": 12, "gull": 12})
+    shard.work()
+    shard.step()
+    shard.collect([1, 3, 13])
+    shard.step()
+
+    shard.crash()
+    shard.step()
+    shard.work()
+    shard.step()
+
+    assert Counter(shard.fed) == Counter(range(24))
+    assert shard.collect([1, 3, 13]) == []
+
+
+def test_a_crash_during_validation_begins_it_again() -> None:
+    shard = Shard({"tern": 2})
+    shard.core.submit(make_submitted())
+    shard.step()
+
+    shard.crash()
+    shard.step()
+
+    assert shard.wanted == [Validate(BATCH)]
+
+
+class Schedule:
+    """A random life of one batch. What a step did not commit is gone with a crash, outputs too."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        models = {
+            f"model-{n}": self.chance.randint(1, 40) for n in range(self.chance.randint(1, 3))
+        }
+        self.shard = Shard(models, window=self.chance.choice([4, 8, 32]))
+        self.now_ms = NOW_MS
+        self.written: list[bytes] = []
+        self._uncommitted: list[bytes] = []
+
+    def run(self) -> None:
+        self.shard.core.submit(make_submitted())
+        self.shard.step()
+        for _ in range(4000):
+            if not self.shard.core.open_batches:
+                return
+            self.now_ms += self.chance.randint(0, 300)
+            self.chance.choice([self.work, self.work, self.results, self.results, self.end])()
+            self.chance.choice([self.commit] * 9 + [self.crash])()
+
+    def work(self) -> None:
+        self.shard.work(self.now_ms)
+
+    def results(self) -> None:
+        waiting = [n for n in self.shard.fed if n not in self.shard.core.states[BATCH].done]
+        if waiting:
+            picked = self.chance.choices(waiting, k=self.chance.randint(1, 6))
+            outcome = self.chance.choice([Outcome.COMPLETED, Outcome.FAILED])
+            self._uncommitted += self.shard.collect(picked, outcome)
+        for line, ending in self.shard.ended:
+            self._uncommitted += self.shard.collect([line], ending)
+
+    def end(self) -> None:
+        """Rarely: cancel it, or let its window be over."""
+        what = self.chance.random()
+        if what < 0.01:
+            asked = CancelAsked(batch_id=BATCH, at_ms=self.now_ms)
+            self.shard.core.cancel(asked, self.now_ms)
+        elif what < 0.02:
+            self.now_ms = max(self.now_ms, EXPIRED_MS)
+
+    def commit(self) -> None:
+        self.shard.step(self.now_ms)
+        self.written += self._uncommitted
+        self._uncommitted = []
+
+    def crash(self) -> None:
+        self.shard.crash()
+        self._uncommitted = []
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_happens_each_line_ends_once(seed: int) -> None:
+    """Crashes, lost reads, repeated results, a cancel or the end of the window: the books agree."""
+    schedule = Schedule(seed)
+
+    schedule.run()
+
+    shard, batch = schedule.shard, schedule.shard.batch
+    total = sum(shard.models.values())
+    assert batch.status.is_final
+    if batch.total:  # it was validated before it was cancelled
+        every_line = Counter(range(total))
+        assert Counter(shard.fed + [line for line, _ in shard.ended]) == every_line
+        assert sorted(schedule.written) == sorted(b"answer %d" % n for n in range(total))
+        assert batch.completed + batch.failed == batch.total == total
