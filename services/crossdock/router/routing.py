@@ -1,0 +1,100 @@
+"""A batch of parcels in, dispatches and refusals out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from crossdock.kernel import metrics
+from crossdock.kernel.clock import Clock
+from crossdock.kernel.objects import Objects
+from crossdock.kernel.record import Outgoing, Record
+from crossdock.router.policy import Fleet, NoRoute, plan_route
+from crossdock.router.refusal import SOURCE, refuse
+from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
+from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.topics import DISPATCH, dispatch_topic
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Log(Protocol):
+    """Where records go; `send` returns when all are acknowledged."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None: ...
+
+
+class Router:
+    """Routes parcels by the catalogue and what the fleet reports."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        producer: Log,
+        objects: Objects,
+        clock: Clock,
+        *,
+        sick_error_rate: float,
+    ) -> None:
+        self._catalogue = catalogue
+        self._producer = producer
+        self._objects = objects
+        self._clock = clock
+        self._sick_error_rate = sick_error_rate
+        self._reports: dict[str, dict[str, EndpointHealth]] = {}
+
+    def observe(self, record: Record) -> None:
+        """Take a report of the fleet."""
+        try:
+            health = EndpointHealth.from_json(record.value or b"")
+        except ValidationError as error:
+            _count_dead(record, error)
+            return
+        self._reports.setdefault(health.endpoint, {})[health.worker] = health
+
+    async def route(self, records: Sequence[Record]) -> None:
+        """Send each parcel on its way; returns when the broker has them all.
+
+        Raises:
+            LogError: if it has not.
+            StoreError: if a body that is needed cannot be read.
+        """
+        fleet = {name: tuple(reports.values()) for name, reports in self._reports.items()}
+        outgoing = []
+        for record in records:
+            metrics.RECORDS_POLLED.labels(record.topic).inc()
+            metrics.BYTES_POLLED.labels(record.topic).inc(record.size)
+            try:
+                outgoing.append(await self._routed(record, fleet))
+            except (ValueError, MissingEnvelopeError) as error:
+                _count_dead(record, error)
+        await self._producer.send(outgoing)
+
+    async def _routed(self, record: Record, fleet: Fleet) -> Outgoing:
+        parcel = decode_envelope(record.headers, Parcel)
+        now_ms = self._clock.now_ms()
+        plan = plan_route(
+            parcel, self._catalogue, fleet, now_ms=now_ms, sick_error_rate=self._sick_error_rate
+        )
+        if isinstance(plan, NoRoute):
+            return refuse(parcel, await self._body(parcel, record), plan, now_ms)
+        planned = parcel.model_copy(update={"plan": plan})
+        topic = dispatch_topic(planned.candidate.provider, planned.lane)
+        headers = encode_headers(DISPATCH, SOURCE, planned.parcel_id, now_ms, planned)
+        return Outgoing(topic, record.key, record.value, headers)
+
+    async def _body(self, parcel: Parcel, record: Record) -> bytes:
+        reference = parcel.body_ref
+        if reference is None:
+            return record.value or b""
+        return await self._objects.get_range(reference.path, reference.start, reference.length)
+
+
+def _count_dead(record: Record, error: Exception) -> None:
+    metrics.DEAD_LETTERS.labels(record.topic).inc()
+    log.warning(
+        "record.undecodable", topic=record.topic, offset=record.offset, reason=str(error)[:200]
+    )
