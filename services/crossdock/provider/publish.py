@@ -1,0 +1,154 @@
+"""Publishes in groups: first what calls cost, then, once that is safe, what came of them."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from crossdock.kernel import metrics
+from crossdock.kernel.clock import Clock
+from crossdock.kernel.record import Outgoing
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.parcel import Lane, Parcel
+from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.topics import BATCH_RESULTS, RESULTS, USAGE
+from crossdock_schemas.usage import Usage, UsageGroup
+
+SOURCE = "crossdock/provider"
+MAX_ROWS = 500  # in a record
+MAX_BYTES = 524_288  # of a record, about; a topic takes 1 MiB
+ROW_BYTES = 700  # of a usage row or a result, about, besides what varies
+T = TypeVar("T")
+
+
+class Log(Protocol):
+    """Where records go; `send` returns when all are acknowledged."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A line at its visible end, with the parcel that it came in."""
+
+    parcel: Parcel
+    result: Result
+    line: bytes
+
+
+class Publisher:
+    """Collects over `flush_s`; a realtime line is sent at once. Whatever waits for one flush shares its end."""
+
+    def __init__(self, producer: Log, clock: Clock, *, flush_s: float) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._flush_s = flush_s
+        self._usage: list[Usage] = []
+        self._finished: list[Finished] = []
+        self._acknowledged: asyncio.Future[None] | None = None
+        self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    def book(self, usage: Usage) -> None:
+        """Count a call. It is on the topic before any result that is finished after this."""
+        self._usage.append(usage)
+        self._work.set()
+
+    async def finish(self, lines: Sequence[Finished]) -> None:
+        """Publish the ends of `lines`; returns when the broker has them, and all usage booked before."""
+        self._finished += lines
+        await self.settle(is_urgent=any(line.parcel.lane is Lane.REALTIME for line in lines))
+
+    async def settle(self, *, is_urgent: bool) -> None:
+        """Return when the broker has all that was booked and finished before."""
+        if self._acknowledged is None:
+            self._acknowledged = asyncio.get_running_loop().create_future()
+        self._work.set()
+        if is_urgent:
+            self._urgent.set()
+        await self._acknowledged
+
+    async def run(self) -> None:
+        """Flush until cancelled.
+
+        Raises:
+            LogError: if the broker refused; what was not acknowledged is called again after a restart.
+        """
+        while True:
+            await self._work.wait()
+            try:
+                async with asyncio.timeout(self._flush_s):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what was collected: usage first."""
+        usage, self._usage = self._usage, []
+        finished, self._finished = self._finished, []
+        acknowledged, self._acknowledged = self._acknowledged, None
+        self._work.clear()
+        self._urgent.clear()
+        await self._producer.send(self._usage_records(usage))
+        await self._producer.send(self._result_records(finished))
+        for line in finished:
+            metrics.LINES_DONE.labels(line.result.outcome.value).inc()
+        if acknowledged is not None and not acknowledged.done():
+            acknowledged.set_result(None)
+
+    def _usage_records(self, rows: Sequence[Usage]) -> list[Outgoing]:
+        by_account: dict[str, list[Usage]] = {}
+        for row in rows:
+            by_account.setdefault(row.account, []).append(row)
+        return [
+            self._usage_record(account, chunk)
+            for account, group in by_account.items()
+            for chunk in _chunks(group, lambda row: ROW_BYTES + len(row.custom_id))
+        ]
+
+    def _usage_record(self, account: str, rows: Sequence[Usage]) -> Outgoing:
+        group = UsageGroup.model_construct(executions=tuple(rows))
+        headers = encode_headers(USAGE, SOURCE, rows[0].execution_id, self._clock.now_ms(), None)
+        return Outgoing(USAGE.name, account.encode(), group.to_json(), headers)
+
+    def _result_records(self, finished: Sequence[Finished]) -> list[Outgoing]:
+        by_key: dict[str, list[Finished]] = {}
+        for end in finished:
+            by_key.setdefault(end.parcel.batch_id or end.result.request_id, []).append(end)
+        return [
+            self._result_record(key, chunk)
+            for key, group in by_key.items()
+            for chunk in _chunks(
+                group, lambda end: ROW_BYTES + len(end.result.custom_id) + len(end.line)
+            )
+        ]
+
+    def _result_record(self, key: str, ends: Sequence[Finished]) -> Outgoing:
+        parcel = ends[0].parcel
+        topic = RESULTS if parcel.batch_id is None else BATCH_RESULTS
+        group = ResultGroup.model_construct(
+            account=parcel.account,
+            project=parcel.project,
+            key_id=parcel.key_id,
+            lane=parcel.lane,
+            operation=parcel.operation,
+            batch_id=parcel.batch_id,
+            results=tuple(end.result for end in ends),
+        )
+        headers = encode_headers(
+            topic, SOURCE, ends[0].result.request_id, self._clock.now_ms(), group
+        )
+        return Outgoing(topic.name, key.encode(), b"\n".join(end.line for end in ends), headers)
+
+
+def _chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Cut `items` so that a record holds at most MAX_ROWS of them and about MAX_BYTES."""
+    start = size = 0
+    for at, item in enumerate(items):
+        size += size_of(item)
+        if at > start and (at - start == MAX_ROWS or size > MAX_BYTES):
+            yield items[start:at]
+            start, size = at, size_of(item)
+    if items:
+        yield items[start:]

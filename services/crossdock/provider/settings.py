@@ -1,0 +1,16 @@
+"""What a provider worker needs to know."""
+
+from pydantic import Field
+
+from crossdock.kernel.settings import Settings
+
+
+class ProviderSettings(Settings):
+    """CROSSDOCK_PROVIDER_*."""
+
+    capacity: int = Field(default=512, ge=1)
+    """Lines in flight at once."""
+    only: str = ""
+    """Names of the providers to serve, comma-separated; empty serves all of the catalogue."""
+    flush_ms: int = Field(default=30, ge=1)
+    """Results of the batch lane wait this long for company, in milliseconds."""

@@ -1,0 +1,324 @@
+import asyncio
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from crossdock.kernel.clock import ManualClock
+from crossdock.provider.attempt import Onward
+from crossdock.provider.publish import Finished
+from crossdock_schemas.prices import Cost
+from crossdock_schemas.result import Outcome
+from crossdock_schemas.tokens import Tokens
+from crossdock_schemas.usage import CallOutcome
+from unit.provider.builders import (
+    NOW_MS,
+    Provided,
+    make_attempt,
+    make_line,
+    make_parcel,
+    make_single,
+    make_site,
+    refused,
+    sound,
+)
+
+
+def line_of(end: Finished | Onward) -> dict[str, Any]:
+    assert isinstance(end, Finished)
+    found: dict[str, Any] = json.loads(end.line)
+    return found
+
+
+async def test_an_answer_ends_the_line_and_is_booked_at_the_plans_price() -> None:
+    provided = Provided(sound())
+    attempt, books = make_attempt(provided)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.outcome, end.result.status_code, end.result.calls) == (
+        Outcome.COMPLETED,
+        200,
+        1,
+    )
+    assert end.result.cost_usd == Decimal("0.01002")
+    assert line_of(end)["response"]["body"]["choices"][0]["message"]["content"] == "hi there"
+    (row,) = books.rows
+    assert (row.outcome, row.attempt, row.call, row.status_code) == (CallOutcome.OK, 1, 1, 200)
+    assert row.tokens == Tokens(input=10, output=5)
+    assert row.cost == Cost(
+        input=Decimal("0.00001"), output=Decimal("0.00001"), request=Decimal("0.01")
+    )
+    assert (row.provider_request_id, row.is_estimated) == ("theirs", False)
+
+
+async def test_the_call_carries_the_request_id_and_a_number_of_its_own() -> None:
+    provided = Provided(refused(500), refused(500), sound())
+    attempt, _ = make_attempt(provided, parcel=make_single(providers=["first", "next"], attempt=2))
+
+    await attempt.run()
+
+    assert provided.numbers == ["201", "202", "203"]
+    assert {r.headers["x-crossdock-request-id"] for r in provided.requests} == {"req_" + "2" * 32}
+
+
+async def test_every_call_is_a_row_also_a_failed_one_at_no_cost() -> None:
+    attempt, books = make_attempt(
+        Provided(refused(503), httpx.ReadTimeout("x"), sound()),
+    )
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert [row.outcome for row in books.rows] == [
+        CallOutcome.SERVER_ERROR,
+        CallOutcome.TIMEOUT,
+        CallOutcome.OK,
+    ]
+    assert [row.cost.total for row in books.rows[:2]] == [0, 0]
+    assert len({row.execution_id for row in books.rows}) == 3
+    assert end.result.calls == 3
+
+
+async def test_an_answer_without_usage_is_booked_as_an_estimate() -> None:
+    attempt, books = make_attempt(Provided(sound(usage=None)))
+
+    await attempt.run()
+
+    (row,) = books.rows
+    assert row.is_estimated
+    assert row.tokens.output == 2
+    assert row.tokens.input > 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(refused(500), id="server error"),
+        pytest.param(refused(429), id="busy"),
+        pytest.param(httpx.ConnectError("x"), id="not connected"),
+        pytest.param(httpx.Response(200, content=b'{"choices":['), id="truncated"),
+        pytest.param(httpx.Response(200, content=b"<html>"), id="garbage"),
+        pytest.param(httpx.Response(200, json={"error": {"message": "x"}}), id="error in a 200"),
+    ],
+)
+async def test_what_may_pass_is_tried_here_up_to_the_limit_and_then_elsewhere(
+    answer: httpx.Response | Exception,
+) -> None:
+    provided = Provided(answer)
+    attempt, books = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
+
+    end = await attempt.run()
+
+    assert end == Onward(0, make_line(), 2)
+    assert len(provided.requests) == len(books.rows) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_refused_key_is_not_tried_twice_but_elsewhere(status: int) -> None:
+    provided = Provided(refused(status))
+    attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
+
+    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert len(provided.requests) == 1
+
+
+async def test_an_exhausted_quota_is_not_tried_here_again() -> None:
+    provided = Provided(refused(429, code="insufficient_quota"))
+    attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
+
+    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert len(provided.requests) == 1
+
+
+async def test_the_callers_mistake_is_final() -> None:
+    provided = Provided(refused(400, message="too long", param="messages"))
+    attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
+
+    end = await attempt.run()
+
+    assert line_of(end)["response"]["status_code"] == 400
+    assert line_of(end)["response"]["body"]["error"]["param"] == "messages"
+
+
+async def test_the_last_candidates_failure_is_the_end() -> None:
+    attempt, _ = make_attempt(Provided(refused(503, message="down")))
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.outcome, end.result.status_code) == (Outcome.FAILED, 503)
+    assert line_of(end)["response"]["body"]["error"]["message"] == "down"
+
+
+async def test_retry_after_is_waited_for() -> None:
+    provided = Provided(refused(429, headers={"retry-after-ms": "60"}), sound())
+    attempt, _ = make_attempt(provided)
+    started = time.monotonic()
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert time.monotonic() - started >= 0.06
+
+
+async def test_a_long_retry_after_falls_back_at_once() -> None:
+    provided = Provided(refused(429, headers={"retry-after": "30"}))
+    attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
+
+    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert len(provided.requests) == 1
+
+
+async def test_an_endpoint_told_to_wait_is_closed_for_its_other_lines_too() -> None:
+    provided = Provided(sound())
+    site = make_site(provided)
+    site.close_for("gull", 30)
+    attempt, _ = make_attempt(provided, site=site, parcel=make_parcel(providers=["first", "next"]))
+
+    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert provided.requests == []
+
+
+async def test_a_line_that_waited_for_a_slot_looks_again_whether_the_endpoint_is_open() -> None:
+    provided = Provided(refused(429, headers={"retry-after": "30"}))
+    site = make_site(provided, max_in_flight=1)
+    parcel = make_parcel(providers=["first", "next"])
+    attempts = [make_attempt(provided, site=site, parcel=parcel)[0] for _ in range(5)]
+
+    ends = await asyncio.gather(*(attempt.run() for attempt in attempts))
+
+    assert len(provided.requests) == 1
+    assert all(isinstance(end, Onward) for end in ends)
+
+
+async def test_a_batchs_line_outlasts_a_rate_limit_where_nobody_else_has_the_model() -> None:
+    busy = refused(429, headers={"retry-after-ms": "1"})
+    provided = Provided(*[busy] * 8, sound())
+    attempt, _ = make_attempt(provided)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert end.result.outcome is Outcome.COMPLETED
+    assert end.result.calls == 9
+
+
+async def test_a_realtime_caller_hears_of_a_rate_limit_soon() -> None:
+    provided = Provided(refused(429, headers={"retry-after-ms": "1"}))
+    attempt, _ = make_attempt(provided, parcel=make_single())
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.status_code, end.result.calls) == (429, 3)
+
+
+async def test_a_line_past_its_deadline_is_never_called() -> None:
+    provided = Provided(sound())
+    attempt, books = make_attempt(provided, clock=ManualClock(NOW_MS + 60_000))
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.outcome, end.result.status_code) == (Outcome.EXPIRED, None)
+    assert line_of(end)["error"]["code"] == "batch_expired"
+    assert (provided.requests, books.rows) == ([], [])
+
+
+async def test_the_deadline_ends_a_call() -> None:
+    clock = ManualClock(NOW_MS)
+
+    async def silent(_: httpx.Request) -> httpx.Response:
+        clock.advance(60)
+        await asyncio.sleep(30)
+        return sound()
+
+    attempt, books = make_attempt(
+        silent,
+        parcel=make_parcel(deadline_ms=NOW_MS + 50),
+        clock=clock,
+    )
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert end.result.outcome is Outcome.EXPIRED
+    assert [row.outcome for row in books.rows] == [CallOutcome.TIMEOUT]
+
+
+async def test_a_pool_that_comes_to_rest_gets_a_waiting_line_back() -> None:
+    provided = Provided(refused(429, headers={"retry-after": "30"}))
+    draining = asyncio.Event()
+    attempt, _ = make_attempt(provided, draining=draining)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(attempt.run())
+        while not provided.requests:  # noqa: ASYNC110  # the fake has no event
+            await asyncio.sleep(0)
+        draining.set()
+
+    assert running.result() == Onward(0, make_line(), 1, calls_made=1)
+
+
+async def test_a_line_that_was_given_back_goes_on_counting_its_calls() -> None:
+    provided = Provided(sound())
+    attempt, books = make_attempt(provided, parcel=make_parcel(calls_made=2))
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert end.result.calls == 3
+    assert [row.call for row in books.rows] == [3]
+    assert provided.requests[0].headers["x-crossdock-attempt"] == "103"
+
+
+async def test_a_pool_that_comes_to_rest_lets_a_call_finish() -> None:
+    draining = asyncio.Event()
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        draining.set()
+        await asyncio.sleep(0.01)
+        return sound()
+
+    attempt, _ = make_attempt(slow, draining=draining)
+
+    assert isinstance(await attempt.run(), Finished)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"not json"])
+async def test_a_line_that_cannot_be_read_fails_visibly(raw: bytes) -> None:
+    attempt, _ = make_attempt(Provided(sound()), raw=raw)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.outcome, end.result.error_code) == (Outcome.FAILED, "unreadable_line")
+    assert line_of(end)["response"]["status_code"] == 400
+
+
+async def test_a_very_long_custom_id_is_cut_in_the_books_only() -> None:
+    line = json.dumps({"custom_id": "x" * 5000, "body": {"model": "gull"}}).encode()
+    attempt, books = make_attempt(Provided(sound()), raw=line)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert len(books.rows[0].custom_id) == len(end.result.custom_id) == 512
+    assert line_of(end)["custom_id"] == "x" * 5000
+
+
+@pytest.mark.parametrize(("status", "is_to_blame"), [(401, 1.0), (400, 0.0), (503, 1.0)])
+async def test_the_fleet_hears_whose_fault_it_was(status: int, is_to_blame: float) -> None:
+    provided = Provided(refused(status))
+    site = make_site(provided, max_calls=1)
+    attempt, _ = make_attempt(provided, site=site)
+
+    await attempt.run()
+
+    (health,) = site.news("provider.0", NOW_MS)
+    assert health.error_rate == is_to_blame

@@ -1,0 +1,55 @@
+import time
+
+import pytest
+
+from crossdock.provider.endpoint import ProviderSite
+from crossdock_schemas.usage import CallOutcome
+from unit.provider.builders import NOW_MS, make_site, sound
+
+
+def make() -> ProviderSite:
+    return make_site(lambda _: sound())
+
+
+def test_a_request_names_the_call_for_the_providers_log() -> None:
+    request = make().request("/v1/chat/completions", b"{}", "req_1", 203)
+
+    assert str(request.url) == "http://first.test/v1/chat/completions"
+    assert request.read() == b"{}"
+    assert request.headers["x-crossdock-request-id"] == "req_1"
+    assert request.headers["x-crossdock-attempt"] == "203"
+
+
+def test_a_pause_closes_one_model_and_never_gets_shorter() -> None:
+    site = make()
+
+    site.close_for("gull", 30)
+    site.close_for("gull", 1)
+
+    assert 29 < site.closed_s("gull") <= 30
+    assert site.closed_s("tern") == 0
+
+
+def test_news_come_once_per_call() -> None:
+    site = make()
+    site.note("gull", CallOutcome.OK, 20, is_fault=False)
+    site.note("gull", CallOutcome.SERVER_ERROR, 40, is_fault=True)
+
+    (health,) = site.news("provider.0", NOW_MS)
+
+    assert (health.endpoint, health.worker, health.calls) == ("first/gull", "provider.0", 2)
+    assert health.error_rate > 0.49
+    assert health.latency_ms == pytest.approx(30, abs=0.1)
+    assert site.news("provider.0", NOW_MS) == []
+
+
+def test_news_say_until_when_a_model_is_closed() -> None:
+    site = make()
+    site.note("gull", CallOutcome.RATE_LIMITED, 1, is_fault=True)
+    started = time.monotonic()
+
+    site.close_for("gull", 10)
+    (health,) = site.news("provider.0", NOW_MS)
+
+    slack_ms = (time.monotonic() - started) * 1000 + 1
+    assert NOW_MS + 10_000 - slack_ms <= health.closed_until_ms <= NOW_MS + 10_000

@@ -1,0 +1,281 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from obstore.store import MemoryStore
+from typing_extensions import override
+
+from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.errors import StoreError, UndecodableError
+from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.record import Outgoing, Record
+from crossdock.provider.publish import Publisher
+from crossdock.provider.worker import Worker
+from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.parcel import BodyRef, Parcel, join_lines
+from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.topics import DISPATCH
+from unit.provider.builders import (
+    NOW_MS,
+    Chance,
+    FakeLog,
+    make_line,
+    make_parcel,
+    make_site,
+    refused,
+    sound,
+)
+
+
+def make_record(parcel: Parcel, *lines: bytes) -> Record:
+    headers = encode_headers(DISPATCH, "test", parcel.parcel_id, NOW_MS, parcel)
+    topic = f"dispatch.first.{parcel.lane.value}"
+    return Record(topic, 0, 0, NOW_MS, b"key", join_lines(list(lines)), headers)
+
+
+@asynccontextmanager
+async def working(
+    provided: Callable[[httpx.Request], Any],
+    log: FakeLog,
+    *,
+    objects: Objects | None = None,
+    draining: asyncio.Event | None = None,
+) -> AsyncIterator[Worker]:
+    clock = ManualClock(NOW_MS)
+    publisher = Publisher(log, clock, flush_s=0.005)
+    worker = Worker(
+        {"first": make_site(provided, max_calls=1)},
+        publisher,
+        log,
+        objects or open_objects("memory://"),
+        clock,
+        claim="claim",
+        chance=Chance(),
+        draining=draining,
+    )
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        running = group.create_task(publisher.run())
+        yield worker
+        running.cancel()
+
+
+def results_of(log: FakeLog) -> list[Result]:
+    groups = [decode_envelope(r.headers, ResultGroup) for r in log.on("batches.results")]
+    return [result for group in groups for result in group.results]
+
+
+def onward_of(record: Outgoing) -> Parcel:
+    return decode_envelope(record.headers, Parcel)
+
+
+def refuse_odd(request: httpx.Request) -> httpx.Response:
+    """Odd lines are refused; their custom ids are in the prompt."""
+    number = int(json.loads(request.content)["messages"][0]["content"])
+    return refused(503) if number % 2 else sound()
+
+
+def make_lines(count: int) -> list[bytes]:
+    return [make_line(n, messages=[{"role": "user", "content": str(n)}]) for n in range(count)]
+
+
+async def test_every_line_of_a_parcel_gets_its_own_result_and_row() -> None:
+    log = FakeLog()
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(make_record(make_parcel(lines=(4, 7, 9)), *make_lines(3)))
+
+    assert sorted(result.line for result in results_of(log)) == [4, 7, 9]
+    assert len({result.request_id for result in results_of(log)}) == 3
+    assert len(log.usage) == 3
+
+
+async def test_lines_that_fail_here_leave_as_a_smaller_parcel_after_their_usage() -> None:
+    log = FakeLog()
+    parcel = make_parcel(lines=(10, 11, 12, 13), providers=["first", "next"])
+    lines = make_lines(4)
+
+    async with working(refuse_odd, log) as worker:
+        await worker.handle(make_record(parcel, *lines))
+
+    assert sorted(result.line for result in results_of(log)) == [10, 12]
+    (record,) = log.on("dispatch.next.batch")
+    onward = onward_of(record)
+    assert (onward.lines, onward.attempt) == ((11, 13), 2)
+    assert (record.value or b"").split(b"\n") == [lines[1], lines[3]]
+    assert onward.parcel_id != parcel.parcel_id
+    assert record.key == onward.parcel_id.encode()
+    topics = [record.topic for record in log.records]
+    assert topics.index("dispatch.next.batch") > topics.index("usage")
+    assert len(log.usage) == 4
+
+
+async def test_a_replay_falls_back_under_the_same_parcel_id() -> None:
+    parcel = make_parcel(providers=["first", "next"])
+    ids = []
+    for _ in range(2):
+        log = FakeLog()
+        async with working(lambda _: refused(503), log) as worker:
+            await worker.handle(make_record(parcel, make_line()))
+        ids.append(onward_of(log.on("dispatch.next.batch")[0]).parcel_id)
+
+    assert ids[0] == ids[1]
+
+
+async def test_a_parcel_is_not_done_before_all_is_acknowledged() -> None:
+    log = FakeLog()
+    log.may_acknowledge.clear()
+
+    async with working(lambda _: sound(), log) as worker, asyncio.TaskGroup() as group:
+        handling = group.create_task(worker.handle(make_record(make_parcel(), make_line())))
+        await asyncio.sleep(0.05)
+        assert not handling.done()
+        log.may_acknowledge.set()
+
+
+async def test_a_fast_line_is_published_while_a_slow_one_of_its_parcel_runs() -> None:
+    log = FakeLog()
+    release = asyncio.Event()
+
+    async def uneven(request: httpx.Request) -> httpx.Response:
+        if b'"content":"1"' in request.content:
+            await release.wait()
+        return sound()
+
+    async with working(uneven, log) as worker, asyncio.TaskGroup() as group:
+        group.create_task(worker.handle(make_record(make_parcel(lines=(0, 1)), *make_lines(2))))
+        while not log.on("batches.results"):  # noqa: ASYNC110  # the fake has no event
+            await asyncio.sleep(0.001)
+        assert [result.line for result in results_of(log)] == [0]
+        release.set()
+
+    assert len(results_of(log)) == 2
+
+
+async def test_lines_given_back_keep_their_attempt() -> None:
+    log, draining = FakeLog(), asyncio.Event()
+    draining.set()
+
+    async with working(lambda _: sound(), log, draining=draining) as worker:
+        await worker.handle(make_record(make_parcel(lines=(1, 2)), *make_lines(2)))
+
+    onward = onward_of(log.on("dispatch.first.batch")[0])
+    assert (onward.lines, onward.attempt) == ((1, 2), 1)
+    assert log.usage == []
+
+
+async def test_a_body_by_reference_is_fetched_and_stays_there() -> None:
+    log, objects = FakeLog(), open_objects("memory://")
+    await objects.put("input", b"###" + make_line() + b"\n")
+    reference = BodyRef(path="input", start=3, length=len(make_line()))
+    parcel = make_parcel(body_ref=reference, providers=["first", "next"])
+
+    async with working(lambda _: refused(503), log, objects=objects) as worker:
+        await worker.handle(make_record(parcel))
+
+    (record,) = log.on("dispatch.next.batch")
+    assert record.value == b""
+    assert onward_of(record).body_ref == reference
+
+
+async def test_a_body_that_is_gone_fails_its_line() -> None:
+    log = FakeLog()
+    parcel = make_parcel(body_ref=BodyRef(path="gone", start=0, length=9))
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(make_record(parcel))
+
+    (result,) = results_of(log)
+    assert (result.outcome, result.error_code) == (Outcome.FAILED, "unreadable_line")
+
+
+class WeakStore(Objects):
+    """Refuses `refusals` times, then gives a line."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__(MemoryStore())
+        self.refusals = refusals
+
+    @override
+    async def get_range(self, path: str, start: int, length: int) -> bytes:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise StoreError("busy")
+        return make_line()
+
+
+async def test_a_store_that_refuses_is_asked_again() -> None:
+    log = FakeLog()
+    parcel = make_parcel(body_ref=BodyRef(path="x", start=0, length=9))
+
+    async with working(lambda _: sound(), log, objects=WeakStore(4)) as worker:
+        await worker.handle(make_record(parcel))
+
+    assert results_of(log)[0].outcome is Outcome.COMPLETED
+
+
+async def test_a_store_that_goes_on_refusing_ends_the_process() -> None:
+    parcel = make_parcel(body_ref=BodyRef(path="x", start=0, length=9))
+
+    async with working(lambda _: sound(), FakeLog(), objects=WeakStore(5)) as worker:
+        with pytest.raises(StoreError):
+            await worker.handle(make_record(parcel))
+
+
+async def test_an_output_line_too_large_for_a_topic_goes_by_reference() -> None:
+    log, objects = FakeLog(), open_objects("memory://")
+    message = {"role": "assistant", "content": "x" * 300_000}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+
+    async with working(lambda _: sound(choices=choices), log, objects=objects) as worker:
+        await worker.handle(make_record(make_parcel(), make_line()))
+
+    (record,), (result,) = log.on("batches.results"), results_of(log)
+    assert record.value == b""
+    assert result.body_ref is not None
+    stored = json.loads(await objects.get(result.body_ref.path))
+    assert len(stored["response"]["body"]["choices"][0]["message"]["content"]) == 300_000
+
+
+async def test_a_value_that_does_not_match_its_envelope_fails_every_line_visibly() -> None:
+    log = FakeLog()
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(make_record(make_parcel(lines=(0, 1, 2)), make_line()))
+
+    assert [result.error_code for result in results_of(log)] == ["unreadable_line"] * 3
+    assert log.usage == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(make_record(make_parcel())._replace(headers=[]), id="no envelope"),
+        pytest.param(
+            make_record(make_parcel())._replace(headers=[("crossdock", b"{}")]), id="no parcel"
+        ),
+        pytest.param(make_record(make_parcel(plan=None)), id="no plan"),
+        pytest.param(make_record(make_parcel(attempt=9)), id="beyond the plan"),
+        pytest.param(make_record(make_parcel(providers=["stranger"])), id="not ours"),
+    ],
+)
+async def test_what_is_no_parcel_of_ours_is_undecodable(record: Record) -> None:
+    async with working(lambda _: sound(), FakeLog()) as worker:
+        with pytest.raises(UndecodableError):
+            await worker.handle(record)
+
+
+async def test_the_fleet_hears_of_endpoints_that_were_called() -> None:
+    log = FakeLog()
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(make_record(make_parcel(), make_line()))
+        (record,) = worker.news("provider.0")
+        assert worker.news("provider.0") == []
+
+    assert (record.topic, record.key) == ("fleet", b"first/gull/provider.0")
+    assert EndpointHealth.from_json(record.value or b"").error_rate == 0
