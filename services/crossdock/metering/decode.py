@@ -1,0 +1,44 @@
+"""Which rows a record holds; what cannot be read is counted, logged, and holds none."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+from pydantic import ValidationError
+
+from crossdock.kernel import metrics
+from crossdock.kernel.buffer import Row
+from crossdock.kernel.record import Record
+from crossdock.metering.rows import attempt_row, batch_row, request_row
+from crossdock_schemas.batch import Batch
+from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
+from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.topics import BATCH_DIRECTORY, USAGE
+from crossdock_schemas.usage import UsageGroup
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Decoded = Iterable[tuple[str, Sequence[Row]]]
+
+
+def decode(record: Record) -> Decoded:
+    """Return the rows of `record` by table."""
+    try:
+        return _decode(record)
+    except (ValidationError, MissingEnvelopeError) as error:
+        metrics.DEAD_LETTERS.labels(record.topic).inc()
+        log.warning(
+            "record.undecodable", topic=record.topic, offset=record.offset, reason=str(error)[:200]
+        )
+        return ()
+
+
+def _decode(record: Record) -> Decoded:
+    if record.topic == USAGE.name:
+        group = UsageGroup.from_json(record.value or b"")
+        return (("attempts", [attempt_row(usage) for usage in group.executions]),)
+    if record.topic == BATCH_DIRECTORY.name:
+        if record.value is None or b"/" in (record.key or b""):
+            return ()  # a page of parts
+        return (("batches", [batch_row(Batch.from_json(record.value), record.offset)]),)
+    results = decode_envelope(record.headers, ResultGroup)
+    return (("requests", [request_row(results, r, record.offset) for r in results.results]),)

@@ -1,0 +1,59 @@
+"""Runs the metering sink."""
+
+import asyncio
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+
+from crossdock.kernel import lifecycle
+from crossdock.kernel.buffer import CutPolicy
+from crossdock.kernel.clickhouse import open_tables
+from crossdock.kernel.health import Health
+from crossdock.kernel.kafka import open_group_consumer, wait_for_broker
+from crossdock.kernel.logs import configure_logs
+from crossdock.kernel.ops import open_ops
+from crossdock.kernel.sink import Sink
+from crossdock.metering.decode import decode
+from crossdock.metering.rows import COLUMNS
+from crossdock.metering.settings import MeteringSettings
+from crossdock_schemas.topics import BATCH_DIRECTORY, BATCH_RESULTS, RESULTS, USAGE
+
+GROUP = "crossdock.metering"
+TOPICS = [USAGE.name, RESULTS.name, BATCH_RESULTS.name, BATCH_DIRECTORY.name]
+
+
+async def main(environ: Mapping[str, str]) -> int:
+    settings = MeteringSettings.from_env(environ, prefix="CROSSDOCK_METERING_")
+    configure_logs(settings.log_level, "metering")
+    health = Health("metering", settings.ordinal)
+    policy = CutPolicy(settings.max_rows, settings.max_bytes, settings.max_age_s)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_ops(health, settings.ops_port))
+        await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
+        tables = await stack.enter_async_context(open_tables(settings.clickhouse_url, COLUMNS))
+
+        async def serve(stop: asyncio.Event) -> None:
+            sinks: list[Sink] = []
+
+            async def forget(places: Collection[tuple[str, int]]) -> None:
+                for sink in sinks:
+                    await sink.forget(places)
+
+            async with open_group_consumer(
+                settings.kafka_bootstrap_servers,
+                TOPICS,
+                group=GROUP,
+                instance=settings.instance,
+                on_revoked=forget,
+            ) as consumer:
+                sink = Sink(consumer, tables, decode, policy=policy, health=health)
+                sinks.append(sink)
+                health.lag = consumer.lag
+                health.clear("start")
+                await sink.run(stop)
+
+        return await lifecycle.run(serve, drain_s=settings.drain_s)
+
+
+if __name__ == "__main__":
+    sys.exit(lifecycle.start(main))

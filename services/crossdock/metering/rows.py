@@ -1,0 +1,75 @@
+"""Rows from records. Pure; the order of a row's values is the order of its table's columns here."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from crossdock_schemas.batch import Batch
+from crossdock_schemas.ids import time_of
+from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.usage import Usage
+
+LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log is the newest version
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "attempts": (
+        "account", "project", "key_id", "request_id", "execution_id", "parcel_id", "batch_id", "line", "custom_id",
+        "lane", "operation", "model", "provider", "upstream_model", "attempt", "call", "route_reason", "outcome",
+        "status_code", "error_code", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
+        "reasoning_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd",
+        "price_version", "provider_cost_usd", "created_at", "started_at", "finished_at", "provider_request_id",
+    ),
+    "requests": (
+        "account", "project", "key_id", "request_id", "batch_id", "line", "custom_id", "lane", "operation", "model",
+        "provider", "outcome", "status_code", "error_code", "attempts", "calls", "input_tokens", "cached_tokens",
+        "output_tokens", "reasoning_tokens", "cost_usd", "accepted_at", "dispatched_at", "finished_at", "version",
+    ),
+    "batches": (
+        "account", "project", "key_id", "batch_id", "status", "operation", "input_file_id", "input_bytes",
+        "completion_window", "metadata", "total", "completed", "failed", "input_tokens", "output_tokens", "cost_usd",
+        "created_at", "in_progress_at", "finished_at", "expires_at", "version",
+    ),
+}  # fmt: skip
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def attempt_row(usage: Usage) -> Sequence[object]:
+    tokens, cost = usage.tokens, usage.cost
+    return (
+        usage.account, usage.project, usage.key_id, usage.request_id, usage.execution_id, usage.parcel_id,
+        usage.batch_id or "", usage.line, usage.custom_id, usage.lane.value, usage.operation, usage.model,
+        usage.provider, usage.upstream_model, usage.attempt, usage.call, usage.route_reason, usage.outcome.value,
+        usage.status_code or 0, usage.error_code or "", tokens.input, tokens.cached, tokens.cache_write, tokens.output,
+        tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
+        usage.provider_cost_usd, at(usage.created_at_ms), at(usage.started_at_ms), at(usage.finished_at_ms),
+        usage.provider_request_id or "",
+    )  # fmt: skip
+
+
+def request_row(group: ResultGroup, result: Result, offset: int) -> Sequence[object]:
+    """Return a request's row. `accepted_at` comes from the id, so that every end of it lies in one partition."""
+    tokens = result.tokens
+    accepted_ms = time_of(result.request_id)
+    return (
+        group.account, group.project, group.key_id, result.request_id, group.batch_id or "", result.line,
+        result.custom_id, group.lane.value, group.operation, result.model, result.provider or "", result.outcome.value,
+        result.status_code or 0, result.error_code or "", result.attempts, result.calls, tokens.input, tokens.cached,
+        tokens.output, tokens.reasoning, result.cost_usd,
+        at(result.created_at_ms if accepted_ms is None else accepted_ms), at(result.created_at_ms),
+        at(result.finished_at_ms), LAST_VERSION - offset,
+    )  # fmt: skip
+
+
+def batch_row(batch: Batch, offset: int) -> Sequence[object]:
+    finished_ms = (
+        batch.completed_at_ms or batch.failed_at_ms or batch.expired_at_ms or batch.cancelled_at_ms
+    )
+    return (
+        batch.account, batch.project, batch.key_id, batch.batch_id, batch.status.value, batch.operation,
+        batch.input_file_id, batch.input_bytes, batch.completion_window, batch.metadata or {}, batch.total,
+        batch.completed, batch.failed, batch.tokens.input, batch.tokens.output, batch.cost_usd,
+        at(batch.created_at_ms), None if batch.in_progress_at_ms is None else at(batch.in_progress_at_ms),
+        None if finished_ms is None else at(finished_ms), at(batch.expires_at_ms), offset,
+    )  # fmt: skip

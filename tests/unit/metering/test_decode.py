@@ -1,0 +1,57 @@
+"""Which rows a record holds; what cannot be read is counted and holds none."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from crossdock.kernel.record import Record
+from crossdock.metering.decode import decode
+from crossdock_schemas.batch import PartsPage
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.topics import BATCH_DIRECTORY, BATCH_RESULTS, RESULTS, USAGE, Topic
+from crossdock_schemas.usage import UsageGroup
+from support.builders import BATCH, make_batch, make_group, make_result, make_usage
+
+
+def make_record(topic: Topic, value: bytes | None, key: bytes = b"key") -> Record:
+    return Record(topic.name, 0, 7, 0, key, value, [])
+
+
+def counted(record: Record) -> dict[str, int]:
+    return {table: len(rows) for table, rows in decode(record)}
+
+
+def test_a_group_of_calls_is_rows_of_attempts() -> None:
+    group = UsageGroup(executions=(make_usage(), make_usage(call=2)))
+
+    assert counted(make_record(USAGE, group.to_json())) == {"attempts": 2}
+
+
+@pytest.mark.parametrize("topic", [RESULTS, BATCH_RESULTS])
+def test_a_group_of_results_is_rows_of_requests(topic: Topic) -> None:
+    group = make_group([make_result(0), make_result(1)])
+    headers = encode_headers(topic, "test", "id", 0, group)
+
+    record = Record(topic.name, 0, 7, 0, b"key", b"", headers)
+
+    assert counted(record) == {"requests": 2}
+
+
+def test_a_directory_entry_is_a_row_of_batches() -> None:
+    assert counted(make_record(BATCH_DIRECTORY, make_batch().to_json())) == {"batches": 1}
+
+
+def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
+    page = PartsPage(batch_id=BATCH, kind="output", page=0, parts=())
+
+    assert counted(make_record(BATCH_DIRECTORY, page.to_json(), b"batch_1/output/0")) == {}
+    assert counted(make_record(BATCH_DIRECTORY, None)) == {}
+
+
+@pytest.mark.parametrize("topic", [USAGE, RESULTS, BATCH_DIRECTORY])
+def test_what_cannot_be_read_is_counted(topic: Topic) -> None:
+    labels = {"topic": topic.name}
+    before = REGISTRY.get_sample_value("crossdock_dead_letters_total", labels) or 0
+
+    assert counted(make_record(topic, b"{")) == {}
+
+    assert REGISTRY.get_sample_value("crossdock_dead_letters_total", labels) == before + 1

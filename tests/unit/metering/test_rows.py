@@ -1,0 +1,84 @@
+"""A row's values stand in the order of its columns; money and time are exact."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from crossdock.metering.rows import (
+    COLUMNS,
+    LAST_VERSION,
+    attempt_row,
+    batch_row,
+    request_row,
+)
+from crossdock_schemas.batch import BatchStatus
+from crossdock_schemas.ids import RequestId, make_request_id
+from crossdock_schemas.prices import Cost
+from crossdock_schemas.tokens import Tokens
+from support.builders import BATCH, NOW_MS, make_batch, make_group, make_result, make_usage
+
+AT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+
+
+def named(table: str, row: object) -> dict[str, object]:
+    assert isinstance(row, tuple)
+    return dict(zip(COLUMNS[table], row, strict=True))
+
+
+def test_a_call_is_a_row() -> None:
+    usage = make_usage(
+        tokens=Tokens(input=10, cached=3, cache_write=2, output=5, reasoning=1),
+        cost=Cost(input=Decimal("0.1"), output=Decimal("0.02"), request=Decimal("0.003")),
+        provider_cost_usd=Decimal("0.5"),
+    )
+
+    row = named("attempts", attempt_row(usage))
+
+    assert row["cost_usd"] == Decimal("0.123")
+    tokens = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+    assert [row[name] for name in tokens] == [10, 3, 2, 5]
+    assert (row["created_at"], row["provider_cost_usd"]) == (AT, Decimal("0.5"))
+    assert (row["outcome"], row["error_code"], row["provider_request_id"]) == ("ok", "", "")
+
+
+def test_a_single_call_has_no_batch() -> None:
+    row = named("attempts", attempt_row(make_usage(batch_id=None, status_code=None)))
+
+    assert (row["batch_id"], row["status_code"]) == ("", 0)
+
+
+def test_of_two_ends_the_first_in_the_log_has_the_newest_version() -> None:
+    group, result = make_group([]), make_result()
+
+    first = named("requests", request_row(group, result, 5))
+    later = named("requests", request_row(group, result, 6))
+
+    assert first["version"] == LAST_VERSION - 5
+    assert (first["version"], later["version"]) == (LAST_VERSION - 5, LAST_VERSION - 6)
+
+
+def test_a_request_was_accepted_when_its_id_was_made() -> None:
+    made = make_result(request_id=make_request_id(NOW_MS - 7), provider=None)
+    foreign = make_result(request_id=RequestId("req_other"), created_at_ms=NOW_MS + 3)
+
+    rows = [named("requests", request_row(make_group([]), r, 0)) for r in (made, foreign)]
+
+    assert [row["accepted_at"] for row in rows] == [
+        datetime.fromtimestamp((NOW_MS - 7) / 1000, UTC),
+        datetime.fromtimestamp((NOW_MS + 3) / 1000, UTC),
+    ]
+    assert rows[0]["provider"] == ""
+
+
+def test_a_batch_is_a_row_that_grows() -> None:
+    early = named("batches", batch_row(make_batch(metadata=None), 1))
+    late = named(
+        "batches",
+        batch_row(
+            make_batch(status=BatchStatus.EXPIRED, in_progress_at_ms=NOW_MS, expired_at_ms=NOW_MS),
+            2,
+        ),
+    )
+
+    assert (early["finished_at"], early["in_progress_at"], early["metadata"]) == (None, None, {})
+    assert (late["finished_at"], late["in_progress_at"]) == (AT, AT)
+    assert (late["batch_id"], late["status"], late["version"]) == (BATCH, "expired", 2)
