@@ -1,0 +1,20 @@
+"""JSON out."""
+
+import json
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+JSON = "application/json"
+
+
+def answer_json(content: object, *, status: int = 200) -> Response:
+    raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(raw, status, media_type=JSON)
+
+
+def answer_raw(
+    raw: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with JSON that is bytes already."""
+    return Response(raw, status, headers=headers, media_type=JSON)

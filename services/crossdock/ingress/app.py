@@ -1,0 +1,33 @@
+"""The HTTP face: routes, and around them the key, the ids and the errors."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from crossdock.ingress.batches import BatchRoutes
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.face import HANDLERS, Face
+from crossdock.ingress.files import FileRoutes
+from crossdock.ingress.models import ModelRoutes
+from crossdock.ingress.requests import RequestRoutes
+from crossdock.ingress.uploads import UploadRoutes
+
+
+def make_app(dock: Dock) -> Face:
+    """Return the ASGI application that serves `dock`."""
+    routes = [
+        *RequestRoutes(dock).routes(),  # first: Starlette tries routes in order
+        *BatchRoutes(dock).routes(),
+        *FileRoutes(dock).routes(),
+        *UploadRoutes(dock).routes(),
+        *ModelRoutes(dock.catalogue).routes(),
+        Route("/healthz", _healthz, methods=["GET"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    app.router.redirect_slashes = False
+    return Face(app, dock.settings.api_key_sha256, dock.clock)
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,224 @@
+"""Checks of what callers send, before anything is published. Pure; a fault is raised as a `RefusedError`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from crossdock.ingress import refusals
+from crossdock.ingress.refusals import RefusedError
+from crossdock_schemas.catalogue import OPERATIONS, Catalogue
+
+Json = dict[str, Any]
+
+MAX_PAIRS = 16
+MAX_KEY = 64
+MAX_VALUE = 512
+MIN_EXPIRY_S = 3600
+MAX_EXPIRY_S = 2_592_000  # 30 days
+MIN_WINDOW_S = 60
+MAX_WINDOW_S = 7 * 86_400
+_WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
+_UNIT_S = {"m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWish:
+    """A sound body of POST /v1/batches."""
+
+    operation: str
+    input_file_id: str
+    completion_window: str
+    window_s: int
+    metadata: dict[str, str] | None
+    output_expires_after_s: int | None
+
+
+def parse_object(raw: bytes) -> Json:
+    """Return the JSON object in `raw`.
+
+    Raises:
+        RefusedError: if it is something else.
+    """
+    try:
+        body = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise refusals.bad_json(str(error)) from None
+    if not isinstance(body, dict):
+        raise refusals.bad_json("expected an object")
+    return body
+
+
+def require_text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        raise refusals.missing(name)
+    if not isinstance(value, str):
+        raise refusals.wrong_type(name, "a string", value)
+    return value
+
+
+def check_batch(body: Json) -> BatchWish:
+    input_file_id = require_text(body, "input_file_id")
+    operation = require_text(body, "endpoint")
+    if operation not in OPERATIONS:
+        supported = ", ".join(map(repr, OPERATIONS))
+        raise refusals.wrong_value("endpoint", operation, f"Supported values are: {supported}.")
+    window = require_text(body, "completion_window")
+    return BatchWish(
+        operation=operation,
+        input_file_id=input_file_id,
+        completion_window=window,
+        window_s=check_window(window),
+        metadata=check_metadata(body.get("metadata")),
+        output_expires_after_s=check_expiry(
+            body.get("output_expires_after"), "output_expires_after"
+        ),
+    )
+
+
+def check_window(window: str) -> int:
+    """Return the window's seconds. OpenAI knows '24h' only; we take 1m to 7d."""
+    match = _WINDOW.fullmatch(window)
+    seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
+    if not MIN_WINDOW_S <= seconds <= MAX_WINDOW_S:
+        raise refusals.wrong_value(
+            "completion_window",
+            window,
+            "Supported values are '24h', or <n>m, <n>h, <n>d from 1m to 7d.",
+        )
+    return seconds
+
+
+def check_metadata(metadata: object) -> dict[str, str] | None:
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        raise refusals.wrong_type("metadata", "an object", metadata)
+    if len(metadata) > MAX_PAIRS:
+        raise RefusedError(
+            400,
+            f"Invalid 'metadata': too many properties. Expected an object with at most {MAX_PAIRS} properties, "
+            f"but got an object with {len(metadata)} properties instead.",
+            param="metadata",
+            reason="object_above_max_properties",
+        )
+    for key, value in metadata.items():
+        _check_pair(key, value)
+    return metadata
+
+
+def _check_pair(key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise refusals.wrong_type(f"metadata.{key[:MAX_KEY]}", "a string", value)
+    if len(key) > MAX_KEY:
+        raise _too_long("metadata", "a property name", MAX_KEY, len(key))
+    if len(value) > MAX_VALUE:
+        raise _too_long(f"metadata.{key}", "a string", MAX_VALUE, len(value))
+
+
+def _too_long(param: str, what: str, limit: int, got: int) -> RefusedError:
+    return RefusedError(
+        400,
+        f"Invalid '{param}': string too long. Expected {what} with maximum length {limit}, "
+        f"but got one with length {got} instead.",
+        param=param,
+        reason="string_above_max_length",
+    )
+
+
+def check_expiry(expiry: object, param: str) -> int | None:
+    """Return the seconds of `{"anchor": "created_at", "seconds": 3600 to 2592000}`, or None for no expiry."""
+    if expiry is None:
+        return None
+    if not isinstance(expiry, dict):
+        raise refusals.wrong_type(param, "an object", expiry)
+    anchor = expiry.get("anchor")
+    if anchor != "created_at":
+        rule = "Supported values are: 'created_at'."
+        raise refusals.wrong_value(f"{param}.anchor", anchor, rule)
+    seconds = expiry.get("seconds")
+    if type(seconds) is not int:
+        raise refusals.wrong_type(f"{param}.seconds", "an integer", seconds)
+    if not MIN_EXPIRY_S <= seconds <= MAX_EXPIRY_S:
+        rule = f"Expected a value from {MIN_EXPIRY_S} to {MAX_EXPIRY_S}."
+        raise refusals.wrong_value(f"{param}.seconds", seconds, rule)
+    return seconds
+
+
+def check_request(body: Json, operation: str, catalogue: Catalogue) -> str:
+    """Return the model of a sound chat completion or embedding request."""
+    model = require_text(body, "model")
+    if operation == "/v1/embeddings":
+        _check_input(body.get("input"))
+    else:
+        _check_messages(body.get("messages"))
+    operations = catalogue.models.get(model)
+    if operations is None:
+        raise refusals.no_model(model)
+    if operation not in operations:
+        raise refusals.not_served(model, operation)
+    return model
+
+
+def _check_messages(messages: object) -> None:
+    if messages is None:
+        raise refusals.missing("messages")
+    if not isinstance(messages, list):
+        raise refusals.wrong_type("messages", "an array of objects", messages)
+    if not messages:
+        rule = "Expected an array with at least one message."
+        raise refusals.wrong_value("messages", messages, rule)
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise refusals.wrong_type(f"messages[{number}]", "an object", message)
+
+
+def _check_input(given: object) -> None:
+    if given is None:
+        raise refusals.missing("input")
+    if not isinstance(given, str | list):
+        raise refusals.wrong_type("input", "a string or an array", given)
+    if not given:
+        raise refusals.wrong_value("input", given, "Expected something to embed.")
+
+
+PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+
+
+def check_purpose(purpose: str, filename: str) -> None:
+    if purpose not in PURPOSES:
+        known = ", ".join(map(repr, PURPOSES))
+        raise refusals.wrong_value("purpose", purpose, f"Supported values are: {known}.")
+    if purpose == "batch" and not filename.lower().endswith(".jsonl"):
+        raise RefusedError(
+            400,
+            "Invalid file format for Batch API. Must be .jsonl",
+            param="file",
+            reason="invalid_file_format",
+        )
+
+
+def check_number(text: str | None, name: str, *, default: int, lowest: int, highest: int) -> int:
+    """Return a query parameter's integer."""
+    if text is None:
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise refusals.wrong_type(name, "an integer", text)
+    if not lowest <= int(text) <= highest:
+        rule = f"Expected a value from {lowest} to {highest}."
+        raise refusals.wrong_value(name, int(text), rule)
+    return int(text)
+
+
+def check_choice(text: str | None, name: str, choices: Iterable[str]) -> str:
+    """Return a query parameter that is one of `choices`; the first is the default."""
+    known = list(choices)
+    if text is None:
+        return known[0]
+    if text not in known:
+        supported = ", ".join(map(repr, known))
+        raise refusals.wrong_value(name, text, f"Supported values are: {supported}.")
+    return text

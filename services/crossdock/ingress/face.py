@@ -1,0 +1,130 @@
+"""The outermost layer of every request: who asks, its id, how long it took, and errors as OpenAI tells them."""
+
+import hashlib
+import hmac
+import time
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+
+from crossdock.ingress import refusals
+from crossdock.ingress.answers import answer_raw
+from crossdock.ingress.refusals import RefusedError, make_envelope
+from crossdock.kernel import metrics
+from crossdock.kernel.clock import Clock
+from crossdock.kernel.errors import NoSuchObjectError, StoreError, UndecodableError
+from crossdock_schemas.ids import make_request_id
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+OPEN_PATHS = ("/healthz",)
+CLIENT_GONE = 499
+
+
+class Face:
+    """ASGI around ASGI: the key is checked before anything else is read."""
+
+    def __init__(self, app: ASGIApp, key_sha256: str, clock: Clock) -> None:
+        self._app = app
+        self._key_sha256 = key_sha256
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._finish(scope, message, time.monotonic() - started)
+            await send(message)
+
+        refusal = None if scope["path"] in OPEN_PATHS else self._check_key(scope)
+        if refusal is not None:
+            await answer_refusal(refusal)(scope, receive, send_with_headers)
+        else:
+            await self._app(scope, receive, send_with_headers)
+
+    def _check_key(self, scope: Scope) -> RefusedError | None:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, key = given.partition(b" ")
+        key = key.strip()
+        if scheme.lower() != b"bearer" or not key:
+            return refusals.bad_key(given=False)
+        is_right = hmac.compare_digest(hashlib.sha256(key).hexdigest(), self._key_sha256)
+        return None if is_right else refusals.bad_key(given=True)
+
+    def _finish(self, scope: Scope, message: Message, took_s: float) -> None:
+        request_id = scope.get("crossdock.request_id") or make_request_id(self._clock.now_ms())
+        message["headers"] = [
+            *message.get("headers", ()),
+            (b"x-request-id", request_id.encode()),
+            (b"openai-processing-ms", str(int(took_s * 1000)).encode()),
+        ]
+        route = scope.get("route")
+        path = getattr(route, "path", "none")
+        metrics.HTTP_REQUESTS.labels(path, str(message["status"])).inc()
+
+
+def answer_refusal(refusal: RefusedError) -> Response:
+    return answer_raw(refusal.body, status=refusal.status, headers=refusal.headers)
+
+
+def _on_refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedError):
+        raise error
+    return answer_refusal(error)
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    where = f"{request.method} {request.url.path}"
+    if error.status_code == 404:  # noqa: PLR2004
+        message = f"Invalid URL ({where})"
+    elif error.status_code == 405:  # noqa: PLR2004
+        message = (
+            f"Not allowed to {where}. (HINT: Perhaps you meant to use a different HTTP method?)"
+        )
+    else:
+        message = error.detail
+    body = make_envelope(message, refusals.INVALID, None, None)
+    return answer_raw(body, status=error.status_code, headers=error.headers)
+
+
+def _on_missing_object(request: Request, _error: Exception) -> Response:
+    return answer_refusal(refusals.no_such("File", request.path_params.get("id", "")))
+
+
+def _on_store(_request: Request, error: Exception) -> Response:
+    log.error("store.refused", reason=str(error))
+    return answer_refusal(refusals.unavailable("The object store"))
+
+
+def _on_undecodable(_request: Request, error: Exception) -> Response:
+    log.error("result.undecodable", reason=str(error))
+    return _on_failure(_request, error)
+
+
+def _on_gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+def _on_failure(_request: Request, _error: Exception) -> Response:
+    message = "The server had an error while processing your request."
+    return answer_raw(make_envelope(message, "server_error", None, None), status=500)
+
+
+HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
+    RefusedError: _on_refused,
+    HTTPException: _on_http,
+    NoSuchObjectError: _on_missing_object,
+    StoreError: _on_store,
+    UndecodableError: _on_undecodable,
+    ClientDisconnect: _on_gone,
+    500: _on_failure,
+}

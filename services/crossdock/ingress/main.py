@@ -1,0 +1,71 @@
+"""Runs ingress."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from crossdock.ingress.app import make_app
+from crossdock.ingress.dock import Dock, make_dock
+from crossdock.ingress.ring import MAX_AGE_MS
+from crossdock.ingress.server import bind
+from crossdock.ingress.service import IngressService
+from crossdock.ingress.settings import IngressSettings
+from crossdock.kernel import lifecycle
+from crossdock.kernel.catalogue import load_catalogue
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.health import Health
+from crossdock.kernel.kafka import Producer, Tail, open_producer, wait_for_broker
+from crossdock.kernel.kafka.tail import Apply
+from crossdock.kernel.logs import configure_logs
+from crossdock.kernel.objects import open_objects
+from crossdock.kernel.ops import open_ops
+from crossdock_schemas.topics import BATCH_DIRECTORY, FILES, RESULTS, Topic
+
+
+async def main(environ: Mapping[str, str]) -> int:
+    settings = IngressSettings.from_env(environ, prefix="CROSSDOCK_INGRESS_")
+    configure_logs(settings.log_level, "ingress")
+    catalogue = load_catalogue(settings.catalogue)
+    objects = open_objects(settings.objects_url)
+    health = Health("ingress", settings.ordinal)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_ops(health, settings.ops_port))
+        await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
+        bound = stack.enter_context(bind(settings.host, settings.port))
+        producer = await stack.enter_async_context(
+            open_producer(settings.kafka_bootstrap_servers, client=f"ingress.{settings.instance}")
+        )
+        dock = make_dock(settings, catalogue, SystemClock(), objects, producer)
+        tails = await open_tails(dock, producer)
+        service = IngressService(dock, make_app(dock), bound, tails, health)
+        return await lifecycle.run(
+            service.run,
+            drain_s=settings.drain_s,
+            left=lambda: f"{dock.gate.waiting} callers waiting",
+        )
+
+
+async def open_tails(dock: Dock, producer: Producer) -> list[Tail]:
+    """Return the tails that fill the views of `dock`."""
+    settings = dock.settings
+
+    async def tail(topic: Topic, apply: Apply, since_ms: int | None = None) -> Tail:
+        count = await producer.partition_count(topic.name)
+        return Tail(
+            settings.kafka_bootstrap_servers,
+            [(topic.name, partition) for partition in range(count)],
+            apply,
+            client=f"ingress.{settings.instance}.{topic.name}",
+            since_ms=since_ms,
+        )
+
+    since_ms = dock.clock.now_ms() - MAX_AGE_MS
+    return [
+        await tail(FILES, dock.files.apply),
+        await tail(BATCH_DIRECTORY, dock.batches.apply),
+        await tail(RESULTS, dock.ring.add, since_ms),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(lifecycle.start(main))

@@ -1,0 +1,83 @@
+"""The outbox: what many callers publish at once goes out in groups.
+
+One send is under way at a time; what comes meanwhile is the next group. So a lone record leaves at once, and under load
+a broker round trip is shared by all who wait.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+from crossdock.ingress import refusals
+from crossdock.ingress.ports import Log
+from crossdock.kernel.errors import LogError
+from crossdock.kernel.record import Outgoing
+
+MAX_GROUP_BYTES = 8 * 1024**2
+
+
+class Entry(NamedTuple):
+    """A record, and who waits for its acknowledgement."""
+
+    message: Outgoing
+    acknowledged: asyncio.Future[None]
+
+
+class Outbox:
+    """Publishes records; `run` does the work."""
+
+    def __init__(self, log: Log, *, timeout_s: float) -> None:
+        self._log = log
+        self._timeout_s = timeout_s
+        self._entries: list[Entry] = []
+        self._filled = asyncio.Event()
+
+    async def publish(self, message: Outgoing) -> None:
+        """Return once the broker has `message`.
+
+        Raises:
+            RefusedError: 503 when it refused or did not answer in time. A record that was on its way may still arrive.
+        """
+        acknowledged = asyncio.get_running_loop().create_future()
+        self._entries.append(Entry(message, acknowledged))
+        self._filled.set()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await acknowledged
+        except (LogError, TimeoutError):
+            raise refusals.unavailable("The event log") from None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until `stop` is set (call `wake` then) and nothing is left."""
+        while self._entries or not stop.is_set():
+            await self._filled.wait()
+            group = self._take()
+            if group:
+                await self._send(group)
+
+    def wake(self) -> None:
+        self._filled.set()
+
+    def _take(self) -> list[Entry]:
+        """Return the next group; entries whose callers gave up are dropped unsent."""
+        waiting = [entry for entry in self._entries if not entry.acknowledged.done()]
+        size = 0
+        for count, entry in enumerate(waiting):
+            size += entry.message.size
+            if size > MAX_GROUP_BYTES and count:
+                self._entries = waiting[count:]
+                return waiting[:count]
+        self._entries = []
+        self._filled.clear()
+        return waiting
+
+    async def _send(self, group: list[Entry]) -> None:
+        try:
+            await self._log.send([entry.message for entry in group])
+        except LogError as error:
+            for entry in group:
+                if not entry.acknowledged.done():
+                    entry.acknowledged.set_exception(error)
+        else:
+            for entry in group:
+                if not entry.acknowledged.done():
+                    entry.acknowledged.set_result(None)

@@ -1,0 +1,17 @@
+"""What ingress needs of the world; the kernel's classes fit, and so do the tests' fakes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from crossdock.kernel.record import Outgoing
+
+
+class Log(Protocol):
+    """Kafka, for writing."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send `messages` and wait until the broker has them all.
+
+        Raises:
+            LogError: if the broker refused, or did not answer in time.
+        """

@@ -1,0 +1,164 @@
+"""Refusals: every error that a caller can see, in OpenAI's envelope. Pure.
+
+`message`, `type`, `param` and `code` follow what OpenAI's API says in the same case, so that clients which look at them
+behave as they do there.
+"""
+
+import json
+from collections.abc import Mapping
+
+from crossdock.kernel.errors import CrossdockError
+
+INVALID = "invalid_request_error"
+RETRY_AFTER_S = 1
+
+
+class RefusedError(CrossdockError):
+    """The caller cannot have what it asked for; it is told why."""
+
+    code = "refused"
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = INVALID,
+        param: str | None = None,
+        reason: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.param = param
+        self.reason = reason
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> bytes:
+        return make_envelope(str(self), self.kind, self.param, self.reason)
+
+
+def make_envelope(message: str, kind: str, param: str | None, code: str | None) -> bytes:
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def bad_key(*, given: bool) -> RefusedError:
+    message = (
+        "Incorrect API key provided. `crossdock env` prints the right one."
+        if given
+        else "You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY."
+    )
+    return RefusedError(401, message, reason="invalid_api_key")
+
+
+def bad_json(detail: str) -> RefusedError:
+    return RefusedError(400, f"We could not parse the JSON body of your request: {detail}")
+
+
+def missing(param: str) -> RefusedError:
+    return RefusedError(
+        400,
+        f"Missing required parameter: '{param}'.",
+        param=param,
+        reason="missing_required_parameter",
+    )
+
+
+def wrong_type(param: str, wanted: str, got: object) -> RefusedError:
+    return RefusedError(
+        400,
+        f"Invalid type for '{param}': expected {wanted}, but got {_json_type(got)} instead.",
+        param=param,
+        reason="invalid_type",
+    )
+
+
+def wrong_value(param: str, got: object, rule: str) -> RefusedError:
+    return RefusedError(
+        400, f"Invalid value for '{param}': {got!r}. {rule}", param=param, reason="invalid_value"
+    )
+
+
+def too_large(limit: int, param: str | None = None) -> RefusedError:
+    return RefusedError(
+        413,
+        f"The request is too large: the limit is {limit} bytes.",
+        param=param,
+        reason="request_too_large",
+    )
+
+
+def no_such(kind: str, identifier: str) -> RefusedError:
+    return RefusedError(404, f"No such {kind} object: {identifier}", param="id")
+
+
+def no_batch(batch_id: str) -> RefusedError:
+    return RefusedError(404, f"No batch found with id '{batch_id}'.", param="batch_id")
+
+
+def no_model(model: str) -> RefusedError:
+    return RefusedError(
+        404,
+        f"The model '{model}' does not exist or you do not have access to it.",
+        param="model",
+        reason="model_not_found",
+    )
+
+
+def not_served(model: str, operation: str) -> RefusedError:
+    return RefusedError(
+        404,
+        f"The model '{model}' is not served by the {operation.removeprefix('/')} endpoint.",
+        param="model",
+        reason="model_not_found",
+    )
+
+
+def not_cancellable(status: str) -> RefusedError:
+    # why: the SDK retries a 409 twice unless it is told not to
+    return RefusedError(
+        409,
+        f"Cannot cancel a batch with status '{status}'.",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def too_busy() -> RefusedError:
+    return RefusedError(
+        429,
+        "Too many requests are waiting for their answers. Please retry after a moment.",
+        kind="requests",
+        reason="rate_limit_exceeded",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def unavailable(what: str) -> RefusedError:
+    return RefusedError(
+        503,
+        f"{what} is not available at the moment. Please retry after a moment.",
+        kind="server_error",
+        reason="service_unavailable",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def timed_out(after_s: float) -> RefusedError:
+    return RefusedError(
+        504, f"No answer within {after_s:g} s.", kind="timeout", reason="request_timeout"
+    )
+
+
+def _json_type(value: object) -> str:
+    names: dict[type, str] = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+    }
+    return names.get(type(value), "null")

@@ -1,0 +1,131 @@
+"""POST /v1/chat/completions and /v1/embeddings: one request in, its result out."""
+
+import asyncio
+from collections.abc import Iterator
+
+import structlog
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crossdock.ingress import refusals
+from crossdock.ingress.answers import answer_raw
+from crossdock.ingress.bodies import read_body
+from crossdock.ingress.checks import Json, check_request, parse_object
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.lines import Answer, make_line, read_answer
+from crossdock.ingress.records import make_request_record
+from crossdock.ingress.sse import make_events
+from crossdock.kernel.errors import UndecodableError
+from crossdock.kernel.record import Record
+from crossdock_schemas.catalogue import OPERATIONS
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.ids import RequestId, make_request_id
+from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef
+from crossdock_schemas.result import ResultGroup
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+CLIENT_GONE = 499
+CHAT = "/v1/chat/completions"
+
+
+class RequestRoutes:
+    """Single requests. The caller waits; if it hangs up, only its waiting ends."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    def routes(self) -> list[Route]:
+        return [Route(operation, self.create, methods=["POST"]) for operation in OPERATIONS]
+
+    async def create(self, request: Request) -> Response:
+        operation = request.url.path
+        request_id = make_request_id(self._dock.clock.now_ms())
+        request.scope["crossdock.request_id"] = request_id
+        with self._dock.gate.wait(), self._dock.ring.waiter(request_id) as result:
+            try:
+                body = await self._publish(request, request_id, operation)
+                answer = await self._read(await self._result(request, result))
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_GONE)
+        return _show(answer, body) if operation == CHAT else _show_plain(answer)
+
+    async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Json:
+        """Hand the request to the dock and return what is left of its body to remember."""
+        settings = self._dock.settings
+        with self._dock.gate.hold() as held:
+            raw = await read_body(request, settings.max_body_bytes, held)
+            body = parse_object(raw)
+            model = check_request(body, operation, self._dock.catalogue)
+            line = make_line(request_id, operation, raw, body)
+            now_ms = self._dock.clock.now_ms()
+            message = make_request_record(
+                request_id,
+                operation,
+                model,
+                line,
+                await self._store_large(request_id, line),
+                now_ms=now_ms,
+                deadline_ms=now_ms + int(settings.request_timeout_s * 1000),
+            )
+            await self._dock.outbox.publish(message)
+        return {name: body[name] for name in ("stream", "stream_options") if name in body}
+
+    async def _store_large(self, request_id: RequestId, line: bytes) -> BodyRef | None:
+        if len(line) <= MAX_INLINE_BYTES:
+            return None
+        path = f"bodies/{request_id}"
+        await self._dock.objects.put(path, line)
+        return BodyRef(path=path, start=0, length=len(line))
+
+    async def _result(self, request: Request, result: asyncio.Future[Record]) -> Record:
+        """Wait for the result, the deadline or the caller's end, whichever comes first."""
+        timeout_s = self._dock.settings.request_timeout_s
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_cancel_when_gone(request, result))
+            done, _ = await asyncio.wait((result,), timeout=timeout_s)
+            watcher.cancel()
+        if not done:
+            raise refusals.timed_out(timeout_s)
+        if result.cancelled():
+            raise ClientDisconnect
+        return result.result()
+
+    async def _read(self, record: Record) -> Answer:
+        group = decode_envelope(record.headers, ResultGroup)
+        reference = group.results[0].body_ref if group.results else None
+        if reference is None:
+            line = record.value or b""
+        else:
+            line = await self._dock.objects.get_range(
+                reference.path, reference.start, reference.length
+            )
+        try:
+            return read_answer(line)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UndecodableError(
+                record.topic, record.partition, record.offset, repr(error)
+            ) from None
+
+
+async def _cancel_when_gone(request: Request, result: asyncio.Future[Record]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    result.cancel()
+
+
+def _show(answer: Answer, body: Json) -> Response:
+    if answer.status == 200 and body.get("stream"):  # noqa: PLR2004
+        completion = from_json(answer.body)
+        options = body.get("stream_options")
+        include_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+        events: Iterator[bytes] = make_events(completion, include_usage=include_usage)
+        headers = {"cache-control": "no-cache"}
+        return Response(b"".join(events), headers=headers, media_type="text/event-stream")
+    return _show_plain(answer)
+
+
+def _show_plain(answer: Answer) -> Response:
+    return answer_raw(answer.body, status=answer.status)

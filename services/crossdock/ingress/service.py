@@ -1,0 +1,86 @@
+"""Ingress at work: first the views, then the socket; at the end the other way round."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+import structlog
+from starlette.types import ASGIApp
+
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.server import serve
+from crossdock.ingress.sweep import Sweep
+from crossdock.kernel.health import Health
+from crossdock.kernel.kafka import Tail
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+DRAIN_SHARE = 0.8  # of the time to stop is for callers; the rest for tails and drivers
+
+
+class IngressService:
+    """Runs tails, outbox, sweep and server. Ready once the views have caught up."""
+
+    def __init__(
+        self, dock: Dock, app: ASGIApp, bound: socket.socket, tails: Sequence[Tail], health: Health
+    ) -> None:
+        self._dock = dock
+        self._app = app
+        self._bound = bound
+        self._tails = tails
+        self._health = health
+        health.report(self._numbers)
+        health.lag = self._lag
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set.
+
+        Raises:
+            LogError: if Kafka refuses to be read.
+        """
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for tail in self._tails:
+                group.create_task(tail.run(done))
+            group.create_task(self._dock.outbox.run(done))
+            if await self._caught_up(stop):
+                sweeping = group.create_task(self._sweep(done))
+                await self._serve(stop)
+                sweeping.cancel()
+            done.set()
+            self._dock.outbox.wake()
+
+    async def _caught_up(self, stop: asyncio.Event) -> bool:
+        """Wait for the views; False when told to stop before they are there."""
+        async with asyncio.TaskGroup() as group:
+            stopping = group.create_task(stop.wait())
+            waiting = group.create_task(self._all_tails())
+            await asyncio.wait((stopping, waiting), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            waiting.cancel()
+        return not stop.is_set()
+
+    async def _all_tails(self) -> None:
+        for tail in self._tails:
+            await tail.caught_up.wait()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        host, port = self._bound.getsockname()[:2]
+        log.info("ingress.started", host=host, port=port)
+        self._health.clear("start")
+        drain_s = self._dock.settings.drain_s * DRAIN_SHARE
+        await serve(self._app, self._bound, stop, drain_s=drain_s)
+
+    async def _sweep(self, done: asyncio.Event) -> None:
+        if self._dock.settings.ordinal == 0:
+            await Sweep(self._dock).run(done)
+
+    def _lag(self) -> dict[str, int]:
+        return {topic: lag for tail in self._tails for topic, lag in tail.lag().items()}
+
+    def _numbers(self) -> dict[str, object]:
+        return {
+            "waiting": self._dock.gate.waiting,
+            "held_bytes": self._dock.gate.held_bytes,
+            "ring": len(self._dock.ring),
+        }

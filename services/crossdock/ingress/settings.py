@@ -1,0 +1,40 @@
+"""What ingress needs to know, and who everybody is until there are accounts."""
+
+from pydantic import Field
+
+from crossdock.kernel.settings import Settings
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+
+MIB = 1024**2
+GIB = 1024**3
+
+ACCOUNT = AccountId("org_local")
+PROJECT = ProjectId("proj_default")
+KEY = KeyId("key_local")
+
+
+class IngressSettings(Settings):
+    """CROSSDOCK_INGRESS_*."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    api_key_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hexadecimal SHA-256 of the one API key."""
+    max_file_bytes: int = Field(default=2 * GIB, ge=1)
+    """Bytes of one uploaded file (OpenAI: 512 MB)."""
+    max_body_bytes: int = Field(default=32 * MIB, ge=1)
+    """Bytes of the body of one single request."""
+    max_held_bytes: int = Field(default=512 * MIB, ge=1)
+    """Bodies in memory at once, over all callers; above it callers are told to come back."""
+    max_waiting: int = Field(default=2000, ge=1)
+    """Single requests that wait for their answer at once."""
+    request_timeout_s: float = Field(default=600.0, gt=0)
+    """A single request ends this long after it came, in seconds."""
+    publish_timeout_s: float = Field(default=5.0, gt=0)
+    """Kafka must have acknowledged a record by then; else the caller gets a 503."""
+    ring_count: int = Field(default=20_000, ge=1)
+    """Recent single answers held in memory at most."""
+    ring_bytes: int = Field(default=64 * MIB, ge=1)
+    """Bytes of them at most."""

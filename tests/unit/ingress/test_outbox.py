@@ -1,0 +1,101 @@
+"""The outbox."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from crossdock.ingress.outbox import Outbox
+from crossdock.ingress.refusals import RefusedError
+from crossdock.kernel.errors import LogError
+from crossdock.kernel.record import Outgoing
+
+
+class SlowLog:
+    """Sends when it is let; refuses when told."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[bytes | None]] = []
+        self.sending = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
+        self.is_down = False
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        self.groups.append([message.key for message in messages])
+        self.sending.set()
+        await self.free.wait()
+        if self.is_down:
+            raise LogError("down")
+
+
+def make_message(key: bytes, size: int = 1) -> Outgoing:
+    return Outgoing("t", key, b"x" * size, [])
+
+
+@asynccontextmanager
+async def running(log: SlowLog, timeout_s: float = 5) -> AsyncIterator[Outbox]:
+    outbox = Outbox(log, timeout_s=timeout_s)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(outbox.run(stop))
+        try:
+            yield outbox
+        finally:
+            log.free.set()
+            stop.set()
+            outbox.wake()
+
+
+async def test_what_comes_while_a_send_is_under_way_goes_as_one_group() -> None:
+    log = SlowLog()
+    log.free.clear()
+    async with running(log) as outbox, asyncio.TaskGroup() as group:
+        group.create_task(outbox.publish(make_message(b"a")))
+        await log.sending.wait()
+        for key in (b"b", b"c"):
+            group.create_task(outbox.publish(make_message(key)))
+        await asyncio.sleep(0)
+        log.free.set()
+
+    assert log.groups == [[b"a"], [b"b", b"c"]]
+
+
+async def test_a_group_is_bounded() -> None:
+    log = SlowLog()
+    large = 5 * 1024**2
+    async with running(log) as outbox, asyncio.TaskGroup() as group:
+        for key in (b"a", b"b", b"c"):
+            group.create_task(outbox.publish(make_message(key, large)))
+
+    assert log.groups == [[b"a"], [b"b"], [b"c"]]
+
+
+async def test_everybody_in_a_refused_group_is_told() -> None:
+    log = SlowLog()
+    log.is_down = True
+    async with running(log) as outbox:
+        with pytest.raises(RefusedError) as caught:
+            await outbox.publish(make_message(b"a"))
+        log.is_down = False
+        await outbox.publish(make_message(b"b"))
+
+    assert caught.value.status == 503
+    assert "retry-after" in caught.value.headers
+
+
+async def test_a_caller_that_gave_up_is_not_sent() -> None:
+    log = SlowLog()
+    log.free.clear()
+    async with running(log, timeout_s=0.05) as outbox, asyncio.TaskGroup() as group:
+        for key in (b"a", b"b"):
+            group.create_task(refused(outbox, key))
+            await asyncio.sleep(0.01)
+
+    assert log.groups == [[b"a"]]
+
+
+async def refused(outbox: Outbox, key: bytes) -> None:
+    with pytest.raises(RefusedError):
+        await outbox.publish(make_message(key))

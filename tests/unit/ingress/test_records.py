@@ -1,0 +1,64 @@
+"""The records that ingress writes."""
+
+from crossdock.ingress.checks import BatchWish
+from crossdock.ingress.records import (
+    make_command_record,
+    make_file_tombstone,
+    make_request_record,
+    make_submitted,
+)
+from crossdock_schemas.batch import Batch, batch_command
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.ids import BatchId, make_request_id
+from crossdock_schemas.parcel import BodyRef, Lane, Parcel
+
+WISH = BatchWish("/v1/embeddings", "file-1", "2h", 7200, None, 3600)
+
+
+def test_a_command_without_a_file_can_be_read_back() -> None:
+    """A missing input is a null that has to travel: validation fails the batch for it."""
+    asked = make_submitted(BatchId("batch_1"), WISH, None, 1000)
+
+    record = make_command_record(asked, 1000)
+
+    assert batch_command.validate_json(record.value or b"") == asked
+    assert (record.topic, record.key) == ("batches.commands", b"batch_1")
+
+
+def test_the_preview_is_what_was_asked_for() -> None:
+    batch = Batch.begun(make_submitted(BatchId("batch_1"), WISH, None, 1000))
+
+    assert batch.expires_at_ms == 1000 + 7_200_000
+    assert batch.output_expires_after_s == 3600
+
+
+def test_a_request_is_a_parcel_of_one() -> None:
+    request_id = make_request_id(1000)
+
+    record = make_request_record(
+        request_id, "/v1/embeddings", "m", b"{line}", None, now_ms=1000, deadline_ms=2000
+    )
+
+    parcel = decode_envelope(record.headers, Parcel)
+    assert record.value == b"{line}"
+    assert record.key == parcel.parcel_id.encode()
+    assert (parcel.lane, parcel.lines, parcel.attempt) == (Lane.REALTIME, (0,), 1)
+    assert parcel.request_id_of(0) == request_id
+    assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)
+
+
+def test_a_large_request_leaves_its_line_behind() -> None:
+    reference = BodyRef(path="bodies/x", start=0, length=6)
+
+    record = make_request_record(
+        make_request_id(1), "/v1/embeddings", "m", b"{line}", reference, now_ms=1, deadline_ms=2
+    )
+
+    assert record.value == b""
+    assert decode_envelope(record.headers, Parcel).body_ref == reference
+
+
+def test_a_deleted_file_is_a_tombstone() -> None:
+    record = make_file_tombstone("file-1", 1000)
+
+    assert (record.topic, record.key, record.value) == ("files", b"file-1", None)
