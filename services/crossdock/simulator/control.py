@@ -1,0 +1,124 @@
+"""The simulator's own API, under /_simulator.
+
+GET    ledger[?provider=NAME&since=NANOSECONDS]   JSON lines, a call each
+GET    ledger/summary                             counts, and which calls came more than once
+DELETE ledger
+GET    providers[/NAME]                           behaviours
+PUT    providers/NAME                             what the body leaves out is as at the start; unknown is refused
+POST   reset                                      all behaviours as at the start, and an empty ledger
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from urllib.parse import parse_qs, unquote
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from crossdock.simulator import answers
+from crossdock.simulator.behaviour import Behaviour
+from crossdock.simulator.columns import Row
+from crossdock.simulator.provider import SimulatedProvider, World
+from crossdock.simulator.reply import Reply, chunked, plain
+
+_ROWS_A_PIECE = 500  # about 100 kB: a long ledger is sent while others are answered
+_ROUTES = "ledger, ledger/summary, providers, providers/<name>, reset"
+
+
+class Fleet:
+    """All providers by name; one that nobody configured appears when it is first named."""
+
+    def __init__(self, world: World, default: Behaviour) -> None:
+        self.world = world
+        self.default = default
+        self.providers: dict[str, SimulatedProvider] = {}
+
+    def provider(self, name: str) -> SimulatedProvider:
+        if name not in self.providers:
+            self.providers[name] = SimulatedProvider(name, self.world, self.default)
+        return self.providers[name]
+
+    def reset(self) -> None:
+        for provider in self.providers.values():
+            provider.configure(self.default)
+        self.world.ledger.clear()
+
+
+class Control:
+    """Answers what is asked under /_simulator."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def respond(self, method: str, path: str, query: str, body: bytes) -> Reply:
+        """Return the reply; `path` has no /_simulator and no slash in front."""
+        name = unquote(path.removeprefix("providers/")) if path.startswith("providers/") else ""
+        routes: dict[tuple[str, str], Callable[[], Reply]] = {
+            ("GET", "ledger"): lambda: self._rows(query),
+            ("DELETE", "ledger"): self._clear,
+            ("GET", "ledger/summary"): lambda: _json(self._fleet.world.ledger.summary()),
+            ("GET", "providers"): self._behaviours,
+            ("GET", "providers/<name>"): lambda: _json(self._fleet.provider(name).behaviour),
+            ("PUT", "providers/<name>"): lambda: self._configure(name, body),
+            ("POST", "reset"): self._reset,
+        }
+        route = routes.get((method, "providers/<name>" if name else path))
+        return route() if route else refuse(404, f"no {method} {path!r} here; there is: {_ROUTES}")
+
+    def _rows(self, query: str) -> Reply:
+        asked = parse_qs(query)
+        unknown = sorted(asked.keys() - {"provider", "since"})
+        since = asked.get("since", ["0"])[0]
+        if unknown or not since.isdecimal():
+            return refuse(400, "filters are provider=NAME and since=NANOSECONDS (Unix time)")
+        rows = self._fleet.world.ledger.rows(
+            provider=asked.get("provider", [None])[0], since_ns=int(since)
+        )
+        return chunked(_lines(rows), kind="application/x-ndjson")
+
+    def _clear(self) -> Reply:
+        self._fleet.world.ledger.clear()
+        return _json({"cleared": True})
+
+    def _reset(self) -> Reply:
+        self._fleet.reset()
+        return _json({"reset": True})
+
+    def _behaviours(self) -> Reply:
+        return _json({name: p.behaviour for name, p in self._fleet.providers.items()})
+
+    def _configure(self, name: str, body: bytes) -> Reply:
+        try:
+            given = from_json(body)
+            if not isinstance(given, dict):
+                return refuse(400, "the body must be a JSON object of behaviour fields")
+            start = self._fleet.default.model_dump()
+            latency = given.get("latency")
+            if isinstance(latency, dict):
+                given["latency"] = start["latency"] | latency
+            behaviour = Behaviour.model_validate(start | given)
+        except ValidationError as error:
+            return refuse(400, _faults(error))
+        except ValueError as error:
+            return refuse(400, f"the body is no JSON: {error}")
+        self._fleet.provider(name).configure(behaviour)
+        return _json(behaviour)
+
+
+def _lines(rows: Iterator[Row]) -> Iterator[bytes]:
+    while piece := list(islice(rows, _ROWS_A_PIECE)):
+        yield b"".join([to_json(row._asdict()) + b"\n" for row in piece])
+
+
+def _faults(error: ValidationError) -> str:
+    known = ", ".join(Behaviour.model_fields)
+    faults = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()]
+    return f"{'; '.join(faults)} (fields are: {known})"
+
+
+def _json(value: object) -> Reply:
+    return plain(200, to_json(value))
+
+
+def refuse(status: int, message: str) -> Reply:
+    return plain(status, answers.error(message, "invalid_request_error", None))

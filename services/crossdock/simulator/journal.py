@@ -1,0 +1,77 @@
+"""The ledger's file: a line for each call received, a shorter one when it is over. Survives kill -9.
+
+A received line is a JSON array [number, *Entry], a finished one [number, finished_ns, is_whole].
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from crossdock.simulator.columns import Columns, Entry
+
+_RECEIVED_FIELDS = 1 + len(Entry._fields)
+_FINISHED_FIELDS = 3
+
+
+class Journal:
+    """Lines wait until `flush`, which hands them to the system in one write."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._pending: list[bytes] = []
+        self._mend()
+
+    def _mend(self) -> None:
+        """End a last line that a kill cut short, lest the next is glued to it."""
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            self._pending.append(b"\n")
+
+    def received(self, number: int, entry: Entry) -> None:
+        request_id, attempt, *others = entry
+        fields = (number, request_id.decode("latin-1"), attempt.decode("latin-1"), *others)
+        self._pending.append(to_json(fields) + b"\n")
+
+    def finished(self, number: int, finished_ns: int, *, is_whole: bool) -> None:
+        self._pending.append(b"[%d,%d,%d]\n" % (number, finished_ns, is_whole))
+
+    def flush(self) -> None:
+        if self._pending:
+            left = memoryview(b"".join(self._pending))
+            self._pending.clear()
+            while left:
+                left = left[os.write(self._file, left) :]
+
+    def clear(self) -> None:
+        self._pending.clear()
+        os.ftruncate(self._file, 0)
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._file)
+
+    def replay(self, columns: Columns) -> None:
+        """Add what an earlier life wrote to `columns`; a line cut short by a kill is none."""
+        indexes: dict[int, int] = {}
+        for values in self._lines():
+            if len(values) == _RECEIVED_FIELDS:
+                indexes[values[0]] = len(columns)
+                request_id, attempt = (str(value).encode("latin-1") for value in values[1:3])
+                columns.add(Entry(request_id, attempt, *values[3:]))
+            elif len(values) == _FINISHED_FIELDS and values[0] in indexes:
+                columns.finish(indexes[values[0]], values[1], is_whole=bool(values[2]))
+
+    def _lines(self) -> Iterator[list[Any]]:
+        with self._path.open("rb") as file:
+            for line in file:
+                try:
+                    values = from_json(line)
+                except ValueError:
+                    continue
+                if isinstance(values, list):
+                    yield values
