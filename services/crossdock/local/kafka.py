@@ -1,0 +1,125 @@
+"""One Apache Kafka node (KRaft, broker and controller in one) as a child process: how it is set up and started."""
+
+import base64
+import subprocess
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossdock.kernel.errors import ProcessError
+
+_LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="WARN"><Appenders><Console name="out" target="SYSTEM_OUT">
+<PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders>
+<Loggers><Root level="{level}"><AppenderRef ref="out"/></Root></Loggers></Configuration>
+"""
+_HEAP = "512m"
+
+
+@dataclass(frozen=True)
+class KafkaNode:
+    """A node on this machine. `folder` holds its data, its settings and nothing else."""
+
+    folder: Path
+    port: int
+    controller_port: int
+    java: Path
+    jars: Path
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def prepare(self) -> None:
+        """Write the settings and, once, format the storage.
+
+        Raises:
+            ProcessError: if the folder cannot be written, or Kafka's own formatter refuses.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "log4j2.xml").write_text(_LOG4J.format(level="WARN"))
+            self._properties_path.write_text(self._properties())
+        except OSError as error:
+            raise ProcessError(
+                f"cannot write Kafka's settings to {self.folder}: {error.strerror}"
+            ) from error
+        if not (self._data / "meta.properties").exists():
+            self._format()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _properties_path(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _properties(self) -> str:
+        listeners = (
+            f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"
+        )
+        values = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "listeners": listeners,
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self._data,
+            "auto.create.topics.enable": "false",
+            "num.partitions": 1,
+            "default.replication.factor": 1,
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            # why: after a kill -9 the new broker may register only when the old one's session is over (default 9 s)
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "log.cleaner.dedupe.buffer.size": 16_777_216,
+            "log.segment.bytes": 134_217_728,
+            # why: read-committed readers wait for an open transaction; a dead owner's is looked for often
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+        }
+        return "".join(f"{name}={value}\n" for name, value in values.items())
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if cluster.startswith("-"):
+            cluster = f"x{cluster[1:]}"  # Kafka's option parser takes a leading dash for an option
+        done = subprocess.run(  # noqa: S603  # our own arguments
+            [*self._jvm("-Xmx128m"), "kafka.tools.StorageTool", "format", "--cluster-id", cluster,
+             "--config", str(self._properties_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise ProcessError(f"Kafka cannot format {self._data}: {' '.join(reason)}")
+
+    def _jvm(self, heap: str) -> list[str]:
+        return [
+            str(self.java),
+            heap,
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",  # the full JIT needs minutes of load before it pays
+            "-XX:-UsePerfData",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",
+            "-cp",
+            f"{self.jars}/*",
+        ]
+
+    def argv(self) -> Sequence[str]:
+        """Return the command that runs the node in the foreground."""
+        return [*self._jvm(f"-Xmx{_HEAP}"), "kafka.Kafka", str(self._properties_path)]

@@ -1,0 +1,89 @@
+"""Real engines for tests, as child processes: one Apache Kafka node, one embedded ClickHouse."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossdock.local.jars import cache_folder, java, kafka_jars
+from crossdock.local.kafka import KafkaNode
+from crossdock.local.ports import free_port, is_open
+
+START_S = 60.0
+
+
+@dataclass
+class RunningKafka:
+    """A node that can be killed and started again on its port."""
+
+    node: KafkaNode
+    process: subprocess.Popen[bytes]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.node.bootstrap_servers
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        self.process = _spawn_kafka(self.node)
+
+
+def _spawn_kafka(node: KafkaNode) -> subprocess.Popen[bytes]:
+    with (node.folder / "out.log").open("ab") as out:
+        process = subprocess.Popen(node.argv(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    _wait_open(node.port, process)
+    return process
+
+
+def _wait_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + START_S
+    while not is_open(port):
+        if process.poll() is not None or time.monotonic() > give_up:
+            raise RuntimeError(f"port {port} does not open")
+        time.sleep(0.1)
+
+
+@contextmanager
+def start_kafka(folder: Path) -> Iterator[RunningKafka]:
+    """Run a node that keeps its data in `folder`."""
+    jars = kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
+    node = KafkaNode(folder, free_port(), free_port(), java(), jars)
+    node.prepare()
+    kafka = RunningKafka(node, _spawn_kafka(node))
+    try:
+        from crossdock.kernel.kafka import wait_for_broker  # noqa: PLC0415  # needs a running loop's policy
+
+        waiting = wait_for_broker(kafka.bootstrap_servers, timeout_s=START_S)
+        with ThreadPoolExecutor(1) as elsewhere:  # here a loop may run already
+            elsewhere.submit(asyncio.run, waiting).result()
+        yield kafka
+    finally:
+        kafka.kill()
+
+
+@contextmanager
+def start_clickhouse(folder: Path) -> Iterator[str]:
+    """Run the embedded engine on `folder`; give its URL."""
+    port = free_port()
+    env = dict(os.environ) | {  # noqa: TID251  # a child's environment
+        "CROSSDOCK_ENGINE_FOLDER": str(folder),
+        "CROSSDOCK_ENGINE_PORT": str(port),
+    }
+    argv = [sys.executable, "-m", "crossdock.local.clickhouse.main"]
+    process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
+    try:
+        _wait_open(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
