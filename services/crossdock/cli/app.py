@@ -1,0 +1,36 @@
+"""The commands, and how an error looks: one line, with its remedy, and exit code 1."""
+
+import sys
+
+import typer
+
+from crossdock.cli import batches, demo, local, usage
+from crossdock.kernel.errors import CrossdockError
+
+app = typer.Typer(
+    name="crossdock",
+    help="A self-hosted dock for asynchronous LLM work on Apache Kafka and ClickHouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(local.up)
+app.command()(local.down)
+app.command()(local.status)
+app.command()(local.logs)
+app.command()(local.check)
+app.command()(local.env)
+app.command()(usage.usage)
+app.command()(demo.demo)
+app.add_typer(batches.app, name="batches")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except CrossdockError as error:
+        sys.stderr.write(f"crossdock: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

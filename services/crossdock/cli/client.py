@@ -1,0 +1,95 @@
+"""A small client of our own OpenAI-shaped API, for the commands."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from crossdock.kernel.errors import ProcessError
+
+
+class Dock:
+    """The API of one installation.
+
+    Every method raises ProcessError when the API refuses or does not answer; the message is the API's own.
+    """
+
+    def __init__(
+        self, base_url: str, api_key: str, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        headers = {"authorization": f"Bearer {api_key}"}
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=httpx.Timeout(60.0, read=600.0),
+            transport=transport,
+        )
+        self._base_url = base_url
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise ProcessError(
+                f"no answer from {self._base_url} ({type(error).__name__}): is it up? See `crossdock status`"
+            ) from error
+        return self._checked(response)
+
+    @staticmethod
+    def _checked(response: httpx.Response) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = response.json()
+        except ValueError:
+            value = {}
+        if response.is_error:
+            message = value.get("error", {}).get("message") or f"HTTP {response.status_code}"
+            raise ProcessError(message)
+        return value
+
+    def upload(self, file: Path) -> dict[str, Any]:
+        with file.open("rb") as content:
+            parts = {"file": (file.name, content, "application/jsonl")}
+            return self._ask("POST", "/files", data={"purpose": "batch"}, files=parts)
+
+    def create_batch(
+        self, input_file_id: str, endpoint: str, window: str, metadata: dict[str, str]
+    ) -> dict[str, Any]:
+        body = {"input_file_id": input_file_id, "endpoint": endpoint, "completion_window": window}
+        return self._ask(
+            "POST", "/batches", json=body | ({"metadata": metadata} if metadata else {})
+        )
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        return self._ask("GET", f"/batches/{batch_id}")
+
+    def batches(self, limit: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("GET", "/batches", params={"limit": limit})["data"]
+        return found
+
+    def cancel(self, batch_id: str) -> dict[str, Any]:
+        return self._ask("POST", f"/batches/{batch_id}/cancel")
+
+    @contextmanager
+    def content(self, file_id: str) -> Iterator[Iterator[bytes]]:
+        """Open a file's content as chunks."""
+        with self._client.stream("GET", f"/files/{file_id}/content") as response:
+            if response.is_error:
+                response.read()
+                self._checked(response)
+            yield response.iter_bytes()
+
+
+def open_dock(found: dict[str, str]) -> Dock:
+    """Return a client for the addresses in `found`.
+
+    Raises:
+        ProcessError: if there is no key.
+    """
+    if "OPENAI_API_KEY" not in found:
+        raise ProcessError('no API key: set OPENAI_API_KEY, or eval "$(crossdock env)"')
+    return Dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
