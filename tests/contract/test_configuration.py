@@ -1,0 +1,40 @@
+"""The page of settings is made from the classes that read them."""
+
+from pathlib import Path
+
+import pytest
+
+from crossdock.cli.reference import STAGES, main, settings_page
+from crossdock.kernel.settings import Settings
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert main(["check"]) == 0, "run python -m crossdock.cli.reference write"
+
+
+def test_every_stages_settings_are_on_it() -> None:
+    page = settings_page()
+
+    for stage, settings in STAGES.items():
+        for field in settings.model_fields.keys() - Settings.model_fields.keys():
+            assert f"`CROSSDOCK_{stage.upper()}_{field.upper()}`" in page
+
+
+def test_every_stage_with_settings_is_known() -> None:
+    root = Path(__file__).parents[2] / "services/crossdock"
+
+    stages = {file.parent.name for file in root.glob("*/settings.py")} - {"kernel"}
+
+    assert stages <= STAGES.keys()
+
+
+def test_a_page_that_is_out_of_date_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+
+    assert main(["check"], page) == 1
+    assert "out of date" in capsys.readouterr().err
+    assert main(["write"], page) == 0
+    assert main(["check"], page) == 0
+    assert main(["what"], page) == 2

@@ -1,0 +1,76 @@
+"""The pages under infra/docs agree with the code that they speak of."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from crossdock.batches import check, validation
+from crossdock.ingress import refusals
+from crossdock.kernel import metrics
+from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.prices import Prices
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "infra/docs"
+LOUD = {"warning", "error", "critical", "exception"}
+
+
+def loud_events() -> set[str]:
+    """Return every event that the code logs at warning or above."""
+    found = set()
+    for file in (ROOT / "services/crossdock").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                is_log = isinstance(node.func.value, ast.Name) and node.func.value.id == "log"
+                if is_log and node.func.attr in LOUD and isinstance(node.args[0], ast.Constant):
+                    found.add(str(node.args[0].value))
+    return found
+
+
+def table_of(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the first table under `heading`."""
+    part = (DOCS / page).read_text().split(f"## {heading}\n", 1)[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_runbook_has_every_loud_event_and_no_other() -> None:
+    told = {row[0].strip("`") for row in table_of("runbook.md", "Log events that want attention")}
+
+    assert told == loud_events()
+
+
+def test_the_runbook_has_every_metric() -> None:
+    declared = {
+        metric._name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)
+    }
+
+    told = {row[0].strip("`").removesuffix("_total") for row in table_of("runbook.md", "Metrics")}
+
+    assert told == declared
+
+
+def test_the_api_page_has_every_code_of_a_refusal_and_of_a_bad_line() -> None:
+    page = (DOCS / "api.md").read_text()
+    code = Path(str(refusals.__file__)).read_text()
+    lines = Path(str(check.__file__)).read_text() + Path(str(validation.__file__)).read_text()
+
+    reasons = set(re.findall(r'reason="(\w+)"', code)) | set(re.findall(r'code="(\w+)"', lines))
+
+    assert len(reasons) > 15
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+def test_the_catalogue_page_shows_every_field_and_is_a_catalogue() -> None:
+    text = (DOCS / "catalogue.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+    catalogue = Catalogue.model_validate(tomllib.loads(example))
+
+    (provider,) = catalogue.providers
+    assert provider.model_fields_set == set(Provider.model_fields)
+    assert provider.models[0].model_fields_set == set(Offer.model_fields)
+    assert provider.models[0].prices.model_fields_set == set(Prices.model_fields)
