@@ -20,10 +20,6 @@ CALLS = "crossdock_provider_calls_total"
 SENT = "crossdock_records_sent_total"
 
 
-def settle(dock: Dock) -> None:
-    until(dock.are_ready, timeout_s=60, what="every process being ready")
-
-
 def restarted(dock: Dock, name: str, pid: int) -> bool:
     process = dock.processes()[name]
     return bool(process["pid"] != pid and process["state"] == "ready")
@@ -33,7 +29,7 @@ def restarted(dock: Dock, name: str, pid: int) -> bool:
 def test_orderly_stops_under_load_lose_nothing_and_call_nothing_twice(
     dock: Dock, tell: Callable[[str], None]
 ) -> None:
-    settle(dock)
+    dock.rest()
     dock.reset_simulator()
     for provider in PROVIDERS:
         dock.behave(provider, latency={"ms": 300})
@@ -78,7 +74,7 @@ def test_orderly_stops_under_load_lose_nothing_and_call_nothing_twice(
 def test_both_workers_and_both_routers_do_their_share(
     dock: Dock, tell: Callable[[str], None]
 ) -> None:
-    settle(dock)
+    dock.rest()
     calls = {name: dock.metric(name, CALLS) for name in WORKERS}
     sent = {name: dock.metric(name, SENT) for name in ROUTERS}
 
@@ -98,7 +94,7 @@ def test_both_workers_and_both_routers_do_their_share(
 def test_a_worker_that_stands_still_for_a_while_changes_nothing(
     dock: Dock, tell: Callable[[str], None]
 ) -> None:
-    settle(dock)
+    dock.rest()
     dock.reset_simulator()
     for provider in PROVIDERS:
         dock.behave(provider, latency={"ms": 300})

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -76,11 +77,42 @@ class Dock:
     def are_ready(self) -> bool:
         return all(process["state"] == "ready" for process in self.processes().values())
 
+    def status(self, process: str) -> dict[str, Any]:
+        """Return what a process says of itself."""
+        found: dict[str, Any] = json.loads(self._ops(process, "status"))
+        return found
+
+    def is_at_rest(self) -> bool:
+        """Say whether every process is ready and nothing is on its way to a provider."""
+        if not self.are_ready():
+            return False
+        try:
+            said = [self.status(name) for name, p in self.processes().items() if p["ops_port"]]
+        except (OSError, urllib.error.URLError):
+            return False
+        pids = set(self.pids().values())
+        return all(
+            one["ready"]
+            and one["pid"] in pids
+            and not one.get("in_flight")
+            and not one.get("waiting")
+            and not sum(one["lag"].values())
+            for one in said
+        )
+
+    def rest(self) -> None:
+        """Wait until what earlier tests began has ended."""
+        until(self.is_at_rest, timeout_s=90, what="the dock at rest")
+
+    def _ops(self, process: str, path: str) -> str:
+        url = f"http://127.0.0.1:{self.processes()[process]['ops_port']}/{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
+
     def metric(self, process: str, name: str) -> float:
         """Return a metric of one process's ops port, added up over its labels."""
-        url = f"http://127.0.0.1:{self.processes()[process]['ops_port']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self._ops(process, "metrics").splitlines()
         return sum(
             float(line.rsplit(" ", 1)[1])
             for line in lines

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,7 +66,7 @@ class Producer:
             ((place, group),) = grouped.items()
             await self._send_group(place, group)
             return
-        await asyncio.gather(*(self._send_group(place, group) for place, group in grouped.items()))
+        await _all_of(self._send_group(place, group) for place, group in grouped.items())
 
     async def _send_group(self, place: tuple[str, int], group: Iterable[Outgoing]) -> None:
         acknowledgements = []
@@ -80,7 +80,7 @@ class Producer:
                 builder = self._raw.create_batch()
                 self._append(builder, message, timestamp)
         acknowledgements.append(await self._ship(builder, place))
-        await asyncio.gather(*acknowledgements)
+        await _all_of(acknowledgements)
 
     @staticmethod
     def _append(builder: Any, message: Outgoing, timestamp: int) -> bool:  # untyped upstream
@@ -132,6 +132,13 @@ class TransactionalProducer(Producer):
             raise LogError(f"transaction of {self.transactional_id!r} failed: {error!r}") from error
         metrics.TRANSACTIONS.labels("committed").inc()
         metrics.TRANSACTION_SECONDS.observe(time.monotonic() - started)
+
+
+async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> None:
+    """Wait for all of them, then raise the first error; none is left behind unseen."""
+    for outcome in await asyncio.gather(*awaitables, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 @asynccontextmanager
