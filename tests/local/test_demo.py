@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,14 @@ def running(folder: Path) -> list[int]:
     return found
 
 
+@pytest.fixture
+def heed_ctrl_c() -> Iterator[None]:
+    """As in a terminal: a shell starts what it puts in the background with SIGINT ignored, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(180)
 def test_the_demo_ends_with_numbers_that_agree(tmp_path: Path) -> None:
     done = crossdock("demo", "--lines", "90", "--data-dir", str(tmp_path), timeout_s=150)
@@ -45,6 +54,7 @@ def test_the_demo_ends_with_numbers_that_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.usefixtures("heed_ctrl_c")
 @pytest.mark.parametrize("phase", ["starting", "ready"])
 def test_ctrl_c_stops_everything(tmp_path: Path, phase: str) -> None:
     data = DataDir(tmp_path)
