@@ -7,13 +7,18 @@ from support.dock import Dock, chat_lines, repeated, until
 
 
 def settled_rows(dock: Dock, batch_id: str, lines: int) -> list[list[object]]:
-    """Return the batch's attempts once every line's end is in ClickHouse."""
+    """Return the batch's attempts once every line's end and every call's usage are in ClickHouse.
 
-    def arrived() -> bool:
-        sql = f"SELECT count() FROM crossdock.requests FINAL WHERE batch_id = '{batch_id}'"
-        return int(dock.rows(sql)[0][0]) == lines
+    They travel on topics of their own: either may arrive first.
+    """
+    calls = len(dock.ledger())
 
-    until(arrived, what="the rows of every request")
+    def count(table: str) -> int:
+        sql = f"SELECT count() FROM crossdock.{table} FINAL WHERE batch_id = '{batch_id}'"
+        return int(dock.rows(sql)[0][0])
+
+    until(lambda: count("requests") >= lines, what="the row of every request")
+    until(lambda: count("attempts") >= calls, what="the row of every call")
     return dock.rows(
         "SELECT request_id, toString(attempt * 100 + call), model, provider, outcome, input_tokens, output_tokens, "
         f"toString(cost_usd) FROM crossdock.attempts FINAL WHERE batch_id = '{batch_id}'"

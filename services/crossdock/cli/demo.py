@@ -167,8 +167,12 @@ def _report(
     from crossdock.cli.usage import usage_table
 
     found = addresses(data)
+    ledger = _ledger_calls(found)
+    provider_calls = ledger["calls"] - before["calls"]
     rows, calls = asyncio.run(
-        _books(found["CLICKHOUSE_URL"], batch["id"], batch["request_counts"]["total"])
+        _books(
+            found["CLICKHOUSE_URL"], batch["id"], batch["request_counts"]["total"], provider_calls
+        )
     )
     names = (
         "model",
@@ -182,8 +186,6 @@ def _report(
     )
     console.print(usage_table(names, rows))
     counts = batch["request_counts"]
-    ledger = _ledger_calls(found)
-    provider_calls = ledger["calls"] - before["calls"]
     with output.open("rb") as answers:
         written = sum(1 for _ in answers)
     cost = sum((row[-1] for row in rows), Decimal(0))
@@ -208,19 +210,23 @@ def _report(
         raise ProcessError(f"the books do not agree; see {data.path / 'logs'}")
 
 
-async def _books(url: str, batch_id: str, total: int) -> tuple[list[Any], int]:
-    """Return usage by model and provider, and the number of calls, once every request's row has arrived."""
+async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[Any], int]:
+    """Return usage by model and provider, and the number of calls.
+
+    Waits for every request's and every call's row; they travel apart, and either may arrive first.
+    """
     import asyncio
 
     from crossdock.kernel.clickhouse import open_tables
 
     async with open_tables(url) as tables:
         for _ in range(100):
-            done = await tables.query(
-                "SELECT count() FROM crossdock.requests FINAL WHERE batch_id = {id:String}",
+            arrived = await tables.query(
+                "SELECT (SELECT count() FROM crossdock.requests FINAL WHERE batch_id = {id:String}), "
+                "(SELECT count() FROM crossdock.attempts FINAL WHERE batch_id = {id:String})",
                 {"id": batch_id},
             )
-            if done[0][0] >= total:
+            if arrived[0][0] >= total and arrived[0][1] >= calls:
                 break
             await asyncio.sleep(0.1)
         rows = await tables.query(
