@@ -16,6 +16,12 @@ from crossdock.local.kafka import KafkaNode
 from crossdock.local.process import ProcessSpec
 from crossdock_schemas.catalogue import Catalogue, merge_catalogues
 
+# jemalloc inside chdb: give freed pages back at once, in two arenas. Measured with 200,000 rows into two tables: peak
+# 366 MiB (213 of them the mapped library) instead of 433, for 6 ms of CPU more per 1,000 rows.
+ENGINE_ALLOCATOR = (
+    "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:2,percpu_arena:disabled,"
+    "oversize_threshold:1048576,tcache_max:4096"
+)
 STAGES = ("metering", "provider", "router", "batches", "ingress")
 
 
@@ -135,6 +141,7 @@ def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str])
         "CROSSDOCK_ENGINE_FOLDER": str(data.path / "clickhouse"),
         "CROSSDOCK_ENGINE_PORT": str(ports["clickhouse"]),
         "CROSSDOCK_OPS_PORT": str(ops),
+        "JE_MALLOC_CONF": env.get("JE_MALLOC_CONF", ENGINE_ALLOCATOR),
     }
     argv = [sys.executable, "-m", "crossdock.local.clickhouse.main"]
     return ProcessSpec("clickhouse.0", argv, {**env, **own}, ops_port=ops)
