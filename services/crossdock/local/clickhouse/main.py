@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import structlog
 import uvicorn
 from pydantic import Field
 
@@ -15,8 +16,11 @@ from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.settings import Settings
 from crossdock.local.clickhouse.engine import Engine
+from crossdock.local.clickhouse.mapping import drop_library
 from crossdock.local.clickhouse.server import make_app
 from crossdock.local.clickhouse.statement import Statement
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class EngineSettings(Settings):
@@ -39,6 +43,7 @@ async def main(environ: Mapping[str, str]) -> int:
         await loop.run_in_executor(
             engine.threads, engine.run, Statement("SELECT 1", "TabSeparated")
         )
+        log.info("library.dropped", kib=drop_library("_chdb"))
         config = uvicorn.Config(
             make_app(engine),
             host="127.0.0.1",
