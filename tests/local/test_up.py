@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -113,6 +114,28 @@ def test_the_printed_environment_can_be_evaluated(own: Dock) -> None:
         addresses["CLICKHOUSE_URL"],
     ]
     assert (own.data.path / "api-key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.timeout(150)
+def test_a_shell_with_that_environment_can_start_another_installation(
+    own: Dock, tmp_path: Path
+) -> None:
+    """What `crossdock env` printed is this installation's: for another it must not count as the user's own Kafka."""
+    printed = crossdock("env", *data_dir_of(own)).stdout
+    given = dict(
+        line.removeprefix("export ").split("=", 1) for line in shlex.split(printed) if "=" in line
+    )
+
+    done = crossdock("up", "--detach", "--data-dir", str(tmp_path), env=given)
+    other = Dock(DataDir(tmp_path))
+    there = {process["name"] for process in other.processes().values()}
+    addresses = other.addresses
+    crossdock("down", "--data-dir", str(tmp_path), env=given)
+
+    assert done.returncode == 0, done.stderr
+    assert {"kafka", "clickhouse.0"} <= there
+    assert not set(addresses.values()) & set(own.addresses.values())
+    assert addresses["OPENAI_BASE_URL"] in done.stderr
 
 
 @pytest.mark.timeout(150)

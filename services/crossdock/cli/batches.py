@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from crossdock.cli.where import DataDirOption, addresses, data_dir
+from crossdock.cli.where import DataDirOption, reached
 from crossdock.kernel.errors import ProcessError
 
 app = typer.Typer(help="Batches: a JSONL file in, answers out.", no_args_is_help=True)
@@ -33,7 +33,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 def _dock(path: Path | None) -> Any:
     from crossdock.cli.client import open_dock
 
-    return open_dock(addresses(data_dir(path)))
+    return open_dock(reached(path))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from crossdock.cli.where import addresses, data_dir
+from crossdock.cli.where import addresses, data_dir, environment, without_given
 from crossdock.kernel.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
@@ -42,8 +42,9 @@ def demo(
     running = _spawn(data)
     try:
         _until_ready(data, running)
-        dock = open_dock(addresses(data))
-        before = _ledger_calls(addresses(data))
+        found = addresses(data, without_given(environment()))
+        dock = open_dock(found)
+        before = _ledger_calls(found)
         source = _write_prompts(data.path / "prompts.jsonl", lines)
         uploaded = dock.upload(source)
         told = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
@@ -56,7 +57,7 @@ def demo(
         with dock.content(batch["output_file_id"]) as chunks, output.open("wb") as out:
             for chunk in chunks:
                 out.write(chunk)
-        _report(console, data, batch, output, before)
+        _report(console, data, found, batch, output, before)
         if stay:
             console.print("still running; Ctrl-C stops it")
             signal.pause()
@@ -159,14 +160,18 @@ def _ledger_calls(found: dict[str, str]) -> dict[str, Any]:
 
 
 def _report(
-    console: Console, data: DataDir, batch: dict[str, Any], output: Path, before: dict[str, Any]
+    console: Console,
+    data: DataDir,
+    found: dict[str, str],
+    batch: dict[str, Any],
+    output: Path,
+    before: dict[str, Any],
 ) -> None:
     """Show what ClickHouse says, and hold the books against each other."""
     import asyncio
 
     from crossdock.cli.usage import usage_table
 
-    found = addresses(data)
     ledger = _ledger_calls(found)
     provider_calls = ledger["calls"] - before["calls"]
     rows, calls = asyncio.run(

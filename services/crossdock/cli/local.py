@@ -18,7 +18,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from crossdock.cli.where import DataDirOption, addresses, data_dir, environment
+from crossdock.cli.where import (
+    GIVEN,
+    DataDirOption,
+    addresses,
+    data_dir,
+    environment,
+    without_given,
+)
 from crossdock.kernel.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
@@ -95,7 +102,7 @@ async def _serve(data: DataDir, wish: Any, *, show_key: bool) -> list[str]:
         loop.add_signal_handler(number, stop.set)
     console.print(f"Crossdock in {data.path}", highlight=False)
     with console.status("preparing Kafka and its storage (once, some 20 s)"):
-        installation = await asyncio.to_thread(plan, data, wish, environment())
+        installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
     with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
 
         def show() -> None:
@@ -110,7 +117,7 @@ async def _serve(data: DataDir, wish: Any, *, show_key: bool) -> list[str]:
 
 
 def _welcome(data: DataDir, *, show_key: bool) -> str:
-    found = addresses(data)
+    found = addresses(data, without_given(environment()))
     key = f"  your API key, shown once:  {found['OPENAI_API_KEY']}\n" if show_key else ""
     folder = shlex.quote(str(data.path))
     return (
@@ -240,7 +247,7 @@ def check(data_dir_: DataDirOption = None, catalogue: CatalogueOption = None) ->
     """Look whether everything is there that `up` needs, and print what is on and off."""
     from crossdock.local.checks import findings
 
-    rows = findings(data_dir(data_dir_), catalogue or [], environment())
+    rows = findings(data_dir(data_dir_), catalogue or [], without_given(environment()))
     table = Table(box=None, pad_edge=False, show_header=False)
     for good, name, text in rows:
         table.add_row("[green]ok[/]" if good else "[red]no[/]", name, text)
@@ -251,7 +258,11 @@ def check(data_dir_: DataDirOption = None, catalogue: CatalogueOption = None) ->
 
 def env(data_dir_: DataDirOption = None) -> None:
     """Print the addresses and the key, for `eval "$(crossdock env)"`."""
-    found = addresses(data_dir(data_dir_))
-    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS"):
-        if name in found:
-            sys.stdout.write(f"export {name}={shlex.quote(found[name])}\n")
+    data = data_dir(data_dir_)
+    found = addresses(data, without_given(environment()))
+    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS")
+    printed = {name: found[name] for name in names if name in found}
+    served = {name: printed[name] for name in data.served() if name in printed}
+    printed[GIVEN] = " ".join(f"{name}={value}" for name, value in served.items())
+    for name, value in printed.items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,7 +12,8 @@ import typer
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from crossdock.cli.where import DataDirOption, addresses, data_dir
+from crossdock.cli.where import DataDirOption, reached
+from crossdock.kernel.clock import SystemClock
 
 _BY_MODEL = """
 SELECT model, provider, sum(requests), sum(calls), sum(failed_calls), sum(input_tokens), sum(output_tokens), sum(cost_usd)
@@ -31,7 +33,7 @@ def usage(
     data_dir_: DataDirOption = None,
 ) -> None:
     """Show tokens and cost by model and provider, and cost over time by model."""
-    rows, times = asyncio.run(_read(addresses(data_dir(data_dir_))["CLICKHOUSE_URL"], hours))
+    rows, times = asyncio.run(_read(reached(data_dir_)["CLICKHOUSE_URL"], hours))
     names = (
         "model",
         "provider",
@@ -49,13 +51,18 @@ def usage(
     console = Console()
     console.print(usage_table(names, rows))
     if times:
-        _plot(times, hours, console.width)
+        _plot(
+            times,
+            hours,
+            console.width,
+            now=datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC),
+        )
 
 
 async def _read(url: str, hours: float) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
     from crossdock.kernel.clickhouse import open_tables
 
-    span = max(SLOTS, round(hours * 3600))
+    span = _span_s(hours)
     async with open_tables(url) as tables:
         rows = await tables.query(_BY_MODEL)
         times = await tables.query(_OVER_TIME, {"step": span // SLOTS, "span": span})
@@ -86,18 +93,29 @@ def _text(value: object) -> str:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
-def _plot(times: Sequence[Sequence[Any]], hours: float, width: int) -> None:
-    """Print cost by model; time runs in minutes up to the newest slot, which the title names."""
+def slots_until(now: datetime, hours: float) -> list[datetime]:
+    """Return the beginnings of the plot's slots, the last one under way."""
+    step = _span_s(hours) // SLOTS
+    last = int(now.timestamp()) // step * step
+    return [datetime.fromtimestamp(last - step * n, UTC) for n in reversed(range(SLOTS + 1))]
+
+
+def _span_s(hours: float) -> int:
+    return max(SLOTS, round(hours * 3600))
+
+
+def _plot(times: Sequence[Sequence[Any]], hours: float, width: int, *, now: datetime) -> None:
+    """Print cost by model; time runs in minutes up to now, which the title names."""
     import plotext
 
-    slots = sorted({row[0] for row in times})
+    slots = slots_until(now, hours)
     minutes = [(slot - slots[-1]).total_seconds() / 60 for slot in slots]
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
     figure.plot_size(min(width, 100), 16)
     for model in sorted({row[1] for row in times}):
-        costs = {row[0]: float(row[2]) for row in times if row[1] == model}
+        costs = {row[0].replace(tzinfo=UTC): float(row[2]) for row in times if row[1] == model}
         line = figure.signal(minutes, [costs.get(slot, 0.0) for slot in slots], marker="braille")
         figure.draw(line.lines().label(model))
     figure.title(f"USD by model, last {hours:g} h; minutes before {slots[-1]:%Y-%m-%d %H:%M} UTC")

@@ -1,6 +1,7 @@
 """Where the installation is that a command shall talk to: the environment first, then the data dir."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,40 @@ DataDirOption = Annotated[
 ]
 
 
+GIVEN = "CROSSDOCK_ENV"
+"""What `crossdock env` put into the environment, as NAME=VALUE NAME=VALUE: an installation's, not the user's own."""
+
+
 def environment() -> dict[str, str]:
     return dict(os.environ)  # noqa: TID251  # the CLI is a composition root
+
+
+def without_given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what `crossdock env` put there, so that it does not count as the user's own Kafka or ClickHouse."""
+    given = dict(pair.split("=", 1) for pair in environ.get(GIVEN, "").split() if "=" in pair)
+    own = {name: value for name, value in environ.items() if given.get(name) != value}
+    if "OPENAI_BASE_URL" in environ and "OPENAI_BASE_URL" not in own:
+        own.pop("OPENAI_API_KEY", None)  # not in GIVEN, which is no place for secrets
+    own.pop(GIVEN, None)
+    return own
 
 
 def data_dir(path: Path | None) -> DataDir:
     return DataDir(path or default_data_dir(environment()))
 
 
-def addresses(data: DataDir) -> dict[str, str]:
-    """Return the addresses that clients need; the environment's win.
+def reached(path: Path | None) -> dict[str, str]:
+    """Return the addresses that a client's command shall use: --data-dir names the installation, else the shell does.
+
+    Raises:
+        ProcessError: if there is no installation to talk to.
+    """
+    environ = environment()
+    return addresses(data_dir(path), environ if path is None else without_given(environ))
+
+
+def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses that clients need; those in `environ` win.
 
     Raises:
         ProcessError: if there is no installation to talk to.
@@ -40,7 +65,7 @@ def addresses(data: DataDir) -> dict[str, str]:
     found |= {
         name: value
         for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL")
-        if (value := environment().get(name))
+        if (value := environ.get(name))
     }
     if "OPENAI_BASE_URL" not in found:
         raise ProcessError(

@@ -99,6 +99,16 @@ class DataDir:
         partial.write_text(json.dumps(state, indent=1))
         partial.replace(self.path / "run" / "state.json")
 
+    def served(self) -> list[str]:
+        """Return which addresses are this installation's own, by the name of their variable; others are the user's."""
+        by_process = {
+            "ingress.0": "OPENAI_BASE_URL",
+            "clickhouse.0": "CLICKHOUSE_URL",
+            "kafka": "KAFKA_BOOTSTRAP_SERVERS",
+        }
+        running = {process["name"] for process in self.read_state().get("processes", [])}
+        return [variable for name, variable in by_process.items() if name in running]
+
     def log_path(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
 
