@@ -11,6 +11,7 @@ from pydantic import Field
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
+    ExecutionId,
     KeyId,
     ParcelId,
     ProjectId,
@@ -73,11 +74,18 @@ class Parcel(Message):
     """Of a single request; a line's is derived from batch and line."""
     created_at_ms: int
     deadline_ms: int
+    """What has not ended by then ends as expired."""
+    start_before_ms: int | None = None
+    """No call begins at or after this time; None: the deadline alone counts."""
+    due_ms: int | None = None
+    """It came through a topic of delayed retries, which held it until then."""
     input_bytes: int
     attempt: int = 1
     """1 at the first candidate; the n-th candidate is attempt n."""
     calls_made: int = 0
     """Calls that each of its lines has had at this candidate already, in the hands of a worker that gave it back."""
+    repeats: dict[int, ExecutionId] = Field(default_factory=dict)
+    """By line, the call of unknown end that every further call of it repeats."""
     body_ref: BodyRef | None = None
     plan: Plan | None = None
 

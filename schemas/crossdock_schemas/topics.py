@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crossdock_schemas.batch import Batch, CancelAsked, PartsPage, Submitted
+from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.message import Message
@@ -145,9 +148,83 @@ FILES = Topic(
     retention_ms=None,
     partitions=1,
 )
+ROUTER_POSITIONS = Topic(
+    name="router.positions",
+    key="source topic",
+    header=None,
+    value="the offset up to which a partition's parcels were sent on, as a number in digits",
+    producers=("router",),
+    consumers=("router",),
+    cleanup="compact",
+    retention_ms=None,
+)
+CLAIMS = Topic(
+    name="claims",
+    key="claim",
+    header=None,
+    value=(ClaimNote,),
+    producers=("provider",),
+    consumers=("provider",),
+)
+CANCELS = Topic(
+    name="cancels",
+    key="batch_id or request_id",
+    header=None,
+    value=(Cancelled,),
+    producers=("ingress", "batches"),
+    consumers=("provider",),
+    retention_ms=8 * DAY_MS,
+    partitions=1,
+)
+
+
+def _later(delay: str) -> Topic:
+    return Topic(
+        name=f"later.{delay}",
+        key="parcel_id",
+        header=Parcel,
+        value=LINES,
+        producers=("provider",),
+        consumers=("provider",),
+    )
+
+
+LATER: dict[int, Topic] = {
+    HOUR_MS: _later("1h"),
+    300_000: _later("5m"),
+    30_000: _later("30s"),
+    5_000: _later("5s"),
+}
+"""Topics of delayed retries by their delay in ms, the longest first: each holds a record that long after its append."""
+LATER_STATE = Topic(
+    name="later.state",
+    key="page",
+    header=None,
+    value="the positions up to which delayed retries were sent on, read by their owner alone",
+    producers=("provider",),
+    consumers=("provider",),
+    cleanup="compact",
+    retention_ms=None,
+)
+DEAD_LETTERS = Topic(
+    name="dead-letters",
+    key="origin, as topic/partition/offset",
+    header=DeadLetter,
+    value="the record's bytes as they were",
+    producers=("router", "provider", "batches", "metering"),
+    consumers=(),
+    retention_ms=30 * DAY_MS,
+    partitions=1,
+)
 TOPICS: tuple[Topic, ...] = (
     REQUESTS,
     DISPATCH,
+    ROUTER_POSITIONS,
+    CLAIMS,
+    CANCELS,
+    *LATER.values(),
+    LATER_STATE,
+    DEAD_LETTERS,
     RESULTS,
     BATCH_COMMANDS,
     BATCH_RESULTS,
@@ -161,6 +238,11 @@ TOPICS: tuple[Topic, ...] = (
 
 def dispatch_topic(provider: str, lane: Lane) -> str:
     return f"dispatch.{provider}.{lane.value}"
+
+
+def later_topic(wait_ms: int) -> Topic | None:
+    """Return the topic in which the first part of a wait of `wait_ms` is spent; None if it is too short for any."""
+    return next((topic for delay_ms, topic in LATER.items() if delay_ms <= wait_ms), None)
 
 
 @dataclass(frozen=True, slots=True)

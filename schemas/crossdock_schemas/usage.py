@@ -31,6 +31,8 @@ class CallOutcome(StrEnum):
     NOT_CONNECTED = "not_connected"
     TRUNCATED = "truncated"
     GARBAGE = "garbage"
+    UNKNOWN = "unknown"
+    """Its worker died, or was taken for dead: the provider may have received it, and may charge for it."""
 
 
 class Usage(Message):
@@ -69,6 +71,10 @@ class Usage(Message):
     started_at_ms: int
     finished_at_ms: int
     provider_request_id: str | None = None
+    duplicate_suspected: bool = False
+    """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
+    repeat_of: ExecutionId | None = None
+    """The call of unknown end that this one repeats."""
 
 
 class UsageGroup(Message):

@@ -189,9 +189,6 @@ def test_a_batch_cancelled_mid_way_keeps_what_was_done_and_calls_nothing_more(do
     assert calls == len(dock.ledger()) == len(answered)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="cancel stops the feeding only: lines on their way are called"
-)
 def test_a_cancel_stops_lines_that_were_fed_but_not_called(dock: Dock) -> None:
     for provider in PROVIDERS:
         dock.behave(provider, latency={"ms": 2000})
@@ -204,6 +201,27 @@ def test_a_cancel_stops_lines_that_were_fed_but_not_called(dock: Dock) -> None:
     dock.reset_simulator()
 
     assert calls < 4000
+
+
+def test_a_caller_that_hangs_up_cancels_what_was_not_called(dock: Dock) -> None:
+    """The provider asked to wait; nobody waits for the answer any more, so there is no second call."""
+    dock.reset_simulator()
+    for provider in PROVIDERS:
+        dock.behave(provider, faults={"429": 1.0}, retry_after_s=3)
+    impatient = dock.client.with_options(timeout=1, max_retries=0)
+
+    with pytest.raises(openai.APITimeoutError):
+        impatient.chat.completions.create(
+            model="tern-mini", messages=[{"role": "user", "content": "Hi"}]
+        )
+    calls = dock.ledger()
+    (asked,) = {entry["request_id"] for entry in calls}
+    sql = f"SELECT outcome FROM crossdock.requests FINAL WHERE request_id = '{asked}'"
+    until(lambda: dock.rows(sql) == [["cancelled"]], what="its end as cancelled")
+    later = dock.ledger()
+    dock.reset_simulator()
+
+    assert len(later) == len(calls) == 1
 
 
 @pytest.mark.usefixtures("slow")

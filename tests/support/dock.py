@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ class Dock:
         process = self.processes()[name]
         if process["pid"] and psutil.pid_exists(process["pid"]):
             os.kill(process["pid"], number)
+
+    def is_alive(self, name: str) -> bool:
+        pid = self.processes()[name]["pid"]
+        return bool(pid and psutil.pid_exists(pid))
+
+    @staticmethod
+    def wake(pid: int) -> None:
+        """SIGCONT to what was stopped, if it lives."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def pids(self) -> dict[str, int]:
         return {name: process["pid"] for name, process in self.processes().items()}

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS crossdock.attempts
     attempt UInt8 COMMENT 'position in the plan, from 1',
     call UInt16 COMMENT 'call within the attempt, from 1',
     route_reason LowCardinality(String) COMMENT 'why the router put the endpoint there',
-    outcome LowCardinality(String) COMMENT 'ok, rate_limited, quota_exhausted, client_error, server_error, timeout, connection_lost, not_connected, truncated, garbage',
+    outcome LowCardinality(String) COMMENT 'ok, rate_limited, quota_exhausted, client_error, server_error, timeout, connection_lost, not_connected, truncated, garbage, unknown',
     status_code UInt16 COMMENT 'HTTP status; 0 if none came',
     error_code LowCardinality(String) COMMENT 'code of the error; empty if ok',
     input_tokens UInt64 COMMENT 'all input, cached included',
@@ -34,11 +34,14 @@ CREATE TABLE IF NOT EXISTS crossdock.attempts
     price_version LowCardinality(String) COMMENT 'version of the price',
     provider_cost_usd Nullable(Decimal(38, 12)) COMMENT 'what the provider says it cost',
     created_at DateTime64(3, 'UTC') COMMENT 'parcel was made',
-    started_at DateTime64(3, 'UTC') COMMENT 'call began',
+    started_at DateTime64(3, 'UTC') COMMENT 'call was claimed, a moment before it began',
     finished_at DateTime64(3, 'UTC') COMMENT 'call ended',
-    provider_request_id String COMMENT 'the provider''s own id of the call'
+    provider_request_id String COMMENT 'the provider''s own id of the call',
+    duplicate_suspected Bool COMMENT 'its worker died: the call may have been paid for and made again',
+    repeat_of String COMMENT 'execution of unknown end that this call repeats; empty for any other',
+    version UInt8 COMMENT '1 as its own worker tells it, 0 as somebody else supposes'
 )
-ENGINE = ReplacingMergeTree
+ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (account, toStartOfHour(started_at), request_id, execution_id)
 COMMENT 'One row per call to a provider';

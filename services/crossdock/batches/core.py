@@ -12,7 +12,7 @@ from crossdock.batches.facts import (
     Validate,
     Validated,
 )
-from crossdock.batches.feeding import Line, cut, end_lines, make_parcel
+from crossdock.batches.feeding import Line, cut, end_lines, make_cancel, make_parcel
 from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, restore_states
 from crossdock.kernel.record import Outgoing, Page, Step
@@ -65,6 +65,7 @@ class BatchesCore:
         state = self._live.get(asked.batch_id)
         if state is not None and state.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
             state.move(BatchStatus.CANCELLING, cancelling_at_ms=now_ms)
+            self._outgoing.append(make_cancel(asked.batch_id, now_ms))
 
     def collect(self, group: ResultGroup, lines: list[bytes]) -> Collected:
         """Mark the lines of `group` done and return what is new for the output; repeats are dropped."""

@@ -8,13 +8,15 @@ from pydantic_core import from_json
 from crossdock.batches.index import Span
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.batch import Batch
+from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.ids import feed_parcel_id, line_request_id
+from crossdock_schemas.ids import BatchId, feed_parcel_id, line_request_id
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, join_lines
 from crossdock_schemas.result import Outcome, Result, ResultGroup
-from crossdock_schemas.topics import BATCH_RESULTS, REQUESTS
+from crossdock_schemas.topics import BATCH_RESULTS, CANCELS, REQUESTS
 
 SOURCE = "crossdock/batches"
+LAST_CALL_MS = 30_000  # before the end of a window of a day; a tenth of a short one
 Line = tuple[Span, bytes | None]
 
 
@@ -57,6 +59,9 @@ def make_parcel(batch: Batch, model: str, lines: Sequence[Line], now_ms: int) ->
         request_id=None,
         created_at_ms=now_ms,
         deadline_ms=batch.expires_at_ms,
+        start_before_ms=start_before_ms(batch),
+        due_ms=None,
+        repeats={},
         input_bytes=sum(span.length for span, _ in lines),
         attempt=1,
         body_ref=reference,
@@ -68,6 +73,19 @@ def make_parcel(batch: Batch, model: str, lines: Sequence[Line], now_ms: int) ->
         join_lines(bodies),
         encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel),
     )
+
+
+def start_before_ms(batch: Batch) -> int:
+    """Return when the last call may begin: one that the deadline would cut off is paid for and brings nothing."""
+    window_ms = batch.expires_at_ms - batch.created_at_ms
+    return batch.expires_at_ms - min(LAST_CALL_MS, window_ms // 10)
+
+
+def make_cancel(batch_id: BatchId, now_ms: int) -> Outgoing:
+    """Return the record that keeps workers from calling what of a batch is on its way."""
+    cancelled = Cancelled(id=batch_id, at_ms=now_ms)
+    headers = encode_headers(CANCELS, SOURCE, batch_id, now_ms, None)
+    return Outgoing(CANCELS.name, batch_id.encode(), cancelled.to_json(), headers)
 
 
 _ENDINGS = {

@@ -10,7 +10,7 @@ from crossdock.kernel import lifecycle
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import wait_for_broker
+from crossdock.kernel.kafka import BROKER, wait_for_broker
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
@@ -31,12 +31,13 @@ async def main(environ: Mapping[str, str]) -> int:
     clock = SystemClock()
     health = Health("batches", settings.ordinal)
     async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
         objects = open_objects(settings.objects_url)
 
         def open_partition(partition: int) -> BatchesPartition:
-            return BatchesPartition(partition, settings, catalogue, objects, clock)
+            return BatchesPartition(partition, settings, catalogue, objects, clock, health=health)
 
         worker = ShardWorker(
             SPEC,

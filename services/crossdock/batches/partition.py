@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -16,9 +17,11 @@ from crossdock.batches.settings import BatchesSettings
 from crossdock.batches.validation import Limits, validate
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
-from crossdock.kernel.errors import StoreError
+from crossdock.kernel.dead_letters import DeadLetters
+from crossdock.kernel.errors import NoSuchObjectError, StoreError
+from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
-from crossdock.kernel.record import Page, Record, Step
+from crossdock.kernel.record import Outgoing, Page, Record, Step
 from crossdock_schemas.batch import Part, Submitted, batch_command
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
@@ -29,6 +32,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 RETRY_S = 1.0  # the object store refused: background work tries again
 Pieces = dict[tuple[str, str], list[bytes]]
+T = TypeVar("T")
 
 
 class BatchesPartition:
@@ -42,8 +46,11 @@ class BatchesPartition:
         objects: Objects,
         clock: Clock,
         *,
+        health: Health,
         retry_s: float = RETRY_S,
     ) -> None:
+        self._partition = partition
+        self._health = health
         self.wake = asyncio.Event()
         self._settings = settings
         self._models = catalogue.models
@@ -54,6 +61,8 @@ class BatchesPartition:
             partition, parcel_lines=settings.parcel_lines, window_lines=settings.window_lines
         )
         self._owner = secrets.token_hex(4)  # part names of two owners never meet
+        self._dead = DeadLetters("batches", clock)
+        self._dead_now: list[Outgoing] = []
         self._facts: list[Fact] = []
         self._effects: list[Effect] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -67,7 +76,8 @@ class BatchesPartition:
         """Commands and facts first, then results.
 
         Raises:
-            StoreError: if a part cannot be written; nothing of the step is committed then.
+            NoSuchObjectError: if a result's body is gone; nothing of the step is committed then.
+            TooManyDeadLettersError: if nearly no record can be read.
         """
         if self._failure is not None:
             raise self._failure
@@ -87,14 +97,17 @@ class BatchesPartition:
         if first is not None:
             await self._write(pieces, f"{first.partition:05d}-{first.offset:020d}-{self._owner}")
         self._effects = self.core.advance(now_ms)
-        return self.core.finish(now_ms)
+        step = self.core.finish(now_ms)
+        dead, self._dead_now = self._dead_now, []
+        return Step([*step.outgoing, *dead], step.pages)
 
     def _command(self, record: Record, now_ms: int) -> None:
         try:
             asked = batch_command.validate_json(record.value or b"")
         except ValidationError as error:
-            self._dead(record, str(error))
+            self._dead_now.append(self._dead.take(record, str(error)))
             return
+        self._dead.good()
         if isinstance(asked, Submitted):
             self.core.submit(asked)
             log.info("batch.submitted", batch_id=asked.batch_id)
@@ -102,19 +115,13 @@ class BatchesPartition:
             self.core.cancel(asked, now_ms)
             log.info("batch.cancel_asked", batch_id=asked.batch_id)
 
-    @staticmethod
-    def _dead(record: Record, reason: str) -> None:
-        metrics.DEAD_LETTERS.labels(record.topic).inc()
-        log.warning(
-            "record.undecodable", topic=record.topic, offset=record.offset, reason=reason[:200]
-        )
-
     async def _collect(self, record: Record, pieces: Pieces) -> None:
         try:
             group = decode_envelope(record.headers, ResultGroup)
         except (ValidationError, MissingEnvelopeError) as error:
-            self._dead(record, str(error))
+            self._dead_now.append(self._dead.take(record, str(error)))
             return
+        self._dead.good()
         lines = (record.value or b"").split(b"\n")
         for number, result in enumerate(group.results):
             if result.body_ref is not None:
@@ -130,7 +137,27 @@ class BatchesPartition:
         reference = result.body_ref
         if reference is None:
             raise ValueError(f"result of {result.request_id!r} has no reference")
-        return await self._objects.get_range(reference.path, reference.start, reference.length)
+        get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
+        return await self._until_stored(get)
+
+    async def _until_stored(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the object store until it answers: nothing is committed meanwhile, and nothing is lost.
+
+        Raises:
+            NoSuchObjectError: if there is no such object.
+        """
+        while True:
+            try:
+                answer = await ask()
+            except NoSuchObjectError:
+                raise
+            except StoreError as error:
+                log.warning("batch.work_delayed", partition=self._partition, reason=str(error))
+                self._health.block("objects", str(error)[:200])
+                await asyncio.sleep(self._retry_s)
+            else:
+                self._health.clear("objects")
+                return answer
 
     async def _write(self, pieces: Pieces, name: str) -> None:
         """Write one part for each batch and kind, at the same time, before the commit that lists them."""
@@ -139,7 +166,7 @@ class BatchesPartition:
             for (batch_id, kind), lines in pieces.items():
                 data = b"\n".join((*lines, b""))
                 path = f"batches/{batch_id}/{kind}/{name}"
-                group.create_task(self._objects.put(path, data))
+                group.create_task(self._until_stored(partial(self._objects.put, path, data)))
                 parts[batch_id, kind] = Part(path=path, bytes=len(data), lines=len(lines))
         for (batch_id, kind), part in parts.items():
             self.core.add_part(batch_id, kind, part)

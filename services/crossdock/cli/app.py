@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from crossdock.cli import batches, demo, local, usage
+from crossdock.cli import batches, dead_letters, demo, local, usage
 from crossdock.kernel.errors import CrossdockError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(local.env)
 app.command()(usage.usage)
 app.command()(demo.demo)
 app.add_typer(batches.app, name="batches")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from crossdock.cli.where import (
     GIVEN,
+    SHOWN,
     DataDirOption,
     addresses,
     data_dir,
@@ -260,8 +261,7 @@ def env(data_dir_: DataDirOption = None) -> None:
     """Print the addresses and the key, for `eval "$(crossdock env)"`."""
     data = data_dir(data_dir_)
     found = addresses(data, without_given(environment()))
-    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS")
-    printed = {name: found[name] for name in names if name in found}
+    printed = {name: found[name] for name in SHOWN if name in found}
     served = {name: printed[name] for name in data.served() if name in printed}
     printed[GIVEN] = " ".join(f"{name}={value}" for name, value in served.items())
     for name, value in printed.items():

@@ -19,6 +19,8 @@ DataDirOption = Annotated[
 ]
 
 
+SHOWN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS")
+"""What clients need, as `crossdock env` prints it."""
 GIVEN = "CROSSDOCK_ENV"
 """What `crossdock env` put into the environment, as NAME=VALUE NAME=VALUE: an installation's, not the user's own."""
 
@@ -62,11 +64,7 @@ def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
     key_file = data.path / "api-key"
     if key_file.exists():
         found["OPENAI_API_KEY"] = key_file.read_text().strip()
-    found |= {
-        name: value
-        for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL")
-        if (value := environ.get(name))
-    }
+    found |= {name: value for name in SHOWN if (value := environ.get(name))}
     if "OPENAI_BASE_URL" not in found:
         raise ProcessError(
             f"no installation in {data.path}: start one with `crossdock up`, or set OPENAI_BASE_URL and OPENAI_API_KEY"

@@ -4,16 +4,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Literal
 
-import structlog
 from pydantic import ValidationError
 
 from crossdock.ingress.arrivals import Arrivals
-from crossdock.kernel import metrics
+from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
 from crossdock_schemas.batch import Batch, Part, PartsPage
 from crossdock_schemas.file import StoredFile
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Kind = Literal["output", "error"]
 MAX_SUBMITTED = (
@@ -36,7 +33,7 @@ class FilesView:
             try:
                 self._files[file_id] = StoredFile.from_json(record.value)
             except ValidationError as error:
-                count_dead(record, error)
+                pass_over(record, error)
                 return
         self.arrivals.came(file_id)
 
@@ -73,7 +70,7 @@ class BatchesView:
             else:
                 self._apply_batch(batch_id, record.value)
         except ValidationError as error:
-            count_dead(record, error)
+            pass_over(record, error)
             return
         self.arrivals.came(batch_id)
 
@@ -115,14 +112,3 @@ class BatchesView:
         return [
             part for number in sorted(pages) for part in PartsPage.from_json(pages[number]).parts
         ]
-
-
-def count_dead(record: Record, error: Exception) -> None:
-    metrics.DEAD_LETTERS.labels(record.topic).inc()
-    log.error(
-        "record.undecodable",
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        reason=str(error)[:200],
-    )

@@ -14,7 +14,7 @@ from crossdock.kernel import lifecycle
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import Producer, Tail, open_producer, wait_for_broker
+from crossdock.kernel.kafka import BROKER, Producer, Tail, open_producer, wait_for_broker
 from crossdock.kernel.kafka.tail import Apply
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
@@ -29,6 +29,7 @@ async def main(environ: Mapping[str, str]) -> int:
     objects = open_objects(settings.objects_url)
     health = Health("ingress", settings.ordinal)
     async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
         bound = stack.enter_context(bind(settings.host, settings.port))

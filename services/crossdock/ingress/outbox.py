@@ -5,6 +5,7 @@ a broker round trip is shared by all who wait.
 """
 
 import asyncio
+import time
 from typing import NamedTuple
 
 from crossdock.ingress import refusals
@@ -30,13 +31,23 @@ class Outbox:
         self._timeout_s = timeout_s
         self._entries: list[Entry] = []
         self._filled = asyncio.Event()
+        self._sending_since: float | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the broker owes an acknowledgement for longer than a caller waits."""
+        since = self._sending_since
+        return since is not None and time.monotonic() - since > self._timeout_s
 
     async def publish(self, message: Outgoing) -> None:
         """Return once the broker has `message`.
 
         Raises:
             RefusedError: 503 when it refused or did not answer in time. A record that was on its way may still arrive.
+                At once when it has not answered others for that long: nobody is kept waiting, nothing piles up.
         """
+        if self.is_stuck:
+            raise refusals.unavailable("The event log")
         acknowledged = asyncio.get_running_loop().create_future()
         self._entries.append(Entry(message, acknowledged))
         self._filled.set()
@@ -71,6 +82,7 @@ class Outbox:
         return waiting
 
     async def _send(self, group: list[Entry]) -> None:
+        self._sending_since = time.monotonic()
         try:
             await self._log.send([entry.message for entry in group])
         except LogError as error:
@@ -81,3 +93,5 @@ class Outbox:
             for entry in group:
                 if not entry.acknowledged.done():
                     entry.acknowledged.set_result(None)
+        finally:
+            self._sending_since = None

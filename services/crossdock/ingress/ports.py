@@ -9,7 +9,7 @@ from crossdock.kernel.record import Outgoing
 class Log(Protocol):
     """Kafka, for writing."""
 
-    async def send(self, messages: Sequence[Outgoing]) -> None:
+    async def send(self, messages: Sequence[Outgoing]) -> object:
         """Send `messages` and wait until the broker has them all.
 
         Raises:

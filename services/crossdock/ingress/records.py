@@ -4,12 +4,13 @@ from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.settings import ACCOUNT, KEY, PROJECT
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.batch import CancelAsked, Submitted
+from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
-from crossdock_schemas.topics import BATCH_COMMANDS, FILES, REQUESTS, Topic
+from crossdock_schemas.topics import BATCH_COMMANDS, CANCELS, FILES, REQUESTS, Topic
 
 SOURCE = "crossdock/ingress"
 
@@ -33,6 +34,11 @@ def make_command_record(command: Submitted | CancelAsked, now_ms: int) -> Outgoi
     headers = encode_headers(BATCH_COMMANDS, SOURCE, command.batch_id, now_ms, None)
     value = command.model_dump_json().encode()
     return Outgoing(BATCH_COMMANDS.name, command.batch_id.encode(), value, headers)
+
+
+def make_cancel_record(request_id: RequestId, now_ms: int) -> Outgoing:
+    """Return the record that keeps workers from calling a request that nobody waits for any more."""
+    return _plain(CANCELS, request_id, Cancelled(id=request_id, at_ms=now_ms), now_ms)
 
 
 def make_submitted(
@@ -82,6 +88,9 @@ def make_request_record(
         request_id=request_id,
         created_at_ms=now_ms,
         deadline_ms=deadline_ms,
+        start_before_ms=None,
+        due_ms=None,
+        repeats={},
         input_bytes=len(line),
         attempt=1,
         body_ref=body_ref,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 import structlog
 from pydantic_core import from_json
@@ -15,7 +16,8 @@ from crossdock.ingress.bodies import read_body
 from crossdock.ingress.checks import Json, check_request, parse_object
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.lines import Answer, make_line, read_answer
-from crossdock.ingress.records import make_request_record
+from crossdock.ingress.records import make_cancel_record, make_request_record
+from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.sse import make_events
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
@@ -32,7 +34,7 @@ CHAT = "/v1/chat/completions"
 
 
 class RequestRoutes:
-    """Single requests. The caller waits; if it hangs up, only its waiting ends."""
+    """Single requests. The caller waits; if it hangs up, its request is cancelled where no call has begun."""
 
     def __init__(self, dock: Dock) -> None:
         self._dock = dock
@@ -49,8 +51,15 @@ class RequestRoutes:
                 body = await self._publish(request, request_id, operation)
                 answer = await self._read(await self._result(request, result))
             except ClientDisconnect:
+                await self._cancel(request_id)
                 return Response(status_code=CLIENT_GONE)
         return _show(answer, body) if operation == CHAT else _show_plain(answer)
+
+    async def _cancel(self, request_id: RequestId) -> None:
+        """Nobody waits for it any more: if it is not claimed yet, it need not be paid for."""
+        with suppress(RefusedError):
+            now_ms = self._dock.clock.now_ms()
+            await self._dock.outbox.publish(make_cancel_record(request_id, now_ms))
 
     async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Json:
         """Hand the request to the dock and return what is left of its body to remember."""

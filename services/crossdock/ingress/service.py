@@ -31,6 +31,7 @@ class IngressService:
         self._health = health
         health.report(self._numbers)
         health.lag = self._lag
+        health.check("outbox", self._why_stuck)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set.
@@ -74,6 +75,10 @@ class IngressService:
     async def _sweep(self, done: asyncio.Event) -> None:
         if self._dock.settings.ordinal == 0:
             await Sweep(self._dock).run(done)
+
+    def _why_stuck(self) -> str | None:
+        is_stuck = self._dock.outbox.is_stuck
+        return "Kafka does not acknowledge; callers get a 503" if is_stuck else None
 
     def _lag(self) -> dict[str, int]:
         return {topic: lag for tail in self._tails for topic, lag in tail.lag().items()}

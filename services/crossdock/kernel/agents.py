@@ -2,8 +2,9 @@
 
 What faust does not give, this adds (reference/streaming.md, 1):
 - it consumes read committed: faust hard-codes read_uncommitted, so the worker's consumer is made over;
-- nothing is acknowledged before `handle` returned, that is before the broker has what came of it; faust alone would
-  acknowledge in a `finally`, also when handling failed;
+- what comes of a message is committed once, together with how far was read (`once`): faust's own commit may lag, and
+  what it delivers again is passed over;
+- nothing is acknowledged before that; faust alone would acknowledge in a `finally`, also when handling failed;
 - acknowledgements go in the order of the offsets, one batch after another, so its commit never skips a message;
 - an error in `handle` ends the process, for faust would log it, acknowledge and go on.
 """
@@ -15,19 +16,25 @@ from pathlib import Path
 from typing import Any, cast
 
 import faust
+import structlog
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka as driver
 from faust.types import EventT, StreamT
 from typing_extensions import override
 
+from crossdock.kernel.errors import FencedError
 from crossdock.kernel.kafka.consumer import lag_of
-from crossdock.kernel.record import Record
+from crossdock.kernel.once import Once
+from crossdock.kernel.record import Outgoing, Record
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_BATCH = 1000
 STOP_S = 10.0  # for faust to leave in order
 LOOK_AHEAD = 2000  # events held before faust's stream has to wait
 
-Handle = Callable[[Sequence[Record]], Awaitable[None]]
+Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
+"""Returns what comes of records of one partition."""
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -55,9 +62,18 @@ class AgentRunner:
     """One agent on one topic, as a static member of its group."""
 
     def __init__(
-        self, servers: str, topic: str, handle: Handle, *, group: str, instance: str, folder: Path
+        self,
+        servers: str,
+        topic: str,
+        handle: Handle,
+        *,
+        group: str,
+        instance: str,
+        positions: str,
+        folder: Path,
     ) -> None:
         self._handle = handle
+        self._once = Once(servers, topic, group=group, positions=positions)
         self._events: list[EventT[Any]] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -125,15 +141,39 @@ class AgentRunner:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await self.app.stop()
+            await self._once.close()
 
     async def _handle_waiting(self) -> None:
         while self._events:
             batch, self._events = self._events[:MAX_BATCH], self._events[MAX_BATCH:]
             self._room.set()
-            await self._handle([_record(event) for event in batch])
+            await self._once.keep_only(self._partitions())
+            by_partition: dict[int, list[Record]] = {}
+            for event in batch:
+                by_partition.setdefault(event.message.partition, []).append(_record(event))
+            async with asyncio.TaskGroup() as group:
+                for partition, records in by_partition.items():
+                    group.create_task(self._send_on(partition, records))
             for event in batch:
                 if self._stream is not None:
                     await self._stream.ack(event)
+
+    async def _send_on(self, partition: int, records: Sequence[Record]) -> None:
+        try:
+            unsent = await self._once.unsent(partition, records)
+            if unsent:
+                outgoing = await self._handle(unsent)
+                await self._once.commit(partition, outgoing, unsent[-1].offset + 1)
+        except FencedError:
+            if partition in self._partitions():
+                raise
+            log.info(
+                "partition.lost", partition=partition
+            )  # whoever has it reads these records too
+
+    def _partitions(self) -> set[int]:
+        """Return the partitions that the group gives us."""
+        return {place.partition for place in self.app.consumer.assignment()}
 
 
 def _record(event: EventT[Any]) -> Record:

@@ -5,7 +5,9 @@ CrossdockError
 ├── LogError                 Kafka
 │   ├── LogUnreachableError      no broker answers
 │   ├── FencedError              another process took this partition over
-│   └── UndecodableError         a record that is none of ours
+│   ├── LeaseLostError           another worker may have taken a record over
+│   ├── UndecodableError         a record that is none of ours
+│   └── TooManyDeadLettersError  nearly no record can be read
 ├── StoreError               the object store
 │   └── NoSuchObjectError
 ├── TableError               ClickHouse
@@ -52,6 +54,17 @@ class FencedError(LogError):
     retryable = False
 
 
+class LeaseLostError(LogError):
+    """A lease lapsed and the group gave the partition away: another worker may do what this one holds there."""
+
+    code = "lease_lost"
+    retryable = False
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(f"the lease on partition {partition} lapsed, and it is not ours any more")
+        self.partition = partition
+
+
 class UndecodableError(LogError):
     """A record that is none of ours."""
 
@@ -60,7 +73,20 @@ class UndecodableError(LogError):
 
     def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
         super().__init__(f"cannot read {topic}[{partition}]@{offset}: {reason}")
-        self.topic, self.partition, self.offset = topic, partition, offset
+        self.topic, self.partition, self.offset, self.reason = topic, partition, offset, reason
+
+
+class TooManyDeadLettersError(LogError):
+    """Nearly no record can be read: the process stops, so that somebody looks before a topic is emptied."""
+
+    code = "too_many_dead_letters"
+    retryable = False
+
+    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        super().__init__(
+            f"nearly nothing can be read, last {topic}[{partition}]@{offset}: {reason[:200]}; look at "
+            "`crossdock dead-letters list`, and whether this version fits what writes to the topic"
+        )
 
 
 class StoreError(CrossdockError):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 Numbers = Callable[[], dict[str, Any]]
+Check = Callable[[], str | None]
+"""Returns the reason why a part is not ready, if there is one."""
 
 
 class Health:
@@ -13,6 +15,7 @@ class Health:
         self.stage = stage
         self.ordinal = ordinal
         self._reasons: dict[str, str] = {"start": "starting"}
+        self._checks: dict[str, Check] = {}
         self._numbers: list[Numbers] = []
         self.lag: Callable[[], dict[str, int]] = dict
 
@@ -22,13 +25,19 @@ class Health:
     def clear(self, part: str) -> None:
         self._reasons.pop(part, None)
 
+    def check(self, part: str, why_not: Check) -> None:
+        """Ask `why_not` whenever somebody wants to know."""
+        self._checks[part] = why_not
+
     @property
     def reasons(self) -> list[str]:
-        return [f"{part}: {reason}" for part, reason in sorted(self._reasons.items())]
+        checked = {part: why_not() for part, why_not in self._checks.items()}
+        found = {part: why for part, why in checked.items() if why is not None} | self._reasons
+        return [f"{part}: {reason}" for part, reason in sorted(found.items())]
 
     @property
     def is_ready(self) -> bool:
-        return not self._reasons
+        return not self.reasons
 
     def report(self, numbers: Numbers) -> None:
         """Add `numbers()` to the status."""

@@ -27,3 +27,8 @@ DEAD_LETTERS = Counter("crossdock_dead_letters", "Records that could not be read
 HTTP_REQUESTS = Counter(
     "crossdock_http_requests", "Requests answered by ingress", ["route", "status"]
 )
+LEASES_LOST = Counter("crossdock_leases_lost", "Partitions whose lease lapsed and that were gone")
+JOBS_PARKED = Gauge("crossdock_pool_parked", "Records that another worker still holds")
+CALLS_REPEATED = Counter(
+    "crossdock_provider_calls_repeated", "Calls made again because their worker died", ["provider"]
+)

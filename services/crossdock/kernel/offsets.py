@@ -1,32 +1,61 @@
-"""Which offset of a partition may be committed when its records finish out of order."""
+"""Which offset of a partition may be committed when its records finish out of order, and where open claims begin."""
+
+
+class Mark:
+    """One taken record: whether it is done, and where the notes about it begin in the claims."""
+
+    __slots__ = ("claims_from", "is_done")
+
+    def __init__(self, claims_from: int | None = None) -> None:
+        self.claims_from = claims_from
+        self.is_done = False
 
 
 class Offsets:
     """Tracks one partition. Invariant: `safe` never passes a record that was taken and is not done.
 
-    Offsets are taken in rising order; gaps (control records, compaction) are normal.
+    Offsets are taken in rising order; gaps (control records, compaction) are normal. Done records are kept until
+    `safe` has passed them, for whoever takes over must find the notes about them.
     """
 
     def __init__(self, start: int) -> None:
-        self._next = start
-        self._open: dict[int, None] = {}  # a dict keeps the order in which they were taken
+        self.next = start
+        self._marks: dict[int, Mark] = {}  # a dict keeps the order in which they were taken
         self._committed = start
 
-    def taken(self, offset: int) -> None:
-        self._open[offset] = None
-        self._next = offset + 1
+    def __len__(self) -> int:
+        """Return how many records lie between `safe` and the last one taken."""
+        return len(self._marks)
+
+    def taken(self, offset: int, claims_from: int | None = None) -> Mark:
+        mark = self._marks[offset] = Mark(claims_from)
+        self.next = offset + 1
+        return mark
+
+    def mark(self, offset: int) -> Mark:
+        """Return the mark of a record that is not done."""
+        return self._marks[offset]
+
+    def has(self, offset: int) -> bool:
+        return offset in self._marks
 
     def done(self, offset: int) -> None:
-        self._open.pop(offset, None)
+        mark = self._marks.get(offset)
+        if mark is None:
+            return
+        mark.is_done = True
+        while self._marks and (first := next(iter(self._marks.items())))[1].is_done:
+            del self._marks[first[0]]
 
     @property
     def safe(self) -> int:
         """The offset to commit: the first unfinished one, or the next one to read."""
-        return next(iter(self._open), self._next)
+        return next(iter(self._marks), self.next)
 
-    @property
-    def open_count(self) -> int:
-        return len(self._open)
+    def claims_from(self, end: int) -> int:
+        """Return where a new owner must begin to read the claims; `end` is where they end now."""
+        begins = (m.claims_from for m in self._marks.values() if m.claims_from is not None)
+        return min(begins, default=end)
 
     def to_commit(self) -> int | None:
         """Return `safe` if it moved since the last `committed`."""

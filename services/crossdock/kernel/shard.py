@@ -12,14 +12,16 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from crossdock.kernel.errors import FencedError
+from crossdock.kernel.clock import Clock, SystemClock
+from crossdock.kernel.errors import FencedError, LogError
 from crossdock.kernel.health import Health
+from crossdock.kernel.holding import Holding, ReadyMs
 from crossdock.kernel.kafka import (
     GroupConsumer,
     TransactionalProducer,
@@ -35,6 +37,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POSITIONS_KEY = b"positions"
 MAX_RECORDS = 500
+COUNT_S = 5.0  # between two looks at how much is held back
+COUNT_LIMIT_S = 1.0
 IDLE_S = 0.5  # a step is made this often even when nothing came, for what is due by time
 PACE_S = 0.08  # between two transactions under load: back to back they cost 25 ms each, spaced 3.5
 HINT_S = 5.0
@@ -67,6 +71,8 @@ class ShardSpec:
     group: str
     sources: tuple[str, ...]
     state: str
+    ready_ms: ReadyMs | None = None
+    """Where set, a record is applied at that time, in unix ms, and not before."""
 
 
 class ShardWorker:
@@ -80,7 +86,9 @@ class ShardWorker:
         servers: str,
         instance: str,
         health: Health,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._spec = spec
         self._open_partition = open_partition
         self._servers = servers
@@ -125,7 +133,7 @@ class ShardWorker:
                 del self._loops[partition]
         for partition in owned - self._loops.keys():
             shard = self._open_partition(partition)
-            loop = PartitionLoop(self._spec, partition, shard, self._servers)
+            loop = PartitionLoop(self._spec, partition, shard, self._servers, self._clock)
             self._loops[partition] = loop
             group.create_task(loop.run(), name=f"{self._spec.group}.{partition}")
         if owned and all(loop.serving for loop in self._loops.values()):
@@ -145,13 +153,18 @@ class ShardWorker:
 class PartitionLoop:
     """The life of one partition in this worker: take over, then step after step until stopped or fenced."""
 
-    def __init__(self, spec: ShardSpec, partition: int, shard: Partition, servers: str) -> None:
+    def __init__(
+        self, spec: ShardSpec, partition: int, shard: Partition, servers: str, clock: Clock
+    ) -> None:
         self._spec = spec
         self._partition = partition
         self._shard = shard
         self._servers = servers
+        self._clock = clock
         self._reader: GroupConsumer | None = None
         self.position: dict[Place, int] = {}
+        self._ends: dict[Place, int] = {}
+        self._counted_at = 0.0
         self.stop = asyncio.Event()
         self.serving = False
         self.ended = False
@@ -162,6 +175,10 @@ class PartitionLoop:
         self._shard.wake.set()
 
     def lag(self) -> dict[str, int]:
+        """Return by topic how many records wait; where they are held back, as of COUNT_S ago at most."""
+        if self._ends:
+            ends = self._ends.items()
+            return {place[0]: end - self.position.get(place, 0) for place, end in ends}
         return {} if self._reader is None else self._reader.lag()
 
     async def run(self) -> None:
@@ -199,6 +216,7 @@ class PartitionLoop:
 
     async def _steps(self, reader: GroupConsumer, producer: TransactionalProducer) -> None:
         """Poll, apply, commit. The poll in flight outlives a step that was woken by something else."""
+        holding = Holding(self._spec.ready_ms) if self._spec.ready_ms else None
         async with Poller(reader, self._shard.wake) as poller:
             committed_at = 0.0
             while not self.stop.is_set():
@@ -207,6 +225,11 @@ class PartitionLoop:
                 if rest > 0:
                     await asyncio.sleep(rest)
                     records += poller.take()
+                if holding is not None:
+                    holding.add(records)
+                    records = holding.take(self._clock.now_ms())
+                    reader.pause_only(holding.full())
+                    await self._count(reader)
                 step = await self._shard.step(records)
                 for record in records:
                     self.position[record.place] = record.offset + 1
@@ -214,6 +237,16 @@ class PartitionLoop:
                     await producer.commit(self._messages(step))
                     committed_at = time.monotonic()
                 self._shard.committed()
+
+    async def _count(self, reader: GroupConsumer) -> None:
+        """Ask where the topics end: a paused consumer does not hear of it. A broker that is away is asked later."""
+        if time.monotonic() - self._counted_at < COUNT_S:
+            return
+        self._counted_at = time.monotonic()
+        places = [(topic, self._partition) for topic in self._spec.sources]
+        with suppress(LogError, TimeoutError):
+            async with asyncio.timeout(COUNT_LIMIT_S):
+                self._ends = await reader.end_offsets(places)
 
     def _messages(self, step: Step) -> list[Outgoing]:
         positions = {topic: at for (topic, _), at in self.position.items()}

@@ -1,4 +1,4 @@
-"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, then commit.
+"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, keep what could not be read, then commit.
 
 Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. Identity lies in
 the tables' sorting keys, so a repeated row collapses, however the batch was cut the second time.
@@ -14,9 +14,10 @@ import structlog
 
 from crossdock.kernel.backoff import backoff_s
 from crossdock.kernel.buffer import Buffer, CutPolicy, Row
-from crossdock.kernel.errors import TableError
+from crossdock.kernel.dead_letters import DeadLetters
+from crossdock.kernel.errors import TableError, UndecodableError
 from crossdock.kernel.health import Health
-from crossdock.kernel.record import Record
+from crossdock.kernel.record import Outgoing, Record
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -40,7 +41,13 @@ class Target(Protocol):
 
 
 Decode = Callable[[Record], Iterable[tuple[str, Sequence[Row]]]]
-"""The rows of a record, by table. It must not raise: what cannot be read is a dead letter, and no rows."""
+"""The rows of a record, by table. What it cannot read (UndecodableError) is a dead letter, and no rows."""
+
+
+class Log(Protocol):
+    """Where dead letters go; `send` returns when all are acknowledged."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> object: ...
 
 
 class Sink:
@@ -51,6 +58,8 @@ class Sink:
         source: Source,
         target: Target,
         decode: Decode,
+        log_: Log,
+        dead: DeadLetters,
         *,
         policy: CutPolicy,
         health: Health,
@@ -59,6 +68,9 @@ class Sink:
         self._source = source
         self._target = target
         self._decode = decode
+        self._log = log_
+        self._dead = dead
+        self._dead_now: list[Outgoing] = []
         self._buffer = Buffer(policy)
         self._health = health
         self._retry_base_s = retry_base_s
@@ -68,6 +80,7 @@ class Sink:
     async def forget(self, _: Collection[Place]) -> None:
         """Before a rebalance: what is not inserted yet is delivered again."""
         self._buffer.take()
+        self._dead_now.clear()
         self._position.clear()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -85,14 +98,20 @@ class Sink:
     def _take(self, record: Record) -> None:
         now = time.monotonic()
         self._buffer.add("", (), record.size, now=now)
-        for table, rows in self._decode(record):
-            self._buffer.add(table, rows, 0, now=now)
+        try:
+            for table, rows in self._decode(record):
+                self._buffer.add(table, rows, 0, now=now)
+            self._dead.good()
+        except UndecodableError as error:
+            self._dead_now.append(self._dead.take(record, error.reason))
         self._position[record.place] = record.offset + 1
 
     async def _flush(self) -> None:
         position, self._position = self._position, {}
         for table, rows in self._buffer.take().items():
             await self._insert(table, rows)
+        dead, self._dead_now = self._dead_now, []
+        await self._log.send(dead)
         if position:
             await self._source.commit(position)
 

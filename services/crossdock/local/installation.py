@@ -22,6 +22,8 @@ ENGINE_ALLOCATOR = (
     "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:2,percpu_arena:disabled,"
     "oversize_threshold:1048576,tcache_max:4096"
 )
+STOP_S = 25.0
+PROVIDER_STOP_S = 130.0  # calls that run are paid for: its drain limit, and a little more
 STAGES = ("metering", "provider", "router", "batches", "ingress")
 
 
@@ -132,7 +134,8 @@ def _python(
     if stage == "ingress" and number > 0:
         own["CROSSDOCK_INGRESS_PORT"] = str(ports["ingress"] + 100 + number)
     argv = [sys.executable, "-m", f"crossdock.{stage}.main"]
-    return ProcessSpec(f"{stage}.{number}", argv, {**env, **own}, ops_port=ops)
+    stop_s = PROVIDER_STOP_S if stage == "provider" else STOP_S
+    return ProcessSpec(f"{stage}.{number}", argv, {**env, **own}, ops_port=ops, stop_s=stop_s)
 
 
 def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str]) -> ProcessSpec:

@@ -1,12 +1,11 @@
-"""Which rows a record holds; what cannot be read is counted, logged, and holds none."""
+"""Which rows a record holds."""
 
 from collections.abc import Iterable, Sequence
 
-import structlog
 from pydantic import ValidationError
 
-from crossdock.kernel import metrics
 from crossdock.kernel.buffer import Row
+from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock.metering.rows import attempt_row, batch_row, request_row
 from crossdock_schemas.batch import Batch
@@ -15,21 +14,21 @@ from crossdock_schemas.result import ResultGroup
 from crossdock_schemas.topics import BATCH_DIRECTORY, USAGE
 from crossdock_schemas.usage import UsageGroup
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
 Decoded = Iterable[tuple[str, Sequence[Row]]]
 
 
 def decode(record: Record) -> Decoded:
-    """Return the rows of `record` by table."""
+    """Return the rows of `record` by table.
+
+    Raises:
+        UndecodableError: if it is none of ours.
+    """
     try:
         return _decode(record)
     except (ValidationError, MissingEnvelopeError) as error:
-        metrics.DEAD_LETTERS.labels(record.topic).inc()
-        log.warning(
-            "record.undecodable", topic=record.topic, offset=record.offset, reason=str(error)[:200]
-        )
-        return ()
+        raise UndecodableError(
+            record.topic, record.partition, record.offset, str(error)[:500]
+        ) from error
 
 
 def _decode(record: Record) -> Decoded:

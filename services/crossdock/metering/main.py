@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack
 from crossdock.kernel import lifecycle
 from crossdock.kernel.buffer import CutPolicy
 from crossdock.kernel.clickhouse import open_tables
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.dead_letters import DeadLetters
 from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import open_group_consumer, wait_for_broker
+from crossdock.kernel.kafka import BROKER, open_group_consumer, open_producer, wait_for_broker
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.sink import Sink
@@ -28,9 +30,14 @@ async def main(environ: Mapping[str, str]) -> int:
     health = Health("metering", settings.ordinal)
     policy = CutPolicy(settings.max_rows, settings.max_bytes, settings.max_age_s)
     async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
         tables = await stack.enter_async_context(open_tables(settings.clickhouse_url, COLUMNS))
+        producer = await stack.enter_async_context(
+            open_producer(settings.kafka_bootstrap_servers, client=f"metering.{settings.instance}")
+        )
+        dead = DeadLetters("metering", SystemClock())
 
         async def serve(stop: asyncio.Event) -> None:
             sinks: list[Sink] = []
@@ -46,7 +53,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 instance=settings.instance,
                 on_revoked=forget,
             ) as consumer:
-                sink = Sink(consumer, tables, decode, policy=policy, health=health)
+                sink = Sink(consumer, tables, decode, producer, dead, policy=policy, health=health)
                 sinks.append(sink)
                 health.lag = consumer.lag
                 health.clear("start")

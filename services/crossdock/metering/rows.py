@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from crossdock_schemas.batch import Batch
 from crossdock_schemas.ids import time_of
 from crossdock_schemas.result import Result, ResultGroup
-from crossdock_schemas.usage import Usage
+from crossdock_schemas.usage import CallOutcome, Usage
 
 LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log is the newest version
 
@@ -17,6 +17,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "status_code", "error_code", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
         "reasoning_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd",
         "price_version", "provider_cost_usd", "created_at", "started_at", "finished_at", "provider_request_id",
+        "duplicate_suspected", "repeat_of", "version",
     ),
     "requests": (
         "account", "project", "key_id", "request_id", "batch_id", "line", "custom_id", "lane", "operation", "model",
@@ -36,6 +37,7 @@ def at(ms: int) -> datetime:
 
 
 def attempt_row(usage: Usage) -> Sequence[object]:
+    """Return a call's row. What its own worker tells of it, however late, is newer than anybody's "unknown"."""
     tokens, cost = usage.tokens, usage.cost
     return (
         usage.account, usage.project, usage.key_id, usage.request_id, usage.execution_id, usage.parcel_id,
@@ -44,7 +46,8 @@ def attempt_row(usage: Usage) -> Sequence[object]:
         usage.status_code or 0, usage.error_code or "", tokens.input, tokens.cached, tokens.cache_write, tokens.output,
         tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
         usage.provider_cost_usd, at(usage.created_at_ms), at(usage.started_at_ms), at(usage.finished_at_ms),
-        usage.provider_request_id or "",
+        usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "",
+        usage.outcome is not CallOutcome.UNKNOWN,
     )  # fmt: skip
 
 

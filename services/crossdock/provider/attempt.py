@@ -1,16 +1,18 @@
-"""One line at one endpoint: call, judge, wait, call again, until it ends here or must go elsewhere."""
+"""One line at one endpoint: claim, call, judge, wait, call again, until it ends here or must go elsewhere."""
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from typing import Protocol
 
 import httpx
 
+from crossdock.kernel import metrics
 from crossdock.kernel.backoff import backoff_s
+from crossdock.kernel.claimer import Job
 from crossdock.kernel.clock import Clock
 from crossdock.provider.adapters.openai import (
     Answer,
@@ -19,46 +21,65 @@ from crossdock.provider.adapters.openai import (
     make_call,
     read_answer,
 )
+from crossdock.provider.booking import MAX_CUSTOM_ID, LineBook, Timing
 from crossdock.provider.classify import Action, Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.endings import (
     UNREADABLE,
+    cancelled_line,
     expired_line,
     failure_line,
     status_of,
     success_line,
 )
 from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.estimate import estimate_tokens
 from crossdock.provider.publish import Finished, Publisher
-from crossdock_schemas.ids import RequestId, execution_id
+from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.prices import price_tokens
 from crossdock_schemas.result import Outcome, Result
-from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.usage import CallOutcome
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_LIMIT_S = 4.0
-PATIENCE_S = 5.0  # a longer wait falls back, where there is somewhere to fall back to
+PATIENCE_S = (
+    5.0  # a longer wait is spent elsewhere: at the next candidate, or in a topic of delayed retries
+)
 SPREAD_S = 0.05  # after a common wait the lines come back over this, doubled with each call
 SPREAD_DOUBLINGS = 8
 CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
-MAX_CUSTOM_ID = 512  # characters in our books; the caller's output line holds it whole
+
+
+class Claims(Protocol):
+    """What an attempt needs of a `Claimer`."""
+
+    claim: str
+
+    async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """This line goes on as `attempt`: the next candidate's, or this one's once more, in another worker's hands."""
+    """This line goes on as `attempt`: the next candidate's, or this one's once more, later or in other hands."""
 
     line: int
     raw: bytes
     attempt: int
     calls_made: int = 0
+    due_ms: int | None = None
+    """Not before then."""
+    repeat_of: ExecutionId | None = None
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass
 class Attempt:
-    """The tries of one line at one candidate."""
+    """The tries of one line at one candidate.
+
+    Raises (from `run`):
+        LeaseLostError: if another worker may have taken the line over; nothing of it is published then.
+    """
 
     parcel: Parcel
     line: int
@@ -67,14 +88,19 @@ class Attempt:
     publisher: Publisher
     clock: Clock
     chance: random.Random
-    claim: str
+    claims: Claims
+    job: Job
+    is_cancelled: Callable[[], bool] = _never
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    tokens: Tokens = field(default_factory=Tokens)
-    cost_usd: Decimal = Decimal(0)
     calls: int = field(init=False)
+    lost: int = field(init=False, default=0)
+    book: LineBook = field(init=False)
+    repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.calls = self.parcel.calls_made
+        self.book = LineBook(self.parcel, self.line, self.claims.claim)
+        self.repeat_of = self.parcel.repeats.get(self.line)
 
     async def run(self) -> Finished | Onward:
         """Return the line's end here; every call on the way is booked."""
@@ -83,6 +109,7 @@ class Attempt:
             call = make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
             return self._failed(request_id, Call("", b""), UNREADABLE)
+        self.book_lapsed()
         while True:
             async with self.site.slots:
                 said = await self._call(request_id, call) if self._is_free() else None
@@ -95,26 +122,56 @@ class Attempt:
             if ended is not None:
                 return ended
 
+    def book_lapsed(self) -> int:
+        """Book the calls that a worker began and never told of; count on from them. Return how many they are."""
+        held = self.job.held
+        starts = [] if held is None else held.lapsed(self.line)
+        if held is None or not starts:
+            return 0
+        try:
+            call = make_call(self.raw, self.parcel.candidate)
+        except UnreadableLineError:
+            return 0  # none can have been made
+        first = self.repeat_of
+        for start in starts:
+            earlier = held.repeated_by(self.line, start)
+            of = first if earlier is None else self.book.execution_of(earlier.call, earlier.claim)
+            was_refused = held.was_followed(self.line, start)
+            self.publisher.book(self.book.unknown(call, start, of, was_refused=was_refused))
+            self.calls = max(self.calls, start.call)
+            self.repeat_of = self.book.execution_of(start.call, start.claim)
+        self.lost = len({start.claim for start in starts})
+        return len(starts)
+
     def _is_free(self) -> bool:
         """Say whether a call may be made this moment."""
         is_open = not self.site.closed_s(self.parcel.candidate.model)
-        return is_open and self._left_s() > 0 and not self.draining.is_set()
+        may_begin = self._left_s() > 0 and not self._is_too_late()
+        return is_open and may_begin and not self.draining.is_set() and not self.is_cancelled()
 
     async def _wait(self, request_id: RequestId, call: Call) -> Finished | Onward | None:
         """Wait until the endpoint opens; return how the line ends if no call shall be made."""
-        if self._left_s() <= 0:
+        if self.is_cancelled():
+            return self._cancelled(request_id, call)
+        if self._left_s() <= 0 or self._is_too_late():
             return self._expired(request_id, call)
         if self.draining.is_set():
-            return Onward(self.line, self.raw, self.parcel.attempt, self.calls)
+            return self._onward(self.parcel.attempt, self.calls)
         wait_s = self.site.closed_s(self.parcel.candidate.model)
         if wait_s > PATIENCE_S and self.parcel.has_next_candidate:
             return self._fallen_back()
+        if min(wait_s, self._left_s()) > PATIENCE_S:
+            return self._later(wait_s)
         spread_s = SPREAD_S * 2.0 ** min(self.calls, SPREAD_DOUBLINGS)
         await self._rest(wait_s + self.chance.uniform(0, spread_s))
         return None
 
     def _left_s(self) -> float:
         return max(0.0, (self.parcel.deadline_ms - self.clock.now_ms()) / 1000)
+
+    def _is_too_late(self) -> bool:
+        start_before = self.parcel.start_before_ms
+        return start_before is not None and self.clock.now_ms() >= start_before
 
     async def _rest(self, wait_s: float) -> None:
         """Wait that long; the deadline, or the pool's wish to come to rest, ends it."""
@@ -123,11 +180,14 @@ class Attempt:
                 await self.draining.wait()
 
     async def _call(self, request_id: RequestId, call: Call) -> Answer | Verdict:
-        self.calls += 1
-        number = self.parcel.attempt * CALLS_PER_ATTEMPT + self.calls
-        request = self.site.request(self.parcel.operation, call.body, request_id, number)
-        started_ms = self.clock.now_ms()
+        number = self.calls + 1
+        is_urgent = self.parcel.lane is Lane.REALTIME
+        started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
+        self.calls = number
+        upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + number
+        request = self.site.request(self.parcel.operation, call.body, request_id, upstream)
         response: httpx.Response | None = None
+        sent_ms = self.clock.now_ms()
         try:
             response = await self._send(request)
             said = self._judge(response)
@@ -135,7 +195,9 @@ class Attempt:
             said = judge_loss(error)
         except TimeoutError:
             said = judge_loss(httpx.ReadTimeout("the deadline came first"))
-        self._book(request_id, call, said, response, started_ms)
+        finished_ms = self.clock.now_ms()
+        self._book(call, said, response, Timing(started_ms, finished_ms))
+        self._note(said, finished_ms - sent_ms)
         return said
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
@@ -160,74 +222,26 @@ class Attempt:
         return said if isinstance(said, Answer) else judge_fault(said.outcome, said.code)
 
     def _book(
-        self,
-        request_id: RequestId,
-        call: Call,
-        said: Answer | Verdict,
-        response: httpx.Response | None,
-        started_ms: int,
+        self, call: Call, said: Answer | Verdict, response: httpx.Response | None, timing: Timing
     ) -> None:
-        """Book the call, and note how the endpoint fared."""
-        finished_ms = self.clock.now_ms()
-        verdict = said if isinstance(said, Verdict) else None
-        outcome = CallOutcome.OK if verdict is None else verdict.outcome
-        tokens = self._tokens_of(said, call)
-        cost = price_tokens(tokens, self.parcel.candidate.prices, succeeded=verdict is None)
-        self.tokens = self.tokens + tokens if self.calls > 1 else tokens
-        self.cost_usd += cost.total
-        usage = self._row(
-            request_id,
+        usage = self.book.row(
             call,
-            outcome=outcome,
-            status_code=None if response is None else response.status_code,
-            error_code=None if verdict is None else verdict.code,
-            tokens=tokens,
-            is_estimated=isinstance(said, Answer) and said.tokens is None,
-            cost=cost,
-            provider_cost_usd=said.provider_cost_usd if isinstance(said, Answer) else None,
-            started_at_ms=started_ms,
-            finished_at_ms=finished_ms,
+            self.calls,
+            said,
+            timing,
+            status=None if response is None else response.status_code,
             provider_request_id=None if response is None else response.headers.get("x-request-id"),
+            repeat_of=self.repeat_of,
         )
+        if self.repeat_of is not None:
+            metrics.CALLS_REPEATED.labels(self.site.provider.name).inc()
         self.publisher.book(usage)
-        is_fault = verdict is not None and verdict.action is not Action.GIVE_UP
-        took_ms = finished_ms - started_ms
+
+    def _note(self, said: Answer | Verdict, took_ms: int) -> None:
+        """Note how the endpoint fared."""
+        outcome = said.outcome if isinstance(said, Verdict) else CallOutcome.OK
+        is_fault = isinstance(said, Verdict) and said.action is not Action.GIVE_UP
         self.site.note(self.parcel.candidate.model, outcome, took_ms, is_fault=is_fault)
-
-    def _row(self, request_id: RequestId, call: Call, **of_the_call: Any) -> Usage:
-        """Return the books' row; what the parcel and the plan say of it is filled in here."""
-        parcel, candidate = self.parcel, self.parcel.candidate
-        # why not model_construct: pydantic's own constructor takes 3 us here, that one 7
-        return Usage(
-            execution_id=execution_id(request_id, parcel.attempt, self.calls, self.claim),
-            request_id=request_id,
-            parcel_id=parcel.parcel_id,
-            batch_id=parcel.batch_id,
-            line=self.line,
-            custom_id=call.custom_id[:MAX_CUSTOM_ID],
-            account=parcel.account,
-            project=parcel.project,
-            key_id=parcel.key_id,
-            lane=parcel.lane,
-            operation=parcel.operation,
-            model=parcel.model,
-            provider=candidate.provider,
-            upstream_model=candidate.upstream_model,
-            attempt=parcel.attempt,
-            call=self.calls,
-            route_reason=candidate.reason,
-            price_version=candidate.prices.version,
-            created_at_ms=parcel.created_at_ms,
-            **of_the_call,
-        )
-
-    @staticmethod
-    def _tokens_of(said: Answer | Verdict, call: Call) -> Tokens:
-        if isinstance(said, Verdict):
-            return Tokens()
-        return said.tokens or estimate_tokens(
-            prompt_bytes=len(call.body), output_chars=said.output_chars
-        )
 
     async def _after(
         self, verdict: Verdict, request_id: RequestId, call: Call
@@ -251,7 +265,8 @@ class Attempt:
             and not self.parcel.has_next_candidate
         )
         limit = CALLS_PER_ATTEMPT - 1 if is_patient else self.site.provider.max_calls
-        return self.calls < min(limit, CALLS_PER_ATTEMPT - 1)
+        # what a worker's death cut off was not this endpoint's fault
+        return self.calls - self.lost < limit and self.calls < CALLS_PER_ATTEMPT - 1
 
     def _backoff_s(self) -> float:
         return backoff_s(
@@ -259,7 +274,15 @@ class Attempt:
         )
 
     def _fallen_back(self) -> Onward:
-        return Onward(self.line, self.raw, self.parcel.attempt + 1)
+        return self._onward(self.parcel.attempt + 1)
+
+    def _later(self, wait_s: float) -> Onward:
+        """Give the wait to a topic; what cannot be called before its deadline comes back to end there."""
+        due_ms = self.clock.now_ms() + round(min(wait_s, self._left_s()) * 1000)
+        return self._onward(self.parcel.attempt, self.calls, due_ms)
+
+    def _onward(self, attempt: int, calls_made: int = 0, due_ms: int | None = None) -> Onward:
+        return Onward(self.line, self.raw, attempt, calls_made, due_ms, self.repeat_of)
 
     def _completed(self, request_id: RequestId, call: Call, answer: Answer) -> Finished:
         line = success_line(request_id, call.custom_id, answer.body)
@@ -279,6 +302,11 @@ class Attempt:
     def _expired(self, request_id: RequestId, call: Call) -> Finished:
         line = expired_line(request_id, call.custom_id)
         return self._finished(request_id, call, Outcome.EXPIRED, line, code="batch_expired")
+
+    def _cancelled(self, request_id: RequestId, call: Call) -> Finished:
+        code = "request_cancelled" if self.parcel.batch_id is None else "batch_cancelled"
+        line = cancelled_line(request_id, call.custom_id, code)
+        return self._finished(request_id, call, Outcome.CANCELLED, line, code=code)
 
     def _finished(
         self,
@@ -301,8 +329,8 @@ class Attempt:
             provider=self.parcel.candidate.provider,
             attempts=self.parcel.attempt,
             calls=self.calls,
-            tokens=self.tokens,
-            cost_usd=self.cost_usd,
+            tokens=self.book.tokens,
+            cost_usd=self.book.cost_usd,
             created_at_ms=self.parcel.created_at_ms,
             finished_at_ms=self.clock.now_ms(),
         )

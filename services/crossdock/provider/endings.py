@@ -78,3 +78,12 @@ def expired_line(request_id: str, custom_id: str) -> bytes:
     error = {"code": "batch_expired", "message": message}
     line = {"id": request_id, "custom_id": custom_id, "response": None, "error": error}
     return json.dumps(line, separators=(",", ":")).encode()
+
+
+def cancelled_line(request_id: str, custom_id: str, code: str) -> bytes:
+    """Return the output line of a request that was cancelled before it was called."""
+    what = "request" if code == "request_cancelled" else "batch"
+    message = f"This request was not executed because the {what} was cancelled."
+    error = {"code": code, "message": message}
+    line = {"id": request_id, "custom_id": custom_id, "response": None, "error": error}
+    return json.dumps(line, separators=(",", ":")).encode()

@@ -5,19 +5,22 @@ import random
 import secrets
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from crossdock.kernel import lifecycle
+from crossdock.kernel import claims_log, lifecycle
 from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.claimer import Claimer
+from crossdock.kernel.clock import Clock, SystemClock
 from crossdock.kernel.errors import SettingsError
 from crossdock.kernel.health import Health
 from crossdock.kernel.http import open_transport
 from crossdock.kernel.kafka import (
+    BROKER,
     GroupConsumer,
+    Tail,
     open_group_consumer,
     open_producer,
     wait_for_broker,
@@ -27,15 +30,19 @@ from crossdock.kernel.lookahead import Place, Share
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.pool import Pool, lines_weight
+from crossdock.kernel.shard import ShardWorker
+from crossdock.provider import later, publish
+from crossdock.provider.cancels import KEEP_MS, Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
 from crossdock.provider.settings import ProviderSettings
 from crossdock.provider.worker import Worker
 from crossdock_schemas.catalogue import Catalogue, Provider
 from crossdock_schemas.parcel import Lane
-from crossdock_schemas.topics import dispatch_topic
+from crossdock_schemas.topics import CANCELS, dispatch_topic
 
 GROUP = "crossdock.provider"
+SEND_LIMIT_S = 900.0  # a broker may be away that long; calls that are paid for wait to be booked
 
 
 def served(settings: ProviderSettings, catalogue: Catalogue) -> list[Provider]:
@@ -86,36 +93,62 @@ class Service:
     shares: Mapping[str, Share]
     worker: Worker
     publisher: Publisher
+    claimer: Claimer
+    cancels: Tail
+    later: ShardWorker
+    clock: Clock
     health: Health
     draining: asyncio.Event
     pool: Pool | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; what runs then is finished, published and committed."""
+        ended = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cancels.run(ended))
+            await (
+                self.cancels.caught_up.wait()
+            )  # what was cancelled while nobody worked is not called
+            background = [
+                group.create_task(self.publisher.run()),
+                group.create_task(self.claimer.run()),
+                group.create_task(self.worker.report(self.claimer.worker)),
+            ]
+            group.create_task(self.later.run(stop))
+            await self._work(stop)
+            for task in background:
+                task.cancel()
+            ended.set()
+
+    async def _work(self, stop: asyncio.Event) -> None:
         async with open_group_consumer(
             self.settings.kafka_bootstrap_servers,
             list(self.shares),
             group=GROUP,
             instance=self.settings.instance,
             on_revoked=self._hand_over,
+            on_assigned=self._assigned,
         ) as consumer:
             self.pool = Pool(
                 consumer,
                 self.worker.handle,
+                self.claimer,
+                self._open_claims,
+                self.clock,
                 capacity=self.settings.capacity,
                 weigh=lines_weight,
                 share_of=self.shares.__getitem__,
+                dead_letter=self.worker.dead_letter,
                 draining=self.draining,
             )
             self._report(consumer, self.pool)
-            async with asyncio.TaskGroup() as group:
-                background = [
-                    group.create_task(self.publisher.run()),
-                    group.create_task(self.worker.report(f"provider.{self.settings.instance}")),
-                ]
-                await self.pool.run(stop)
-                for task in background:
-                    task.cancel()
+            await self.pool.run(stop)
+
+    def _open_claims(
+        self, starts: Mapping[int, int]
+    ) -> AbstractAsyncContextManager[claims_log.ClaimsReader]:
+        servers = self.settings.kafka_bootstrap_servers
+        return claims_log.open_claims(servers, starts, client=f"{self.claimer.worker}.claims")
 
     def _report(self, consumer: GroupConsumer, pool: Pool) -> None:
         self.health.lag = consumer.lag
@@ -128,9 +161,32 @@ class Service:
         )
         self.health.clear("start")
 
+    @property
+    def in_flight(self) -> int:
+        return 0 if self.pool is None else self.pool.in_flight
+
     async def _hand_over(self, places: Collection[Place]) -> None:
         if self.pool is not None:
             await self.pool.hand_over(places)
+
+    async def _assigned(self, places: Collection[Place]) -> None:
+        if self.pool is not None:
+            await self.pool.assigned(places)
+
+
+def make_later(settings: ProviderSettings, clock: Clock, health: Health) -> ShardWorker:
+    """Return the shard of delayed retries; what it holds is told as a number of this process, not as its lag."""
+    own = Health("later", settings.ordinal)
+    shard = ShardWorker(
+        later.SPEC,
+        lambda _: later.LaterPartition(clock),
+        servers=settings.kafka_bootstrap_servers,
+        instance=settings.instance,
+        health=own,
+        clock=clock,
+    )
+    health.report(lambda: {"delayed": sum(own.lag().values())})
+    return shard
 
 
 async def main(environ: Mapping[str, str]) -> int:
@@ -140,28 +196,55 @@ async def main(environ: Mapping[str, str]) -> int:
     sites = {provider.name: open_site(provider, environ) for provider in providers}
     health = Health("provider", settings.ordinal)
     servers = settings.kafka_bootstrap_servers
-    clock, draining = SystemClock(), asyncio.Event()
+    name = f"provider.{settings.instance}"
+    clock, draining, cancels = SystemClock(), asyncio.Event(), Cancels()
     async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(servers, timeout_s=settings.broker_wait_s)
         for site in sites.values():
             stack.push_async_callback(site.transport.aclose)
         producer = await stack.enter_async_context(
-            open_producer(servers, client=f"provider.{settings.instance}")
+            open_producer(servers, client=name, send_limit_s=SEND_LIMIT_S)
         )
         publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
+        claimer = Claimer(
+            producer, clock, worker=name, claim=secrets.token_hex(8), source=publish.SOURCE
+        )
         worker = Worker(
             sites,
             publisher,
             producer,
             open_objects(settings.objects_url),
             clock,
-            claim=secrets.token_hex(8),
+            claims=claimer,
+            cancels=cancels,
             chance=random.Random(),  # noqa: S311  # jitter
+            health=health,
             draining=draining,
         )
-        service = Service(settings, share_out(providers), worker, publisher, health, draining)
-        return await lifecycle.run(service.run, drain_s=settings.drain_s)
+        tail = Tail(
+            servers,
+            [(CANCELS.name, 0)],
+            cancels.apply,
+            client=f"{name}.cancels",
+            since_ms=clock.now_ms() - KEEP_MS,
+        )
+        service = Service(
+            settings,
+            share_out(providers),
+            worker,
+            publisher,
+            claimer,
+            tail,
+            make_later(settings, clock, health),
+            clock,
+            health,
+            draining,
+        )
+        return await lifecycle.run(
+            service.run, drain_s=settings.drain_s, left=lambda: f"{service.in_flight} lines"
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Log(Protocol):
     """Where records go; `send` returns when all are acknowledged."""
 
-    async def send(self, messages: Sequence[Outgoing]) -> None: ...
+    async def send(self, messages: Sequence[Outgoing]) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

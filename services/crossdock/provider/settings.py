@@ -8,6 +8,8 @@ from crossdock.kernel.settings import Settings
 class ProviderSettings(Settings):
     """CROSSDOCK_PROVIDER_*."""
 
+    drain_s: float = Field(default=120.0, gt=0)
+    """An orderly stop waits this long for calls that run, in seconds; others have its partitions meanwhile."""
     capacity: int = Field(default=512, ge=1)
     """Lines in flight at once."""
     only: str = ""

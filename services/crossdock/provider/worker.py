@@ -2,36 +2,43 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
 from crossdock.kernel.backoff import backoff_s
+from crossdock.kernel.claimer import Job
 from crossdock.kernel.clock import Clock
-from crossdock.kernel.errors import NoSuchObjectError, StoreError, UndecodableError
+from crossdock.kernel.dead_letters import DeadLetters
+from crossdock.kernel.errors import LeaseLostError, NoSuchObjectError, StoreError, UndecodableError
+from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
+from crossdock.provider.cancels import Cancels
 from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.onward import make_onward
 from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
-from crossdock_schemas.ids import fallback_parcel_id
-from crossdock_schemas.parcel import (
-    MAX_INLINE_BYTES,
-    BodyRef,
-    Lane,
-    Parcel,
-    join_lines,
-    split_lines,
-)
-from crossdock_schemas.topics import DISPATCH, FLEET, dispatch_topic
+from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
+from crossdock_schemas.topics import FLEET
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 FLEET_S = 1.0
-STORE_TRIES = 5
-STORE_BACKOFF_S = 1.0
+STORE_BASE_S = 0.5
+STORE_LIMIT_S = 10.0
+T = TypeVar("T")
+
+
+class Claims(attempt.Claims, Protocol):
+    """What a worker needs of a `Claimer`."""
+
+    async def end(self, lines: Iterable[tuple[Job, int]]) -> None: ...
 
 
 class Worker:
@@ -45,8 +52,10 @@ class Worker:
         objects: Objects,
         clock: Clock,
         *,
-        claim: str,
+        claims: Claims,
+        cancels: Cancels,
         chance: random.Random,
+        health: Health,
         draining: asyncio.Event | None = None,
     ) -> None:
         self._sites = sites
@@ -54,28 +63,46 @@ class Worker:
         self._producer = producer
         self._objects = objects
         self._clock = clock
-        self._claim = claim
+        self._claims = claims
+        self._cancels = cancels
         self._chance = chance
+        self._health = health
         self._draining = draining or asyncio.Event()
+        self._dead = DeadLetters("provider", clock)
 
-    async def handle(self, record: Record) -> None:
-        """Run a parcel; returns when its results, its usage and what goes elsewhere are acknowledged.
+    async def handle(self, job: Job) -> None:
+        """Run a parcel; returns when its results, its usage and what goes elsewhere are acknowledged, and told.
 
         Raises:
             UndecodableError: if the record is no parcel of ours.
-            LogError, StoreError: if it cannot be ended; the parcel is delivered again.
+            LeaseLostError: if another worker may have taken it over.
+            LogError: if it cannot be ended; the parcel is delivered again.
         """
-        parcel, site = self._read(record)
-        lines = await self._lines(parcel, record.value or b"")
+        parcel, site = self._read(job.record)
+        self._dead.good()
+        bodies = await self._lines(parcel, job.record.value or b"")
         async with asyncio.TaskGroup() as group:
             running = [
-                group.create_task(self._run_line(parcel, line, raw, site))
-                for line, raw in zip(parcel.lines, lines, strict=True)
+                group.create_task(self._run_line(self._attempt(job, parcel, line, raw, site)))
+                for line, raw in zip(parcel.lines, bodies, strict=True)
             ]
-        onward = [end for task in running if (end := task.result()) is not None]
+        ends = [task.result() for task in running]
+        onward = [end for end in ends if isinstance(end, Onward)]
         if onward:
             await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
-            await self._send_onward(parcel, onward)
+            await self._producer.send(make_onward(parcel, onward, self._clock.now_ms()))
+            await self._claims.end((job, end.line) for end in onward)
+        for end in ends:
+            if isinstance(end, LeaseLostError):
+                raise end
+
+    async def dead_letter(self, record: Record, error: UndecodableError) -> None:
+        """Keep what cannot be read.
+
+        Raises:
+            TooManyDeadLettersError: if nearly none is a parcel.
+        """
+        await self._producer.send([self._dead.take(record, error.reason)])
 
     def _read(self, record: Record) -> tuple[Parcel, ProviderSite]:
         try:
@@ -86,11 +113,10 @@ class Worker:
                 record.topic, record.partition, record.offset, repr(error)[:200]
             ) from error
 
-    async def _run_line(
-        self, parcel: Parcel, line: int, raw: bytes, site: ProviderSite
-    ) -> Onward | None:
-        """Run a line; returns None once its end is published, or how it goes on."""
-        attempt = Attempt(
+    def _attempt(
+        self, job: Job, parcel: Parcel, line: int, raw: bytes, site: ProviderSite
+    ) -> Attempt:
+        return Attempt(
             parcel=parcel,
             line=line,
             raw=raw,
@@ -98,13 +124,28 @@ class Worker:
             publisher=self._publisher,
             clock=self._clock,
             chance=self._chance,
-            claim=self._claim,
+            claims=self._claims,
+            job=job,
+            is_cancelled=partial(self._cancels.holds, parcel),
             draining=self._draining,
         )
-        end = await attempt.run()
+
+    async def _run_line(self, running: Attempt) -> Onward | LeaseLostError | None:
+        """Run a line; returns None once its end is published and told, or how it goes on."""
+        job, line, held = running.job, running.line, running.job.held
+        if held is not None and line in held.ended:
+            if running.book_lapsed():  # somebody began it in spite of its end, and told no more
+                await self._publisher.settle(is_urgent=False)
+                await self._claims.end([(job, line)])
+            return None
+        try:
+            end = await running.run()
+        except LeaseLostError as error:
+            return error  # the other lines' calls are paid for: they end as they would
         if isinstance(end, Onward):
             return end
         await self._publisher.finish([await self._within_limits(end)])
+        await self._claims.end([(job, line)])
         return None
 
     async def _lines(self, parcel: Parcel, value: bytes) -> list[bytes]:
@@ -117,51 +158,42 @@ class Worker:
         return [b""] * len(parcel.lines)
 
     async def _fetch(self, reference: BodyRef) -> bytes:
-        for attempt in range(1, STORE_TRIES):
-            try:
-                return await self._objects.get_range(
-                    reference.path, reference.start, reference.length
-                )
-            except NoSuchObjectError:
-                return b""
-            except StoreError as error:
-                log.warning("object.unread", path=reference.path, reason=str(error))
-            wait_s = backoff_s(attempt, base_s=STORE_BACKOFF_S, limit_s=10.0, chance=self._chance)
-            await asyncio.sleep(wait_s)
-        return await self._objects.get_range(reference.path, reference.start, reference.length)
+        def get() -> Awaitable[bytes]:
+            return self._objects.get_range(reference.path, reference.start, reference.length)
+
+        try:
+            return await self._until_stored(get, reference.path)
+        except NoSuchObjectError:
+            return b""
 
     async def _within_limits(self, end: Finished) -> Finished:
         """A line too large for a topic goes by reference."""
         if len(end.line) <= MAX_INLINE_BYTES:
             return end
-        path = f"results/{end.result.request_id}/{end.result.attempts}-{self._claim}"
-        await self._objects.put(path, end.line)
+        path = f"results/{end.result.request_id}/{end.result.attempts}-{self._claims.claim}"
+        await self._until_stored(lambda: self._objects.put(path, end.line), path)
         reference = BodyRef(path=path, start=0, length=len(end.line))
         return Finished(end.parcel, end.result.model_copy(update={"body_ref": reference}), b"")
 
-    async def _send_onward(self, parcel: Parcel, ends: Sequence[Onward]) -> None:
-        alike: dict[tuple[int, int], list[Onward]] = {}
-        for end in ends:
-            alike.setdefault((end.attempt, end.calls_made), []).append(end)
-        await self._producer.send([self._onward(parcel, group) for group in alike.values()])
-
-    def _onward(self, parcel: Parcel, ends: Sequence[Onward]) -> Outgoing:
-        attempt = ends[0].attempt
-        onward = parcel.model_copy(
-            update={
-                "parcel_id": fallback_parcel_id(parcel.parcel_id, attempt, ends[0].line),
-                "lines": tuple(end.line for end in ends),
-                "attempt": attempt,
-                "calls_made": ends[0].calls_made,
-                "input_bytes": sum(len(end.raw) for end in ends),
-            }
-        )
-        topic = dispatch_topic(onward.candidate.provider, onward.lane)
-        headers = encode_headers(DISPATCH, SOURCE, onward.parcel_id, self._clock.now_ms(), onward)
-        value = b"" if parcel.body_ref else join_lines([end.raw for end in ends])
-        event = "parcel.handed_back" if attempt == parcel.attempt else "parcel.fell_back"
-        log.info(event, parcel_id=onward.parcel_id, lines=len(ends), topic=topic)
-        return Outgoing(topic, onward.parcel_id.encode(), value, headers)
+    async def _until_stored(self, ask: Callable[[], Awaitable[T]], path: str) -> T:
+        """Ask the object store until it answers: what was paid for is not thrown away because a disk is full."""
+        tries = 0
+        while True:
+            try:
+                answer = await ask()
+            except NoSuchObjectError:
+                raise
+            except StoreError as error:
+                tries += 1
+                log.warning("object.refused", path=path, tries=tries, reason=str(error))
+                self._health.block("objects", str(error)[:200])
+            else:
+                self._health.clear("objects")
+                return answer
+            wait_s = backoff_s(
+                tries, base_s=STORE_BASE_S, limit_s=STORE_LIMIT_S, chance=self._chance
+            )
+            await asyncio.sleep(wait_s)
 
     async def report(self, worker: str) -> None:
         """Tell the routers how the endpoints fare, until cancelled."""

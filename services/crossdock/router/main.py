@@ -12,13 +12,13 @@ from crossdock.kernel.agents import AgentRunner
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import Tail, open_producer, wait_for_broker
+from crossdock.kernel.kafka import BROKER, Tail, wait_for_broker
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.router.routing import Router
 from crossdock.router.settings import RouterSettings
-from crossdock_schemas.topics import FLEET, REQUESTS
+from crossdock_schemas.topics import FLEET, REQUESTS, ROUTER_POSITIONS
 
 GROUP = "crossdock.router"
 FLEET_MEMORY_MS = 60_000
@@ -31,14 +31,11 @@ async def main(environ: Mapping[str, str]) -> int:
     servers, clock = settings.kafka_bootstrap_servers, SystemClock()
     health = Health("router", settings.ordinal)
     async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
-        producer = await stack.enter_async_context(
-            open_producer(servers, client=f"router.{settings.instance}")
-        )
         router = Router(
             catalogue,
-            producer,
             open_objects(settings.objects_url),
             clock,
             sick_error_rate=settings.sick_error_rate,
@@ -52,6 +49,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 router.route,
                 group=GROUP,
                 instance=settings.instance,
+                positions=ROUTER_POSITIONS.name,
                 folder=Path(folder),
             )
             health.lag = lambda: runner.lag() | tail.lag()

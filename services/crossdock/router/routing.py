@@ -1,13 +1,12 @@
 """A batch of parcels in, dispatches and refusals out."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
-import structlog
 from pydantic import ValidationError
 
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
+from crossdock.kernel.dead_letters import DeadLetters, pass_over
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.router.policy import Fleet, NoRoute, plan_route
@@ -18,14 +17,6 @@ from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import DISPATCH, dispatch_topic
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-class Log(Protocol):
-    """Where records go; `send` returns when all are acknowledged."""
-
-    async def send(self, messages: Sequence[Outgoing]) -> None: ...
-
 
 class Router:
     """Routes parcels by the catalogue and what the fleet reports."""
@@ -33,17 +24,16 @@ class Router:
     def __init__(
         self,
         catalogue: Catalogue,
-        producer: Log,
         objects: Objects,
         clock: Clock,
         *,
         sick_error_rate: float,
     ) -> None:
         self._catalogue = catalogue
-        self._producer = producer
         self._objects = objects
         self._clock = clock
         self._sick_error_rate = sick_error_rate
+        self._dead = DeadLetters("router", clock)
         self._reports: dict[str, dict[str, EndpointHealth]] = {}
 
     def observe(self, record: Record) -> None:
@@ -51,16 +41,16 @@ class Router:
         try:
             health = EndpointHealth.from_json(record.value or b"")
         except ValidationError as error:
-            _count_dead(record, error)
+            pass_over(record, error)
             return
         self._reports.setdefault(health.endpoint, {})[health.worker] = health
 
-    async def route(self, records: Sequence[Record]) -> None:
-        """Send each parcel on its way; returns when the broker has them all.
+    async def route(self, records: Sequence[Record]) -> list[Outgoing]:
+        """Return each parcel on its way.
 
         Raises:
-            LogError: if it has not.
             StoreError: if a body that is needed cannot be read.
+            TooManyDeadLettersError: if nearly none is a parcel.
         """
         fleet = {name: tuple(reports.values()) for name, reports in self._reports.items()}
         outgoing = []
@@ -70,8 +60,10 @@ class Router:
             try:
                 outgoing.append(await self._routed(record, fleet))
             except (ValueError, MissingEnvelopeError) as error:
-                _count_dead(record, error)
-        await self._producer.send(outgoing)
+                outgoing.append(self._dead.take(record, str(error)))
+            else:
+                self._dead.good()
+        return outgoing
 
     async def _routed(self, record: Record, fleet: Fleet) -> Outgoing:
         parcel = decode_envelope(record.headers, Parcel)
@@ -91,10 +83,3 @@ class Router:
         if reference is None:
             return record.value or b""
         return await self._objects.get_range(reference.path, reference.start, reference.length)
-
-
-def _count_dead(record: Record, error: Exception) -> None:
-    metrics.DEAD_LETTERS.labels(record.topic).inc()
-    log.warning(
-        "record.undecodable", topic=record.topic, offset=record.offset, reason=str(error)[:200]
-    )

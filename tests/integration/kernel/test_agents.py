@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from crossdock.kernel.agents import AgentRunner
-from crossdock.kernel.kafka import open_transactional_producer
+from crossdock.kernel.kafka import open_transactional_producer, provision
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.topics import Provisioned
 from support.engines import RunningKafka
-from support.topics import abort, eventually, fresh, make_topic, put
+from support.topics import abort, eventually, fresh, make_topic, put, values_of
 
 
 class Handled:
@@ -20,11 +21,15 @@ class Handled:
     def __init__(self) -> None:
         self.values: list[bytes] = []
         self.refuses = False
+        self.output: str | None = None
 
-    async def handle(self, records: Sequence[Record]) -> None:
+    async def handle(self, records: Sequence[Record]) -> list[Outgoing]:
         if self.refuses:
             raise LookupError("a bug of ours")
         self.values += [record.value or b"" for record in records]
+        if self.output is None:
+            return []
+        return [Outgoing(self.output, record.key, record.value, []) for record in records]
 
 
 @asynccontextmanager
@@ -37,12 +42,15 @@ async def running(
     group: str,
     instance: str = "0",
 ) -> AsyncIterator[AgentRunner]:
+    positions = Provisioned(f"{topic}.positions", 2, {"cleanup.policy": "compact"})
+    await provision(kafka.bootstrap_servers, [positions])
     runner = AgentRunner(
         kafka.bootstrap_servers,
         topic,
         handle,  # type: ignore[arg-type]  # any coroutine function
         group=group,
         instance=instance,
+        positions=positions.name,
         folder=folder / instance,
     )
     stop, ready = asyncio.Event(), asyncio.Event()
@@ -125,3 +133,22 @@ async def test_two_runners_share_the_partitions(kafka: RunningKafka, tmp_path: P
     assert sorted(one.values + other.values) == sorted(sent)
     assert one.values
     assert other.values
+
+
+async def test_what_was_sent_on_is_not_sent_again_when_the_group_forgot_how_far_it_was(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """Another group id is a group that committed nothing; positions and fence are those of the first."""
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    group, handled = fresh("g"), Handled()
+    handled.output = await make_topic(servers, "output")
+    await put(servers, topic, b"a", b"b")
+    async with running(kafka, topic, handled.handle, tmp_path, group=group):
+        await eventually(lambda: len(handled.values) == 2, "both records")
+
+    await put(servers, topic, b"c")
+    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+        await eventually(lambda: b"c" in handled.values, "the new record")
+
+    assert handled.values == [b"a", b"b", b"c"]
+    assert await values_of(servers, handled.output) == [b"a", b"b", b"c"]

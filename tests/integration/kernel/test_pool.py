@@ -1,37 +1,89 @@
-"""The shape "pool" on a real broker: out of order, committed in order, at rest before a rebalance."""
+"""The shape "pool" on a real broker: out of order, committed in order, claimed before it begins."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 
-from crossdock.kernel.kafka import GroupConsumer, open_group_consumer
-from crossdock.kernel.pool import Handle, Pool
+from crossdock.kernel.claimer import Claimer, Job
+from crossdock.kernel.claims_log import open_claims
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.kafka import GroupConsumer, open_group_consumer, open_producer, provision
+from crossdock.kernel.pool import Pool
 from crossdock.kernel.record import Record
+from crossdock_schemas.topics import CLAIMS, Provisioned
 from support.engines import RunningKafka
 from support.topics import eventually, fresh, in_background, make_topic, put
+
+Work = Callable[[Record], Awaitable[None]]
+
+
+async def ignored(record: Record, error: Exception) -> None:
+    """Nothing here is unreadable."""
+    raise AssertionError(record) from error
 
 
 @asynccontextmanager
 async def open_pool(
-    kafka: RunningKafka, topic: str, handle: Handle, *, group: str, instance: str = "0"
+    kafka: RunningKafka, topic: str, work: Work, *, group: str, instance: str = "0"
 ) -> AsyncIterator[Pool]:
     """Run a pool of 8 until the block ends, in order."""
+    servers = kafka.bootstrap_servers
+    await provision(servers, [Provisioned(CLAIMS.name, 2, {})])
     pools: list[Pool] = []
 
     async def hand_over(places: object) -> None:
         for pool in pools:
             await pool.hand_over([])
 
-    async with open_group_consumer(
-        kafka.bootstrap_servers, [topic], group=group, instance=instance, on_revoked=hand_over
-    ) as consumer:
-        pool = Pool(consumer, handle, capacity=8, weigh=lambda _: 1, commit_s=0.05)
+    async def assigned(places: object) -> None:
+        for pool in pools:
+            await pool.assigned([])
+
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(open_producer(servers, client="test"))
+        consumer = await stack.enter_async_context(
+            open_group_consumer(
+                servers,
+                [topic],
+                group=group,
+                instance=instance,
+                on_revoked=hand_over,
+                on_assigned=assigned,
+            )
+        )
+        claimer = Claimer(
+            producer, SystemClock(), worker=f"{group}.{instance}", claim=fresh("c"), source="test"
+        )
+        pool = Pool(
+            consumer,
+            partial(claimed, claimer, work),
+            claimer,
+            partial(open_claims, servers, client="test"),
+            SystemClock(),
+            capacity=8,
+            weigh=lambda _: 1,
+            dead_letter=ignored,
+            commit_s=0.05,
+        )
         pools.append(pool)
-        async with in_background(pool.run):
-            yield pool
+        async with asyncio.TaskGroup() as writers:
+            writing = writers.create_task(claimer.run())
+            try:
+                async with in_background(pool.run):
+                    yield pool
+            finally:
+                writing.cancel()
+
+
+async def claimed(claimer: Claimer, work: Work, job: Job) -> None:
+    """Work on a record of one line, under a claim."""
+    await claimer.start(job, 0, 1, is_urgent=False)
+    await work(job.record)
+    await claimer.end([(job, 0)])
 
 
 async def committed(kafka: RunningKafka, topic: str, group: str) -> int:
@@ -112,7 +164,7 @@ async def test_a_rebalance_repeats_no_work_that_ran(kafka: RunningKafka) -> None
     await put(kafka.bootstrap_servers, topic, *sent)
     by: Counter[str] = Counter()
 
-    def handler(name: str) -> Handle:
+    def handler(name: str) -> Work:
         async def handle(record: Record) -> None:
             await asyncio.sleep(0.2)
             done.append(record.value or b"")

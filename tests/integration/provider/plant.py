@@ -85,12 +85,12 @@ class Process:
             found: dict[str, Any] = (await http.get(f"http://127.0.0.1:{self.ops}/status")).json()
             return found
 
-    async def stop(self) -> int:
+    async def stop(self, *, limit_s: float = 25) -> int:
         """Ask it to stop in order; return its exit code."""
         assert self.child is not None
         if self.child.returncode is None:
             self.child.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.child.wait(), timeout=25)
+        return await asyncio.wait_for(self.child.wait(), timeout=limit_s)
 
     async def kill(self) -> None:
         assert self.child is not None
@@ -243,7 +243,7 @@ def make_candidate(name: str) -> Candidate:
     )
 
 
-def write_catalogue(folder: Path, simulator_url: str) -> None:
+def write_catalogue(folder: Path, simulator_url: str, read_timeout_s: float) -> None:
     offers = (Offer(model="gull", prices=PRICES),)
     providers = tuple(
         Provider(
@@ -251,7 +251,7 @@ def write_catalogue(folder: Path, simulator_url: str) -> None:
             base_url=f"{simulator_url}/{name}/v1",
             models=offers,
             max_in_flight=512,
-            read_timeout_s=2,
+            read_timeout_s=read_timeout_s,
         )
         for name in PROVIDERS
     )
@@ -260,13 +260,13 @@ def write_catalogue(folder: Path, simulator_url: str) -> None:
 
 @asynccontextmanager
 async def running_plant(
-    servers: str, folder: Path, *, latency_ms: float = 5
+    servers: str, folder: Path, *, latency_ms: float = 5, read_timeout_s: float = 2
 ) -> AsyncIterator[Plant]:
     """Run the simulator and give a plant without workers; whatever was started is gone afterwards."""
     await provision(servers, provisioned(PROVIDERS, PARTITIONS))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    write_catalogue(folder, url)
+    write_catalogue(folder, url, read_timeout_s)
     simulator = Process(
         "simulator",
         {

@@ -8,6 +8,7 @@ from typing_extensions import override
 from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
 from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Record
 from crossdock.local.catalogue import simulated_catalogue
@@ -66,7 +67,9 @@ async def test_a_validation_that_outlasts_many_steps_is_learned() -> None:
     objects = SlowObjects(open_objects("memory://"))
     await objects.put("input", make_input())
     catalogue = simulated_catalogue(1)
-    partition = BatchesPartition(0, BatchesSettings(), catalogue, objects, ManualClock(NOW_MS))
+    partition = BatchesPartition(
+        0, BatchesSettings(), catalogue, objects, ManualClock(NOW_MS), health=Health("batches", 0)
+    )
 
     async def step(*records: Record) -> None:
         await partition.step(records)

@@ -12,6 +12,7 @@ from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import StoreError
+from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Page, Record
 from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, Submitted
@@ -70,11 +71,18 @@ class Place:
         self.pages: dict[bytes, bytes] = {}
         self.sent: list[Outgoing] = []
         self.offset = 0
+        self.health = Health("batches", 0)
         self.partition = self._open()
 
     def _open(self) -> BatchesPartition:
         return BatchesPartition(
-            0, SETTINGS, CATALOGUE, self.objects, ManualClock(NOW_MS), retry_s=0.01
+            0,
+            SETTINGS,
+            CATALOGUE,
+            self.objects,
+            ManualClock(NOW_MS),
+            health=self.health,
+            retry_s=0.01,
         )
 
     async def crash(self) -> None:
@@ -205,18 +213,22 @@ async def test_background_work_outlasts_a_store_that_refuses() -> None:
     assert place.fed == [0]
 
 
-async def test_a_part_that_cannot_be_written_ends_the_step_before_its_commit() -> None:
+async def test_a_step_waits_for_a_store_that_refuses_and_says_so_meanwhile() -> None:
     place = await make_place(1)
     await place.step(place.command(make_submitted()))
     await place.settle()
-    pages = dict(place.pages)
-    place.objects.refusals = 1  # type: ignore[attr-defined]  # our Broken
+    place.objects.refusals = 3  # type: ignore[attr-defined]  # our Broken
+    told: list[list[str]] = []
 
-    with pytest.raises(ExceptionGroup) as caught:
-        await place.step(place.answers([0]))
+    async with asyncio.TaskGroup() as group:
+        step = group.create_task(place.step(place.answers([0])))
+        while not step.done():
+            told.append(place.health.reasons)
+            await asyncio.sleep(0)
 
-    assert caught.group_contains(StoreError)
-    assert place.pages == pages
+    assert any("objects" in reason for reasons in told for reason in reasons)
+    assert not any("objects" in reason for reason in place.health.reasons)
+    assert place.pages
 
 
 async def test_background_work_that_fails_otherwise_ends_the_process() -> None:

@@ -96,6 +96,24 @@ async def test_a_caller_that_gave_up_is_not_sent() -> None:
     assert log.groups == [[b"a"]]
 
 
+async def test_while_the_broker_owes_an_answer_callers_are_told_at_once() -> None:
+    """Nobody waits, nothing piles up; and the first acknowledgement ends it."""
+    log = SlowLog()
+    log.free.clear()
+    async with running(log, timeout_s=0.05) as outbox:
+        await refused(outbox, b"a")
+        await asyncio.sleep(0.01)
+        assert outbox.is_stuck
+
+        async with asyncio.timeout(0.04):
+            await refused(outbox, b"b")
+        log.free.set()
+        await asyncio.sleep(0.01)
+        await outbox.publish(make_message(b"c"))
+
+    assert log.groups == [[b"a"], [b"c"]]
+
+
 async def refused(outbox: Outbox, key: bytes) -> None:
     with pytest.raises(RefusedError):
         await outbox.publish(make_message(key))

@@ -61,3 +61,13 @@ def test_other_paths_are_told_what_there_is() -> None:
         "text/plain",
         b"/metrics /live /ready /status\n",
     )
+
+
+def test_a_check_is_asked_whenever_somebody_wants_to_know() -> None:
+    health, why = Health("x", 0), ["stuck"]
+    health.clear("start")
+    health.check("outbox", lambda: why[0] if why else None)
+
+    assert health.reasons == ["outbox: stuck"]
+    why.clear()
+    assert health.is_ready

@@ -19,7 +19,7 @@ def test_what_may_be_committed_is_the_first_unfinished(taken: set[int], chance: 
         done.add(offset)
         left = [one for one in order if one not in done]
         assert offsets.safe == (left[0] if left else order[-1] + 1)
-        assert offsets.open_count == len(left)
+        assert len(offsets) == len([one for one in order if one >= offsets.safe])
 
 
 def test_only_what_moved_is_committed() -> None:
@@ -34,3 +34,26 @@ def test_only_what_moved_is_committed() -> None:
     offsets.committed(6)
     offsets.committed(4)
     assert offsets.to_commit() is None
+
+
+def test_open_claims_begin_where_the_first_record_that_is_not_committed_was_claimed() -> None:
+    offsets = Offsets(0)
+    for offset in range(4):
+        offsets.taken(offset)
+    assert offsets.claims_from(90) == 90
+
+    for offset, position in ((0, 50), (1, 51), (2, 60)):
+        offsets.mark(offset).claims_from = position
+    offsets.done(1)
+    assert offsets.claims_from(90) == 50
+
+    offsets.done(0)
+    assert (offsets.safe, offsets.claims_from(90)) == (2, 60)
+
+
+def test_what_is_not_tracked_is_not_done() -> None:
+    offsets = Offsets(3)
+
+    offsets.done(2)
+
+    assert (offsets.safe, offsets.to_commit()) == (3, None)

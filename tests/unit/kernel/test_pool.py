@@ -1,15 +1,21 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.errors import UndecodableError
+from crossdock.kernel import pool as pool_module
+from crossdock.kernel.claimer import Claimer, Job
+from crossdock.kernel.claims import GRACE_MS, LEASE_MS, ClaimsView
+from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.errors import LeaseLostError, UndecodableError
 from crossdock.kernel.lookahead import Place, Share
 from crossdock.kernel.pool import Pool, lines_weight
-from crossdock.kernel.record import Record
+from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.claim import ClaimNote
 
 PLACE = ("t", 0)
 
@@ -26,9 +32,15 @@ class FakeSource:
         self.owned = frozenset(record.place for record in records)
         self.next = dict.fromkeys(self.owned, 0)
         self.paused: frozenset[Place] = frozenset()
-        self.committed: dict[Place, int] = {}
+        self.commits: dict[Place, tuple[int, str]] = {}
         self.is_refusing = False
+        self.has_left = False
         self.polls = 0
+
+    @property
+    def positions(self) -> dict[Place, int]:
+        """Return how far it is committed, where something is (a proof of membership commits the start again)."""
+        return {place: offset for place, (offset, _) in self.commits.items() if offset}
 
     def assignment(self) -> frozenset[Place]:
         return self.owned
@@ -51,15 +63,67 @@ class FakeSource:
     def forget_pauses(self) -> None:
         self.paused = frozenset()
 
-    async def commit(self, position: dict[Place, int]) -> bool:
+    async def commit(self, position: Mapping[Place, tuple[int, str]]) -> bool:
         if self.is_refusing or not position.keys() <= self.owned:
             return False
-        self.committed |= position
+        self.commits |= position
         return True
+
+    async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        return {place: self.commits[place] for place in places if place in self.commits}
+
+    async def beginnings(self, places: Collection[Place]) -> dict[Place, int]:
+        return dict.fromkeys(places, 0)
+
+    async def seek(self, place: Place, offset: int) -> None:
+        self.next[place] = offset
+
+    async def leave(self) -> None:
+        self.has_left = True
+        self.owned = frozenset()
 
     def rewind(self) -> None:
         """As after an eager rebalance: read again from the committed offsets."""
-        self.next = {place: self.committed.get(place, 0) for place in self.owned}
+        self.next = {place: self.positions.get(place, 0) for place in self.owned}
+
+
+class FakeClaimsLog:
+    """The topic of claims, for writing and for reading."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[int, ClaimNote]] = []
+        self.read_from: list[dict[int, int]] = []
+
+    async def send(self, messages: Sequence[Outgoing]) -> dict[Place, int]:
+        offsets: dict[Place, int] = {}
+        for message in messages:
+            place = (message.topic, message.partition or 0)
+            offsets.setdefault(place, len(self.notes))
+            self.notes.append((place[1], ClaimNote.from_json(message.value or b"")))
+        await asyncio.sleep(0)
+        return offsets
+
+    @asynccontextmanager
+    async def open(self, starts: Mapping[int, int]) -> AsyncIterator["FakeClaimsReader"]:
+        self.read_from.append(dict(starts))
+        yield FakeClaimsReader(self, starts)
+
+
+class FakeClaimsReader:
+    def __init__(self, log: FakeClaimsLog, starts: Mapping[int, int]) -> None:
+        self.log = log
+        self.next = min(starts.values(), default=0)
+        self.partitions = starts.keys()
+
+    async def catch_up(self, view: ClaimsView) -> dict[int, int]:
+        await self.more(view)
+        return dict.fromkeys(self.partitions, len(self.log.notes))
+
+    async def more(self, view: ClaimsView) -> None:
+        await asyncio.sleep(0)
+        for position in range(self.next, len(self.log.notes)):
+            view.apply(*self.log.notes[position], position)
+        self.next = len(self.log.notes)
 
 
 class Work:
@@ -68,11 +132,14 @@ class Work:
     def __init__(self) -> None:
         self.ends: dict[int, asyncio.Future[None]] = {}
         self.begun: list[int] = []
+        self.jobs: list[Job] = []
 
-    async def __call__(self, record: Record) -> None:
-        self.begun.append(record.offset)
-        self.ends[record.offset] = asyncio.get_running_loop().create_future()
-        await self.ends[record.offset]
+    async def __call__(self, job: Job) -> None:
+        offset = job.record.offset
+        self.begun.append(offset)
+        self.jobs.append(job)
+        self.ends[offset] = asyncio.get_running_loop().create_future()
+        await self.ends[offset]
 
     def end(self, *offsets: int) -> None:
         for offset in offsets:
@@ -98,15 +165,46 @@ async def running(pool: Pool, body: Callable[[asyncio.Event], Awaitable[None]]) 
         stop.set()
 
 
+def make_claimer(
+    log: FakeClaimsLog, clock: ManualClock, *, worker: str = "w", claim: str = "life"
+) -> Claimer:
+    return Claimer(log, clock, worker=worker, claim=claim, source="test", gap_s=0)
+
+
+def make_member(log: FakeClaimsLog, clock: ManualClock, *, worker: str, claim: str) -> Claimer:
+    """Return the claimer of a worker that the group knows as the owner."""
+    claimer = make_claimer(log, clock, worker=worker, claim=claim)
+    claimer.proved(clock.now_ms())
+    return claimer
+
+
+async def no_dead_letter(record: Record, error: UndecodableError) -> None:
+    raise AssertionError(record) from error
+
+
 def make_pool(
-    source: FakeSource, work: Callable[[Record], Awaitable[None]], *, capacity: int = 16
+    source: FakeSource,
+    work: Callable[[Job], Awaitable[None]],
+    *,
+    capacity: int = 16,
+    claims: FakeClaimsLog | None = None,
+    clock: ManualClock | None = None,
+    **changes: Any,
 ) -> Pool:
+    log, clock = claims or FakeClaimsLog(), clock or ManualClock()
+    wanted: dict[str, Any] = {
+        "weigh": lambda record: int(record.value or b"1"),
+        "commit_s": 0,
+        "dead_letter": no_dead_letter,
+    }
     return Pool(
         source,
         work,
+        make_claimer(log, clock),
+        log.open,
+        clock,
         capacity=capacity,
-        weigh=lambda record: int(record.value or b"1"),
-        commit_s=0,
+        **(wanted | changes),
     )
 
 
@@ -118,9 +216,9 @@ async def test_an_offset_is_not_committed_while_an_older_record_is_running() -> 
         await until(lambda: len(work.begun) == 3)
         work.end(1, 2)
         await ticks()
-        assert source.committed == {}
+        assert source.positions == {}
         work.end(0)
-        await until(lambda: source.committed == {PLACE: 3})
+        await until(lambda: source.positions == {PLACE: 3})
 
     await running(pool, body)
 
@@ -133,12 +231,12 @@ async def test_a_stop_finishes_what_runs_and_commits_it() -> None:
         await until(lambda: len(work.begun) == 2)
         stop.set()
         await ticks()
-        assert source.committed == {}
+        assert source.positions == {}
         work.end(0, 1)
 
     await running(pool, body)
 
-    assert source.committed == {PLACE: 2}
+    assert source.positions == {PLACE: 2}
 
 
 async def test_a_full_pool_pauses_the_partition_and_goes_on_when_work_ends() -> None:
@@ -157,16 +255,15 @@ async def test_a_full_pool_pauses_the_partition_and_goes_on_when_work_ends() -> 
     await running(pool, body)
 
     assert work.begun == list(range(40))
-    assert source.committed == {PLACE: 40}
+    assert source.positions == {PLACE: 40}
 
 
 async def test_a_backlog_of_one_topic_does_not_keep_another_from_being_polled() -> None:
     slow = [make_record(n, topic="slow") for n in range(100)]
     source, work = FakeSource([*slow, make_record(1000, topic="quick")]), Work()
-    pool = Pool(
+    pool = make_pool(
         source,
         work,
-        capacity=16,
         weigh=lambda _: 1,
         share_of=lambda topic: Share(topic, 8, is_urgent=topic == "quick"),
     )
@@ -181,24 +278,143 @@ async def test_a_backlog_of_one_topic_does_not_keep_another_from_being_polled() 
         work.end(*work.begun)
 
 
-async def test_a_hand_over_begins_nothing_new_and_forgets_what_waits() -> None:
+async def test_a_hand_over_forgets_what_waits_and_lets_run_what_runs() -> None:
     source, work = FakeSource([make_record(n, value=b"4") for n in range(8)]), Work()
-    draining = asyncio.Event()
-    pool = Pool(source, work, capacity=4, weigh=lambda _: 4, draining=draining)
+    pool = make_pool(source, work, capacity=4, weigh=lambda _: 4)
 
     async def body(_: asyncio.Event) -> None:
         await until(lambda: bool(work.begun))
-        handing_over = asyncio.get_running_loop().create_task(pool.hand_over([PLACE]))
-        await until(draining.is_set)
+        await pool.hand_over([PLACE])
         source.owned = frozenset()
-        work.end(*work.begun)
-        await handing_over
+        await pool.assigned([])
         await ticks()
-        assert (pool.waiting, pool.in_flight, draining.is_set()) == (0, 0, False)
+        assert (pool.waiting, pool.in_flight) == (0, 4)
+        work.end(*work.begun)
+        await until(lambda: not pool.in_flight)
 
     await running(pool, body)
 
     assert work.begun == [0]
+    assert source.positions == {}
+
+
+async def test_what_ran_through_a_rebalance_is_not_begun_again_and_is_committed_in_the_end() -> (
+    None
+):
+    source, work = FakeSource([make_record(n) for n in range(3)]), Work()
+    pool = make_pool(source, work)
+
+    async def body(_: asyncio.Event) -> None:
+        await until(lambda: len(work.begun) == 3)
+        work.end(1)
+        await ticks()
+        await pool.hand_over([PLACE])
+        source.rewind()
+        await pool.assigned([PLACE])
+        await ticks()
+        work.end(0, 2)
+        await until(lambda: len(work.begun) == 4)  # the fake handler tells nothing to the claims
+        work.end(1)
+        await until(lambda: source.positions == {PLACE: 3})
+
+    work.ends.clear()
+    await running(pool, body)
+
+    assert work.begun == [0, 1, 2, 1]
+
+
+async def test_a_new_owner_is_told_what_an_earlier_one_began_and_ended() -> None:
+    """And reads no more of the claims than the committed offset says."""
+    source, work, claims = FakeSource([make_record(n) for n in range(3)]), Work(), FakeClaimsLog()
+    old = make_member(claims, ManualClock(), worker="w", claim="earlier life")
+    jobs = [Job(make_record(n)) for n in range(3)]
+    writing = asyncio.get_running_loop().create_task(old.run())
+    for job in jobs:
+        await old.start(job, 0, 1, is_urgent=True)
+    await old.end([(jobs[1], 0)])
+    writing.cancel()
+    source.commits = {PLACE: (1, "1")}
+    pool = make_pool(source, work, claims=claims)
+
+    async def body(_: asyncio.Event) -> None:
+        await until(lambda: len(work.begun) == 2)
+        work.end(1, 2)
+
+    await running(pool, body)
+
+    assert claims.read_from == [{0: 1}]
+    assert work.begun == [1, 2]
+    first, second = (job.held for job in work.jobs)
+    assert first is not None
+    assert second is not None
+    assert set(first.ended) == {0}
+    assert [start.claim for start in second.lapsed(0)] == ["earlier life"]
+
+
+async def test_what_another_worker_holds_is_parked_until_it_ends_or_its_lease_lapses() -> None:
+    source, work, claims = FakeSource([make_record(n) for n in range(3)]), Work(), FakeClaimsLog()
+    clock = ManualClock()
+    other = make_member(claims, clock, worker="other", claim="theirs")
+    jobs = [Job(make_record(n)) for n in range(2)]
+    writing = asyncio.get_running_loop().create_task(other.run())
+    for job in jobs:
+        await other.start(job, 0, 1, is_urgent=True)
+    pool = make_pool(source, work, claims=claims, clock=clock)
+
+    async def body(_: asyncio.Event) -> None:
+        await until(lambda: work.begun == [2])
+        assert pool.waiting == 2
+        await other.end([(jobs[1], 0)])
+        await until(lambda: work.begun == [2, 1])
+        await ticks()
+        assert work.begun == [2, 1]
+        clock.advance(LEASE_MS + GRACE_MS + 1)
+        await until(lambda: work.begun == [2, 1, 0])
+        work.end(0, 1, 2)
+
+    await running(pool, body)
+    writing.cancel()
+
+    assert source.positions == {PLACE: 3}
+
+
+async def test_a_lost_record_is_not_done_and_is_taken_over_anew_if_it_is_ours_all_the_same() -> (
+    None
+):
+    source, begun = FakeSource([make_record(0)]), list[int]()
+
+    async def lose(job: Job) -> None:
+        begun.append(job.record.offset)
+        if len(begun) == 1:
+            raise LeaseLostError(0)
+
+    pool = make_pool(source, lose)
+
+    async def body(_: asyncio.Event) -> None:
+        await until(lambda: len(begun) == 2)
+        await until(lambda: source.positions == {PLACE: 1})
+
+    await running(pool, body)
+
+
+async def test_a_stop_that_takes_long_leaves_the_group_and_finishes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "LEAVE_S", 0.01)
+    source, work = FakeSource([make_record(0)]), Work()
+    pool = make_pool(source, work)
+
+    async def body(stop: asyncio.Event) -> None:
+        await until(lambda: bool(work.begun))
+        stop.set()
+        async with asyncio.timeout(5):
+            while not source.has_left:  # noqa: ASYNC110  # the fake has no event
+                await asyncio.sleep(0.001)
+        work.end(0)
+
+    await running(pool, body)
+
+    assert pool.in_flight == 0
 
 
 async def test_nothing_is_committed_for_a_partition_that_is_gone() -> None:
@@ -213,7 +429,7 @@ async def test_nothing_is_committed_for_a_partition_that_is_gone() -> None:
 
     await running(pool, body)
 
-    assert source.committed == {}
+    assert source.positions == {}
 
 
 async def test_a_record_polled_before_a_rebalance_and_returned_after_it_is_dropped() -> None:
@@ -241,14 +457,14 @@ async def test_what_cannot_be_read_is_told_and_then_done() -> None:
     source = FakeSource([make_record(0), make_record(1)])
     told: list[int] = []
 
-    async def refuse(record: Record) -> None:
-        if record.offset == 0:
-            raise UndecodableError(record.topic, record.partition, record.offset, "not ours")
+    async def refuse(job: Job) -> None:
+        if job.record.offset == 0:
+            raise UndecodableError("t", 0, 0, "not ours")
 
     async def tell(record: Record, _: UndecodableError) -> None:
         told.append(record.offset)
 
-    pool = Pool(source, refuse, capacity=4, weigh=lambda _: 1, dead_letter=tell)
+    pool = make_pool(source, refuse, dead_letter=tell)
 
     async def body(_: asyncio.Event) -> None:
         await until(lambda: bool(told))
@@ -256,14 +472,14 @@ async def test_what_cannot_be_read_is_told_and_then_done() -> None:
     await running(pool, body)
 
     assert told == [0]
-    assert source.committed == {PLACE: 2}
+    assert source.positions == {PLACE: 2}
 
 
 async def test_a_failing_handler_ends_the_pool_and_its_record_stays_uncommitted() -> None:
     source = FakeSource([make_record(n) for n in range(2)])
 
-    async def fail(record: Record) -> None:
-        if record.offset == 0:
+    async def fail(job: Job) -> None:
+        if job.record.offset == 0:
             raise RuntimeError("broken")
 
     pool = make_pool(source, fail)
@@ -271,7 +487,7 @@ async def test_a_failing_handler_ends_the_pool_and_its_record_stays_uncommitted(
     with pytest.raises(ExceptionGroup), suppress(asyncio.CancelledError):
         await pool.run(asyncio.Event())
 
-    assert source.committed == {}
+    assert source.positions == {}
 
 
 async def test_a_refused_last_commit_is_no_error() -> None:
@@ -285,7 +501,7 @@ async def test_a_refused_last_commit_is_no_error() -> None:
 
     await running(pool, body)
 
-    assert source.committed == {}
+    assert source.positions == {}
 
 
 def test_a_record_weighs_its_lines_or_its_bytes_where_they_are_more() -> None:
@@ -318,13 +534,14 @@ class Story:
             await asyncio.sleep(0)
             self.check()
 
-    async def rebalance(self, group: asyncio.TaskGroup) -> None:
-        handing_over = group.create_task(self.pool.hand_over([PLACE]))
-        await self.rest(handing_over.done)
+    async def rebalance(self) -> None:
+        await self.pool.hand_over([PLACE])
+        self.end_one()
         self.source.rewind()
+        await self.pool.assigned([PLACE])
 
     def check(self) -> None:
-        assert set(range(self.source.committed.get(PLACE, 0))) <= self.finished
+        assert set(range(self.source.positions.get(PLACE, 0))) <= self.finished
 
 
 @given(data=st.data())
@@ -338,7 +555,7 @@ async def test_a_commit_never_passes_an_unfinished_record(data: st.DataObject) -
         while len(story.finished) < story.count:
             await ticks(5)
             if data.draw(st.integers(0, 9)) == 0:
-                await story.rebalance(group)
+                await story.rebalance()
             story.end_one()
             story.check()
         stop.set()

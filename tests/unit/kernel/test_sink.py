@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import pytest
 from typing_extensions import override
 
 from crossdock.kernel.buffer import CutPolicy, Row
-from crossdock.kernel.errors import TableError
+from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.dead_letters import DeadLetters
+from crossdock.kernel.errors import TableError, TooManyDeadLettersError, UndecodableError
 from crossdock.kernel.health import Health
-from crossdock.kernel.record import Record
+from crossdock.kernel.record import Outgoing, Record
 from crossdock.kernel.sink import Place, Sink
 
 HISTORY = list[tuple[str, object]]
@@ -49,12 +52,38 @@ class FakeTables:
         self._history.append(("insert", (table, list(rows))))
 
 
+class FakeLog:
+    def __init__(self, history: HISTORY) -> None:
+        self._history = history
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        if messages:
+            self._history.append(("kept", [message.value for message in messages]))
+
+
 def decode(record: Record) -> Iterable[tuple[str, Sequence[Row]]]:
+    if record.value == b"bad":
+        raise UndecodableError(record.topic, record.partition, record.offset, "not ours")
     return [("rows", [(record.offset,)])]
 
 
-def make_record(offset: int) -> Record:
-    return Record("topic", 0, offset, 0, b"", b"value", [])
+def make_sink(
+    source: FakeSource, history: HISTORY, *, policy: CutPolicy, health: Health, refusals: int = 0
+) -> Sink:
+    return Sink(
+        source,
+        FakeTables(history, refusals),
+        decode,
+        FakeLog(history),
+        DeadLetters("test", ManualClock()),
+        policy=policy,
+        health=health,
+        retry_base_s=0.001,
+    )
+
+
+def make_record(offset: int, value: bytes = b"value") -> Record:
+    return Record("topic", 0, offset, 0, b"", value, [])
 
 
 async def run(
@@ -62,8 +91,7 @@ async def run(
 ) -> tuple[HISTORY, Health, Sink]:
     history, stop, health = HISTORY(), asyncio.Event(), Health("x", 0)
     source = FakeSource(history, polls, stop)
-    tables = FakeTables(history, refusals)
-    sink = Sink(source, tables, decode, policy=policy, health=health, retry_base_s=0.001)
+    sink = make_sink(source, history, policy=policy, health=health, refusals=refusals)
     await sink.run(stop)
     return history, health, sink
 
@@ -88,6 +116,23 @@ async def test_a_refused_insert_is_tried_again_and_nothing_is_committed_meanwhil
     assert health.reasons == ["start: starting"]
 
 
+async def test_what_cannot_be_read_is_kept_before_its_offset_is_committed() -> None:
+    polls = [[make_record(0), make_record(1, b"bad"), make_record(2)]]
+
+    history, _, _ = await run(polls, policy=CutPolicy(max_rows=2))
+
+    assert history == [
+        ("insert", ("rows", [(0,), (2,)])),
+        ("kept", [b"bad"]),
+        ("commit", {("topic", 0): 3}),
+    ]
+
+
+async def test_a_sink_that_can_read_next_to_nothing_stops() -> None:
+    with pytest.raises(TooManyDeadLettersError, match="nearly nothing"):
+        await run([[make_record(n, b"bad") for n in range(100)]], policy=CutPolicy())
+
+
 async def test_nothing_polled_is_nothing_committed() -> None:
     history, _, _ = await run([[], []], policy=CutPolicy())
 
@@ -107,8 +152,7 @@ async def test_before_a_rebalance_what_is_not_inserted_is_forgotten() -> None:
             return records
 
     source = Rebalanced(history, [[make_record(0)]], stop)
-    tables = FakeTables(history)
-    sinks.append(Sink(source, tables, decode, policy=CutPolicy(), health=Health("x", 0)))
+    sinks.append(make_sink(source, history, policy=CutPolicy(), health=Health("x", 0)))
 
     await sinks[0].run(stop)
 

@@ -1,11 +1,13 @@
 """A consumer that stands still although there is something to read is told from one that is idle or busy."""
 
 import asyncio
+import time
 from collections.abc import Collection
 
 import pytest
 
 from crossdock.kernel.errors import LogError
+from crossdock.kernel.kafka.owed import BrokerWatch
 from crossdock.kernel.kafka.watch import Place, StallWatch
 
 PLACE = ("topic", 0)
@@ -30,8 +32,17 @@ class FakeReader:
         return dict.fromkeys(places, self.end)
 
 
-def make_watch(reader: FakeReader) -> StallWatch:
-    return StallWatch(reader, patience_s=0.0, ask_limit_s=0.01)
+async def never_asked() -> bool:
+    raise AssertionError
+
+
+def make_watch(
+    reader: FakeReader, *, is_up: bool = True, broker: BrokerWatch | None = None
+) -> StallWatch:
+    async def ask() -> bool:
+        return is_up
+
+    return StallWatch(reader, ask, patience_s=0.0, ask_limit_s=0.01, broker=broker or BrokerWatch())
 
 
 async def test_behind_at_the_same_place_twice_is_a_stall() -> None:
@@ -69,16 +80,70 @@ async def test_a_paused_consumer_is_left_alone() -> None:
         await watch.saw(0)
 
 
-async def test_a_broker_that_does_not_answer_is_an_error() -> None:
+async def test_a_broker_that_answers_others_and_not_us_is_an_error() -> None:
     reader = FakeReader(5, 9)
     reader.hangs = True
 
-    with pytest.raises(LogError, match="did not answer"):
+    with pytest.raises(LogError, match="answers others"):
         await make_watch(reader).saw(0)
+
+
+async def test_a_broker_that_comes_back_in_the_middle_of_a_question_is_asked_again() -> None:
+    reader = FakeReader(5, 9)
+    reader.hangs = True
+
+    async def is_back() -> bool:
+        reader.hangs = False
+        return True
+
+    watch = StallWatch(reader, is_back, patience_s=0.0, ask_limit_s=0.01, broker=BrokerWatch())
+    await watch.saw(0)
+
+    with pytest.raises(LogError, match="no progress"):
+        await watch.saw(0)
+
+
+async def test_while_the_broker_is_away_a_consumer_waits_and_says_so() -> None:
+    """Ending it would throw away what it has in flight, and a new one would not get further."""
+    reader, broker = FakeReader(5, 9), BrokerWatch()
+    watch = make_watch(reader, is_up=False, broker=broker)
+    reader.hangs = True
+
+    for _ in range(3):
+        await watch.saw(0)
+    assert broker.why_not() == "no broker answers"
+
+    await watch.saw(1)
+    assert broker.why_not() is None
+
+
+def test_a_broker_that_owes_an_answer_for_long_is_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = BrokerWatch()
+    with broker.owing():
+        assert broker.why_not() is None
+        began = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: began + 11)
+        assert broker.why_not() == "the broker owes an answer for 11 s"
+
+    assert broker.why_not() is None
+
+
+async def test_after_an_outage_a_consumer_that_does_not_go_on_is_a_stall() -> None:
+    reader = FakeReader(5, 9)
+    watch = make_watch(reader, is_up=False)
+    reader.hangs = True
+    await watch.saw(0)
+    reader.hangs = False
+    await watch.saw(0)
+
+    with pytest.raises(LogError, match="no progress"):
+        await watch.saw(0)
 
 
 async def test_nobody_is_asked_before_the_patience_is_over() -> None:
     reader = FakeReader(5, 9)
     reader.hangs = True
 
-    await StallWatch(reader, patience_s=60.0).saw(0)
+    await StallWatch(reader, never_asked, patience_s=60.0).saw(0)

@@ -1,8 +1,8 @@
-"""Which rows a record holds; what cannot be read is counted and holds none."""
+"""Which rows a record holds."""
 
 import pytest
-from prometheus_client import REGISTRY
 
+from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock.metering.decode import decode
 from crossdock_schemas.batch import PartsPage
@@ -48,10 +48,8 @@ def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
 
 
 @pytest.mark.parametrize("topic", [USAGE, RESULTS, BATCH_DIRECTORY])
-def test_what_cannot_be_read_is_counted(topic: Topic) -> None:
-    labels = {"topic": topic.name}
-    before = REGISTRY.get_sample_value("crossdock_dead_letters_total", labels) or 0
+def test_what_cannot_be_read_says_where_it_lies(topic: Topic) -> None:
+    with pytest.raises(UndecodableError) as raised:
+        counted(make_record(topic, b"{"))
 
-    assert counted(make_record(topic, b"{")) == {}
-
-    assert REGISTRY.get_sample_value("crossdock_dead_letters_total", labels) == before + 1
+    assert (raised.value.topic, raised.value.offset) == (topic.name, 7)

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import httpx
 from typing_extensions import override
 
+from crossdock.kernel.claimer import Job
+from crossdock.kernel.claims import Held, Start
 from crossdock.kernel.clock import Clock, ManualClock
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.errors import LeaseLostError
+from crossdock.kernel.record import Outgoing, Record
 from crossdock.provider.attempt import Attempt
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
@@ -151,6 +154,36 @@ class FakeLog:
         return [row for group in groups for row in group.executions]
 
 
+class FakeClaims:
+    """Claims that are acknowledged at once, unless `refuse` says otherwise."""
+
+    claim = "claim"
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or ManualClock(NOW_MS)
+        self.started: list[tuple[int, int]] = []
+        self.ended: list[int] = []
+        self.refuses: set[int] = set()
+
+    async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int:
+        if line in self.refuses:
+            raise LeaseLostError(job.record.partition)
+        self.started.append((line, call))
+        return self._clock.now_ms()
+
+    async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
+        self.ended += [line for _, line in lines]
+
+
+def make_job(
+    record: Record | None = None, starts: dict[int, list[Start]] | None = None, *ended: int
+) -> Job:
+    """Return a job, with what an earlier owner did."""
+    held = Held(0, starts or {}, {line: {"the teller"} for line in ended})
+    empty = Record("dispatch.first.batch", 0, 0, NOW_MS, None, None, [])
+    return Job(record or empty, held if starts or ended else None)
+
+
 class Books(Publisher):
     """A publisher whose usage can be looked at."""
 
@@ -171,6 +204,14 @@ class Chance(random.Random):
         return a
 
 
+class FullChance(random.Random):
+    """All the jitter there is: always the upper end."""
+
+    @override
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
 def make_attempt(
     provided: Callable[[httpx.Request], Any],
     *,
@@ -178,6 +219,8 @@ def make_attempt(
     raw: bytes | None = None,
     site: ProviderSite | None = None,
     clock: Clock | None = None,
+    job: Job | None = None,
+    chance: random.Random | None = None,
     **changes: Any,
 ) -> tuple[Attempt, Books]:
     books = Books()
@@ -188,8 +231,9 @@ def make_attempt(
         site=site or make_site(provided),
         publisher=books,
         clock=clock or ManualClock(NOW_MS),
-        chance=Chance(),
-        claim="claim",
+        chance=chance or Chance(),
+        claims=FakeClaims(clock),
+        job=job or make_job(),
         **changes,
     )
     return attempt, books

@@ -252,7 +252,7 @@ async def test_the_deadline_ends_a_call() -> None:
 
 
 async def test_a_pool_that_comes_to_rest_gets_a_waiting_line_back() -> None:
-    provided = Provided(refused(429, headers={"retry-after": "30"}))
+    provided = Provided(refused(429, headers={"retry-after": "4"}))
     draining = asyncio.Event()
     attempt, _ = make_attempt(provided, draining=draining)
 

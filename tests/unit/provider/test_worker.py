@@ -9,21 +9,28 @@ import pytest
 from obstore.store import MemoryStore
 from typing_extensions import override
 
+from crossdock.kernel.claims import Start
 from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import StoreError, UndecodableError
+from crossdock.kernel.errors import LeaseLostError, StoreError, UndecodableError
+from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock.provider.cancels import Cancels
 from crossdock.provider.publish import Publisher
 from crossdock.provider.worker import Worker
+from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.parcel import BodyRef, Parcel, join_lines
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import DISPATCH
 from unit.provider.builders import (
+    BATCH,
     NOW_MS,
     Chance,
+    FakeClaims,
     FakeLog,
+    make_job,
     make_line,
     make_parcel,
     make_site,
@@ -45,6 +52,9 @@ async def working(
     *,
     objects: Objects | None = None,
     draining: asyncio.Event | None = None,
+    claims: FakeClaims | None = None,
+    cancels: Cancels | None = None,
+    health: Health | None = None,
 ) -> AsyncIterator[Worker]:
     clock = ManualClock(NOW_MS)
     publisher = Publisher(log, clock, flush_s=0.005)
@@ -54,8 +64,10 @@ async def working(
         log,
         objects or open_objects("memory://"),
         clock,
-        claim="claim",
+        claims=claims or FakeClaims(),
+        cancels=cancels or Cancels(),
         chance=Chance(),
+        health=health or Health("provider", 0),
         draining=draining,
     )
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
@@ -87,7 +99,7 @@ async def test_every_line_of_a_parcel_gets_its_own_result_and_row() -> None:
     log = FakeLog()
 
     async with working(lambda _: sound(), log) as worker:
-        await worker.handle(make_record(make_parcel(lines=(4, 7, 9)), *make_lines(3)))
+        await worker.handle(make_job(make_record(make_parcel(lines=(4, 7, 9)), *make_lines(3))))
 
     assert sorted(result.line for result in results_of(log)) == [4, 7, 9]
     assert len({result.request_id for result in results_of(log)}) == 3
@@ -100,7 +112,7 @@ async def test_lines_that_fail_here_leave_as_a_smaller_parcel_after_their_usage(
     lines = make_lines(4)
 
     async with working(refuse_odd, log) as worker:
-        await worker.handle(make_record(parcel, *lines))
+        await worker.handle(make_job(make_record(parcel, *lines)))
 
     assert sorted(result.line for result in results_of(log)) == [10, 12]
     (record,) = log.on("dispatch.next.batch")
@@ -120,7 +132,7 @@ async def test_a_replay_falls_back_under_the_same_parcel_id() -> None:
     for _ in range(2):
         log = FakeLog()
         async with working(lambda _: refused(503), log) as worker:
-            await worker.handle(make_record(parcel, make_line()))
+            await worker.handle(make_job(make_record(parcel, make_line())))
         ids.append(onward_of(log.on("dispatch.next.batch")[0]).parcel_id)
 
     assert ids[0] == ids[1]
@@ -131,7 +143,9 @@ async def test_a_parcel_is_not_done_before_all_is_acknowledged() -> None:
     log.may_acknowledge.clear()
 
     async with working(lambda _: sound(), log) as worker, asyncio.TaskGroup() as group:
-        handling = group.create_task(worker.handle(make_record(make_parcel(), make_line())))
+        handling = group.create_task(
+            worker.handle(make_job(make_record(make_parcel(), make_line())))
+        )
         await asyncio.sleep(0.05)
         assert not handling.done()
         log.may_acknowledge.set()
@@ -147,7 +161,9 @@ async def test_a_fast_line_is_published_while_a_slow_one_of_its_parcel_runs() ->
         return sound()
 
     async with working(uneven, log) as worker, asyncio.TaskGroup() as group:
-        group.create_task(worker.handle(make_record(make_parcel(lines=(0, 1)), *make_lines(2))))
+        group.create_task(
+            worker.handle(make_job(make_record(make_parcel(lines=(0, 1)), *make_lines(2))))
+        )
         while not log.on("batches.results"):  # noqa: ASYNC110  # the fake has no event
             await asyncio.sleep(0.001)
         assert [result.line for result in results_of(log)] == [0]
@@ -161,7 +177,7 @@ async def test_lines_given_back_keep_their_attempt() -> None:
     draining.set()
 
     async with working(lambda _: sound(), log, draining=draining) as worker:
-        await worker.handle(make_record(make_parcel(lines=(1, 2)), *make_lines(2)))
+        await worker.handle(make_job(make_record(make_parcel(lines=(1, 2)), *make_lines(2))))
 
     onward = onward_of(log.on("dispatch.first.batch")[0])
     assert (onward.lines, onward.attempt) == ((1, 2), 1)
@@ -175,7 +191,7 @@ async def test_a_body_by_reference_is_fetched_and_stays_there() -> None:
     parcel = make_parcel(body_ref=reference, providers=["first", "next"])
 
     async with working(lambda _: refused(503), log, objects=objects) as worker:
-        await worker.handle(make_record(parcel))
+        await worker.handle(make_job(make_record(parcel)))
 
     (record,) = log.on("dispatch.next.batch")
     assert record.value == b""
@@ -187,7 +203,7 @@ async def test_a_body_that_is_gone_fails_its_line() -> None:
     parcel = make_parcel(body_ref=BodyRef(path="gone", start=0, length=9))
 
     async with working(lambda _: sound(), log) as worker:
-        await worker.handle(make_record(parcel))
+        await worker.handle(make_job(make_record(parcel)))
 
     (result,) = results_of(log)
     assert (result.outcome, result.error_code) == (Outcome.FAILED, "unreadable_line")
@@ -213,17 +229,30 @@ async def test_a_store_that_refuses_is_asked_again() -> None:
     parcel = make_parcel(body_ref=BodyRef(path="x", start=0, length=9))
 
     async with working(lambda _: sound(), log, objects=WeakStore(4)) as worker:
-        await worker.handle(make_record(parcel))
+        await worker.handle(make_job(make_record(parcel)))
 
     assert results_of(log)[0].outcome is Outcome.COMPLETED
 
 
-async def test_a_store_that_goes_on_refusing_ends_the_process() -> None:
+async def test_a_store_that_goes_on_refusing_is_waited_for_and_told_of() -> None:
+    """What a call brought is paid for: a full disk must not throw it away."""
+    health, log = Health("provider", 0), FakeLog()
+    health.clear("start")
+    store = WeakStore(10_000)
     parcel = make_parcel(body_ref=BodyRef(path="x", start=0, length=9))
 
-    async with working(lambda _: sound(), FakeLog(), objects=WeakStore(5)) as worker:
-        with pytest.raises(StoreError):
-            await worker.handle(make_record(parcel))
+    async with (
+        working(lambda _: sound(), log, objects=store, health=health) as worker,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(worker.handle(make_job(make_record(parcel))))
+        while health.is_ready:  # noqa: ASYNC110  # the fake has no event
+            await asyncio.sleep(0)
+        assert health.reasons == ["objects: busy"]
+        store.refusals = 0
+
+    assert health.is_ready
+    assert results_of(log)[0].outcome is Outcome.COMPLETED
 
 
 async def test_an_output_line_too_large_for_a_topic_goes_by_reference() -> None:
@@ -232,7 +261,7 @@ async def test_an_output_line_too_large_for_a_topic_goes_by_reference() -> None:
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
 
     async with working(lambda _: sound(choices=choices), log, objects=objects) as worker:
-        await worker.handle(make_record(make_parcel(), make_line()))
+        await worker.handle(make_job(make_record(make_parcel(), make_line())))
 
     (record,), (result,) = log.on("batches.results"), results_of(log)
     assert record.value == b""
@@ -245,7 +274,7 @@ async def test_a_value_that_does_not_match_its_envelope_fails_every_line_visibly
     log = FakeLog()
 
     async with working(lambda _: sound(), log) as worker:
-        await worker.handle(make_record(make_parcel(lines=(0, 1, 2)), make_line()))
+        await worker.handle(make_job(make_record(make_parcel(lines=(0, 1, 2)), make_line())))
 
     assert [result.error_code for result in results_of(log)] == ["unreadable_line"] * 3
     assert log.usage == []
@@ -266,16 +295,108 @@ async def test_a_value_that_does_not_match_its_envelope_fails_every_line_visibly
 async def test_what_is_no_parcel_of_ours_is_undecodable(record: Record) -> None:
     async with working(lambda _: sound(), FakeLog()) as worker:
         with pytest.raises(UndecodableError):
-            await worker.handle(record)
+            await worker.handle(make_job(record))
 
 
 async def test_the_fleet_hears_of_endpoints_that_were_called() -> None:
     log = FakeLog()
 
     async with working(lambda _: sound(), log) as worker:
-        await worker.handle(make_record(make_parcel(), make_line()))
+        await worker.handle(make_job(make_record(make_parcel(), make_line())))
         (record,) = worker.news("provider.0")
         assert worker.news("provider.0") == []
 
     assert (record.topic, record.key) == ("fleet", b"first/gull/provider.0")
     assert EndpointHealth.from_json(record.value or b"").error_rate == 0
+
+
+async def test_lines_that_ended_under_an_earlier_owner_are_left_alone() -> None:
+    log, claims = FakeLog(), FakeClaims()
+    record = make_record(make_parcel(lines=(1, 2, 3)), *make_lines(3))
+
+    async with working(lambda _: sound(), log, claims=claims) as worker:
+        await worker.handle(make_job(record, {}, 1, 3))
+
+    assert [result.line for result in results_of(log)] == [2]
+    assert claims.ended == [2]
+
+
+async def test_a_call_that_an_earlier_owner_never_told_of_is_booked_and_repeated_under_the_next_number() -> (
+    None
+):
+    log, claims = FakeLog(), FakeClaims()
+    record = make_record(make_parcel(lines=(1, 2)), *make_lines(2))
+    starts = {1: [Start("old", 1, NOW_MS - 5000)]}
+
+    async with working(lambda _: sound(), log, claims=claims) as worker:
+        await worker.handle(make_job(record, starts))
+
+    unknown, repeat = sorted((u for u in log.usage if u.line == 1), key=lambda u: u.call)
+    (other,) = (u for u in log.usage if u.line == 2)
+    assert (unknown.outcome, unknown.call, unknown.started_at_ms) == ("unknown", 1, NOW_MS - 5000)
+    assert unknown.duplicate_suspected
+    assert unknown.is_estimated
+    assert unknown.cost.total > 0
+    assert (repeat.outcome, repeat.call) == ("ok", 2)
+    assert repeat.repeat_of == unknown.execution_id
+    assert other.repeat_of is None
+    assert sorted(claims.started) == [(1, 2), (2, 1)]
+
+
+async def test_what_a_death_cut_off_does_not_count_against_the_limit_of_calls() -> None:
+    log = FakeLog()
+    record = make_record(make_parcel(), make_line())
+    starts = {0: [Start("a", 1, NOW_MS), Start("b", 2, NOW_MS)]}
+
+    async with working(lambda _: sound(), log) as worker:  # one call is allowed
+        await worker.handle(make_job(record, starts))
+
+    assert results_of(log)[0].outcome is Outcome.COMPLETED
+    assert [u.repeat_of for u in log.usage if u.call == 2] == [
+        u.execution_id for u in log.usage if u.call == 1
+    ]
+
+
+async def test_a_lost_lease_ends_only_the_lines_that_wanted_to_begin() -> None:
+    log, claims = FakeLog(), FakeClaims()
+    claims.refuses = {2}
+    record = make_record(make_parcel(lines=(1, 2)), *make_lines(2))
+
+    async with working(lambda _: sound(), log, claims=claims) as worker:
+        with pytest.raises(LeaseLostError):
+            await worker.handle(make_job(record))
+
+    assert [result.line for result in results_of(log)] == [1]
+    assert claims.ended == [1]
+
+
+async def test_a_cancelled_batch_is_not_called() -> None:
+    log, cancels, claims = FakeLog(), Cancels(), FakeClaims()
+    cancelled = Cancelled(id=BATCH, at_ms=NOW_MS)
+    cancels.apply(Record("cancels", 0, 0, 0, None, cancelled.to_json(), []))
+
+    async with working(lambda _: sound(), log, cancels=cancels, claims=claims) as worker:
+        await worker.handle(make_job(make_record(make_parcel(lines=(1, 2)), *make_lines(2))))
+
+    assert {(r.outcome, r.error_code) for r in results_of(log)} == {
+        (Outcome.CANCELLED, "batch_cancelled")
+    }
+    assert (log.usage, claims.started) == ([], [])
+
+
+async def test_a_long_wait_is_spent_in_a_topic() -> None:
+    log = FakeLog()
+    parcel = make_parcel(lines=(4, 5), deadline_ms=NOW_MS + 3_600_000)
+
+    def busy(_: httpx.Request) -> httpx.Response:
+        return refused(429, headers={"retry-after": "47"}, message="slow down")
+
+    async with working(busy, log) as worker:
+        await worker.handle(make_job(make_record(parcel, *make_lines(2))))
+
+    waiting = [onward_of(record) for record in log.on("later.30s")]
+    assert sorted(line for onward in waiting for line in onward.lines) == [4, 5]
+    assert {onward.attempt for onward in waiting} == {1}
+    assert max(onward.calls_made for onward in waiting) == 1
+    assert all(abs((onward.due_ms or 0) - NOW_MS - 47_000) < 1500 for onward in waiting)
+    assert results_of(log) == []

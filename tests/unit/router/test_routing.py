@@ -1,7 +1,6 @@
 """The router sends each parcel on with a plan; what nobody serves ends visibly, what cannot be read is counted."""
 
 import json
-from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -10,7 +9,7 @@ from prometheus_client import REGISTRY
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import NoSuchObjectError
 from crossdock.kernel.objects import open_objects
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.record import Record
 from crossdock.router.routing import Router
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import decode_envelope, encode_headers
@@ -28,16 +27,8 @@ CATALOGUE = Catalogue(
 )
 
 
-class FakeLog:
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-
-    async def send(self, messages: Sequence[Outgoing]) -> None:
-        self.sent += messages
-
-
-def make_router(log: FakeLog, url: str = "memory://") -> Router:
-    return Router(CATALOGUE, log, open_objects(url), ManualClock(NOW_MS), sick_error_rate=0.5)
+def make_router() -> Router:
+    return Router(CATALOGUE, open_objects("memory://"), ManualClock(NOW_MS), sick_error_rate=0.5)
 
 
 def make_record(parcel: Parcel, *lines: bytes) -> Record:
@@ -51,11 +42,8 @@ def dead_letters(topic: str) -> float:
 
 
 async def test_a_parcel_goes_to_its_first_candidate_with_its_bytes_untouched() -> None:
-    log = FakeLog()
+    (record,) = await make_router().route([make_record(make_parcel(lines=(1, 2)), b"one", b"two")])
 
-    await make_router(log).route([make_record(make_parcel(lines=(1, 2)), b"one", b"two")])
-
-    (record,) = log.sent
     planned = decode_envelope(record.headers, Parcel)
     assert planned.plan is not None
     assert record.topic == f"dispatch.{planned.candidate.provider}.batch"
@@ -64,24 +52,22 @@ async def test_a_parcel_goes_to_its_first_candidate_with_its_bytes_untouched() -
 
 
 async def test_a_report_of_the_fleet_moves_the_sick_back() -> None:
-    log, health = FakeLog(), {"worker": "w", "latency_ms": 1.0, "calls": 50, "at_ms": NOW_MS}
-    router = make_router(log)
+    health = {"worker": "w", "latency_ms": 1.0, "calls": 50, "at_ms": NOW_MS}
+    router = make_router()
     for endpoint, rate in (("a/tern", 1.0), ("b/tern", 0.0)):
         report = EndpointHealth.model_validate(health | {"endpoint": endpoint, "error_rate": rate})
         router.observe(Record(FLEET.name, 0, 0, 0, b"", report.to_json(), []))
 
-    await router.route([make_record(make_parcel(), b"one")])
+    (record,) = await router.route([make_record(make_parcel(), b"one")])
 
-    assert log.sent[0].topic == "dispatch.b.batch"
+    assert record.topic == "dispatch.b.batch"
 
 
 async def test_lines_that_nobody_serves_end_with_a_404_each() -> None:
-    log = FakeLog()
     parcel = make_parcel(model="gone", lines=(3, 4))
 
-    await make_router(log).route([make_record(parcel, make_line(3), make_line(4))])
+    (record,) = await make_router().route([make_record(parcel, make_line(3), make_line(4))])
 
-    (record,) = log.sent
     group = decode_envelope(record.headers, ResultGroup)
     lines = [json.loads(line) for line in (record.value or b"").splitlines()]
     assert (record.topic, record.key) == ("batches.results", BATCH.encode())
@@ -94,34 +80,33 @@ async def test_lines_that_nobody_serves_end_with_a_404_each() -> None:
 
 
 async def test_a_single_request_that_nobody_serves_ends_under_its_own_key() -> None:
-    log, request_id = FakeLog(), RequestId("req_" + "2" * 32)
+    request_id = RequestId("req_" + "2" * 32)
     single = make_parcel(model="gone", batch_id=None, request_id=request_id, lane=Lane.REALTIME)
 
-    await make_router(log).route([make_record(single, make_line())])
+    (record,) = await make_router().route([make_record(single, make_line())])
 
-    assert (log.sent[0].topic, log.sent[0].key) == ("results", request_id.encode())
+    assert (record.topic, record.key) == ("results", request_id.encode())
 
 
 async def test_a_body_by_reference_is_read_to_be_refused() -> None:
-    log, router = FakeLog(), make_router(FakeLog())
     router = Router(
-        CATALOGUE, log, (store := open_objects("memory://")), ManualClock(0), sick_error_rate=0.5
+        CATALOGUE, (store := open_objects("memory://")), ManualClock(0), sick_error_rate=0.5
     )
     await store.put("input", b"###" + make_line(9))
     reference = BodyRef(path="input", start=3, length=len(make_line(9)))
 
-    await router.route([make_record(make_parcel(model="gone", lines=(9,), body_ref=reference))])
+    (record,) = await router.route(
+        [make_record(make_parcel(model="gone", lines=(9,), body_ref=reference))]
+    )
 
-    assert json.loads(log.sent[0].value or b"")["custom_id"] == "line-9"
+    assert json.loads(record.value or b"")["custom_id"] == "line-9"
 
 
 async def test_a_body_that_cannot_be_read_ends_the_process_so_that_it_is_tried_again() -> None:
     reference = BodyRef(path="nothing", start=0, length=1)
 
     with pytest.raises(NoSuchObjectError):
-        await make_router(FakeLog()).route(
-            [make_record(make_parcel(model="gone", body_ref=reference))]
-        )
+        await make_router().route([make_record(make_parcel(model="gone", body_ref=reference))])
 
 
 @pytest.mark.parametrize(
@@ -134,18 +119,19 @@ async def test_a_body_that_cannot_be_read_ends_the_process_so_that_it_is_tried_a
     ],
     ids=["no envelope", "broken envelope", "a line is missing", "not JSON"],
 )
-async def test_a_record_that_cannot_be_read_is_counted_and_blocks_nobody(record: Record) -> None:
-    log, before = FakeLog(), dead_letters("requests")
+async def test_a_record_that_cannot_be_read_is_kept_and_blocks_nobody(record: Record) -> None:
+    before = dead_letters("requests")
 
-    await make_router(log).route([record, make_record(make_parcel(), b"one")])
+    kept, sent = await make_router().route([record, make_record(make_parcel(), b"one")])
 
-    assert len(log.sent) == 1
+    assert (kept.topic, kept.value) == ("dead-letters", record.value)
+    assert sent.topic.startswith("dispatch.")
     assert dead_letters("requests") == before + 1
 
 
 def test_a_report_that_cannot_be_read_is_counted() -> None:
     before = dead_letters("fleet")
 
-    make_router(FakeLog()).observe(Record("fleet", 0, 0, 0, b"", b"{", []))
+    make_router().observe(Record("fleet", 0, 0, 0, b"", b"{", []))
 
     assert dead_letters("fleet") == before + 1

@@ -7,6 +7,7 @@ from crossdock.kernel.kafka.consumer import (
     open_group_consumer,
     open_reader,
 )
+from crossdock.kernel.kafka.owed import BROKER
 from crossdock.kernel.kafka.producer import (
     Producer,
     TransactionalProducer,
@@ -17,6 +18,7 @@ from crossdock.kernel.kafka.tail import Tail
 from crossdock.kernel.record import Outgoing, Record, partition_for
 
 __all__ = [
+    "BROKER",
     "GroupConsumer",
     "Outgoing",
     "Position",

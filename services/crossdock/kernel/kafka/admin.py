@@ -32,6 +32,15 @@ async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
             await admin.close()
 
 
+async def is_up(servers: str) -> bool:
+    """Say whether a broker answers a new connection within 5 s."""
+    try:
+        await wait_for_broker(servers, timeout_s=0)
+    except LogUnreachableError:
+        return False
+    return True
+
+
 async def provision(
     servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
 ) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -11,6 +12,8 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
 from crossdock.kernel import metrics
 from crossdock.kernel.errors import LogError, LogUnreachableError
+from crossdock.kernel.kafka.admin import is_up
+from crossdock.kernel.kafka.owed import BROKER
 from crossdock.kernel.kafka.watch import StallWatch
 from crossdock.kernel.record import Record
 
@@ -19,7 +22,7 @@ Place = tuple[str, int]
 Position = Mapping[Place, int]
 """The next offset to read, by place."""
 
-OnRevoked = Callable[[Collection[Place]], Awaitable[None]]
+OnRebalance = Callable[[Collection[Place]], Awaitable[None]]
 
 SESSION_TIMEOUT_MS = (
     10_000  # a killed process's partitions wait this long, unless it comes back as itself
@@ -48,27 +51,28 @@ def lag_of(raw: Any) -> dict[str, int]:
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped upstream
     """Lets the owner hand over before the group moves on; aiokafka swallows a listener's errors, so it has none."""
 
-    def __init__(self, on_revoked: OnRevoked) -> None:
+    def __init__(self, on_revoked: OnRebalance, on_assigned: OnRebalance) -> None:
         self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         await self._on_revoked([(place.topic, place.partition) for place in revoked])
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Nothing: `assignment` tells."""
+        await self._on_assigned([(place.topic, place.partition) for place in assigned])
 
 
-async def _keep(_: Collection[Place]) -> None:
-    """Hand over nothing."""
+async def _ignore(_: Collection[Place]) -> None:
+    """Nothing: `assignment` tells."""
 
 
 class GroupConsumer:
     """A consumer; every aiokafka type stays inside."""
 
-    def __init__(self, raw: AIOKafkaConsumer) -> None:
+    def __init__(self, raw: AIOKafkaConsumer, servers: str) -> None:
         self._raw = raw
         self._paused: frozenset[Place] = frozenset()
-        self._watch = StallWatch(self)
+        self._watch = StallWatch(self, partial(is_up, servers))
 
     def active(self) -> frozenset[Place]:
         """The assigned places that are not paused."""
@@ -111,15 +115,44 @@ class GroupConsumer:
         """Call after a rebalance: aiokafka starts new assignments unpaused."""
         self._paused = frozenset()
 
-    async def commit(self, position: Position) -> bool:
-        """Commit `position`; False when the group has moved on, and somebody else owns some of it now."""
+    async def commit(self, position: Mapping[Place, int | tuple[int, str]]) -> bool:
+        """Commit offsets, alone or with a note of up to 4 kB; False when the group has moved on."""
         offsets = {TopicPartition(*place): offset for place, offset in position.items()}
         try:
-            await self._raw.commit(offsets)
+            with BROKER.owing():
+                await self._raw.commit(offsets)
         except (IllegalStateError, KafkaError):
             return False
         metrics.COMMITS.inc()
         return True
+
+    async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        """Return the committed offset and its note, by place; places without one are left out."""
+        wanted = [TopicPartition(*place) for place in places]
+        try:
+            # why private: the public `committed` takes one partition at a time and drops the note
+            found = await self._raw._coordinator.fetch_committed_offsets(wanted)  # noqa: SLF001
+        except KafkaError as error:
+            raise LogError(f"cannot ask for committed offsets: {error!r}") from error
+        return {
+            (p.topic, p.partition): (int(at.offset), at.metadata or "")
+            for p, at in found.items()
+            if at.offset >= 0
+        }
+
+    async def beginnings(self, places: Collection[Place]) -> dict[Place, int]:
+        """Return the first offset that each place still holds."""
+        try:
+            found = await self._raw.beginning_offsets([TopicPartition(*place) for place in places])
+        except KafkaError as error:
+            raise LogError(f"cannot ask for first offsets: {error!r}") from error
+        return {(place.topic, place.partition): offset for place, offset in found.items()}
+
+    async def leave(self) -> None:
+        """Leave the group for good: its other members take the partitions over now, not after the session's end."""
+        coordinator = self._raw._coordinator  # noqa: SLF001  # aiokafka lets a static member leave by its time-out only
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await coordinator.close()
 
     async def position(self, place: Place) -> int:
         return int(await self._raw.position(TopicPartition(*place)))
@@ -157,7 +190,7 @@ async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupCo
         await raw.stop()
         raise LogError(f"cannot start a consumer: {error!r}") from error
     try:
-        yield GroupConsumer(raw)
+        yield GroupConsumer(raw, servers)
     finally:
         await asyncio.wait_for(raw.stop(), timeout=10)
 
@@ -169,7 +202,8 @@ async def open_group_consumer(
     *,
     group: str,
     instance: str,
-    on_revoked: OnRevoked | None = None,
+    on_revoked: OnRebalance = _ignore,
+    on_assigned: OnRebalance = _ignore,
     session_timeout_ms: int = SESSION_TIMEOUT_MS,
 ) -> AsyncIterator[GroupConsumer]:
     """Open the static member `instance` of `group`. Topics with equal partition counts are assigned together."""
@@ -188,7 +222,7 @@ async def open_group_consumer(
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
         fetch_max_wait_ms=500,
     )
-    raw.subscribe(topics=list(topics), listener=_Listener(on_revoked or _keep))
+    raw.subscribe(topics=list(topics), listener=_Listener(on_revoked, on_assigned))
     async with _started(raw, servers) as consumer:
         yield consumer
 

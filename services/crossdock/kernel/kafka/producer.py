@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 
 from crossdock.kernel import metrics
 from crossdock.kernel.errors import FencedError, LogError, LogUnreachableError
+from crossdock.kernel.kafka.owed import BROKER
 from crossdock.kernel.record import Outgoing, partition_for
 
 MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), with room for framing
@@ -23,29 +24,32 @@ TRANSACTION_TIMEOUT_MS = 10_000  # a dead owner blocks read-committed readers th
 class Producer:
     """Sends groups of records, in order within a partition."""
 
-    def __init__(self, raw: AIOKafkaProducer) -> None:
+    def __init__(self, raw: AIOKafkaProducer, *, send_limit_s: float = SEND_LIMIT_S) -> None:
         self._raw = raw
+        self._send_limit_s = send_limit_s
         self._partitions: dict[str, int] = {}
 
-    async def send(self, messages: Sequence[Outgoing]) -> None:
-        """Send `messages` and wait until the broker has them all.
+    async def send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        """Send `messages` and wait until the broker has them all; return by place the offset of the first one.
 
         Raises:
             FencedError: if another process took the transactional id over.
             LogError: if the broker refused, or did not answer in time.
         """
         if not messages:
-            return
+            return {}
         for message in messages:
             if message.size > MAX_BATCH_BYTES:
                 told = f"a record of {message.size} bytes for {message.topic!r}"
                 raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
         try:
-            async with asyncio.timeout(SEND_LIMIT_S):
-                await self._send(messages)
+            with BROKER.owing():
+                async with asyncio.timeout(self._send_limit_s):
+                    offsets = await self._send(messages)
         except TimeoutError as error:
+            limit_s = self._send_limit_s
             raise LogError(
-                f"no acknowledgement from {messages[0].topic!r} in {SEND_LIMIT_S:.0f} s"
+                f"no acknowledgement from {messages[0].topic!r} in {limit_s:.0f} s"
             ) from error
         except ProducerFenced as error:
             raise FencedError(str(error)) from error
@@ -54,8 +58,9 @@ class Producer:
         for message in messages:
             metrics.RECORDS_SENT.labels(message.topic).inc()
             metrics.BYTES_SENT.labels(message.topic).inc(message.size)
+        return offsets
 
-    async def _send(self, messages: Sequence[Outgoing]) -> None:
+    async def _send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
         grouped: dict[tuple[str, int], list[Outgoing]] = {}
         for message in messages:
             partition = message.partition
@@ -64,11 +69,11 @@ class Producer:
             grouped.setdefault((message.topic, partition), []).append(message)
         if len(grouped) == 1:
             ((place, group),) = grouped.items()
-            await self._send_group(place, group)
-            return
-        await _all_of(self._send_group(place, group) for place, group in grouped.items())
+            return {place: await self._send_group(place, group)}
+        firsts = await _all_of(self._send_group(place, group) for place, group in grouped.items())
+        return dict(zip(grouped, firsts, strict=True))
 
-    async def _send_group(self, place: tuple[str, int], group: Iterable[Outgoing]) -> None:
+    async def _send_group(self, place: tuple[str, int], group: Iterable[Outgoing]) -> int:
         acknowledgements = []
         timestamp = time.time_ns() // 1_000_000  # the record's own timestamp
         builder: Any = None
@@ -80,7 +85,8 @@ class Producer:
                 builder = self._raw.create_batch()
                 self._append(builder, message, timestamp)
         acknowledgements.append(await self._ship(builder, place))
-        await _all_of(acknowledgements)
+        first, *_ = await _all_of(acknowledgements)
+        return int(first.offset)
 
     @staticmethod
     def _append(builder: Any, message: Outgoing, timestamp: int) -> bool:  # untyped upstream
@@ -134,11 +140,13 @@ class TransactionalProducer(Producer):
         metrics.TRANSACTION_SECONDS.observe(time.monotonic() - started)
 
 
-async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> None:
+async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
     """Wait for all of them, then raise the first error; none is left behind unseen."""
-    for outcome in await asyncio.gather(*awaitables, return_exceptions=True):
+    outcomes = await asyncio.gather(*awaitables, return_exceptions=True)
+    for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+    return outcomes
 
 
 @asynccontextmanager
@@ -162,9 +170,9 @@ async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafk
 
 @asynccontextmanager
 async def open_producer(
-    servers: str, *, client: str, linger_ms: int = 0
+    servers: str, *, client: str, linger_ms: int = 0, send_limit_s: float = SEND_LIMIT_S
 ) -> AsyncIterator[Producer]:
-    """Open an idempotent producer (acks=all)."""
+    """Open an idempotent producer (acks=all). What the broker does not take within `send_limit_s` is an error."""
     raw = AIOKafkaProducer(
         bootstrap_servers=servers,
         client_id=client,
@@ -176,7 +184,7 @@ async def open_producer(
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     async with _started(raw, servers):
-        yield Producer(raw)
+        yield Producer(raw, send_limit_s=send_limit_s)
 
 
 @asynccontextmanager

@@ -1,0 +1,140 @@
+"""Kafka, ClickHouse and the object store away for a while, under load: stages say so, and go on by themselves."""
+
+import signal
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+
+import openai
+import pytest
+
+from support.chaos import Report, audit_books
+from support.dock import Dock, chat_lines, running_dock, until
+
+LINES = 4000
+KAFKA_AWAY_S = 70.0  # longer than sessions, leases, and the time that a transaction may take
+OTHERS_AWAY_S = 20.0
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
+    folder = tmp_path_factory.mktemp("outages")
+    with running_dock(folder, "--scale", "provider=2", "--scale", "router=2") as dock:
+        for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
+            dock.behave(provider, latency={"ms": 300})
+        yield dock
+
+
+def reasons(dock: Dock, name: str) -> str:
+    """Return why a process is not ready, as `crossdock status` shows it."""
+    try:
+        return "; ".join(dock.status(name)["reasons"])
+    except (OSError, urllib.error.URLError):
+        return ""
+
+
+def agree(dock: Dock, batch_id: str, tell: Callable[[str], None], what: str) -> None:
+    """Every line is answered, and the books hold."""
+    report = Report()
+    began = time.monotonic()
+    batch = dock.wait(batch_id, timeout_s=240)
+    audit_books(dock, [batch], report, lines=LINES)
+    tell(
+        f"{what}: {report.lines} lines, {report.failed} failed, {report.calls} calls, {report.rows} rows, "
+        f"{report.repeats} repeated and {report.flagged} flagged; done {time.monotonic() - began:.0f} s afterwards"
+    )
+    assert report.faults == []
+    assert report.failed == 0
+
+
+def test_while_kafka_is_away_intake_says_503_and_afterwards_all_goes_on(
+    own: Dock, tell: Callable[[str], None]
+) -> None:
+    own.rest()
+    batch_id = own.submit(chat_lines(LINES))
+    until(lambda: progress(own, batch_id) > 200, what="some answers")
+    pids = own.pids()
+    impatient = own.client.with_options(max_retries=0, timeout=30)
+
+    own.send_signal("kafka", signal.SIGSTOP)
+    went = time.monotonic()
+    said = [refusal(impatient) for _ in range(4)]
+    took_s = [seconds for _, _, seconds in said]
+    until(lambda: "kafka" in reasons(own, "provider.0"), timeout_s=60, what="the reason")
+    time.sleep(max(0.0, KAFKA_AWAY_S - (time.monotonic() - went)))
+    own.send_signal("kafka", signal.SIGCONT)
+    until(own.are_ready, timeout_s=120, what="every process being ready")
+
+    agree(own, batch_id, tell, f"Kafka away for {KAFKA_AWAY_S:.0f} s")
+    tell(f"refused within {', '.join(f'{s:.1f}' for s in took_s)} s")
+    assert {(status, has_hint) for status, has_hint, _ in said} == {(503, True)}
+    assert own.pids()["ingress.0"] == pids["ingress.0"]
+    assert own.client.chat.completions.create(
+        model="tern-mini", messages=[{"role": "user", "content": "Hi"}]
+    ).choices
+
+
+def progress(dock: Dock, batch_id: str) -> int:
+    counts = dock.client.batches.retrieve(batch_id).request_counts
+    return counts.completed if counts else 0
+
+
+def refusal(client: openai.OpenAI) -> tuple[int, bool, float]:
+    """Return status, whether it says when to come back, and the seconds that it took."""
+    began = time.monotonic()
+    try:
+        client.chat.completions.create(
+            model="tern-mini", messages=[{"role": "user", "content": "Hi"}]
+        )
+    except openai.APIStatusError as error:
+        hint = "retry-after" in error.response.headers
+        return error.status_code, hint, time.monotonic() - began
+    return 200, False, time.monotonic() - began
+
+
+def test_while_clickhouse_is_away_usage_waits_in_kafka(
+    own: Dock, tell: Callable[[str], None]
+) -> None:
+    own.rest()
+    own.send_signal("clickhouse.0", signal.SIGSTOP)
+    batch_id = own.submit(chat_lines(LINES))
+    batch = own.wait(batch_id)
+    time.sleep(OTHERS_AWAY_S)
+    own.send_signal("clickhouse.0", signal.SIGCONT)
+
+    assert batch.status == "completed"
+    agree(own, batch_id, tell, "ClickHouse away while a batch ran")
+
+
+def test_while_the_object_store_refuses_nothing_is_lost(
+    own: Dock, tell: Callable[[str], None]
+) -> None:
+    own.rest()
+    batch_id = own.submit(chat_lines(LINES))
+    until(lambda: progress(own, batch_id) > 200, what="some answers")
+    store = own.data.path / "objects"
+    away = store.with_name("objects-away")
+
+    store.rename(away)
+    store.write_text("no folder any more")
+    until(lambda: "objects" in reasons(own, "batches.0"), what="the reason")
+    status = upload_status(own)
+    time.sleep(OTHERS_AWAY_S)
+    store.unlink()
+    away.rename(store)
+    until(own.are_ready, timeout_s=60, what="every process being ready")
+
+    agree(own, batch_id, tell, f"the store away for {OTHERS_AWAY_S:.0f} s")
+    assert status == 503
+
+
+def upload_status(dock: Dock) -> int:
+    try:
+        dock.client.with_options(max_retries=0).files.create(
+            file=("a.jsonl", b"{}"), purpose="batch"
+        )
+    except openai.APIStatusError as error:
+        return error.status_code
+    return 200
