@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import openai
 import pytest
 
-from support.chaos import Report, audit_books
+from support.audit import Report, audit_books
 from support.dock import Dock, chat_lines, running_dock, until
 
 LINES = 4000

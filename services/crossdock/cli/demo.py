@@ -170,7 +170,7 @@ def _report(
     """Show what ClickHouse says, and hold the books against each other."""
     import asyncio
 
-    from crossdock.cli.usage import usage_table
+    from crossdock.cli.usage import COLUMNS, usage_table
 
     ledger = _ledger_calls(found)
     provider_calls = ledger["calls"] - before["calls"]
@@ -179,17 +179,7 @@ def _report(
             found["CLICKHOUSE_URL"], batch["id"], batch["request_counts"]["total"], provider_calls
         )
     )
-    names = (
-        "model",
-        "provider",
-        "requests",
-        "calls",
-        "failed calls",
-        "input tokens",
-        "output tokens",
-        "USD",
-    )
-    console.print(usage_table(names, rows))
+    console.print(usage_table(COLUMNS, rows))
     counts = batch["request_counts"]
     with output.open("rb") as answers:
         written = sum(1 for _ in answers)

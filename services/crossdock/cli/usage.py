@@ -24,6 +24,16 @@ SELECT toStartOfInterval(started_at, toIntervalSecond({step:UInt32})) AS slot, m
 FROM crossdock.attempts FINAL WHERE started_at > now() - toIntervalSecond({span:UInt32})
 GROUP BY slot, model ORDER BY slot
 """
+COLUMNS = (
+    "model",
+    "provider",
+    "requests",
+    "calls",
+    "failed calls",
+    "input tokens",
+    "output tokens",
+    "USD",
+)
 SLOTS = 60
 
 
@@ -34,22 +44,12 @@ def usage(
 ) -> None:
     """Show tokens and cost by model and provider, and cost over time by model."""
     rows, times = asyncio.run(_read(reached(data_dir_)["CLICKHOUSE_URL"], hours))
-    names = (
-        "model",
-        "provider",
-        "requests",
-        "calls",
-        "failed calls",
-        "input tokens",
-        "output tokens",
-        "USD",
-    )
     if as_json:
-        plain = [dict(zip(names, (*row[:-1], str(row[-1])), strict=True)) for row in rows]
+        plain = [dict(zip(COLUMNS, (*row[:-1], str(row[-1])), strict=True)) for row in rows]
         sys.stdout.write(json.dumps(plain, indent=1) + "\n")
         return
     console = Console()
-    console.print(usage_table(names, rows))
+    console.print(usage_table(COLUMNS, rows))
     if times:
         _plot(
             times,

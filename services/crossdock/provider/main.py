@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from crossdock.kernel.http import open_transport
 from crossdock.kernel.kafka import (
     BROKER,
     GroupConsumer,
+    Producer,
     Tail,
     open_group_consumer,
     open_producer,
@@ -189,6 +190,52 @@ def make_later(settings: ProviderSettings, clock: Clock, health: Health) -> Shar
     return shard
 
 
+def make_service(
+    settings: ProviderSettings,
+    providers: Sequence[Provider],
+    sites: Mapping[str, ProviderSite],
+    producer: Producer,
+    health: Health,
+) -> Service:
+    """Return the parts of this process, wired."""
+    name = f"provider.{settings.instance}"
+    clock, draining, cancels = SystemClock(), asyncio.Event(), Cancels()
+    publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
+    claim = secrets.token_hex(8)
+    claimer = Claimer(producer, clock, worker=name, claim=claim, source=publish.SOURCE)
+    worker = Worker(
+        sites,
+        publisher,
+        producer,
+        open_objects(settings.objects_url),
+        clock,
+        claims=claimer,
+        cancels=cancels,
+        chance=random.Random(),  # noqa: S311  # jitter
+        health=health,
+        draining=draining,
+    )
+    tail = Tail(
+        settings.kafka_bootstrap_servers,
+        [(CANCELS.name, 0)],
+        cancels.apply,
+        client=f"{name}.cancels",
+        since_ms=clock.now_ms() - KEEP_MS,
+    )
+    return Service(
+        settings,
+        share_out(providers),
+        worker,
+        publisher,
+        claimer,
+        tail,
+        make_later(settings, clock, health),
+        clock,
+        health,
+        draining,
+    )
+
+
 async def main(environ: Mapping[str, str]) -> int:
     settings = ProviderSettings.from_env(environ, prefix="CROSSDOCK_PROVIDER_")
     configure_logs(settings.log_level, "provider")
@@ -196,8 +243,6 @@ async def main(environ: Mapping[str, str]) -> int:
     sites = {provider.name: open_site(provider, environ) for provider in providers}
     health = Health("provider", settings.ordinal)
     servers = settings.kafka_bootstrap_servers
-    name = f"provider.{settings.instance}"
-    clock, draining, cancels = SystemClock(), asyncio.Event(), Cancels()
     async with AsyncExitStack() as stack:
         health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
@@ -205,43 +250,11 @@ async def main(environ: Mapping[str, str]) -> int:
         for site in sites.values():
             stack.push_async_callback(site.transport.aclose)
         producer = await stack.enter_async_context(
-            open_producer(servers, client=name, send_limit_s=SEND_LIMIT_S)
+            open_producer(
+                servers, client=f"provider.{settings.instance}", send_limit_s=SEND_LIMIT_S
+            )
         )
-        publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
-        claimer = Claimer(
-            producer, clock, worker=name, claim=secrets.token_hex(8), source=publish.SOURCE
-        )
-        worker = Worker(
-            sites,
-            publisher,
-            producer,
-            open_objects(settings.objects_url),
-            clock,
-            claims=claimer,
-            cancels=cancels,
-            chance=random.Random(),  # noqa: S311  # jitter
-            health=health,
-            draining=draining,
-        )
-        tail = Tail(
-            servers,
-            [(CANCELS.name, 0)],
-            cancels.apply,
-            client=f"{name}.cancels",
-            since_ms=clock.now_ms() - KEEP_MS,
-        )
-        service = Service(
-            settings,
-            share_out(providers),
-            worker,
-            publisher,
-            claimer,
-            tail,
-            make_later(settings, clock, health),
-            clock,
-            health,
-            draining,
-        )
+        service = make_service(settings, providers, sites, producer, health)
         return await lifecycle.run(
             service.run, drain_s=settings.drain_s, left=lambda: f"{service.in_flight} lines"
         )

@@ -1,0 +1,175 @@
+"""Holds the books of an installation against each other: files, the provider's ledger, ClickHouse, prices."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from openai.types import Batch
+
+from crossdock.kernel.catalogue import load_catalogue
+from crossdock_schemas.prices import price_tokens
+from crossdock_schemas.tokens import Tokens
+from support.dock import Dock, repeated, until
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Report:
+    """What was done, and what the books say afterwards."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    took_s: float = 0.0
+    batches: int = 0
+    lines: int = 0
+    failed: int = 0
+    singles: int = 0
+    calls: int = 0
+    rows: int = 0
+    unknown: int = 0
+    repeats: int = 0
+    flagged: int = 0
+    in_flight: int = 0
+    cost_usd: Decimal = Decimal(0)
+    faults: list[str] = field(default_factory=list)
+
+    def tell(self, say: Say) -> None:
+        say(f"{dict(self.done)} in {self.took_s:.0f} s")
+        say(f"accepted {self.lines} lines in {self.batches} batches, {self.failed} failed")
+        say(f"single requests answered: {self.singles}")
+        say(f"calls: {self.calls} in the provider's ledger, {self.rows} rows")
+        say(f"of unknown end: {self.unknown}; repeated: {self.repeats}, flagged: {self.flagged}")
+        say(f"in flight in workers when they were killed or paused: {self.in_flight}")
+        say(f"cost: {self.cost_usd:f} USD")
+        for fault in self.faults:
+            say(f"FAULT {fault}")
+        say("no fault" if not self.faults else f"{len(self.faults)} faults")
+
+
+def audit_books(dock: Dock, ended: Sequence[Batch], report: Report, *, lines: int) -> None:
+    """Hold the files, the ledger, the rows and the prices against each other; `lines` is a batch's length."""
+    until(dock.is_at_rest, timeout_s=180, what="the dock at rest")
+    time.sleep(1.5)  # the sink's last batch of rows is a second old at most
+    report.batches = len(ended)
+    for batch in ended:
+        _audit_lines(dock, batch, report, lines)
+    rows = read_rows(dock)
+    _audit_calls(dock.ledger(), rows, report)
+    _audit_repeats(rows, report)
+    _audit_cost(dock, rows, report)
+
+
+def _audit_lines(dock: Dock, batch: Batch, report: Report, lines: int) -> None:
+    answered, failed = dock.output(batch)
+    ids = [line["custom_id"] for line in answered + failed]
+    report.lines += len(ids)
+    report.failed += len(failed)
+    wanted = {f"line-{n}" for n in range(lines)}
+    if batch.status != "completed":
+        report.faults.append(f"{batch.id} is {batch.status}")
+    if set(ids) != wanted:
+        report.faults.append(f"{batch.id}: {len(wanted - set(ids))} lines lost")
+    if twice := repeated(ids):
+        report.faults.append(f"{batch.id}: {len(twice)} lines twice, such as {twice[0]}")
+    sql = f"SELECT outcome, count() FROM crossdock.requests FINAL WHERE batch_id = '{batch.id}' GROUP BY outcome"
+    told = {str(outcome): int(n) for outcome, n in dock.rows(sql)}
+    if told.get("completed", 0) != len(answered) or sum(told.values()) != len(ids):
+        report.faults.append(f"{batch.id}: ClickHouse says {told}, the files {len(ids)}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of `attempts`."""
+
+    request_id: str
+    number: int
+    execution_id: str
+    outcome: str
+    repeat_of: str
+    may_be_paid: bool
+    """It was answered, or its worker died before it told how it ended."""
+    model: str
+    provider: str
+    tokens: tuple[int, ...]
+    cost_usd: Decimal
+    started_ms: int
+
+
+_ROWS = (
+    "SELECT request_id, attempt * 100 + call, execution_id, outcome, repeat_of, outcome = 'ok' OR duplicate_suspected, "
+    "model, provider, input_tokens, "
+    "cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, toString(cost_usd), "
+    "toUnixTimestamp64Milli(started_at) FROM crossdock.attempts FINAL"
+)
+
+
+def read_rows(dock: Dock) -> list[Row]:
+    def row(found: list[Any]) -> Row:
+        request_id, number, execution_id, outcome, repeat_of, may_be_paid = found[:6]
+        model, provider, *counts, cost_usd, started_ms = found[6:]
+        return Row(
+            request_id,
+            int(number),
+            execution_id,
+            outcome,
+            repeat_of,
+            bool(int(may_be_paid)),
+            model,
+            provider,
+            tuple(map(int, counts)),
+            Decimal(cost_usd),
+            int(started_ms),
+        )
+
+    return [row(found) for found in dock.rows(_ROWS)]
+
+
+def _audit_calls(ledger: Iterable[dict[str, Any]], rows: Sequence[Row], report: Report) -> None:
+    """Each call that the provider saw is one row; a row without a call is one of unknown end, or never connected."""
+    made = Counter((str(e["request_id"]), int(e["attempt"])) for e in ledger)
+    booked = Counter((row.request_id, row.number) for row in rows)
+    supposed = Counter(
+        (row.request_id, row.number) for row in rows if row.outcome in {"unknown", "not_connected"}
+    )
+    report.calls, report.rows = made.total(), booked.total()
+    report.unknown = sum(row.outcome == "unknown" for row in rows)
+    if missing := made - booked:
+        report.faults.append(f"{missing.total()} calls without a row: {next(iter(missing))}")
+    if invented := booked - made - supposed:
+        report.faults.append(f"{invented.total()} rows without a call: {next(iter(invented))}")
+    if twice := repeated(row.execution_id for row in rows):
+        report.faults.append(f"{len(twice)} executions with two rows: {twice[0]}")
+
+
+def _audit_repeats(rows: Sequence[Row], report: Report) -> None:
+    """A call after one that was answered, or may have been, is a repeat: it must say of which."""
+    by_request: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_request[row.request_id].append(row)
+    for request_id, calls in by_request.items():
+        calls.sort(key=lambda row: (row.started_ms, row.number))
+        paid = 0
+        for row in calls:
+            if paid:
+                report.repeats += 1
+                report.flagged += bool(row.repeat_of)
+                if not row.repeat_of:
+                    report.faults.append(f"{request_id}: call {row.number} repeats, unflagged")
+            paid += row.may_be_paid
+
+
+def _audit_cost(dock: Dock, rows: Sequence[Row], report: Report) -> None:
+    offers = {
+        (provider.name, offer.model): offer.prices
+        for provider in load_catalogue(dock.data.path / "catalogue.json").providers
+        for offer in provider.models
+    }
+    for row in rows:
+        tokens = Tokens(**dict(zip(Tokens.model_fields, row.tokens, strict=True)))
+        cost = price_tokens(tokens, offers[row.provider, row.model], succeeded=row.may_be_paid)
+        report.cost_usd += row.cost_usd
+        if cost.total != row.cost_usd:
+            report.faults.append(f"{row.execution_id}: {row.cost_usd} USD, not {cost.total}")
