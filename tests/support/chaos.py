@@ -37,7 +37,7 @@ STAGES = (
 )
 PROVIDERS = ("sim-atlas", "sim-borealis", "sim-cumulus")
 PAUSED_S = 12.0  # past the session's time-out of 10 s: what wakes up is a zombie
-CAPACITY = 512  # lines in flight in a worker
+CAPACITY = 640  # lines in flight in a worker
 SHARE_PAUSED = 0.04
 SHARE_RESTARTED = 0.06
 BATCH_LINES = 3000

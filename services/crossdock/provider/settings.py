@@ -10,7 +10,7 @@ class ProviderSettings(Settings):
 
     drain_s: float = Field(default=120.0, gt=0)
     """An orderly stop waits this long for calls that run, in seconds; others have its partitions meanwhile."""
-    capacity: int = Field(default=512, ge=1)
+    capacity: int = Field(default=640, ge=1)
     """Lines in flight at once."""
     only: str = ""
     """Names of the providers to serve, comma-separated; empty serves all of the catalogue."""
