@@ -60,27 +60,26 @@ class _Book:
     ended: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     has_new: bool = False
-    acknowledged: asyncio.Future[int] | None = None
+    begun: asyncio.Future[int] | None = None
+    """Beginnings wait for it: a refusal is theirs alone."""
+    told: asyncio.Future[int] | None = None
+    """Ends wait for it."""
 
     @property
     def has_stale(self) -> bool:
         return any(job.is_stale and job.mark.claims_from is None for job in self.jobs)
 
-    def waiter(self) -> asyncio.Future[int]:
-        if self.acknowledged is None:
-            self.acknowledged = asyncio.get_running_loop().create_future()
-        return self.acknowledged
-
     def acknowledge(self, at_ms: int) -> None:
-        if self.acknowledged is not None and not self.acknowledged.done():
-            self.acknowledged.set_result(at_ms)
+        for waiter in (self.begun, self.told):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(at_ms)
 
     def refuse(self, error: LeaseLostError) -> "_Book":
         """Begin nothing of this; return what is to be told all the same: what ended."""
-        if self.acknowledged is not None and not self.acknowledged.done():
-            self.acknowledged.set_exception(error)
-            self.acknowledged.exception()  # who waits raises it; nobody may wait
-        return _Book(ended=self.ended)
+        if self.begun is not None and not self.begun.done():
+            self.begun.set_exception(error)
+            self.begun.exception()  # who waits raises it; nobody may wait
+        return _Book(ended=self.ended, told=self.told)
 
 
 async def _never_ours(_: int) -> bool:
@@ -131,7 +130,11 @@ class Claimer:
             job.is_claimed = book.has_new = True
             self._open.setdefault(record.partition, set()).add(job)
         book.jobs.append(job)
-        return await self._told(book, is_urgent=is_urgent)
+        book.begun = book.begun or asyncio.get_running_loop().create_future()
+        self._work.set()
+        if is_urgent:
+            self._urgent.set()
+        return await asyncio.shield(book.begun)  # many share it; one may be cancelled
 
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
         """Return once it is told that these lines ended; all that came of them must be acknowledged before."""
@@ -140,12 +143,12 @@ class Claimer:
             record = job.record
             book = self._books.setdefault(record.partition, _Book())
             book.ended.setdefault((record.topic, record.offset), []).append(line)
-            waiting.append(book.waiter())
+            book.told = book.told or asyncio.get_running_loop().create_future()
+            waiting.append(book.told)
         self._work.set()
         self._urgent.set()
-        for acknowledged in set(waiting):
-            with suppress(LeaseLostError):
-                await asyncio.shield(acknowledged)
+        for told in set(waiting):
+            await asyncio.shield(told)
 
     def close(self, job: Job) -> None:
         """Nothing of `job` runs here any more."""
@@ -161,13 +164,6 @@ class Claimer:
         now = 0 if known is None else known.starts_of_others(self.claim)
         job.is_lost = job.is_lost or now > before
         job.is_stale = False
-
-    async def _told(self, book: _Book, *, is_urgent: bool) -> int:
-        waiter = book.waiter()
-        self._work.set()
-        if is_urgent:
-            self._urgent.set()
-        return await asyncio.shield(waiter)  # many share it; one may be cancelled
 
     async def run(self) -> None:
         """Write notes until cancelled.

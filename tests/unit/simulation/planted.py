@@ -105,8 +105,8 @@ BUGS = (
     Bug(
         "ends are forgotten when the lease is lost",
         "kernel/claimer.py",
-        "return _Book(ended=self.ended)",
-        "return _Book()",
+        "return _Book(ended=self.ended, told=self.told)",
+        "return _Book(told=self.told)",
     ),
     Bug(
         "a zombie's end covers the call that its successor began",
