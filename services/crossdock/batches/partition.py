@@ -18,9 +18,10 @@ from crossdock.batches.validation import Limits, validate
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.errors import NoSuchObjectError, StoreError
+from crossdock.kernel.errors import StoreError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
+from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
 from crossdock_schemas.batch import Part, Submitted, batch_command
 from crossdock_schemas.catalogue import Catalogue
@@ -141,23 +142,13 @@ class BatchesPartition:
         return await self._until_stored(get)
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the object store until it answers: nothing is committed meanwhile, and nothing is lost.
+        """Wait for the store: nothing is committed meanwhile."""
 
-        Raises:
-            NoSuchObjectError: if there is no such object.
-        """
-        while True:
-            try:
-                answer = await ask()
-            except NoSuchObjectError:
-                raise
-            except StoreError as error:
-                log.warning("batch.work_delayed", partition=self._partition, reason=str(error))
-                self._health.block("objects", str(error)[:200])
-                await asyncio.sleep(self._retry_s)
-            else:
-                self._health.clear("objects")
-                return answer
+        def refused(error: StoreError, _: int) -> float:
+            log.warning("batch.work_delayed", partition=self._partition, reason=str(error))
+            return self._retry_s
+
+        return await until_stored(ask, self._health, refused)
 
     async def _write(self, pieces: Pieces, name: str) -> None:
         """Write one part for each batch and kind, at the same time, before the commit that lists them."""

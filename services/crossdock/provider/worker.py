@@ -16,6 +16,7 @@ from crossdock.kernel.dead_letters import DeadLetters
 from crossdock.kernel.errors import LeaseLostError, NoSuchObjectError, StoreError, UndecodableError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
+from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
@@ -158,9 +159,7 @@ class Worker:
         return [b""] * len(parcel.lines)
 
     async def _fetch(self, reference: BodyRef) -> bytes:
-        def get() -> Awaitable[bytes]:
-            return self._objects.get_range(reference.path, reference.start, reference.length)
-
+        get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
         try:
             return await self._until_stored(get, reference.path)
         except NoSuchObjectError:
@@ -176,24 +175,11 @@ class Worker:
         return Finished(end.parcel, end.result.model_copy(update={"body_ref": reference}), b"")
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]], path: str) -> T:
-        """Ask the object store until it answers: what was paid for is not thrown away because a disk is full."""
-        tries = 0
-        while True:
-            try:
-                answer = await ask()
-            except NoSuchObjectError:
-                raise
-            except StoreError as error:
-                tries += 1
-                log.warning("object.refused", path=path, tries=tries, reason=str(error))
-                self._health.block("objects", str(error)[:200])
-            else:
-                self._health.clear("objects")
-                return answer
-            wait_s = backoff_s(
-                tries, base_s=STORE_BASE_S, limit_s=STORE_LIMIT_S, chance=self._chance
-            )
-            await asyncio.sleep(wait_s)
+        def refused(error: StoreError, tries: int) -> float:
+            log.warning("object.refused", path=path, tries=tries, reason=str(error))
+            return backoff_s(tries, base_s=STORE_BASE_S, limit_s=STORE_LIMIT_S, chance=self._chance)
+
+        return await until_stored(ask, self._health, refused)
 
     async def report(self, worker: str) -> None:
         """Tell the routers how the endpoints fare, until cancelled."""
