@@ -226,9 +226,7 @@ class Claimer:
             if has_lapsed:
                 self._lease_until_ms[partition] = self._owned_until_ms
             return
-        metrics.LEASES_LOST.inc()
-        log.error("lease.lost", partition=partition, jobs=len(held))
-        books[partition] = books[partition].refuse(LeaseLostError(partition))
+        books[partition] = self._lose(partition, books[partition], len(held))
         if has_lapsed:
             for job in held:
                 job.is_lost = True
@@ -247,9 +245,14 @@ class Claimer:
             is_stale = any(job.is_stale for job in book.jobs)
             self._wrote(partition, book, offsets.get((CLAIMS.name, partition), 0), at_ms)
             if is_late and (is_stale or not await self.still_owns(partition)):
-                log.error("lease.lost", partition=partition, jobs=len(book.jobs))
-                book.refuse(LeaseLostError(partition))
+                self._lose(partition, book, len(book.jobs))
             book.acknowledge(at_ms)
+
+    @staticmethod
+    def _lose(partition: int, book: _Book, jobs: int) -> _Book:
+        metrics.LEASES_LOST.inc()
+        log.error("lease.lost", partition=partition, jobs=jobs)
+        return book.refuse(LeaseLostError(partition))
 
     def _due_ms(self, partition: int, book: _Book, at_ms: int) -> int:
         """Return until when the note must be in the log: a later one a new owner may not have seen."""

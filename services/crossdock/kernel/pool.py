@@ -234,12 +234,12 @@ class Pool:
         if offsets is None or record.offset < offsets.next:
             return  # not taken over: it comes again after the seek
         key = (record.place, record.offset)
+        held = self._progress.view.find(*record.place, record.offset)
         job = self._jobs.get(key)
         if job is not None:  # it ran through a rebalance
             job.mark = offsets.taken(record.offset, job.mark.claims_from)
-            self._claimer.has_lost(job, self._progress.view.find(*record.place, record.offset))
+            self._claimer.has_lost(job, held)
             return
-        held = self._progress.view.find(*record.place, record.offset)
         ended = self._finished_unseen.pop(key, None)
         if ended is not None:
             self._claimer.has_lost(ended, held)
