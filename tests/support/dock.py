@@ -66,6 +66,17 @@ class Dock:
         """SIGTERM to a process of the installation; its supervisor starts it again."""
         self.send_signal(name, signal.SIGTERM)
 
+    def restart(self, name: str, *, timeout_s: float = 90.0) -> None:
+        """Stop a process in order; return when its supervisor has another one ready."""
+        pid = self.pids()[name]
+        self.stop_orderly(name)
+
+        def is_back() -> bool:
+            process = self.processes()[name]
+            return bool(process["pid"] != pid and process["state"] == "ready")
+
+        until(is_back, timeout_s=timeout_s, what=f"{name}'s return")
+
     def send_signal(self, name: str, number: signal.Signals) -> None:
         process = self.processes()[name]
         if process["pid"] and psutil.pid_exists(process["pid"]):
