@@ -2,16 +2,49 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
+from typing_extensions import override
 
+REPEATS_S = 10.0  # a library's message is written once in this time; aiokafka says every few ms that Kafka is away
 _NOISY = ("aiokafka", "faust", "mode", "urllib3", "httpx", "uvicorn.access", "clickhouse_connect")
 
 
 def _renderers() -> list[structlog.typing.Processor]:
     if sys.stderr.isatty():
         return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    # why: locals hold prompts, answers and keys
+    frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
+
+
+class Repeats(logging.Filter):
+    """Lets the same message of a library through once in a while, with the number left out since.
+
+    Messages are the same if logger, level and text before its arguments are put in are. Our own events all pass.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now_s = now_s
+        self._seen: dict[tuple[str, int, object], list[float]] = {}
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, dict):  # ours
+            return True
+        now_s = self._now_s()
+        key = (record.name, record.levelno, record.msg)
+        told = self._seen.setdefault(key, [now_s - REPEATS_S, 0])
+        if now_s - told[0] < REPEATS_S:
+            told[1] += 1
+            return False
+        if told[1]:
+            record.left_out = int(told[1])
+        told[:] = [now_s, 0]
+        return True
 
 
 def configure_logs(level: str, stage: str) -> None:
@@ -36,6 +69,7 @@ def configure_logs(level: str, stage: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

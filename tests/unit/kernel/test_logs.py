@@ -1,8 +1,11 @@
 """Our events and the libraries' records are JSON lines with the stage's name."""
 
 import json
+import logging
 import subprocess
 import sys
+
+from crossdock.kernel.logs import REPEATS_S, Repeats
 
 _PROGRAM = """
 import logging, structlog
@@ -33,3 +36,57 @@ def test_every_line_is_json() -> None:
     )
     assert (theirs["event"], theirs["more"], theirs["level"]) == ("heard this", 1, "warning")
     assert failed["exception"][0]["exc_type"] == "ZeroDivisionError"
+
+
+def test_a_traceback_shows_no_values() -> None:
+    """Locals hold prompts and keys. structlog's ready-made tracebacks wrote them, 4 kB of them for each error."""
+    program = """
+import structlog
+from crossdock.kernel.logs import configure_logs
+configure_logs("INFO", "provider")
+def call(api_key):
+    prompt = "the secret " + "prompt"
+    raise OSError("refused")
+try:
+    call("sk-" + "secret")
+except OSError:
+    structlog.get_logger().exception("it.failed")
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # fmt: skip
+
+    assert "it.failed" in done.stderr
+    assert '"name": "call"' in done.stderr
+    assert "sk-secret" not in done.stderr
+    assert "the secret prompt" not in done.stderr
+
+
+def record(text: str, *, level: int = logging.ERROR, name: str = "aiokafka.conn") -> logging.LogRecord:  # fmt: skip
+    return logging.LogRecord(name, level, "", 0, text, (1,), None)
+
+
+def test_a_librarys_message_is_written_once_in_a_while_with_the_number_left_out() -> None:
+    """With Kafka away, aiokafka wrote 50 kB a second into each log."""
+    now_s = 0.0
+    repeats = Repeats(lambda: now_s)
+
+    first = [repeats.filter(record("no node %s")) for _ in range(1000)]
+    now_s = REPEATS_S
+    after = record("no node %s")
+
+    assert first.count(True) == 1
+    assert repeats.filter(after)
+    assert vars(after)["left_out"] == 999
+
+
+def test_other_messages_and_our_own_events_pass() -> None:
+    repeats = Repeats(lambda: 0.0)
+    repeats.filter(record("no node %s"))
+
+    assert repeats.filter(record("no topic %s"))
+    assert repeats.filter(record("no node %s", level=logging.WARNING))
+    assert repeats.filter(record("no node %s", name="aiokafka.client"))
+    ours = [record("") for _ in range(2)]
+    for one in ours:
+        one.msg = {"event": "call.finished"}  # as structlog does
+    assert [repeats.filter(one) for one in ours] == [True, True]
