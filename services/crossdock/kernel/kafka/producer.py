@@ -3,11 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+)
 
 from crossdock.kernel import metrics
 from crossdock.kernel.errors import FencedError, LogError, LogUnreachableError
@@ -18,6 +23,7 @@ MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), wit
 REQUEST_TIMEOUT_MS = 30_000
 SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire by themselves; a stuck sender ends the process
 COMMIT_LIMIT_S = 30.0  # three times the transaction's own timeout
+STOP_LIMIT_S = 10.0
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead owner blocks read-committed readers this long at most
 
 
@@ -99,9 +105,19 @@ class Producer:
         return await self._raw.send_batch(builder, place[0], partition=place[1])
 
     async def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has; known once, for partitions are never added."""
-        if topic not in self._partitions:
-            self._partitions[topic] = len(await self._raw.partitions_for(topic))
+        """Return how many partitions `topic` has; known once, for partitions are never added.
+
+        While no broker answers it waits: a worker that began a second ago must not end for it, with calls under way.
+
+        Raises:
+            UnknownTopicOrPartitionError: if a broker answers that there is no such topic.
+        """
+        while topic not in self._partitions:
+            try:
+                self._partitions[topic] = len(await self._raw.partitions_for(topic))
+            except UnknownTopicOrPartitionError:
+                if await self._raw.client.force_metadata_update():
+                    raise
         return self._partitions[topic]
 
 
@@ -161,11 +177,14 @@ async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafk
         raise LogError(f"cannot start a producer: {error!r}") from error
     try:
         yield raw
-    finally:
-        try:
-            await asyncio.wait_for(raw.stop(), timeout=10)
-        except (KafkaError, TimeoutError) as error:
-            raise LogError(f"the producer did not stop in order: {error!r}") from error
+    except BaseException:
+        with suppress(KafkaError, TimeoutError):  # the reason is what counts
+            await asyncio.wait_for(raw.stop(), timeout=STOP_LIMIT_S)
+        raise
+    try:
+        await asyncio.wait_for(raw.stop(), timeout=STOP_LIMIT_S)
+    except (KafkaError, TimeoutError) as error:
+        raise LogError(f"the producer did not stop in order: {error!r}") from error
 
 
 @asynccontextmanager
