@@ -17,10 +17,11 @@ MAX_GROUP_BYTES = 8 * 1024**2
 
 
 class Entry(NamedTuple):
-    """A record, and who waits for its acknowledgement."""
+    """A record, who waits for its acknowledgement, and what follows it where the caller was refused after all."""
 
     message: Outgoing
     acknowledged: asyncio.Future[None]
+    withdrawal: Outgoing | None
 
 
 class Outbox:
@@ -39,23 +40,28 @@ class Outbox:
         since = self._sending_since
         return since is not None and time.monotonic() - since > self._timeout_s
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish(self, message: Outgoing, *, withdrawal: Outgoing | None = None) -> None:
         """Return once the broker has `message`.
 
         Raises:
-            RefusedError: 503 when it refused or did not answer in time. A record that was on its way may still arrive.
-                At once when it has not answered others for that long: nobody is kept waiting, nothing piles up.
+            RefusedError: 503 when it refused or did not answer in time. A record that was on its way may still arrive,
+                followed by its `withdrawal`. At once when the broker has not answered others for that long: nobody
+                is kept waiting, nothing piles up.
         """
         if self.is_stuck:
             raise refusals.unavailable("The event log")
-        acknowledged = asyncio.get_running_loop().create_future()
-        self._entries.append(Entry(message, acknowledged))
-        self._filled.set()
+        acknowledged = self._add(message, withdrawal)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await acknowledged
         except (LogError, TimeoutError):
             raise refusals.unavailable("The event log") from None
+
+    def _add(self, message: Outgoing, withdrawal: Outgoing | None) -> asyncio.Future[None]:
+        entry = Entry(message, asyncio.get_running_loop().create_future(), withdrawal)
+        self._entries.append(entry)
+        self._filled.set()
+        return entry.acknowledged
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop` is set (call `wake` then) and nothing is left."""
@@ -95,3 +101,17 @@ class Outbox:
                     entry.acknowledged.set_result(None)
         finally:
             self._sending_since = None
+        self._withdraw(group)
+
+    def _withdraw(self, group: list[Entry]) -> None:
+        """Let withdrawals follow: those callers were told that their record was not taken."""
+        for entry in group:
+            future = entry.acknowledged
+            if entry.withdrawal is not None and (future.cancelled() or future.exception()):
+                self._add(entry.withdrawal, None).add_done_callback(_seen)
+
+
+def _seen(sent: asyncio.Future[None]) -> None:
+    """Nobody waits for a withdrawal: where the broker refuses it too, its request runs."""
+    if not sent.cancelled():
+        sent.exception()

@@ -79,7 +79,8 @@ class RequestRoutes:
                 now_ms=now_ms,
                 deadline_ms=now_ms + int(settings.request_timeout_s * 1000),
             )
-            await self._dock.outbox.publish(message)
+            withdrawal = make_cancel_record(request_id, now_ms)
+            await self._dock.outbox.publish(message, withdrawal=withdrawal)
         return {name: body[name] for name in ("stream", "stream_options") if name in body}
 
     async def _store_large(self, request_id: RequestId, line: bytes) -> BodyRef | None:

@@ -96,6 +96,30 @@ async def test_a_caller_that_gave_up_is_not_sent() -> None:
     assert log.groups == [[b"a"]]
 
 
+async def test_a_record_that_was_on_its_way_when_its_caller_was_refused_is_withdrawn() -> None:
+    """Kafka came back and a request answered with 503 was called and paid for, beside its caller's retry."""
+    log = SlowLog()
+    log.free.clear()
+    async with running(log, timeout_s=0.05) as outbox, asyncio.TaskGroup() as group:
+        for key in (b"a", b"unsent"):
+            group.create_task(refused(outbox, key, withdrawal=make_message(b"not " + key)))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        log.free.set()
+
+    assert log.groups == [[b"a"], [b"not a"]]
+
+
+async def test_what_the_broker_refused_is_withdrawn_and_what_it_took_is_not() -> None:
+    log = SlowLog()
+    async with running(log) as outbox:
+        await outbox.publish(make_message(b"a"), withdrawal=make_message(b"not a"))
+        log.is_down = True
+        await refused(outbox, b"b", withdrawal=make_message(b"not b"))
+
+    assert log.groups == [[b"a"], [b"b"], [b"not b"]]
+
+
 async def test_while_the_broker_owes_an_answer_callers_are_told_at_once() -> None:
     """Nobody waits, nothing piles up; and the first acknowledgement ends it."""
     log = SlowLog()
@@ -114,6 +138,6 @@ async def test_while_the_broker_owes_an_answer_callers_are_told_at_once() -> Non
     assert log.groups == [[b"a"], [b"c"]]
 
 
-async def refused(outbox: Outbox, key: bytes) -> None:
+async def refused(outbox: Outbox, key: bytes, withdrawal: Outgoing | None = None) -> None:
     with pytest.raises(RefusedError):
-        await outbox.publish(make_message(key))
+        await outbox.publish(make_message(key), withdrawal=withdrawal)
