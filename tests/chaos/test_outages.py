@@ -1,19 +1,26 @@
-"""Kafka, ClickHouse and the object store away for a while, under load: stages say so, and go on by themselves."""
+"""Kafka, ClickHouse, the object store, room on the disk: away for a while, under load. All goes on by itself."""
 
+import os
+import shutil
 import signal
+import subprocess
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import openai
+import psutil
 import pytest
 
 from support.audit import Report, audit_books
-from support.dock import Dock, chat_lines, running_dock, until
+from support.dock import Dock, chat_lines, crossdock, running_dock, until
 
 LINES = 4000
 KAFKA_AWAY_S = 70.0  # longer than sessions, leases, and the time that a transaction may take
 OTHERS_AWAY_S = 20.0
+DISK_MIB = 600
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -128,6 +135,62 @@ def test_while_the_object_store_refuses_nothing_is_lost(
 
     agree(own, batch_id, tell, f"the store away for {OTHERS_AWAY_S:.0f} s")
     assert status == 503
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, large enough to start on."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"only who may mount a small disk can fill it: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write until the disk is full."""
+    content = bytes(65_536)
+    target = os.open(file, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while os.write(target, content):
+            pass
+    os.close(target)
+    assert shutil.disk_usage(file.parent).free == 0
+
+
+def test_when_the_disk_has_room_again_all_goes_on(
+    small_disk: Path, tell: Callable[[str], None]
+) -> None:
+    """Kafka ends when its disk is full, and cannot start on it."""
+    with running_dock(small_disk / "dock", "--scale", "provider=2") as dock:
+        for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
+            dock.behave(provider, latency={"ms": 300})
+        batch_id = dock.submit(chat_lines(LINES))
+        until(lambda: progress(dock, batch_id) > 200, what="some answers")
+        kafka = dock.pids()["kafka"]
+
+        fill(small_disk / "filled")
+        until(lambda: not psutil.pid_exists(kafka), what="Kafka's end")
+        said = [refusal(dock.client.with_options(max_retries=0, timeout=30)) for _ in range(3)]
+        shown = " ".join(crossdock("status", "--data-dir", str(dock.data.path)).stdout.split())
+        time.sleep(OTHERS_AWAY_S)
+        (small_disk / "filled").unlink()
+        until(lambda: dock.pids()["kafka"] != kafka, what="a new Kafka")
+        until(dock.are_ready, timeout_s=120, what="every process being ready")
+
+        agree(dock, batch_id, tell, f"the disk full for {OTHERS_AWAY_S:.0f} s")
+    assert {(status, has_hint) for status, has_hint, _ in said} == {(503, True)}
+    assert "only 0 MiB free" in shown
+    assert "gone" in shown
 
 
 def upload_status(dock: Dock) -> int:

@@ -48,6 +48,7 @@ _COLOURS = {
     "ready": "green",
     "starting": "yellow",
     "restarting": "red",
+    "gone": "red",
     "stopping": "yellow",
     "stopped": "dim",
 }
@@ -178,7 +179,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show every process: state, address, lag."""
+    from crossdock.local.checks import lack_of_space
     from crossdock.local.probe import status_of
+    from crossdock.local.process import find
 
     async def ask() -> dict[str, Any]:
         ports = {p["name"]: p["ops_port"] for p in state.get("processes", []) if p["ops_port"]}
@@ -189,6 +192,9 @@ def status(
     running = (data.path / "run").is_dir() and data.is_running()
     stopped: dict[str, Any] = {"phase": "stopped", "processes": [], "addresses": {}}
     state = data.read_state() if running else stopped
+    for process in state.get("processes", []):
+        if find(process) is None:
+            process["state"] = "gone"
     said = asyncio.run(ask())
     if as_json:
         for process in state["processes"]:
@@ -198,6 +204,8 @@ def status(
         console = Console()
         console.print(f"{data.path}: {state.get('phase')}", highlight=False)
         console.print(_table(state, said))
+        if lack := running and lack_of_space(data):
+            console.print(f"[red]{lack}[/]", highlight=False)
     if not running:
         raise typer.Exit(3)
 

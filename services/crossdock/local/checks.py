@@ -31,14 +31,19 @@ def _data_dir(data: DataDir) -> Finding:
         data.make()
     except CrossdockError as error:
         return False, "data dir", str(error)
+    if lack := lack_of_space(data):
+        return False, "data dir", lack
+    free = shutil.disk_usage(data.path).free >> 30
+    in_use = ", in use" if data.is_running() else ""
+    return True, "data dir", f"{data.path}, {free} GiB free{in_use}"
+
+
+def lack_of_space(data: DataDir) -> str:
+    """Say how little is free where too little is; empty otherwise."""
     free = shutil.disk_usage(data.path).free
-    if free < _NEEDED_BYTES:
-        return False, "data dir", f"{data.path}: only {free >> 20} MiB free, 1 GiB is the least"
-    return (
-        True,
-        "data dir",
-        f"{data.path}, {free >> 30} GiB free" + (", in use" if data.is_running() else ""),
-    )
+    if free >= _NEEDED_BYTES:
+        return ""
+    return f"{data.path}: only {free >> 20} MiB free, 1 GiB is the least"
 
 
 def _kafka(environ: Mapping[str, str]) -> Finding:

@@ -94,7 +94,11 @@ class DataDir:
         return state
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace the state as a whole: a reader sees the old or the new."""
+        """Replace the state as a whole: a reader sees the old or the new.
+
+        Raises:
+            OSError: if the disk does not take it; the old one stays.
+        """
         partial = self.path / "run" / f"state.{os.getpid()}"
         partial.write_text(json.dumps(state, indent=1))
         partial.replace(self.path / "run" / "state.json")

@@ -3,16 +3,18 @@
 import asyncio
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 _PR_SET_PDEATHSIG = 1
-_LOG_LIMIT = 16_777_216  # bytes; a longer log is moved aside when its process starts
+_LOG_LIMIT = 16_777_216  # bytes; a longer log is moved aside, in place of the one before
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,6 @@ class Child:
 
     async def start(self) -> None:
         """Start the process in a session of its own, its output in the log."""
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
                 *self.spec.argv,
@@ -80,6 +80,17 @@ class Child:
             return False
         return True
 
+    def shorten_log(self, limit: int = _LOG_LIMIT) -> None:
+        """Move a long log aside while its process goes on writing; on a full disk it is dropped instead."""
+        try:
+            if self.log.stat().st_size <= limit:
+                return
+            with suppress(OSError):
+                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
+        except OSError:
+            return
+
     def last_lines(self, count: int = 5) -> str:
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
@@ -99,16 +110,25 @@ def _die_with(parent: int) -> Callable[[], None]:
     return ask
 
 
+def find(entry: Mapping[str, float]) -> psutil.Process | None:
+    """Return the process of an entry of the state, if it is what it was: same pid and same start time."""
+    try:
+        process = psutil.Process(int(entry["pid"]))
+        is_same = abs(process.create_time() - entry["started_at"]) < 1.0
+        is_alive = process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    return process if is_same and is_alive else None
+
+
 def end_leftovers(processes: Sequence[Mapping[str, float]]) -> list[int]:
-    """Kill what an earlier supervisor left, if it is what it was: same pid and same start time. Return the pids."""
+    """Kill what an earlier supervisor left. Return the pids."""
     ended = []
-    for entry in processes:
+    for process in filter(None, map(find, processes)):
         try:
-            process = psutil.Process(int(entry["pid"]))
-            if abs(process.create_time() - entry["started_at"]) < 1.0:
-                process.kill()
-                process.wait(10)
-                ended.append(process.pid)
+            process.kill()
+            process.wait(10)
+            ended.append(process.pid)
         except (psutil.NoSuchProcess, psutil.TimeoutExpired, psutil.AccessDenied):
             continue
     return ended

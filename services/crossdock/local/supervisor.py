@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from crossdock.kernel.backoff import backoff_s
@@ -23,6 +24,7 @@ STABLE_S = 30.0  # a process that ran this long starts anew without a pause
 BACKOFF_LIMIT_S = 5.0
 START_TRIES = 3  # a process that ends that often before it was ever ready stops the start
 PROBE_S = 0.1
+SAVE_S = 1.0  # between two tries to write the state down
 
 
 class Supervisor:
@@ -37,6 +39,7 @@ class Supervisor:
         self._stopping = False
         self._was_ready: set[str] = set()
         self._addresses: dict[str, str] = {}
+        self._is_saved = True
         self._chance = random.Random()  # noqa: S311  # jitter
         self.children: list[Child] = []
         self.phase = "starting"
@@ -59,7 +62,7 @@ class Supervisor:
                     keeping += await self._start(installation.stages, stop)
             if not stop.is_set():
                 self._become("ready")
-            await stop.wait()
+            await self._serve(stop, keeping)
         except TimeoutError:
             raise ProcessError(self._late()) from None
         finally:
@@ -109,7 +112,17 @@ class Supervisor:
                     backoff_s(quick - 1, base_s=0.5, limit_s=BACKOFF_LIMIT_S, chance=self._chance)
                 )
             child.restarts += 1
-            await child.start()
+            await self._start_again(child)
+
+    async def _start_again(self, child: Child) -> None:
+        """Start `child`; what the machine refuses now, for want of disk or memory, is tried again."""
+        while not self._stopping:
+            try:
+                await child.start()
+            except OSError:
+                await asyncio.sleep(BACKOFF_LIMIT_S)
+            else:
+                return
 
     async def _watch(self, child: Child) -> None:
         while True:
@@ -117,6 +130,7 @@ class Supervisor:
             if ready:
                 self._was_ready.add(child.spec.name)
             child.become("ready" if ready else "starting")
+            child.shorten_log()
             await asyncio.sleep(1.0 if ready else PROBE_S)
 
     async def _until_ready(self, child: Child) -> None:
@@ -155,8 +169,28 @@ class Supervisor:
         self._changed()
 
     def _changed(self) -> None:
-        self._data.write_state(self.state())
+        self._save()
         self._on_change()
+
+    def _save(self) -> None:
+        """Write the state down for `crossdock status`; what a full disk refuses is tried again."""
+        try:
+            self._data.write_state(self.state())
+        except OSError:
+            self._is_saved = False
+        else:
+            self._is_saved = True
+
+    async def _serve(self, stop: asyncio.Event, keeping: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for `stop`. A keeper that failed ends the installation: its process would stay down unseen."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), SAVE_S)
+            if not self._is_saved:
+                self._save()
+            for task in keeping:
+                if task.done():
+                    task.result()
 
     def state(self) -> dict[str, Any]:
         """Return what `crossdock status` shows."""

@@ -3,6 +3,7 @@
 A received line is a JSON array [number, *Entry], a finished one [number, finished_ns, is_whole].
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ _FINISHED_FIELDS = 3
 
 
 class Journal:
-    """Lines wait until `flush`, which hands them to the system in one write."""
+    """Lines wait until `flush`, which hands them to the system in one write; a full disk lets them wait on."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +45,13 @@ class Journal:
         if self._pending:
             left = memoryview(b"".join(self._pending))
             self._pending.clear()
-            while left:
-                left = left[os.write(self._file, left) :]
+            try:
+                while left:
+                    left = left[os.write(self._file, left) :]
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                self._pending.append(bytes(left))
 
     def clear(self) -> None:
         self._pending.clear()
