@@ -1,11 +1,13 @@
 """Cancels: what shall not be called any more. Every provider worker reads all of them."""
 
-from crossdock_schemas.ids import BatchId, RequestId
+from crossdock_schemas.ids import BatchId, KeyId, RequestId
 from crossdock_schemas.message import Message
 
 
 class Cancelled(Message):
-    """A batch, or a single request: what of it has not been claimed is never called."""
+    """A batch, a single request, or all of a key: what of it has not been claimed is never called."""
 
-    id: BatchId | RequestId
+    id: BatchId | RequestId | KeyId
     at_ms: int
+    is_lifted: bool = False
+    """It may be called again: a key that was disabled is not any more."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from crossdock_schemas.ids import AccountId, BatchId, FileId
+from crossdock_schemas.ids import AccountId, BatchId, FileId, ProjectId
 from crossdock_schemas.message import Message
 
 
@@ -11,6 +11,8 @@ class StoredFile(Message):
 
     file_id: FileId
     account: AccountId
+    project: ProjectId = ProjectId("proj_default")
+    """Files of before there were projects are in the default one."""
     filename: str
     purpose: str
     bytes: int

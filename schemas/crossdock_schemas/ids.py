@@ -13,6 +13,7 @@ BatchId = NewType("BatchId", str)
 ParcelId = NewType("ParcelId", str)
 RequestId = NewType("RequestId", str)
 ExecutionId = NewType("ExecutionId", str)
+ChangeId = NewType("ChangeId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -40,6 +41,22 @@ def time_of(identifier: str) -> int | None:
     except ValueError:
         return None
     return int(token[:_TIME_DIGITS], 16)
+
+
+def make_account_id(now_ms: int) -> AccountId:
+    return AccountId(f"org_{make_token(now_ms)}")
+
+
+def make_project_id(now_ms: int) -> ProjectId:
+    return ProjectId(f"proj_{make_token(now_ms)}")
+
+
+def make_key_id(now_ms: int) -> KeyId:
+    return KeyId(f"key_{make_token(now_ms)}")
+
+
+def make_change_id(now_ms: int) -> ChangeId:
+    return ChangeId(f"change_{make_token(now_ms)}")
 
 
 def make_file_id(now_ms: int) -> FileId:

@@ -6,9 +6,11 @@ Provisioning, the README's table and the contract documents are made from `TOPIC
 from dataclasses import dataclass, field
 from typing import Literal
 
+from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.batch import Batch, CancelAsked, PartsPage, Submitted
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.control import COMMANDS, Change
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
@@ -58,6 +60,43 @@ class Topic:
 LINES = "the callers' lines: JSONL in OpenAI's batch input form"
 OUTPUT_LINES = "JSONL in OpenAI's batch output form, one line for each result of the header"
 
+ACCOUNT_COMMANDS = Topic(
+    name="accounts.commands",
+    key="account",
+    header=None,
+    value=COMMANDS,
+    producers=("ingress", "accounts", "provision"),
+    consumers=("accounts",),
+)
+ACCOUNT_STATE = Topic(
+    name="accounts.state",
+    key="account/page",
+    header=None,
+    value="pages of a shard's state, read by their owner alone",
+    producers=("accounts",),
+    consumers=("accounts",),
+    cleanup="compact",
+    retention_ms=None,
+)
+ACCOUNT_DIRECTORY = Topic(
+    name="accounts.directory",
+    key="id of the organization, project or key",
+    header=None,
+    value=(Organization, Project, ApiKey),
+    producers=("accounts",),
+    consumers=("ingress",),
+    cleanup="compact",
+    retention_ms=None,
+)
+ACCOUNT_CHANGES = Topic(
+    name="accounts.changes",
+    key="account",
+    header=None,
+    value=(Change,),
+    producers=("accounts",),
+    consumers=("ingress", "metering"),
+    retention_ms=30 * DAY_MS,
+)
 REQUESTS = Topic(
     name="requests",
     key="parcel_id",
@@ -168,10 +207,10 @@ CLAIMS = Topic(
 )
 CANCELS = Topic(
     name="cancels",
-    key="batch_id or request_id",
+    key="batch_id, request_id or key_id",
     header=None,
     value=(Cancelled,),
-    producers=("ingress", "batches"),
+    producers=("ingress", "batches", "accounts"),
     consumers=("provider",),
     retention_ms=8 * DAY_MS,
     partitions=1,
@@ -211,12 +250,16 @@ DEAD_LETTERS = Topic(
     key="origin, as topic/partition/offset",
     header=DeadLetter,
     value="the record's bytes as they were",
-    producers=("router", "provider", "batches", "metering"),
+    producers=("accounts", "router", "provider", "batches", "metering"),
     consumers=(),
     retention_ms=30 * DAY_MS,
     partitions=1,
 )
 TOPICS: tuple[Topic, ...] = (
+    ACCOUNT_COMMANDS,
+    ACCOUNT_STATE,
+    ACCOUNT_DIRECTORY,
+    ACCOUNT_CHANGES,
     REQUESTS,
     DISPATCH,
     ROUTER_POSITIONS,

@@ -6,9 +6,11 @@ from typing import Any
 
 from crossdock.batches.index import Span
 from crossdock_schemas.batch import Batch, Submitted
+from crossdock_schemas.control import Change
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
+    ChangeId,
     ExecutionId,
     FileId,
     KeyId,
@@ -118,6 +120,21 @@ def make_usage(**changes: Any) -> Usage:
         "finished_at_ms": NOW_MS + 50,
     }
     return Usage(**(OWNER | values | changes))
+
+
+def make_change(number: int = 1, **changes: Any) -> Change:
+    values: dict[str, Any] = {
+        "change_id": ChangeId(f"change_{number:032x}"),
+        "account": OWNER["account"],
+        "number": number,
+        "at_ms": NOW_MS,
+        "actor": KeyId("key_admin"),
+        "action": "change_key",
+        "target": "key_local",
+        "before": {"disabled": "false"},
+        "after": {"disabled": "true"},
+    }
+    return Change(**(values | changes))
 
 
 def make_line(number: int = 0, *, model: str = "tern", **changes: Any) -> bytes:

@@ -18,10 +18,22 @@ from crossdock.kernel.sink import Sink
 from crossdock.metering.decode import decode
 from crossdock.metering.rows import COLUMNS
 from crossdock.metering.settings import MeteringSettings
-from crossdock_schemas.topics import BATCH_DIRECTORY, BATCH_RESULTS, RESULTS, USAGE
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    BATCH_DIRECTORY,
+    BATCH_RESULTS,
+    RESULTS,
+    USAGE,
+)
 
 GROUP = "crossdock.metering"
-TOPICS = [USAGE.name, RESULTS.name, BATCH_RESULTS.name, BATCH_DIRECTORY.name]
+TOPICS = [
+    USAGE.name,
+    RESULTS.name,
+    BATCH_RESULTS.name,
+    BATCH_DIRECTORY.name,
+    ACCOUNT_CHANGES.name,
+]
 
 
 async def main(environ: Mapping[str, str]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from crossdock_schemas.batch import Batch
+from crossdock_schemas.control import Change
 from crossdock_schemas.ids import time_of
 from crossdock_schemas.result import Result, ResultGroup
 from crossdock_schemas.usage import CallOutcome, Usage
@@ -28,6 +29,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "account", "project", "key_id", "batch_id", "status", "operation", "input_file_id", "input_bytes",
         "completion_window", "metadata", "total", "completed", "failed", "input_tokens", "output_tokens", "cost_usd",
         "created_at", "in_progress_at", "finished_at", "expires_at", "version",
+    ),
+    "control_log": (
+        "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
     ),
 }  # fmt: skip
 
@@ -75,4 +79,12 @@ def batch_row(batch: Batch, offset: int) -> Sequence[object]:
         batch.completed, batch.failed, batch.tokens.input, batch.tokens.output, batch.cost_usd,
         at(batch.created_at_ms), None if batch.in_progress_at_ms is None else at(batch.in_progress_at_ms),
         None if finished_ms is None else at(finished_ms), at(batch.expires_at_ms), offset,
+    )  # fmt: skip
+
+
+def change_row(change: Change) -> Sequence[object]:
+    refusal = "" if change.refusal is None else change.refusal.value
+    return (
+        change.account, change.number, change.change_id, at(change.at_ms), change.actor or "", change.action,
+        change.target, change.before, change.after, refusal, change.reason or "",
     )  # fmt: skip

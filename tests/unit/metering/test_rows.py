@@ -8,13 +8,23 @@ from crossdock.metering.rows import (
     LAST_VERSION,
     attempt_row,
     batch_row,
+    change_row,
     request_row,
 )
 from crossdock_schemas.batch import BatchStatus
+from crossdock_schemas.control import Refusal
 from crossdock_schemas.ids import RequestId, make_request_id
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.tokens import Tokens
-from support.builders import BATCH, NOW_MS, make_batch, make_group, make_result, make_usage
+from support.builders import (
+    BATCH,
+    NOW_MS,
+    make_batch,
+    make_change,
+    make_group,
+    make_result,
+    make_usage,
+)
 
 AT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
@@ -82,3 +92,21 @@ def test_a_batch_is_a_row_that_grows() -> None:
     assert (early["finished_at"], early["in_progress_at"], early["metadata"]) == (None, None, {})
     assert (late["finished_at"], late["in_progress_at"]) == (AT, AT)
     assert (late["batch_id"], late["status"], late["version"]) == (BATCH, "expired", 2)
+
+
+def test_a_change_is_a_row_with_what_was_and_what_is() -> None:
+    row = named("control_log", change_row(make_change(3)))
+
+    assert (row["account"], row["number"], row["at"]) == ("org_local", 3, AT)
+    assert (row["actor"], row["action"], row["target"]) == ("key_admin", "change_key", "key_local")
+    assert (row["before"], row["after"]) == ({"disabled": "false"}, {"disabled": "true"})
+    assert (row["refusal"], row["reason"]) == ("", "")
+
+
+def test_a_refused_change_says_why_and_the_installation_is_nobody() -> None:
+    change = make_change(actor=None, refusal=Refusal.CONFLICT, reason="there is one already")
+
+    row = named("control_log", change_row(change))
+
+    assert (row["actor"], row["refusal"]) == ("", "conflict")
+    assert row["reason"] == "there is one already"

@@ -1,0 +1,153 @@
+"""Control: what management asks of the accounts shard, and the log of what became of it."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
+from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
+from crossdock_schemas.message import Message
+
+
+class _Command(Message):
+    """Keyed by account, so that one shard applies all of an account's in order."""
+
+    change_id: ChangeId
+    account: AccountId
+    actor: KeyId | None = None
+    """The management key that asks; None: the installation itself, which only `Founded` may."""
+    at_ms: int
+
+
+class Founded(_Command):
+    """An organization, a project and first keys shall be there. What is there stays, but for a key's other text."""
+
+    do: Literal["found"] = "found"
+    organization: Organization
+    project: Project
+    keys: tuple[ApiKey, ...]
+
+
+class OrganizationAsked(_Command):
+    """The operator's organization asks for another one. Its own shard hands it on as `Founded`."""
+
+    do: Literal["create_organization"] = "create_organization"
+    organization: Organization
+    project: Project
+    keys: tuple[ApiKey, ...]
+
+
+class OrganizationChange(_Command):
+    """None: as it is."""
+
+    do: Literal["change_organization"] = "change_organization"
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    max_key_life_s: int | None = Field(default=None, ge=0)
+    """0: no limit."""
+    allowed_ips: tuple[str, ...] | None = None
+
+
+class ProjectAsked(_Command):
+    do: Literal["create_project"] = "create_project"
+    project: Project
+
+
+class ProjectChange(_Command):
+    """None: as it is."""
+
+    do: Literal["change_project"] = "change_project"
+    project: ProjectId
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    disabled: bool | None = None
+    tags: dict[str, str] | None = None
+
+
+class KeyAsked(_Command):
+    do: Literal["create_key"] = "create_key"
+    key: ApiKey
+
+
+class KeyChange(_Command):
+    """None: as it is."""
+
+    do: Literal["change_key"] = "change_key"
+    key_id: KeyId
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    disabled: bool | None = None
+    tags: dict[str, str] | None = None
+    allowed_ips: tuple[str, ...] | None = None
+
+
+class KeyRotation(_Command):
+    """A key gets a successor with all that it has; it lives on for `overlap_s`."""
+
+    do: Literal["rotate_key"] = "rotate_key"
+    key_id: KeyId
+    successor: KeyId
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    label: str
+    overlap_s: int = Field(ge=0)
+
+
+class KeyDeletion(_Command):
+    do: Literal["delete_key"] = "delete_key"
+    key_id: KeyId
+
+
+Command = Annotated[
+    Founded
+    | OrganizationAsked
+    | OrganizationChange
+    | ProjectAsked
+    | ProjectChange
+    | KeyAsked
+    | KeyChange
+    | KeyRotation
+    | KeyDeletion,
+    Field(discriminator="do"),
+]
+COMMANDS: tuple[type[Message], ...] = (
+    Founded,
+    OrganizationAsked,
+    OrganizationChange,
+    ProjectAsked,
+    ProjectChange,
+    KeyAsked,
+    KeyChange,
+    KeyRotation,
+    KeyDeletion,
+)
+account_command: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+class Refusal(StrEnum):
+    """Why a command was not applied."""
+
+    NOT_FOUND = "not_found"
+    PERMISSION_DENIED = "permission_denied"
+    CONFLICT = "conflict"
+    INVALID = "invalid_request"
+
+
+class Change(Message):
+    """One command and what became of it. Numbered per account without a gap, refused ones too."""
+
+    change_id: ChangeId
+    account: AccountId
+    number: int
+    """From 1."""
+    at_ms: int
+    """When the shard decided."""
+    actor: KeyId | None = None
+    action: str
+    """What was asked: the command's `do`."""
+    target: str
+    """Id of the organization, project or key."""
+    before: dict[str, str] = Field(default_factory=dict)
+    """The fields that changed, as they were: JSON by name."""
+    after: dict[str, str] = Field(default_factory=dict)
+    """The same fields as they are now."""
+    refusal: Refusal | None = None
+    reason: str | None = None
+    """In words, for the caller; set if it was refused."""
