@@ -1,10 +1,12 @@
 """The commands, and how an error looks: one line, with its remedy, and exit code 1."""
 
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
-from crossdock.cli import batches, dead_letters, demo, local, usage
+from crossdock.cli import batches, dead_letters, demo, keys, local, orgs, projects, usage
 from crossdock.kernel.errors import CrossdockError
 
 app = typer.Typer(
@@ -24,12 +26,17 @@ app.command()(usage.usage)
 app.command()(demo.demo)
 app.add_typer(batches.app, name="batches")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(keys.app, name="keys")
+app.add_typer(projects.app, name="projects")
+app.add_typer(orgs.app, name="orgs")
 
 
-def main() -> None:
-    """Run the command line."""
+def main(
+    argv: Sequence[str] | None = None, *, make_dock: Callable[[str, str], Any] | None = None
+) -> None:
+    """Run the command line; `make_dock` makes the client of the management commands from an address and a key."""
     try:
-        app()
+        app(argv, obj=make_dock)
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)

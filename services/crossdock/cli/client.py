@@ -31,7 +31,8 @@ class Dock:
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """Send one request, and return its answer's JSON."""
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
@@ -54,25 +55,25 @@ class Dock:
     def upload(self, file: Path) -> dict[str, Any]:
         with file.open("rb") as content:
             parts = {"file": (file.name, content, "application/jsonl")}
-            return self._ask("POST", "/files", data={"purpose": "batch"}, files=parts)
+            return self.ask("POST", "/files", data={"purpose": "batch"}, files=parts)
 
     def create_batch(
         self, input_file_id: str, endpoint: str, window: str, metadata: dict[str, str]
     ) -> dict[str, Any]:
         body = {"input_file_id": input_file_id, "endpoint": endpoint, "completion_window": window}
-        return self._ask(
+        return self.ask(
             "POST", "/batches", json=body | ({"metadata": metadata} if metadata else {})
         )
 
     def batch(self, batch_id: str) -> dict[str, Any]:
-        return self._ask("GET", f"/batches/{batch_id}")
+        return self.ask("GET", f"/batches/{batch_id}")
 
     def batches(self, limit: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._ask("GET", "/batches", params={"limit": limit})["data"]
+        found: list[dict[str, Any]] = self.ask("GET", "/batches", params={"limit": limit})["data"]
         return found
 
     def cancel(self, batch_id: str) -> dict[str, Any]:
-        return self._ask("POST", f"/batches/{batch_id}/cancel")
+        return self.ask("POST", f"/batches/{batch_id}/cancel")
 
     @contextmanager
     def content(self, file_id: str) -> Iterator[Iterator[bytes]]:

@@ -52,7 +52,7 @@ _COLOURS = {
     "stopping": "yellow",
     "stopped": "dim",
 }
-STAGES = ("ingress", "batches", "router", "provider", "metering")
+STAGES = ("ingress", "accounts", "batches", "router", "provider", "metering")
 
 
 def _wish(catalogue: list[Path] | None, scale: list[str] | None, latency_ms: float | None) -> Any:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from crossdock.accounts.settings import AccountsSettings
 from crossdock.batches.settings import BatchesSettings
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.provision import ProvisionSettings
@@ -20,6 +21,7 @@ from crossdock.simulator.settings import SimulatorSettings
 PAGE = Path(__file__).parents[3] / "infra/docs/configuration.md"
 STAGES: dict[str, type[Settings]] = {
     "ingress": IngressSettings,
+    "accounts": AccountsSettings,
     "batches": BatchesSettings,
     "router": RouterSettings,
     "provider": ProviderSettings,

@@ -23,6 +23,10 @@ SHOWN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP
 """What clients need, as `crossdock env` prints it."""
 GIVEN = "CROSSDOCK_ENV"
 """What `crossdock env` put into the environment, as NAME=VALUE NAME=VALUE: an installation's, not the user's own."""
+MANAGEMENT_KEY = "CROSSDOCK_MANAGEMENT_KEY"
+"""A key that manages accounts; it calls no models, so it is none of SHOWN."""
+OWNER_KEY = "owner-key"
+"""The file in the data dir with the installation's own management key."""
 
 
 def environment() -> dict[str, str]:
@@ -70,3 +74,35 @@ def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
             f"no installation in {data.path}: start one with `crossdock up`, or set OPENAI_BASE_URL and OPENAI_API_KEY"
         )
     return found
+
+
+def managed(path: Path | None) -> dict[str, str]:
+    """Return what `reached` does, and the key for the management of accounts.
+
+    Raises:
+        ProcessError: if there is no installation to talk to, or no such key.
+    """
+    found = reached(path)
+    found[MANAGEMENT_KEY] = management_key(data_dir(path), found["OPENAI_BASE_URL"], environment())
+    return found
+
+
+def management_key(data: DataDir, base_url: str, environ: Mapping[str, str]) -> str:
+    """Return the key that manages the accounts at `base_url`: the environment's, else the data dir's.
+
+    A key goes to its own installation only: the environment's to the environment's address, if that names one, and
+    the data dir's to the address that its own installation serves.
+
+    Raises:
+        ProcessError: if there is none.
+    """
+    key = environ.get(MANAGEMENT_KEY, "").strip()
+    if key and (environ.get("OPENAI_BASE_URL") or base_url) == base_url:
+        return key
+    file = data.path / OWNER_KEY
+    if data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url and file.exists():
+        return file.read_text().strip()
+    raise ProcessError(
+        f"no management key for {base_url}: set {MANAGEMENT_KEY}, or give --data-dir, "
+        f"a running installation's folder with its {OWNER_KEY}"
+    )

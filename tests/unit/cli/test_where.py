@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.cli.where import addresses, without_given
+from crossdock.cli.where import addresses, management_key, without_given
 from crossdock.kernel.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
@@ -50,3 +50,44 @@ def test_a_data_dirs_addresses_yield_to_the_environments(tmp_path: Path) -> None
 def test_without_an_installation_the_error_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="crossdock up"):
         addresses(DataDir(tmp_path), {})
+
+
+HERE = "http://127.0.0.1:7700/v1"
+ELSEWHERE = "http://elsewhere.example/v1"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDir:
+    data = DataDir(tmp_path)
+    data.make()
+    data.write_state({"addresses": {"OPENAI_BASE_URL": HERE}})
+    (tmp_path / "owner-key").write_text("sk-owner\n")
+    return data
+
+
+def test_the_environments_management_key_comes_first(data: DataDir) -> None:
+    assert management_key(data, HERE, {"CROSSDOCK_MANAGEMENT_KEY": "sk-mine"}) == "sk-mine"
+
+
+def test_else_the_data_dirs_owner_key_manages_its_installation(data: DataDir) -> None:
+    assert management_key(data, HERE, {"CROSSDOCK_MANAGEMENT_KEY": ""}) == "sk-owner"
+
+
+def test_the_owner_key_is_never_sent_to_another_address(data: DataDir) -> None:
+    """OPENAI_BASE_URL may well name a service of somebody else."""
+    with pytest.raises(ProcessError, match="set CROSSDOCK_MANAGEMENT_KEY"):
+        management_key(data, ELSEWHERE, {"OPENAI_BASE_URL": ELSEWHERE})
+
+
+def test_with_a_data_dir_the_key_for_another_address_is_not_its_own(data: DataDir) -> None:
+    environ = {"OPENAI_BASE_URL": ELSEWHERE, "CROSSDOCK_MANAGEMENT_KEY": "sk-mine"}
+
+    assert management_key(data, ELSEWHERE, environ) == "sk-mine"
+    assert management_key(data, HERE, environ) == "sk-owner"
+
+
+def test_without_a_management_key_it_says_what_to_set(data: DataDir) -> None:
+    (data.path / "owner-key").unlink()
+
+    with pytest.raises(ProcessError, match="set CROSSDOCK_MANAGEMENT_KEY, or give --data-dir"):
+        management_key(data, HERE, {})

@@ -1,0 +1,86 @@
+"""How entries look: JSON for programs, a table for people, a plain key alone on stdout."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+MAX_WIDTH = 10_000
+MIN_FOLDED = 12
+NOTE = "This key is shown only now: keep it."
+
+
+def show_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def show_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], folded: str) -> None:
+    """Show rows on stdout; the column `folded` breaks its lines where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False)
+    cells = [[_cell(value) for value in row] for row in rows]
+    for column, *below in zip(columns, *cells, strict=True):
+        is_folded = column == folded
+        width = MIN_FOLDED if is_folded else max(cell.cell_len for cell in below)
+        table.add_column(column, no_wrap=not is_folded, overflow="fold", min_width=width)
+    for row_cells in cells:
+        table.add_row(*row_cells)
+    _print(table, Console())
+
+
+def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
+    """Show one entry, a field a line."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", min_width=64)
+    for name, value in entry.items():
+        table.add_row(_cell(name), _cell(value))
+    _print(table, Console(stderr=to_stderr))
+
+
+def show_entry(entry: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(entry)
+    else:
+        show_fields(entry)
+
+
+def hand_over(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """Show an answer with a new key, for the only time: a program that reads stdout gets the key and nothing else."""
+    if as_json:
+        show_json(answer)
+        return
+    sys.stdout.write(f"{answer['key']}\n")
+    sys.stdout.flush()
+    show_fields(answer["data"], to_stderr=True)
+    sys.stderr.write(f"{NOTE}\n")
+
+
+def _print(table: Table, console: Console) -> None:
+    # why: a narrow terminal may break the lines, but an id that is cut is of no use
+    wide = console.options.update(max_width=MAX_WIDTH)
+    console.width = max(console.width, Measurement.get(console, wide, table).minimum)
+    console.print(table)
+
+
+def _cell(value: object) -> Text:
+    """Return a value's text: as it is, not as markup, and without what would steer the terminal."""
+    return Text("".join(char if char.isprintable() else "?" for char in text_of(value)))
+
+
+def text_of(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return ", ".join(f"{name}={part}" for name, part in value.items()) or "-"
+        case list():
+            return ", ".join(map(str, value)) or "-"
+        case _:
+            return str(value)

@@ -1,0 +1,193 @@
+"""crossdock keys: list, create, show, update, rotate, delete."""
+
+import sys
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import typer
+
+from crossdock.cli.display import hand_over, show_entry, show_json, show_rows
+from crossdock.cli.management import open_management
+from crossdock.cli.options import (
+    AllowIpOption,
+    DisableOption,
+    JsonOption,
+    NewAllowIpOption,
+    NewNameOption,
+    NewTagOption,
+    TagOption,
+    duration_s,
+    expiry,
+    networks_of,
+    tags_of,
+)
+from crossdock.cli.where import DataDirOption
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.errors import ProcessError
+from crossdock_schemas.account import Role
+
+app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
+COLUMNS = ("key", "name", "label", "role", "project", "state", "expires", "created")
+KeyName = Annotated[
+    str, typer.Argument(help="The key's hash or id, as `list` shows it.", metavar="HASH_OR_ID")
+]
+PLAIN = "sk-"
+
+
+def state_of(key: dict[str, Any], now_ms: int) -> str:
+    """Say whether a key is of use."""
+    if key["disabled"]:
+        return "disabled"
+    end = key["expires_at"]
+    is_over = end is not None and datetime.fromisoformat(end).timestamp() * 1000 <= now_ms
+    return "expired" if is_over else "active"
+
+
+def named(key: str) -> str:
+    """Return the key's id or hash: a plain key becomes its hash, for it must not be in an address, which is logged."""
+    return sha256(key.encode()).hexdigest() if key.startswith(PLAIN) else key
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    project: Annotated[str | None, typer.Option(help="Only of this project.", metavar="ID")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Disabled and expired ones too.")
+    ] = False,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """List keys."""
+    wish = {} if project is None else {"project_id": project}
+    if everything:
+        wish |= {"include_disabled": "true", "include_expired": "true"}
+    with open_management(ctx, data_dir_) as management:
+        found = management.paged("keys", **wish)
+    if as_json:
+        show_json(found)
+    elif found:
+        now_ms = SystemClock().now_ms()
+        show_rows(COLUMNS, [_row(key, now_ms) for key in found], folded="name")
+    else:
+        sys.stderr.write("no keys\n")
+
+
+def _row(key: dict[str, Any], now_ms: int) -> list[object]:
+    return [
+        key["id"], key["name"], key["label"], key["role"], key["project_id"], state_of(key, now_ms),
+        _time(key["expires_at"]), _time(key["created_at"]),
+    ]  # fmt: skip
+
+
+def _time(iso: str | None) -> str | None:
+    return iso and f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    project: Annotated[
+        str | None, typer.Option(help="The project that it works in.", metavar="ID")
+    ] = None,
+    role: Annotated[
+        Role | None, typer.Option(help="What it may manage; it calls models if not given.")
+    ] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(help="Such as 30d, 12h or 90m; never if not given.")
+    ] = None,
+    tag: TagOption = None,
+    allow_ip: AllowIpOption = None,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Create a key, and print it: this once, alone on stdout."""
+    # why: an empty text is a mistake, such as an unset variable, and must not make a key that lives for ever
+    end = None if expires_in is None else expiry(expires_in, SystemClock().now_ms())
+    body = {
+        "name": name,
+        "project_id": project,
+        "role": role,
+        "expires_at": end,
+        "tags": tags_of(tag),
+        "allowed_ips": networks_of(allow_ip),
+    }
+    with open_management(ctx, data_dir_) as management:
+        hand_over(management.create("keys", body=body), as_json=as_json)
+
+
+@app.command()
+def show(
+    ctx: typer.Context, key: KeyName, as_json: JsonOption = False, data_dir_: DataDirOption = None
+) -> None:
+    """Show one key, without its plain text, which nobody has."""
+    with open_management(ctx, data_dir_) as management:
+        show_entry(management.entry("keys", named(key)), as_json=as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    key: KeyName,
+    name: NewNameOption = None,
+    disabled: DisableOption = None,
+    tag: NewTagOption = None,
+    allow_ip: NewAllowIpOption = None,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Rename, disable or enable a key, tag it anew, or bind it to other networks."""
+    body = {
+        "name": name,
+        "disabled": disabled,
+        "tags": tags_of(tag),
+        "allowed_ips": networks_of(allow_ip),
+    }
+    with open_management(ctx, data_dir_) as management:
+        show_entry(management.change("keys", named(key), body=body), as_json=as_json)
+
+
+@app.command()
+def rotate(
+    ctx: typer.Context,
+    key: KeyName,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old one works on, such as 24h; 0: not at all.")
+    ] = "24h",
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Put a new key in a key's place, and print it: this once, alone on stdout."""
+    body = {"overlap_s": duration_s(overlap)}
+    with open_management(ctx, data_dir_) as management:
+        hand_over(management.create("keys", named(key), "rotate", body=body), as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    key: KeyName,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Delete a key: what uses it is refused from then on."""
+    if not is_sure and not sys.stdin.isatty():
+        raise ProcessError("nobody to ask whether to delete: stdin is no terminal; give --yes")
+    with open_management(ctx, data_dir_) as management:
+        if not is_sure:
+            _ask(management.entry("keys", named(key)))
+        answer = management.delete("keys", named(key))
+    if as_json:
+        show_json(answer)
+    else:
+        sys.stderr.write("deleted\n")
+
+
+def _ask(key: dict[str, Any]) -> None:
+    sys.stderr.write(f"delete key {key['name']!r} ({key['label']})? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise ProcessError("not deleted")

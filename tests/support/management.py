@@ -1,0 +1,120 @@
+"""A command line whose API for accounts is a few lines of answers."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from crossdock.cli.app import main
+from crossdock.cli.client import Dock
+
+PLAIN = "sk-cd-v1-plain"
+HASH = "ab" * 32
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def make_key(**fields: object) -> dict[str, Any]:
+    return {
+        "id": "key_1",
+        "hash": HASH,
+        "name": "ci",
+        "label": "sk-cd-v1-pl...ain",
+        "disabled": False,
+        "role": None,
+        "project_id": "proj_1",
+        "organization_id": "org_1",
+        "tags": {},
+        "allowed_ips": [],
+        "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+        "expires_at": None,
+        "creator_key_id": None,
+        "rotated_from": None,
+    } | fields
+
+
+def make_project(**fields: object) -> dict[str, Any]:
+    return {
+        "id": "proj_1",
+        "name": "production",
+        "disabled": False,
+        "tags": {"team": "search"},
+        "organization_id": "org_1",
+        "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+    } | fields
+
+
+def make_organization(**fields: object) -> dict[str, Any]:
+    return {
+        "id": "org_1",
+        "name": "acme",
+        "is_operator": False,
+        "max_key_life_s": 0,
+        "allowed_ips": [],
+        "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+    } | fields
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and what it wrote."""
+
+    code: object
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Terminal(io.StringIO):
+    """A person at the keyboard."""
+
+    @override
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class Shell:
+    """Runs commands as `crossdock` does, and remembers what they asked of the API."""
+
+    capsys: pytest.CaptureFixture[str]
+    asked: list[httpx.Request] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    answer: Answer = lambda _: httpx.Response(500)
+
+    def says(self, value: object, status: int = 200) -> None:
+        self.answer = lambda _: httpx.Response(status, json=value)
+
+    def run(self, *words: str) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main(words, make_dock=self._make_dock)
+        written = self.capsys.readouterr()
+        return Outcome(ended.value.code, written.out, written.err)
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        return [(request.method, request.url.path) for request in self.asked]
+
+    @property
+    def body(self) -> Any:
+        """Return what the last request carried."""
+        return json.loads(self.asked[-1].content)
+
+    def _make_dock(self, base_url: str, key: str) -> Dock:
+        self.keys.append(key)
+        return Dock(base_url, key, transport=httpx.MockTransport(self._handle))
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.asked.append(request)
+        return self.answer(request)
