@@ -20,6 +20,7 @@ STAGES = (
     "provider.0",
     "provider.1",
     "metering.0",
+    "accounts.0",
 )
 
 

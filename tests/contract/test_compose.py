@@ -17,6 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from typing_extensions import override
 
+from crossdock.accounts.settings import AccountsSettings
 from crossdock.batches.settings import BatchesSettings
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.catalogue import load_catalogue
@@ -33,6 +34,7 @@ SCHEMA = Path(__file__).with_name("compose-spec.json")
 STAGES: dict[str, tuple[type[Settings], str]] = {
     "provision": (ProvisionSettings, SHARED),
     "ingress": (IngressSettings, "CROSSDOCK_INGRESS_"),
+    "accounts": (AccountsSettings, "CROSSDOCK_ACCOUNTS_"),
     "batches": (BatchesSettings, "CROSSDOCK_BATCHES_"),
     "router": (RouterSettings, "CROSSDOCK_ROUTER_"),
     "provider": (ProviderSettings, "CROSSDOCK_PROVIDER_"),
@@ -44,7 +46,9 @@ GIVEN = {
     "CLICKHOUSE_PASSWORD": "secret",
     "AWS_ACCESS_KEY_ID": "crossdock",
     "AWS_SECRET_ACCESS_KEY": "secret",
-    "CROSSDOCK_INGRESS_API_KEY_SHA256": "0" * 64,
+    "CROSSDOCK_OWNER_KEY_SHA256": "0" * 64,
+    "CROSSDOCK_API_KEY_SHA256": "0" * 64,
+    "CROSSDOCK_INGRESS_KEY_SECRET": "0" * 64,
 }
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 every_stage = pytest.mark.parametrize("stage", STAGES)

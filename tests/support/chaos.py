@@ -32,6 +32,7 @@ STAGES = (
     "router.1",
     "metering.0",
     "ingress.0",
+    "accounts.0",
     "clickhouse.0",
     "kafka",
 )
@@ -64,7 +65,7 @@ def make_schedule(kills: int, seed: int) -> list[Event]:
             action = "pause"
         elif drawn < SHARE_PAUSED + SHARE_RESTARTED:
             action = "restart"
-        victims = STAGES if action == "kill" else STAGES[:7]
+        victims = STAGES if action == "kill" else STAGES[:8]
         events.append(Event(chance.uniform(0.2, 1.6), action, chance.choice(victims)))
     return events
 

@@ -50,6 +50,7 @@ def _file_entry(state: BatchState, kind: str, now_ms: int) -> Outgoing:
     entry = StoredFile(
         file_id=file_id,
         account=head.account,
+        project=head.project,
         filename=f"{head.batch_id}_{kind}.jsonl",
         purpose="batch_output",
         bytes=0,

@@ -9,7 +9,10 @@ from crossdock.ingress.batches import BatchRoutes
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.face import HANDLERS, Face
 from crossdock.ingress.files import FileRoutes
+from crossdock.ingress.keys import KeyRoutes
 from crossdock.ingress.models import ModelRoutes
+from crossdock.ingress.organizations import OrganizationRoutes
+from crossdock.ingress.principal import Authentication
 from crossdock.ingress.requests import RequestRoutes
 from crossdock.ingress.uploads import UploadRoutes
 
@@ -22,11 +25,14 @@ def make_app(dock: Dock) -> Face:
         *FileRoutes(dock).routes(),
         *UploadRoutes(dock).routes(),
         *ModelRoutes(dock.catalogue).routes(),
+        *KeyRoutes(dock).routes(),
+        *OrganizationRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
-    return Face(app, dock.settings.api_key_sha256, dock.clock)
+    secret = dock.settings.key_secret.get_secret_value()
+    return Face(app, Authentication(dock.accounts, secret, dock.clock), dock.clock)
 
 
 async def _healthz(_request: Request) -> Response:

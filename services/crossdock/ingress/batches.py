@@ -12,9 +12,9 @@ from crossdock.ingress.checks import BatchWish, check_batch, check_number, parse
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.files import find_file
 from crossdock.ingress.paging import choose_page
+from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_command_record, make_submitted
 from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.settings import ACCOUNT
 from crossdock.ingress.shapes import show_batch, show_list
 from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
@@ -46,26 +46,27 @@ class BatchRoutes:
         wish = check_batch(parse_object(await read_body(request, CONTROL_BYTES)))
         now_ms = self._dock.clock.now_ms()
         key = request.headers.get("idempotency-key")
-        known = self._repeated(key, now_ms) if key else None
+        principal = principal_of(request)
+        known = self._repeated(principal, key, now_ms) if key else None
         if known is not None:
             return answer_json(show_batch(_same(known, wish)))
-        batch_id = derive_batch_id(ACCOUNT, key, now_ms) if key else make_batch_id(now_ms)
-        file = await find_file(self._dock, wish.input_file_id)
-        asked = make_submitted(batch_id, wish, file, now_ms)
+        batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
+        file = await find_file(self._dock, principal, wish.input_file_id)
+        asked = make_submitted(principal, batch_id, wish, file, now_ms)
         await self._dock.outbox.publish(make_command_record(asked, now_ms))
         self._dock.batches.add_submitted(Batch.begun(asked))
         return answer_json(show_batch(self._dock.batches.find(batch_id) or Batch.begun(asked)))
 
-    def _repeated(self, key: str, now_ms: int) -> Batch | None:
-        today = self._dock.batches.find(derive_batch_id(ACCOUNT, key, now_ms))
+    def _repeated(self, principal: Principal, key: str, now_ms: int) -> Batch | None:
+        today = self._dock.batches.find(_derived(principal, key, now_ms))
         if today is not None or now_ms % DAY_MS >= MIDNIGHT_MS:
             return today
-        return self._dock.batches.find(derive_batch_id(ACCOUNT, key, now_ms - DAY_MS))
+        return self._dock.batches.find(_derived(principal, key, now_ms - DAY_MS))
 
     async def list(self, request: Request) -> Response:
-        query = request.query_params
+        query, who = request.query_params, principal_of(request)
         page, has_more = choose_page(
-            ((batch.batch_id, batch) for batch in self._dock.batches.all()),
+            ((batch.batch_id, batch) for batch in self._dock.batches.all() if _is_of(who, batch)),
             after=query.get("after"),
             limit=check_number(query.get("limit"), "limit", default=20, lowest=1, highest=MAX_PAGE),
             newest_first=True,
@@ -98,9 +99,18 @@ class BatchRoutes:
         view = self._dock.batches
         wait_s = OTHERS_WRITE_S if is_recent(batch_id, self._dock.clock.now_ms()) else 0.0
         batch = await view.arrivals.until(batch_id, lambda: view.find(batch_id), timeout_s=wait_s)
-        if batch is None:
+        if batch is None or not _is_of(principal_of(request), batch):
             raise refusals.no_batch(batch_id)
         return batch
+
+
+def _is_of(principal: Principal, batch: Batch) -> bool:
+    return principal.owns(batch.account, batch.project)
+
+
+def _derived(principal: Principal, key: str, now_ms: int) -> BatchId:
+    """Return the batch that an Idempotency-Key names: another one in each project."""
+    return derive_batch_id(f"{principal.account}/{principal.project}", key, now_ms)
 
 
 def _same(known: Batch, wish: BatchWish) -> Batch:

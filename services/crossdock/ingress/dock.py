@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from crossdock.ingress.accounts import AccountsView, Answers
 from crossdock.ingress.directory import BatchesView, FilesView
 from crossdock.ingress.gate import Gate
 from crossdock.ingress.outbox import Outbox
@@ -22,6 +23,8 @@ class Dock:
     clock: Clock
     objects: Objects
     outbox: Outbox
+    accounts: AccountsView
+    answers: Answers
     files: FilesView
     batches: BatchesView
     ring: Ring
@@ -38,6 +41,8 @@ def make_dock(
         clock=clock,
         objects=objects,
         outbox=Outbox(log, timeout_s=settings.publish_timeout_s),
+        accounts=AccountsView(),
+        answers=Answers(),
         files=FilesView(),
         batches=BatchesView(),
         ring=Ring(max_count=settings.ring_count, max_bytes=settings.ring_bytes),

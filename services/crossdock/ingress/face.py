@@ -1,17 +1,18 @@
 """The outermost layer of every request: who asks, its id, how long it took, and errors as OpenAI tells them."""
 
-import hashlib
-import hmac
 import time
 
 import structlog
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import ExceptionHandler, Message, Receive, Scope, Send
 
 from crossdock.ingress import refusals
 from crossdock.ingress.answers import answer_raw
+from crossdock.ingress.principal import SCOPE, Authentication
 from crossdock.ingress.refusals import RefusedError, make_envelope
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
@@ -27,10 +28,15 @@ CLIENT_GONE = 499
 class Face:
     """ASGI around ASGI: the key is checked before anything else is read."""
 
-    def __init__(self, app: ASGIApp, key_sha256: str, clock: Clock) -> None:
+    def __init__(self, app: Starlette, authentication: Authentication, clock: Clock) -> None:
         self._app = app
-        self._key_sha256 = key_sha256
+        self._authentication = authentication
         self._clock = clock
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Return what can be asked for."""
+        return self._app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,20 +49,13 @@ class Face:
                 self._finish(scope, message, time.monotonic() - started)
             await send(message)
 
-        refusal = None if scope["path"] in OPEN_PATHS else self._check_key(scope)
-        if refusal is not None:
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                scope[SCOPE] = await self._authentication.check(scope)
+        except RefusedError as refusal:
             await answer_refusal(refusal)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
-
-    def _check_key(self, scope: Scope) -> RefusedError | None:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, key = given.partition(b" ")
-        key = key.strip()
-        if scheme.lower() != b"bearer" or not key:
-            return refusals.bad_key(given=False)
-        is_right = hmac.compare_digest(hashlib.sha256(key).hexdigest(), self._key_sha256)
-        return None if is_right else refusals.bad_key(given=True)
 
     def _finish(self, scope: Scope, message: Message, took_s: float) -> None:
         request_id = scope.get("crossdock.request_id") or make_request_id(self._clock.now_ms())

@@ -22,8 +22,8 @@ from crossdock.ingress.directory import has_expired
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.multipart import Form, receive_form
 from crossdock.ingress.paging import choose_page
+from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_file_record
-from crossdock.ingress.settings import ACCOUNT
 from crossdock.ingress.shapes import Json, show_deleted, show_file, show_list
 from crossdock_schemas.batch import Part
 from crossdock_schemas.file import StoredFile, content_path
@@ -65,7 +65,7 @@ class FileRoutes:
             limit=self._dock.settings.max_file_bytes,
         )
         try:
-            file = make_file(file_id, form, self._dock.clock.now_ms())
+            file = make_file(principal_of(request), file_id, form, self._dock.clock.now_ms())
         except refusals.RefusedError:
             await self._dock.objects.delete(content_path(file_id))
             raise
@@ -73,7 +73,7 @@ class FileRoutes:
         return answer_json(show_file(file, file.bytes))
 
     async def list(self, request: Request) -> Response:
-        query = request.query_params
+        query, who = request.query_params, principal_of(request)
         limit = check_number(
             query.get("limit"), "limit", default=MAX_PAGE, lowest=1, highest=MAX_PAGE
         )
@@ -81,7 +81,11 @@ class FileRoutes:
         purpose = query.get("purpose")
         live = self._dock.files.live(self._dock.clock.now_ms())
         page, has_more = choose_page(
-            ((file.file_id, file) for file in live if purpose in (None, file.purpose)),
+            (
+                (file.file_id, file)
+                for file in live
+                if who.owns(file.account, file.project) and purpose in (None, file.purpose)
+            ),
             after=query.get("after"),
             limit=limit,
             newest_first=order == "desc",
@@ -146,21 +150,22 @@ class FileRoutes:
 
     async def _find(self, request: Request) -> StoredFile:
         file_id = request.path_params["id"]
-        file = await find_file(self._dock, file_id)
+        file = await find_file(self._dock, principal_of(request), file_id)
         if file is None:
             raise refusals.no_such("File", file_id)
         return file
 
 
-async def find_file(dock: Dock, file_id: str) -> StoredFile | None:
-    """Return a file that exists; one that may be too new for our tail is waited for."""
+async def find_file(dock: Dock, principal: Principal, file_id: str) -> StoredFile | None:
+    """Return a file that exists for `principal`; one that may be too new for our tail is waited for."""
     now_ms = dock.clock.now_ms()
     found = dock.files.find(file_id, now_ms)
-    if found is not None or not is_recent(file_id, now_ms):
-        return found
-    return await dock.files.arrivals.until(
-        file_id, lambda: dock.files.find(file_id, now_ms), timeout_s=OTHERS_WRITE_S
-    )
+    if found is None and is_recent(file_id, now_ms):
+        found = await dock.files.arrivals.until(
+            file_id, lambda: dock.files.find(file_id, now_ms), timeout_s=OTHERS_WRITE_S
+        )
+    is_visible = found is not None and principal.owns(found.account, found.project)
+    return found if is_visible else None
 
 
 async def publish_file(dock: Dock, file: StoredFile) -> None:
@@ -174,7 +179,7 @@ async def publish_file(dock: Dock, file: StoredFile) -> None:
     )
 
 
-def make_file(file_id: FileId, form: Form, now_ms: int) -> StoredFile:
+def make_file(principal: Principal, file_id: FileId, form: Form, now_ms: int) -> StoredFile:
     """Return the entry for a form that was received.
 
     Raises:
@@ -187,7 +192,8 @@ def make_file(file_id: FileId, form: Form, now_ms: int) -> StoredFile:
     check_purpose(purpose, filename)
     return StoredFile(
         file_id=file_id,
-        account=ACCOUNT,
+        account=principal.account,
+        project=principal.project,
         filename=filename,
         purpose=purpose,
         bytes=form.size,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from crossdock.ingress.accounts import RECENT_MS
 from crossdock.ingress.app import make_app
 from crossdock.ingress.dock import Dock, make_dock
 from crossdock.ingress.ring import MAX_AGE_MS
@@ -19,7 +20,14 @@ from crossdock.kernel.kafka.tail import Apply
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
-from crossdock_schemas.topics import BATCH_DIRECTORY, FILES, RESULTS, Topic
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    ACCOUNT_DIRECTORY,
+    BATCH_DIRECTORY,
+    FILES,
+    RESULTS,
+    Topic,
+)
 
 
 async def main(environ: Mapping[str, str]) -> int:
@@ -62,6 +70,8 @@ async def open_tails(dock: Dock, producer: Producer) -> list[Tail]:
 
     since_ms = dock.clock.now_ms() - MAX_AGE_MS
     return [
+        await tail(ACCOUNT_DIRECTORY, dock.accounts.apply),
+        await tail(ACCOUNT_CHANGES, dock.answers.apply, dock.clock.now_ms() - RECENT_MS),
         await tail(FILES, dock.files.apply),
         await tail(BATCH_DIRECTORY, dock.batches.apply),
         await tail(RESULTS, dock.ring.add, since_ms),

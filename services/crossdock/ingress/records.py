@@ -1,16 +1,24 @@
 """The records that ingress writes. Pure."""
 
 from crossdock.ingress.checks import BatchWish
-from crossdock.ingress.settings import ACCOUNT, KEY, PROJECT
+from crossdock.ingress.principal import Principal
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.batch import CancelAsked, Submitted
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.control import Command
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
-from crossdock_schemas.topics import BATCH_COMMANDS, CANCELS, FILES, REQUESTS, Topic
+from crossdock_schemas.topics import (
+    ACCOUNT_COMMANDS,
+    BATCH_COMMANDS,
+    CANCELS,
+    FILES,
+    REQUESTS,
+    Topic,
+)
 
 SOURCE = "crossdock/ingress"
 
@@ -41,17 +49,21 @@ def make_cancel_record(request_id: RequestId, now_ms: int) -> Outgoing:
     return _plain(CANCELS, request_id, Cancelled(id=request_id, at_ms=now_ms), now_ms)
 
 
+def make_account_record(command: Command) -> Outgoing:
+    return _plain(ACCOUNT_COMMANDS, command.account, command, command.at_ms)
+
+
 def make_submitted(
-    batch_id: BatchId, wish: BatchWish, file: StoredFile | None, now_ms: int
+    principal: Principal, batch_id: BatchId, wish: BatchWish, file: StoredFile | None, now_ms: int
 ) -> Submitted:
     """Return the command for a new batch. Without a file of purpose `batch` it fails in validation, as OpenAI's do."""
     if file is not None and file.purpose != "batch":
         file = None
     return Submitted(
         batch_id=batch_id,
-        account=ACCOUNT,
-        project=PROJECT,
-        key_id=KEY,
+        account=principal.account,
+        project=principal.project,
+        key_id=principal.key_id,
         operation=wish.operation,
         input_file_id=FileId(wish.input_file_id),
         input_path=None if file is None else file.path,
@@ -64,7 +76,8 @@ def make_submitted(
     )
 
 
-def make_request_record(
+def make_request_record(  # noqa: PLR0917  # the parcel's fields
+    principal: Principal,
     request_id: RequestId,
     operation: str,
     model: str,
@@ -77,9 +90,9 @@ def make_request_record(
     """Return the parcel of one request: with `line` as its value, or none where `body_ref` says where it lies."""
     parcel = Parcel.model_construct(
         parcel_id=ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),
-        account=ACCOUNT,
-        project=PROJECT,
-        key_id=KEY,
+        account=principal.account,
+        project=principal.project,
+        key_id=principal.key_id,
         lane=Lane.REALTIME,
         operation=operation,
         model=model,

@@ -47,11 +47,35 @@ def make_envelope(message: str, kind: str, param: str | None, code: str | None) 
 
 def bad_key(*, given: bool) -> RefusedError:
     message = (
-        "Incorrect API key provided. `crossdock env` prints the right one."
+        "Incorrect API key provided. `crossdock env` prints the one of the installation on this machine."
         if given
         else "You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY."
     )
     return RefusedError(401, message, reason="invalid_api_key")
+
+
+def dead_key(*, is_disabled: bool) -> RefusedError:
+    state = "is disabled" if is_disabled else "has expired"
+    return RefusedError(401, f"The API key {state}.", reason="invalid_api_key")
+
+
+def not_permitted(message: str) -> RefusedError:
+    return RefusedError(403, message, kind="permission_denied", reason="permission_denied")
+
+
+def unknown_parameter(param: str, hint: str = "") -> RefusedError:
+    message = f"Unknown parameter: '{param}'.{hint}"
+    return RefusedError(400, message, param=param, reason="unknown_parameter")
+
+
+def unconfirmed() -> RefusedError:
+    return RefusedError(
+        503,
+        "The accounts shard has not confirmed the change in time; it may still be made. Look before you ask again.",
+        kind="server_error",
+        reason="service_unavailable",
+        headers={"retry-after": str(RETRY_AFTER_S), "x-should-retry": "false"},
+    )
 
 
 def bad_json(detail: str) -> RefusedError:

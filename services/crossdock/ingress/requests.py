@@ -16,6 +16,7 @@ from crossdock.ingress.bodies import read_body
 from crossdock.ingress.checks import Json, check_request, parse_object
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.lines import Answer, make_line, read_answer
+from crossdock.ingress.principal import principal_of
 from crossdock.ingress.records import make_cancel_record, make_request_record
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.sse import make_events
@@ -71,6 +72,7 @@ class RequestRoutes:
             line = make_line(request_id, operation, raw, body)
             now_ms = self._dock.clock.now_ms()
             message = make_request_record(
+                principal_of(request),
                 request_id,
                 operation,
                 model,

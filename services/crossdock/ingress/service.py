@@ -15,6 +15,10 @@ from crossdock.kernel.kafka import Tail
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+FIRST = "org_local"
+FOUNDED_S = (
+    0.5  # between two looks whether there is an organization: the provisioning asks for the first
+)
 DRAIN_SHARE = 0.8  # of the time to stop is for callers; the rest for tails and drivers
 
 
@@ -64,6 +68,11 @@ class IngressService:
     async def _all_tails(self) -> None:
         for tail in self._tails:
             await tail.caught_up.wait()
+        accounts = self._dock.accounts
+        while not accounts.is_founded:
+            await accounts.arrivals.until(
+                FIRST, lambda: accounts.is_founded or None, timeout_s=FOUNDED_S
+            )
 
     async def _serve(self, stop: asyncio.Event) -> None:
         host, port = self._bound.getsockname()[:2]

@@ -1,16 +1,11 @@
-"""What ingress needs to know, and who everybody is until there are accounts."""
+"""What ingress needs to know."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from crossdock.kernel.settings import Settings
-from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 
 MIB = 1024**2
 GIB = 1024**3
-
-ACCOUNT = AccountId("org_local")
-PROJECT = ProjectId("proj_default")
-KEY = KeyId("key_local")
 
 
 class IngressSettings(Settings):
@@ -20,8 +15,8 @@ class IngressSettings(Settings):
     """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
-    api_key_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Hexadecimal SHA-256 of the one API key."""
+    key_secret: SecretStr = Field(min_length=32)
+    """The installation's secret, the same for every ingress: by it they tell an authentic API key."""
     max_file_bytes: int = Field(default=2 * GIB, ge=1)
     """Bytes of one uploaded file (OpenAI: 512 MB)."""
     max_body_bytes: int = Field(default=32 * MIB, ge=1)

@@ -1,8 +1,10 @@
-"""OpenAI's objects, made from ours. Unset fields are null, never left out. Pure."""
+"""OpenAI's and OpenRouter's objects, made from ours. Unset fields are null, never left out. Pure."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.file import StoredFile
@@ -122,3 +124,52 @@ def show_list(data: Sequence[Json], *, has_more: bool) -> Json:
 
 def _seconds(ms: int | None) -> int | None:
     return None if ms is None else ms // 1000
+
+
+def show_key(key: ApiKey) -> Json:
+    """Return a key with OpenRouter's names where it has them."""
+    return {
+        "id": key.key_id,
+        "hash": key.hash,
+        "name": key.name,
+        "label": key.label,
+        "disabled": key.disabled,
+        "role": None if key.role is None else key.role.value,
+        "organization_id": key.account,
+        "project_id": key.project,
+        "tags": key.tags,
+        "allowed_ips": list(key.allowed_ips),
+        "creator_key_id": key.creator,
+        "rotated_from": key.rotated_from,
+        "created_at": _iso(key.created_at_ms),
+        "updated_at": _iso(key.updated_at_ms),
+        "expires_at": None if key.expires_at_ms is None else _iso(key.expires_at_ms),
+    }
+
+
+def show_project(project: Project) -> Json:
+    return {
+        "id": project.project,
+        "name": project.name,
+        "disabled": project.disabled,
+        "tags": project.tags,
+        "organization_id": project.account,
+        "created_at": _iso(project.created_at_ms),
+        "updated_at": _iso(project.updated_at_ms),
+    }
+
+
+def show_organization(organization: Organization) -> Json:
+    return {
+        "id": organization.account,
+        "name": organization.name,
+        "is_operator": organization.is_operator,
+        "max_key_life_s": organization.max_key_life_s,
+        "allowed_ips": list(organization.allowed_ips),
+        "created_at": _iso(organization.created_at_ms),
+        "updated_at": _iso(organization.updated_at_ms),
+    }
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")

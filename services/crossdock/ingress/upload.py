@@ -6,13 +6,22 @@ from typing import Any, Literal
 
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_expiry, check_purpose, require_text
+from crossdock.ingress.principal import Principal
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.settings import MIB
 from crossdock.ingress.shapes import show_file
 from crossdock.kernel.errors import NoSuchObjectError
 from crossdock.kernel.objects import Objects
 from crossdock_schemas.file import StoredFile
-from crossdock_schemas.ids import FileId, UploadId, make_token, make_upload_id, time_of
+from crossdock_schemas.ids import (
+    AccountId,
+    FileId,
+    ProjectId,
+    UploadId,
+    make_token,
+    make_upload_id,
+    time_of,
+)
 from crossdock_schemas.message import Message
 
 UPLOADS = "uploads"
@@ -29,6 +38,8 @@ class Upload(Message):
     """What is known of an upload."""
 
     upload_id: UploadId
+    account: AccountId
+    project: ProjectId
     filename: str
     purpose: str
     mime_type: str
@@ -46,7 +57,7 @@ class Upload(Message):
         )
 
 
-def make_upload(body: Json, max_bytes: int, now_ms: int) -> Upload:
+def make_upload(principal: Principal, body: Json, max_bytes: int, now_ms: int) -> Upload:
     """Return a new upload.
 
     Raises:
@@ -66,6 +77,8 @@ def make_upload(body: Json, max_bytes: int, now_ms: int) -> Upload:
         raise refusals.too_large(max_bytes, "bytes")
     return Upload(
         upload_id=make_upload_id(now_ms),
+        account=principal.account,
+        project=principal.project,
         filename=filename,
         purpose=purpose,
         mime_type=mime_type,

@@ -14,8 +14,8 @@ from crossdock.ingress.checks import Json, parse_object
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.files import choose_expiry, publish_file
 from crossdock.ingress.multipart import receive_form
+from crossdock.ingress.principal import principal_of
 from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.settings import ACCOUNT
 from crossdock.ingress.upload import (
     MAX_PART_BYTES,
     Upload,
@@ -49,7 +49,9 @@ class UploadRoutes:
     async def create(self, request: Request) -> Response:
         body = parse_object(await read_body(request, CONTROL_BYTES))
         now_ms = self._dock.clock.now_ms()
-        upload = make_upload(body, self._dock.settings.max_file_bytes, now_ms)
+        upload = make_upload(
+            principal_of(request), body, self._dock.settings.max_file_bytes, now_ms
+        )
         await self._store.save(upload)
         return self._answer(upload)
 
@@ -97,7 +99,8 @@ class UploadRoutes:
         await self._dock.objects.put_stream(content_path(file_id), _checked(chunks, md5))
         file = StoredFile(
             file_id=file_id,
-            account=ACCOUNT,
+            account=upload.account,
+            project=upload.project,
             filename=upload.filename,
             purpose=upload.purpose,
             bytes=upload.bytes,
@@ -120,7 +123,7 @@ class UploadRoutes:
     async def _find(self, request: Request) -> Upload:
         upload_id = request.path_params["id"]
         upload = await self._store.load(upload_id)
-        if upload is None:
+        if upload is None or not principal_of(request).owns(upload.account, upload.project):
             raise refusals.no_such("Upload", upload_id)
         return upload
 

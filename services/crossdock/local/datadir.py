@@ -1,16 +1,18 @@
 """Everything that one installation keeps on this machine: data, ports, logs, its key, and who runs it."""
 
 import fcntl
-import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.founding import OPERATOR
+from crossdock.kernel.keys import make_plain_key
 from crossdock.local.ports import free_port, is_free
 
 PREFERRED = {
@@ -133,15 +135,26 @@ class DataDir:
         return chosen
 
     def api_key(self) -> tuple[str, bool]:
-        """Return the installation's key, and whether it was made just now. The file is its owner's alone."""
-        file = self.path / "api-key"
+        """Return the installation's first inference key, and whether it was made just now."""
+        return self._kept("api-key", self._make_key)
+
+    def owner_key(self) -> str:
+        """Return the key that manages the installation's organization."""
+        return self._kept("owner-key", self._make_key)[0]
+
+    def _make_key(self) -> str:
+        return make_plain_key(OPERATOR, self.key_secret(), SystemClock().now_ms())
+
+    def key_secret(self) -> str:
+        """Return the secret with which keys are told to be authentic."""
+        return self._kept("key-secret", lambda: secrets.token_hex(32))[0]
+
+    def _kept(self, name: str, make: Callable[[], str]) -> tuple[str, bool]:
+        """Return a secret, and whether it was made just now. Its file is its owner's alone."""
+        file = self.path / name
         if file.exists():
             return file.read_text().strip(), False
-        key = f"sk-cd-{secrets.token_urlsafe(32)}"
+        secret = make()
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(key)
-        return key, True
-
-
-def key_digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+            out.write(secret)
+        return secret, True

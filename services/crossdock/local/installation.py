@@ -8,8 +8,9 @@ from pathlib import Path
 
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.keys import digest
 from crossdock.local.catalogue import simulated_catalogue
-from crossdock.local.datadir import DataDir, key_digest
+from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import cache_folder, java, kafka_jars
 from crossdock.local.kafka import KafkaNode
@@ -24,7 +25,7 @@ ENGINE_ALLOCATOR = (
 )
 STOP_S = 25.0
 PROVIDER_STOP_S = 130.0  # calls that run are paid for: its drain limit, and a little more
-STAGES = ("metering", "provider", "router", "batches", "ingress")
+STAGES = ("metering", "provider", "router", "batches", "accounts", "ingress")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _environment(
         "CROSSDOCK_CATALOGUE": str(_write_catalogue(data, wish, environ, ports["simulator"])),
         "CROSSDOCK_INGRESS_HOST": "127.0.0.1",
         "CROSSDOCK_INGRESS_PORT": str(ports["ingress"]),
-        "CROSSDOCK_INGRESS_API_KEY_SHA256": key_digest(key),
+        "CROSSDOCK_INGRESS_KEY_SECRET": data.key_secret(),
+        "CROSSDOCK_OWNER_KEY_SHA256": digest(data.owner_key()),
+        "CROSSDOCK_API_KEY_SHA256": digest(key),
         "CROSSDOCK_SIMULATOR_PORT": str(ports["simulator"]),
         "CROSSDOCK_SIMULATOR_LEDGER": str(data.path / "simulator-ledger.jsonl"),
         "PYTHONUNBUFFERED": "1",

@@ -14,7 +14,7 @@ MAX_COUNT = 200_000  # about 30 MB; the oldest go first
 
 
 class Cancels:
-    """Ids of cancelled batches and single requests, of the last days."""
+    """Ids of cancelled batches and single requests, and of keys that are no more, of the last days."""
 
     def __init__(self, *, max_count: int = MAX_COUNT) -> None:
         self._at_ms: OrderedDict[str, int] = OrderedDict()
@@ -30,6 +30,9 @@ class Cancels:
         except ValidationError as error:
             pass_over(record, error)
             return
+        if cancelled.is_lifted:
+            self._at_ms.pop(cancelled.id, None)
+            return
         self._at_ms[cancelled.id] = cancelled.at_ms
         while self._at_ms and (
             len(self._at_ms) > self._max_count or self._oldest_ms() < cancelled.at_ms - KEEP_MS
@@ -38,7 +41,7 @@ class Cancels:
 
     def holds(self, parcel: Parcel) -> bool:
         """Say whether `parcel` shall not be called."""
-        return (parcel.batch_id or parcel.request_id) in self._at_ms
+        return (parcel.batch_id or parcel.request_id) in self._at_ms or parcel.key_id in self._at_ms
 
     def _oldest_ms(self) -> int:
         return next(iter(self._at_ms.values()))

@@ -1,7 +1,6 @@
 """An ingress on loopback, with a log in memory that plays the other stages."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,10 +10,11 @@ from typing import Any
 import httpx
 from openai import AsyncOpenAI
 
+from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.app import make_app
 from crossdock.ingress.dock import Dock, make_dock
 from crossdock.ingress.server import bind, serve
-from crossdock.ingress.settings import ACCOUNT, KEY, PROJECT, IngressSettings
+from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import LogError
 from crossdock.kernel.objects import open_objects
@@ -30,14 +30,27 @@ from crossdock_schemas.batch import (
 )
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.control import account_command
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import FileId, output_file_id
+from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.prices import Prices
 from crossdock_schemas.result import Outcome, Result, ResultGroup
-from crossdock_schemas.topics import BATCH_COMMANDS, BATCH_DIRECTORY, FILES, REQUESTS, RESULTS
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    ACCOUNT_COMMANDS,
+    ACCOUNT_DIRECTORY,
+    BATCH_COMMANDS,
+    BATCH_DIRECTORY,
+    FILES,
+    REQUESTS,
+    RESULTS,
+)
+from support.accounts import KEY_SECRET, LOCAL, found_accounts
 
 API_KEY = "sk-cd-test"
+OWNER_KEY = "sk-cd-owner"
 CHAT_MODEL = "atlas-large"
 EMBEDDING_MODEL = "atlas-embed"
 
@@ -46,9 +59,7 @@ Answer = Callable[[Parcel, Json], tuple[int, Json] | None]
 
 
 def make_settings(**changes: Any) -> IngressSettings:
-    return IngressSettings(
-        **{"api_key_sha256": hashlib.sha256(API_KEY.encode()).hexdigest(), **changes}
-    )
+    return IngressSettings(**{"key_secret": KEY_SECRET, **changes})
 
 
 def make_catalogue() -> Catalogue:
@@ -89,9 +100,11 @@ class World:
 
     answer: Answer = echo
     is_down: bool = False
+    is_silent: bool = False
     shows_batches: bool = True
     sent: list[Outgoing] = field(default_factory=list)
     dock: Dock | None = None
+    accounts: AccountsCore = field(default_factory=AccountsCore)
     offset: int = 0
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
@@ -104,10 +117,30 @@ class World:
     def _react(self, message: Outgoing) -> None:
         if message.topic == FILES.name:
             self.the_dock.files.apply(self.record(message))
+        elif message.topic == ACCOUNT_COMMANDS.name and not self.is_silent:
+            command = account_command.validate_json(message.value or b"")
+            self.accounts.apply(command, self.the_dock.clock.now_ms())
+            self.tell(self.accounts.finish().outgoing)
         elif message.topic == REQUESTS.name:
             asyncio.get_running_loop().call_soon(self._answer, message)
         elif message.topic == BATCH_COMMANDS.name and self.shows_batches:
             self._command(batch_command.validate_json(message.value or b""))
+
+    def tell(self, records: Sequence[Outgoing]) -> None:
+        """Let what the accounts shard writes arrive."""
+        for record in records:
+            if record.topic == ACCOUNT_DIRECTORY.name:
+                self.the_dock.accounts.apply(self.record(record))
+            elif record.topic == ACCOUNT_CHANGES.name:
+                self.the_dock.answers.apply(self.record(record))
+            else:
+                self.sent.append(record)
+                self._react(record)
+
+    def show_entity(self, identifier: str, entity: Message) -> None:
+        """Let the directory of accounts show `entity`."""
+        outgoing = Outgoing(ACCOUNT_DIRECTORY.name, identifier.encode(), entity.to_json(), [])
+        self.the_dock.accounts.apply(self.record(outgoing))
 
     @property
     def the_dock(self) -> Dock:
@@ -158,9 +191,9 @@ class World:
             finished_at_ms=parcel.created_at_ms,
         )
         group = ResultGroup(
-            account=ACCOUNT,
-            project=PROJECT,
-            key_id=KEY,
+            account=LOCAL.account,
+            project=LOCAL.project,
+            key_id=LOCAL.key_id,
             lane=Lane.REALTIME,
             operation=parcel.operation,
             results=(result,),
@@ -209,7 +242,8 @@ class World:
         self.show_file(
             StoredFile(
                 file_id=file_id,
-                account=ACCOUNT,
+                account=LOCAL.account,
+                project=LOCAL.project,
                 filename=f"{batch.batch_id}_output.jsonl",
                 purpose="batch_output",
                 bytes=0,
@@ -265,6 +299,8 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
     objects = open_objects(settings.pop("objects_url", "memory://"))
     dock = make_dock(make_settings(**settings), make_catalogue(), clock, objects, world)
     world.dock = dock
+    world.accounts, founding = found_accounts(OWNER_KEY, API_KEY, clock.now_ms())
+    world.tell(founding)
     bound = bind("127.0.0.1", 0)
     bound.listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"

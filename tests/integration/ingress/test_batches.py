@@ -103,9 +103,9 @@ async def test_a_batch_of_another_ingress_is_waited_for() -> None:
         other = Submitted.model_validate(
             {
                 "batch_id": make_batch_id(now_ms),
-                "account": "a",
-                "project": "p",
-                "key_id": "k",
+                "account": "org_local",
+                "project": "proj_default",
+                "key_id": "key_local",
                 "operation": "/v1/embeddings",
                 "input_file_id": "file-x",
                 "input_path": None,
@@ -172,7 +172,11 @@ async def test_the_same_idempotency_key_names_the_same_batch() -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             await create(ingress, extra_headers=headers, completion_window="1h")
 
-        assert first.id == second.id == derive_batch_id("org_local", "once", ingress.clock.now_ms())
+        assert (
+            first.id
+            == second.id
+            == derive_batch_id("org_local/proj_default", "once", ingress.clock.now_ms())
+        )
         assert len(commands(ingress)) == 1
         assert caught.value.code == "idempotency_key_reused"
 

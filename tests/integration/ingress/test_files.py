@@ -8,9 +8,9 @@ from typing import Any
 import openai
 import pytest
 
-from crossdock.ingress.settings import ACCOUNT
 from crossdock.ingress.sweep import Sweep
 from crossdock.ingress.upload import LIFE_MS, UploadStore
+from crossdock.kernel.founding import OPERATOR
 from crossdock_schemas.batch import BatchStatus
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import make_file_id
@@ -398,7 +398,7 @@ def make_stored(ingress: Ingress, expires_at_ms: int | None = None) -> StoredFil
     now_ms = ingress.clock.now_ms()
     return StoredFile(
         file_id=make_file_id(now_ms),
-        account=ACCOUNT,
+        account=OPERATOR,
         filename="a",
         purpose="batch",
         bytes=0,

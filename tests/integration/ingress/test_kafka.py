@@ -1,7 +1,6 @@
 """The ingress process itself, on a real Kafka."""
 
 import asyncio
-import hashlib
 import signal
 import socket
 import sys
@@ -13,7 +12,6 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from crossdock.ingress.settings import ACCOUNT, KEY, PROJECT
 from crossdock.kernel.kafka import Producer, open_producer, open_reader, provision
 from crossdock.kernel.kafka.consumer import GroupConsumer
 from crossdock.kernel.record import Outgoing
@@ -22,7 +20,8 @@ from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS, RESULTS, provisioned
-from integration.ingress.fakes import API_KEY, CHAT_MODEL, make_catalogue
+from integration.ingress.fakes import API_KEY, CHAT_MODEL, OWNER_KEY, make_catalogue
+from support.accounts import KEY_SECRET, LOCAL, found_accounts
 
 engines = pytest.importorskip("support.engines", reason="needs the local engines")
 ROOT = Path(__file__).parents[3]
@@ -69,6 +68,9 @@ async def running_process(servers: str, folder: Path) -> AsyncIterator[str]:
     port, ops_port = free_port(), free_port()
     catalogue = folder / "catalogue.json"
     catalogue.write_bytes(make_catalogue().to_json())
+    _, founding = found_accounts(OWNER_KEY, API_KEY, 1_700_000_000_000)
+    async with open_producer(servers, client="accounts") as producer:
+        await producer.send(founding)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -81,7 +83,7 @@ async def running_process(servers: str, folder: Path) -> AsyncIterator[str]:
             "CROSSDOCK_PARTITIONS": str(PARTITIONS),
             "CROSSDOCK_OPS_PORT": str(ops_port),
             "CROSSDOCK_INGRESS_PORT": str(port),
-            "CROSSDOCK_INGRESS_API_KEY_SHA256": hashlib.sha256(API_KEY.encode()).hexdigest(),
+            "CROSSDOCK_INGRESS_KEY_SECRET": KEY_SECRET,
         },
     )
     try:
@@ -146,9 +148,9 @@ def make_result(parcel: Parcel) -> Outgoing:
         finished_at_ms=parcel.created_at_ms,
     )
     group = ResultGroup(
-        account=ACCOUNT,
-        project=PROJECT,
-        key_id=KEY,
+        account=LOCAL.account,
+        project=LOCAL.project,
+        key_id=LOCAL.key_id,
         lane=Lane.REALTIME,
         operation=parcel.operation,
         results=(result,),

@@ -10,12 +10,13 @@ from crossdock_schemas.batch import Batch, BatchStatus, Part, PartsPage
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId
 from crossdock_schemas.message import Message
+from support.accounts import LOCAL
 
 WISH = BatchWish("/v1/embeddings", "file-1", "24h", 86_400, None, None)
 
 
 def make_batch(name: str = "batch_1") -> Batch:
-    return Batch.begun(make_submitted(BatchId(name), WISH, None, 1000))
+    return Batch.begun(make_submitted(LOCAL, BatchId(name), WISH, None, 1000))
 
 
 def make_file(expires_at_ms: int | None = None) -> StoredFile:

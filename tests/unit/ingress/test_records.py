@@ -11,13 +11,14 @@ from crossdock_schemas.batch import Batch, batch_command
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import BatchId, make_request_id
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
+from support.accounts import LOCAL
 
 WISH = BatchWish("/v1/embeddings", "file-1", "2h", 7200, None, 3600)
 
 
 def test_a_command_without_a_file_can_be_read_back() -> None:
     """A missing input is a null that has to travel: validation fails the batch for it."""
-    asked = make_submitted(BatchId("batch_1"), WISH, None, 1000)
+    asked = make_submitted(LOCAL, BatchId("batch_1"), WISH, None, 1000)
 
     record = make_command_record(asked, 1000)
 
@@ -26,7 +27,7 @@ def test_a_command_without_a_file_can_be_read_back() -> None:
 
 
 def test_the_preview_is_what_was_asked_for() -> None:
-    batch = Batch.begun(make_submitted(BatchId("batch_1"), WISH, None, 1000))
+    batch = Batch.begun(make_submitted(LOCAL, BatchId("batch_1"), WISH, None, 1000))
 
     assert batch.expires_at_ms == 1000 + 7_200_000
     assert batch.output_expires_after_s == 3600
@@ -36,7 +37,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
     request_id = make_request_id(1000)
 
     record = make_request_record(
-        request_id, "/v1/embeddings", "m", b"{line}", None, now_ms=1000, deadline_ms=2000
+        LOCAL, request_id, "/v1/embeddings", "m", b"{line}", None, now_ms=1000, deadline_ms=2000
     )
 
     parcel = decode_envelope(record.headers, Parcel)
@@ -51,7 +52,14 @@ def test_a_large_request_leaves_its_line_behind() -> None:
     reference = BodyRef(path="bodies/x", start=0, length=6)
 
     record = make_request_record(
-        make_request_id(1), "/v1/embeddings", "m", b"{line}", reference, now_ms=1, deadline_ms=2
+        LOCAL,
+        make_request_id(1),
+        "/v1/embeddings",
+        "m",
+        b"{line}",
+        reference,
+        now_ms=1,
+        deadline_ms=2,
     )
 
     assert record.value == b""

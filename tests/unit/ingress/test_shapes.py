@@ -16,6 +16,7 @@ from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId, error_file_id, output_file_id
 from crossdock_schemas.prices import Prices
 from crossdock_schemas.tokens import Tokens
+from support.accounts import LOCAL
 
 BATCH_ID = BatchId("batch_" + "0" * 32)
 WISH = BatchWish("/v1/embeddings", "file-1", "24h", 86_400, {"k": "v"}, None)
@@ -23,7 +24,7 @@ STAMPS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancel
 
 
 def make_batch(**changes: Any) -> Batch:
-    batch = Batch.begun(make_submitted(BATCH_ID, WISH, None, 1_000_999))
+    batch = Batch.begun(make_submitted(LOCAL, BATCH_ID, WISH, None, 1_000_999))
     return batch.model_copy(update=changes)
 
 

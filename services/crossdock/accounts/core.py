@@ -1,0 +1,114 @@
+"""The accounts of one partition: commands in, records and changed pages out. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from crossdock.accounts.decide import Decision, Refused, decide
+from crossdock.accounts.records import (
+    cancel_record,
+    change_record,
+    directory_record,
+    founded_record,
+)
+from crossdock.accounts.state import (
+    AccountState,
+    Entity,
+    entity_page,
+    gone_page,
+    head_page,
+    identity,
+    restore_states,
+)
+from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.control import Change, Command
+from crossdock_schemas.ids import AccountId
+
+UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
+
+
+class AccountsCore:
+    """Applies commands one after the other. Invariant: of every account the numbers of its changes have no gap."""
+
+    def __init__(self) -> None:
+        self.states: dict[AccountId, AccountState] = {}
+        self._outgoing: list[Outgoing] = []
+        self._pages: dict[bytes, Page] = {}
+
+    def restore(self, pages: Iterable[Page]) -> None:
+        self.states = restore_states(pages)
+
+    def apply(self, command: Command, now_ms: int) -> Change:
+        """Apply or refuse `command`, and return what the log says of it."""
+        state = self.states.get(command.account) or AccountState(command.account)
+        now_ms = max(state.now_ms, now_ms)
+        decision = decide(state, command, now_ms)
+        before, after = _differences(state, decision)
+        if isinstance(decision, Decision):
+            self._put(state, decision, now_ms)
+        if (
+            state.organization is not None
+        ):  # what was asked of an account that is none leaves nothing behind
+            self.states[command.account] = state
+        state.number, state.now_ms = state.number + 1, now_ms
+        change = Change(
+            change_id=command.change_id,
+            account=command.account,
+            number=state.number,
+            at_ms=now_ms,
+            actor=command.actor,
+            action=command.do,
+            target=decision.target,
+            before=before,
+            after=after,
+            refusal=decision.refusal if isinstance(decision, Refused) else None,
+            reason=decision.reason if isinstance(decision, Refused) else None,
+        )
+        self._outgoing.append(change_record(change))
+        if command.account in self.states:
+            self._keep(head_page(state))
+        return change
+
+    def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
+        for entity in decision.changed:
+            state.put(entity)
+            self._keep(entity_page(entity))
+            self._outgoing.append(directory_record(identity(entity), entity, now_ms))
+        for key_id in decision.deleted:
+            state.drop_key(key_id)
+            self._keep(gone_page(state.account, key_id))
+            self._outgoing.append(directory_record(key_id, None, now_ms))
+        self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
+        self._outgoing += [founded_record(founded) for founded in decision.forwarded]
+
+    def _keep(self, page: Page) -> None:
+        self._pages[page.key] = page
+
+    def finish(self) -> Step:
+        """Return what was decided since the last call."""
+        step = Step(self._outgoing, [*self._pages.values()])
+        self._outgoing, self._pages = [], {}
+        return step
+
+
+def _differences(
+    state: AccountState, decision: Decision | Refused
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the changed fields of what the command is about, as they were and as they are, in JSON."""
+    known: Mapping[str, Entity] = {identity(entity): entity for entity in state.entities()}
+    now: Mapping[str, Entity] = {identity(entity): entity for entity in decision.changed}
+    old = _fields(known.get(decision.target)) if not isinstance(decision, Refused) else {}
+    is_deleted = isinstance(decision, Decision) and decision.target in decision.deleted
+    new = _fields(now.get(decision.target)) if decision.target in now or is_deleted else old
+    names = [
+        name for name in {**old, **new} if name not in UNTOLD and old.get(name) != new.get(name)
+    ]
+    return (
+        {name: old[name] for name in names if name in old},
+        {name: new[name] for name in names if name in new},
+    )
+
+
+def _fields(entity: Entity | None) -> dict[str, str]:
+    if entity is None:
+        return {}
+    return {name: json.dumps(value) for name, value in entity.model_dump(mode="json").items()}

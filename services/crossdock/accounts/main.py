@@ -1,0 +1,43 @@
+"""Runs the accounts stage."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from crossdock.accounts.partition import AccountsPartition
+from crossdock.accounts.settings import AccountsSettings
+from crossdock.kernel import lifecycle
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.health import Health
+from crossdock.kernel.kafka import BROKER, wait_for_broker
+from crossdock.kernel.logs import configure_logs
+from crossdock.kernel.ops import open_ops
+from crossdock.kernel.shard import ShardSpec, ShardWorker
+from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE
+
+SPEC = ShardSpec(
+    group="crossdock.accounts", sources=(ACCOUNT_COMMANDS.name,), state=ACCOUNT_STATE.name
+)
+
+
+async def main(environ: Mapping[str, str]) -> int:
+    settings = AccountsSettings.from_env(environ, prefix="CROSSDOCK_ACCOUNTS_")
+    configure_logs(settings.log_level, "accounts")
+    clock = SystemClock()
+    health = Health("accounts", settings.ordinal)
+    async with AsyncExitStack() as stack:
+        health.check("kafka", BROKER.why_not)
+        await stack.enter_async_context(open_ops(health, settings.ops_port))
+        await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
+        worker = ShardWorker(
+            SPEC,
+            lambda _partition: AccountsPartition(clock),
+            servers=settings.kafka_bootstrap_servers,
+            instance=settings.instance,
+            health=health,
+        )
+        return await lifecycle.run(worker.run, drain_s=settings.drain_s)
+
+
+if __name__ == "__main__":
+    sys.exit(lifecycle.start(main))

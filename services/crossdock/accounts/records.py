@@ -1,0 +1,42 @@
+"""The records that accounts writes. Pure."""
+
+from crossdock.accounts.state import Entity
+from crossdock.kernel.record import Outgoing
+from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.control import Change, Founded
+from crossdock_schemas.message import Message
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    ACCOUNT_COMMANDS,
+    ACCOUNT_DIRECTORY,
+    CANCELS,
+    Topic,
+)
+
+SOURCE = "crossdock/accounts"
+
+
+def _record(
+    topic: Topic, key: str, identifier: str, message: Message | None, at_ms: int
+) -> Outgoing:
+    headers = encode_headers(topic, SOURCE, identifier, at_ms, None)
+    value = None if message is None else message.to_json()
+    return Outgoing(topic.name, key.encode(), value, headers)
+
+
+def change_record(change: Change) -> Outgoing:
+    return _record(ACCOUNT_CHANGES, change.account, change.change_id, change, change.at_ms)
+
+
+def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:
+    """Return the entry that everybody may see; without an entity the one that takes it away."""
+    return _record(ACCOUNT_DIRECTORY, identifier, identifier, entity, at_ms)
+
+
+def cancel_record(cancelled: Cancelled) -> Outgoing:
+    return _record(CANCELS, cancelled.id, cancelled.id, cancelled, cancelled.at_ms)
+
+
+def founded_record(founded: Founded) -> Outgoing:
+    return _record(ACCOUNT_COMMANDS, founded.account, founded.change_id, founded, founded.at_ms)

@@ -1,0 +1,7 @@
+"""What the accounts shard needs to know."""
+
+from crossdock.kernel.settings import Settings
+
+
+class AccountsSettings(Settings):
+    """CROSSDOCK_ACCOUNTS_*. Nothing of its own yet."""

@@ -1,0 +1,105 @@
+"""The view of accounts: organizations, projects and keys as the directory tells, and what became of commands."""
+
+from collections import OrderedDict
+
+from pydantic import ValidationError
+
+from crossdock.ingress.arrivals import Arrivals
+from crossdock.kernel.dead_letters import pass_over
+from crossdock.kernel.record import Record
+from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.control import Change
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+
+MAX_CHANGES = 10_000
+MAX_GONE = 10_000
+RECENT_MS = 60_000  # changes older than this were answered, or their callers are gone
+_KINDS: dict[str, type[Organization] | type[Project] | type[ApiKey]] = {
+    "org": Organization,
+    "proj": Project,
+    "key": ApiKey,
+}
+
+
+class AccountsView:
+    """Who there is. Keys are found by the digest of their text."""
+
+    def __init__(self) -> None:
+        self.organizations: dict[AccountId, Organization] = {}
+        self.projects: dict[ProjectId, Project] = {}
+        self.keys: dict[KeyId, ApiKey] = {}
+        self._by_hash: dict[str, ApiKey] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self.arrivals = Arrivals()
+
+    @property
+    def is_founded(self) -> bool:
+        return bool(self.organizations)
+
+    def apply(self, record: Record) -> None:
+        """Take in a record of the directory."""
+        identifier = (record.key or b"").decode(errors="replace")
+        kind = _KINDS.get(identifier.partition("_")[0])
+        try:
+            entity = kind.from_json(record.value) if kind and record.value is not None else None
+        except ValidationError as error:
+            pass_over(record, error)
+            return
+        self._drop_key(KeyId(identifier))
+        match entity:
+            case Organization():
+                self.organizations[entity.account] = entity
+            case Project():
+                self.projects[entity.project] = entity
+            case ApiKey():
+                self.keys[entity.key_id] = entity
+                self._by_hash[entity.hash] = entity
+                self._gone.pop(entity.hash, None)
+                self.arrivals.came(entity.hash)
+            case None:
+                pass  # only keys are ever taken away
+        self.arrivals.came(identifier)
+
+    def _drop_key(self, key_id: KeyId) -> None:
+        old = self.keys.pop(key_id, None)
+        if old is not None:
+            self._by_hash.pop(old.hash, None)
+            self._gone[old.hash] = None
+            if len(self._gone) > MAX_GONE:
+                self._gone.popitem(last=False)
+
+    def key_of(self, hashed: str) -> ApiKey | None:
+        return self._by_hash.get(hashed)
+
+    def is_gone(self, hashed: str) -> bool:
+        """Say whether a key was deleted lately: nobody need wait for it."""
+        return hashed in self._gone
+
+    def find_key(self, hash_or_id: str) -> ApiKey | None:
+        return self._by_hash.get(hash_or_id) or self.keys.get(KeyId(hash_or_id))
+
+
+class Answers:
+    """What became of the latest commands, by account: one may pass from one account's shard to another's."""
+
+    def __init__(self) -> None:
+        self._changes: OrderedDict[str, dict[AccountId, Change]] = OrderedDict()
+        self.arrivals = Arrivals()
+
+    def apply(self, record: Record) -> None:
+        """Take in a record of the log of changes."""
+        try:
+            change = Change.from_json(record.value or b"")
+        except ValidationError as error:
+            pass_over(record, error)
+            return
+        self._changes.setdefault(change.change_id, {})[change.account] = change
+        if len(self._changes) > MAX_CHANGES:
+            self._changes.popitem(last=False)
+        self.arrivals.came(change.change_id)
+
+    def find(self, change_id: str, account: AccountId) -> Change | None:
+        """Return what `account` said to a command, or whoever refused it on the way there."""
+        found = self._changes.get(change_id, {})
+        refused = next((change for change in found.values() if change.refusal is not None), None)
+        return refused or found.get(account)

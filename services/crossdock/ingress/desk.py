@@ -1,0 +1,57 @@
+"""The desk: hands a command to the accounts shard and waits for what becomes of it."""
+
+from collections.abc import Callable
+
+from crossdock.ingress import refusals
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.records import make_account_record
+from crossdock.ingress.refusals import RefusedError
+from crossdock_schemas.control import Change, Command, Refusal
+from crossdock_schemas.ids import AccountId
+
+ANSWER_S = 5.0  # the shard answers within some 10 ms; after a crash it is back within 3 s
+SHOWN_S = 2.0
+STATUS: dict[Refusal, tuple[int, str]] = {
+    Refusal.NOT_FOUND: (404, refusals.INVALID),
+    Refusal.PERMISSION_DENIED: (403, "permission_denied"),
+    Refusal.CONFLICT: (409, refusals.INVALID),
+    Refusal.INVALID: (400, refusals.INVALID),
+}
+
+
+class Desk:
+    """Commands in, the log's entries out."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    async def ask(
+        self,
+        command: Command,
+        is_shown: Callable[[], bool],
+        identifier: str,
+        *,
+        account: AccountId | None = None,
+    ) -> Change:
+        """Return what the log says of `command` once it is applied by `account` and shown by our own view.
+
+        Raises:
+            RefusedError: as the shard says; 503 if it does not answer in time.
+        """
+        account = account or command.account
+        await self._dock.outbox.publish(make_account_record(command))
+        answers = self._dock.answers
+        change = await answers.arrivals.until(
+            command.change_id,
+            lambda: answers.find(command.change_id, account),
+            timeout_s=ANSWER_S,
+        )
+        if change is None:
+            raise refusals.unconfirmed()
+        if change.refusal is not None:
+            status, kind = STATUS[change.refusal]
+            raise RefusedError(status, change.reason or "", kind=kind, reason=change.refusal.value)
+        await self._dock.accounts.arrivals.until(
+            identifier, lambda: True if is_shown() else None, timeout_s=SHOWN_S
+        )
+        return change

@@ -1,0 +1,191 @@
+"""/v1/keys and /v1/key: API keys, with OpenRouter's routes and names."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crossdock.ingress import refusals
+from crossdock.ingress.answers import answer_json
+from crossdock.ingress.bodies import CONTROL_BYTES, read_body
+from crossdock.ingress.checks import check_number, parse_object
+from crossdock.ingress.desk import Desk
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.principal import Principal, principal_of
+from crossdock.ingress.shapes import show_key
+from crossdock.ingress.wishes import (
+    check_flag,
+    check_known,
+    check_name,
+    check_networks,
+    check_role,
+    check_seconds,
+    check_tags,
+    check_time,
+)
+from crossdock.kernel.keys import digest, label_of, make_plain_key
+from crossdock_schemas.account import ApiKey
+from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
+from crossdock_schemas.ids import KeyId, ProjectId, make_change_id, make_key_id
+
+PAGE = 100
+DAY_S = 86_400
+CREATED = 201
+MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips")
+CHANGED = ("name", "disabled", "tags", "allowed_ips")
+
+
+class KeyRoutes:
+    """Keys. What is answered was applied by the account's shard; the plain key is in the answer that makes it, once."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+        self._desk = Desk(dock)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/key", self.own, methods=["GET"]),
+            Route("/v1/keys", self.list, methods=["GET"]),
+            Route("/v1/keys", self.create, methods=["POST"]),
+            Route("/v1/keys/{id}", self.retrieve, methods=["GET"]),
+            Route("/v1/keys/{id}", self.change, methods=["PATCH"]),
+            Route("/v1/keys/{id}", self.delete, methods=["DELETE"]),
+            Route("/v1/keys/{id}/rotate", self.rotate, methods=["POST"]),
+        ]
+
+    async def own(self, request: Request) -> Response:
+        key = self._dock.accounts.keys.get(principal_of(request).key_id)
+        if key is None:
+            raise refusals.bad_key(given=True)
+        return answer_json({"data": show_key(key) | {"is_management_key": key.is_management}})
+
+    async def list(self, request: Request) -> Response:
+        query, who = request.query_params, principal_of(request)
+        now_ms = self._dock.clock.now_ms()
+        project = query.get("project_id")
+        start = check_number(query.get("offset"), "offset", default=0, lowest=0, highest=10**6)
+        with_disabled, with_expired = (
+            query.get(name) == "true" for name in ("include_disabled", "include_expired")
+        )
+        found = [
+            key
+            for key in self._dock.accounts.keys.values()
+            if _is_visible(who, key)
+            and project in (None, key.project)
+            and (with_disabled or not key.disabled)
+            and (with_expired or key.disabled or key.is_alive(now_ms))
+        ]
+        found.sort(key=lambda key: (key.created_at_ms, key.key_id))
+        return answer_json({"data": [show_key(key) for key in found[start : start + PAGE]]})
+
+    async def retrieve(self, request: Request) -> Response:
+        return answer_json({"data": show_key(self._find(request))})
+
+    async def create(self, request: Request) -> Response:
+        body = parse_object(await read_body(request, CONTROL_BYTES))
+        check_known(body, MADE)
+        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        plain = make_plain_key(who.account, self._secret, now_ms)
+        key = ApiKey(
+            key_id=make_key_id(now_ms),
+            hash=digest(plain),
+            label=label_of(plain),
+            account=who.account,
+            project=ProjectId(str(body.get("project_id") or who.project)),
+            name=check_name(body),
+            role=check_role(body),
+            tags=check_tags(body) or {},
+            allowed_ips=check_networks(body) or (),
+            expires_at_ms=check_time(body, "expires_at"),
+            creator=who.key_id,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+        command = KeyAsked(
+            change_id=make_change_id(now_ms),
+            account=who.account,
+            actor=who.key_id,
+            at_ms=now_ms,
+            key=key,
+        )
+        await self._desk.ask(command, lambda: key.key_id in self._keys, key.key_id)
+        return answer_json({"data": show_key(key), "key": plain}, status=CREATED)
+
+    async def change(self, request: Request) -> Response:
+        key = self._find(request)
+        body = parse_object(await read_body(request, CONTROL_BYTES))
+        check_known(body, CHANGED)
+        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        command = KeyChange(
+            change_id=make_change_id(now_ms),
+            account=who.account,
+            actor=who.key_id,
+            at_ms=now_ms,
+            key_id=key.key_id,
+            name=check_name(body) if body.get("name") is not None else None,
+            disabled=check_flag(body, "disabled"),
+            tags=check_tags(body),
+            allowed_ips=check_networks(body),
+        )
+        change = await self._desk.ask(command, lambda: self._has_moved(key), key.key_id)
+        shown = self._keys.get(key.key_id) or key.model_copy(update={"updated_at_ms": change.at_ms})
+        return answer_json({"data": show_key(shown)})
+
+    async def delete(self, request: Request) -> Response:
+        key = self._find(request)
+        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        command = KeyDeletion(
+            change_id=make_change_id(now_ms),
+            account=who.account,
+            actor=who.key_id,
+            at_ms=now_ms,
+            key_id=key.key_id,
+        )
+        await self._desk.ask(command, lambda: key.key_id not in self._keys, key.key_id)
+        return answer_json({"deleted": True})
+
+    async def rotate(self, request: Request) -> Response:
+        key = self._find(request)
+        raw = await read_body(request, CONTROL_BYTES)
+        body = parse_object(raw) if raw else {}
+        check_known(body, ("overlap_s",))
+        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        plain = make_plain_key(who.account, self._secret, now_ms)
+        command = KeyRotation(
+            change_id=make_change_id(now_ms),
+            account=who.account,
+            actor=who.key_id,
+            at_ms=now_ms,
+            key_id=key.key_id,
+            successor=make_key_id(now_ms),
+            hash=digest(plain),
+            label=label_of(plain),
+            overlap_s=check_seconds(body, "overlap_s", default=DAY_S, highest=365 * DAY_S) or 0,
+        )
+        successor = command.successor
+        await self._desk.ask(command, lambda: successor in self._keys, successor)
+        shown = self._keys.get(successor)
+        if shown is None:
+            raise refusals.unconfirmed()
+        return answer_json({"data": show_key(shown), "key": plain}, status=CREATED)
+
+    @property
+    def _secret(self) -> str:
+        return self._dock.settings.key_secret.get_secret_value()
+
+    @property
+    def _keys(self) -> dict[KeyId, ApiKey]:
+        return self._dock.accounts.keys
+
+    def _has_moved(self, key: ApiKey) -> bool:
+        return self._keys.get(key.key_id) != key
+
+    def _find(self, request: Request) -> ApiKey:
+        identifier = request.path_params["id"]
+        key = self._dock.accounts.find_key(identifier)
+        if key is None or not _is_visible(principal_of(request), key):
+            raise refusals.no_such("Key", identifier)
+        return key
+
+
+def _is_visible(who: Principal, key: ApiKey) -> bool:
+    return key.account == who.account and who.sees_project(key.project)

@@ -1,0 +1,125 @@
+"""Who asks, and whether it may: the API key of a request, looked up in the directory."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from crossdock.ingress import refusals
+from crossdock.ingress.accounts import AccountsView
+from crossdock.ingress.arrivals import RECENT_MS
+from crossdock.kernel.clock import Clock
+from crossdock.kernel.keys import digest, read_plain_key
+from crossdock_schemas.account import ApiKey, Role
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+
+NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
+SCOPE = "crossdock.principal"
+MANAGEMENT = ("/v1/keys", "/v1/projects", "/v1/organization")
+FOR_ALL = ("/v1/key", "/v1/models")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whose work it is. What lies in another organization or project does not exist for it."""
+
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    role: Role | None
+
+    def owns(self, account: AccountId, project: ProjectId) -> bool:
+        return (account, project) == (self.account, self.project)
+
+    def sees_project(self, project: ProjectId) -> bool:
+        """Say whether a management key sees a project: a member sees its own."""
+        return self.role is not Role.MEMBER or project == self.project
+
+
+def principal_of(request: Request) -> Principal:
+    found: Principal = request.scope[SCOPE]
+    return found
+
+
+class Authentication:
+    """Finds out who asks."""
+
+    def __init__(self, view: AccountsView, secret: str, clock: Clock) -> None:
+        self._view = view
+        self._secret = secret
+        self._clock = clock
+
+    async def check(self, scope: Scope) -> Principal:
+        """Return who asks.
+
+        Raises:
+            RefusedError: 401 if the key is none, 403 if it may not be used for this or from there.
+        """
+        key = await self._find(_bearer(scope))
+        if not key.is_alive(self._clock.now_ms()):
+            raise refusals.dead_key(is_disabled=key.disabled)
+        project = self._view.projects.get(key.project)
+        if project is None or project.disabled:
+            raise refusals.not_permitted(f"The key's project, {key.project!r}, is disabled.")
+        self._check_address(key, scope)
+        _check_kind(key, scope["path"])
+        return Principal(key.account, key.project, key.key_id, key.role)
+
+    async def _find(self, plain: str) -> ApiKey:
+        hashed = digest(plain)
+        key = self._view.key_of(hashed)
+        if key is None and not self._view.is_gone(hashed) and self._is_new(plain):
+            key = await self._view.arrivals.until(
+                hashed, lambda: self._view.key_of(hashed), timeout_s=NEW_KEY_S
+            )
+        if key is None:
+            raise refusals.bad_key(given=True)
+        return key
+
+    def _is_new(self, plain: str) -> bool:
+        """Say whether `plain` is authentic and so young that the directory may not show it yet."""
+        authentic = read_plain_key(plain, self._secret)
+        now_ms = self._clock.now_ms()
+        return authentic is not None and abs(now_ms - authentic.made_at_ms) < RECENT_MS
+
+    def _check_address(self, key: ApiKey, scope: Scope) -> None:
+        organization = self._view.organizations.get(key.account)
+        demanded = (organization.allowed_ips if organization else (), key.allowed_ips)
+        host = (scope.get("client") or ("",))[0]
+        if not all(_is_within(host, networks) for networks in demanded if networks):
+            raise refusals.not_permitted(f"The key may not be used from {host or 'there'}.")
+
+
+def _bearer(scope: Scope) -> str:
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = given.partition(b" ")
+    if scheme.lower() != b"bearer" or not key.strip():
+        raise refusals.bad_key(given=False)
+    text: str = key.strip().decode("latin-1")
+    return text
+
+
+def _check_kind(key: ApiKey, path: str) -> None:
+    if path.startswith(MANAGEMENT):
+        if not key.is_management:
+            raise refusals.not_permitted("An inference key manages nothing. Use a management key.")
+    elif key.is_management and not path.startswith(FOR_ALL):
+        raise refusals.not_permitted(
+            "A management key runs no requests and sees no files or batches. Use an inference key."
+        )
+
+
+def _is_within(host: str, networks: Iterable[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=10_000)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)

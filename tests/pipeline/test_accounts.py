@@ -1,0 +1,163 @@
+"""Keys in a whole installation: new ones on another ingress, revoked ones under load, a shard that is killed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from support.dock import Dock, chat_lines, running_dock, until
+
+LINES = 20_000
+PROVIDERS = ("sim-atlas", "sim-borealis", "sim-cumulus")
+KEYS = 40
+KILLS = 4
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
+    folder = tmp_path_factory.mktemp("accounts")
+    with running_dock(folder, "--scale", "ingress=2", "--scale", "provider=2") as dock:
+        for provider in PROVIDERS:
+            dock.behave(provider, latency={"ms": 200})
+        yield dock
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=30) as client:
+        yield client
+
+
+class Management:
+    """The installation's owner, at the first ingress."""
+
+    def __init__(self, dock: Dock, http: httpx.Client) -> None:
+        self._http = http
+        self._url = dock.addresses["OPENAI_BASE_URL"]
+        self._headers = {"authorization": f"Bearer {dock.data.owner_key()}"}
+
+    def ask(self, method: str, path: str, **body: Any) -> Any:
+        response = self._http.request(
+            method, f"{self._url}{path}", headers=self._headers, json=body or None
+        )
+        response.raise_for_status()
+        return response.json()
+
+    def make_key(self, name: str) -> tuple[str, str]:
+        """Return a new key's id and its text."""
+        made = self.ask("POST", "/keys", name=name)
+        return made["data"]["id"], made["key"]
+
+
+@pytest.fixture
+def owner(own: Dock, http: httpx.Client) -> Management:
+    return Management(own, http)
+
+
+def second_ingress(dock: Dock) -> str:
+    host, _, port = dock.addresses["OPENAI_BASE_URL"].removesuffix("/v1").rpartition(":")
+    return f"{host}:{int(port) + 101}/v1"
+
+
+def status_with(http: httpx.Client, url: str, key: str) -> int:
+    return http.get(f"{url}/models", headers={"authorization": f"Bearer {key}"}).status_code
+
+
+def test_a_new_key_works_on_the_second_ingress_at_once(
+    own: Dock, http: httpx.Client, owner: Management, tell: Callable[[str], None]
+) -> None:
+    url = second_ingress(own)
+    took_ms = []
+    for number in range(10):
+        _, key = owner.make_key(f"new {number}")
+        began = time.monotonic()
+        assert status_with(http, url, key) == 200
+        took_ms.append((time.monotonic() - began) * 1000)
+
+    tell(f"a new key was taken by the second ingress after {max(took_ms):.0f} ms at most")
+    assert max(took_ms) < 500
+
+
+def test_nothing_of_a_revoked_key_is_called_a_second_later(
+    own: Dock, http: httpx.Client, owner: Management, tell: Callable[[str], None]
+) -> None:
+    key_id, key = owner.make_key("batch jobs")
+    theirs = own.client.with_options(api_key=key)
+    content = "\n".join(httpx.Response(200, json=line).text for line in chat_lines(LINES))
+    file = theirs.files.create(file=("input.jsonl", content.encode()), purpose="batch")
+    batch_id = theirs.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    ).id
+    until(lambda: len(own.ledger()) > 1000, what="a thousand calls")
+
+    owner.ask("DELETE", f"/keys/{key_id}")
+    revoked_ns = time.time_ns()
+    refused_s = seconds_until_refused(http, second_ingress(own), key)
+    here = status_with(http, own.addresses["OPENAI_BASE_URL"], key)
+    until(lambda: is_final(own, batch_id), timeout_s=120, what="the batch's end")
+
+    calls = own.ledger()
+    late_ms = [(call["started_ns"] - revoked_ns) / 1e6 for call in calls]
+    tell(
+        f"revoked after {sum(ms <= 0 for ms in late_ms)} calls of {LINES} lines; the last call began "
+        f"{max(late_ms):.0f} ms later; refused by the second ingress after {refused_s * 1000:.0f} ms"
+    )
+    assert here == 401
+    assert max(late_ms) < 1000
+    assert refused_s < 0.5
+    assert len(calls) < LINES
+
+
+def seconds_until_refused(http: httpx.Client, url: str, key: str) -> float:
+    began = time.monotonic()
+    until(lambda: status_with(http, url, key) == 401, what="the refusal")
+    return time.monotonic() - began
+
+
+def is_final(dock: Dock, batch_id: str) -> bool:
+    """Ask ClickHouse: the key that could ask the API is gone."""
+    sql = f"SELECT status FROM crossdock.batches FINAL WHERE batch_id = '{batch_id}'"
+    return dock.rows(sql) in ([["completed"]], [["cancelled"]], [["failed"]])
+
+
+def test_no_change_is_lost_or_made_twice_while_the_shard_is_killed(
+    own: Dock, http: httpx.Client, owner: Management, tell: Callable[[str], None]
+) -> None:
+    made: dict[str, str] = {}
+    unconfirmed: list[int] = []
+    for number in range(KEYS):
+        if number % (KEYS // KILLS) == 1:
+            own.kill("accounts.0")
+        try:
+            key_id, made[key_id] = owner.make_key(f"under fire {number}")
+        except httpx.HTTPStatusError as error:
+            unconfirmed.append(error.response.status_code)
+    until(own.are_ready, timeout_s=60, what="every process being ready")
+
+    kept = {key["id"]: key["name"] for key in owner.ask("GET", "/keys")["data"]}
+    under_fire = [name for name in kept.values() if name.startswith("under fire")]
+    assert made.keys() <= kept.keys()
+    assert len(under_fire) == len(set(under_fire)) <= len(made) + len(unconfirmed)
+    assert set(unconfirmed) <= {503}
+    assert {status_with(http, second_ingress(own), key) for key in made.values()} == {200}
+    until(lambda: logged(own, "under fire") == len(under_fire), what="the log in ClickHouse")
+    gaps = own.rows("SELECT last_number, changes, missing FROM crossdock.control_gaps")
+    tell(
+        f"{KILLS} kills, {len(made)} keys made, {len(unconfirmed)} unconfirmed, log of {gaps[0][0]} without a gap"
+    )
+    assert all(last == changes and missing == 0 for last, changes, missing in gaps)
+
+
+def logged(dock: Dock, name: str) -> int:
+    with suppress(IndexError):
+        sql = (
+            "SELECT count() FROM crossdock.control_log FINAL WHERE action = 'create_key' "
+            f"AND refusal = '' AND after['name'] LIKE '%{name}%'"
+        )
+        return int(dock.rows(sql)[0][0])
+    return 0

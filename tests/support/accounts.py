@@ -1,0 +1,21 @@
+"""Who asks, in tests: the installation's own organization, and what the accounts shard writes about it."""
+
+from collections.abc import Sequence
+
+from crossdock.accounts.core import AccountsCore
+from crossdock.ingress.principal import Principal
+from crossdock.kernel.founding import API_KEY, OPERATOR, PROJECT, make_founded
+from crossdock.kernel.keys import digest
+from crossdock.kernel.record import Outgoing
+
+LOCAL = Principal(OPERATOR, PROJECT, API_KEY, None)
+KEY_SECRET = "secret-of-the-tests-" + "0" * 20
+
+
+def found_accounts(
+    owner_key: str, api_key: str, now_ms: int
+) -> tuple[AccountsCore, Sequence[Outgoing]]:
+    """Return accounts with the first organization, and the records that tell of it."""
+    core = AccountsCore()
+    core.apply(make_founded(digest(owner_key), digest(api_key), now_ms), now_ms)
+    return core, core.finish().outgoing
