@@ -99,10 +99,18 @@ ACCOUNT_CHANGES = Topic(
 )
 REQUESTS = Topic(
     name="requests",
-    key="parcel_id",
+    key="account",
     header=Parcel,
     value=LINES,
     producers=("ingress", "batches"),
+    consumers=("accounts",),
+)
+ADMITTED = Topic(
+    name="admitted",
+    key="parcel_id",
+    header=Parcel,
+    value=LINES,
+    producers=("accounts",),
     consumers=("router",),
 )
 DISPATCH = Topic(
@@ -118,7 +126,7 @@ RESULTS = Topic(
     key="request_id",
     header=ResultGroup,
     value=OUTPUT_LINES,
-    producers=("provider", "router"),
+    producers=("provider", "router", "accounts"),
     consumers=("ingress", "metering"),
     retention_ms=DAY_MS,
 )
@@ -135,7 +143,7 @@ BATCH_RESULTS = Topic(
     key="batch_id",
     header=ResultGroup,
     value=OUTPUT_LINES,
-    producers=("provider", "router", "batches"),
+    producers=("provider", "router", "accounts", "batches"),
     consumers=("batches", "metering"),
 )
 BATCH_STATE = Topic(
@@ -261,6 +269,7 @@ TOPICS: tuple[Topic, ...] = (
     ACCOUNT_DIRECTORY,
     ACCOUNT_CHANGES,
     REQUESTS,
+    ADMITTED,
     DISPATCH,
     ROUTER_POSITIONS,
     CLAIMS,

@@ -39,7 +39,9 @@ def put(dock: Dock, messages: Sequence[Outgoing]) -> None:
 @pytest.mark.parametrize(
     ("topic", "stage"),
     [
-        ("requests", "router"),
+        ("accounts.commands", "accounts"),
+        ("requests", "accounts"),
+        ("admitted", "router"),
         ("dispatch.sim-atlas.batch", "provider"),
         ("batches.commands", "batches"),
         ("usage", "metering"),

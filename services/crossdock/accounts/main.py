@@ -11,12 +11,17 @@ from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.health import Health
 from crossdock.kernel.kafka import BROKER, wait_for_broker
 from crossdock.kernel.logs import configure_logs
+from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.shard import ShardSpec, ShardWorker
-from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE
+from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE, REQUESTS
 
+QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two
 SPEC = ShardSpec(
-    group="crossdock.accounts", sources=(ACCOUNT_COMMANDS.name,), state=ACCOUNT_STATE.name
+    group="crossdock.accounts",
+    sources=(ACCOUNT_COMMANDS.name, REQUESTS.name),
+    state=ACCOUNT_STATE.name,
+    quick_s=QUICK_S,
 )
 
 
@@ -29,9 +34,10 @@ async def main(environ: Mapping[str, str]) -> int:
         health.check("kafka", BROKER.why_not)
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
+        objects = open_objects(settings.objects_url)
         worker = ShardWorker(
             SPEC,
-            lambda _partition: AccountsPartition(clock),
+            lambda _partition: AccountsPartition(objects, clock, health=health),
             servers=settings.kafka_bootstrap_servers,
             instance=settings.instance,
             health=health,

@@ -2,61 +2,110 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 from pydantic import ValidationError
 
+from crossdock.accounts.admission import why_refused
 from crossdock.accounts.core import AccountsCore
+from crossdock.accounts.records import SOURCE, admitted_record
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.dead_letters import DeadLetters
+from crossdock.kernel.errors import StoreError
+from crossdock.kernel.health import Health
+from crossdock.kernel.objects import Objects
+from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
+from crossdock.kernel.refusal import refuse
+from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
+from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.topics import ACCOUNT_COMMANDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+RETRY_S = 1.0  # the object store refused
 
 
 class AccountsPartition:
     """Implements `kernel.shard.Partition`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, objects: Objects, clock: Clock, *, health: Health) -> None:
         self.wake = asyncio.Event()
         self.core = AccountsCore()
+        self._objects = objects
         self._clock = clock
+        self._health = health
         self._dead = DeadLetters("accounts", clock)
 
     def restore(self, pages: Iterable[Page]) -> None:
         self.core.restore(pages)
 
     async def step(self, records: Sequence[Record]) -> Step:
-        """Apply the commands in order.
+        """Apply the commands in order, then admit or refuse the requests.
 
         Raises:
             TooManyDeadLettersError: if nearly no record can be read.
         """
         now_ms = self._clock.now_ms()
-        dead: list[Outgoing] = []
-        for record in records:
-            try:
-                command = account_command.validate_json(record.value or b"")
-            except ValidationError as error:
-                dead.append(self._dead.take(record, str(error)))
-                continue
-            self._dead.good()
-            change = self.core.apply(command, now_ms)
-            log.info(
-                "account.changed",
-                account=change.account,
-                number=change.number,
-                action=change.action,
-                target=change.target,
-                actor=change.actor,
-                refusal=change.refusal,
-            )
+        others: list[Outgoing] = []
+        commands = [record for record in records if record.topic == ACCOUNT_COMMANDS.name]
+        requests = [record for record in records if record.topic != ACCOUNT_COMMANDS.name]
+        for record in commands:
+            others += self._command(record, now_ms)
+        for record in requests:
+            others.append(await self._request(record, now_ms))
         step = self.core.finish()
-        return Step([*step.outgoing, *dead], step.pages)
+        return Step([*step.outgoing, *others], step.pages)
+
+    def _command(self, record: Record, now_ms: int) -> list[Outgoing]:
+        try:
+            command = account_command.validate_json(record.value or b"")
+        except ValidationError as error:
+            return [self._dead.take(record, str(error))]
+        self._dead.good()
+        change = self.core.apply(command, now_ms)
+        log.info(
+            "account.changed",
+            account=change.account,
+            number=change.number,
+            action=change.action,
+            target=change.target,
+            actor=change.actor,
+            refusal=change.refusal,
+        )
+        return []
+
+    async def _request(self, record: Record, now_ms: int) -> Outgoing:
+        try:
+            parcel = decode_envelope(record.headers, Parcel)
+            why = why_refused(self.core.states.get(parcel.account), parcel)
+            if why is None:
+                self._dead.good()
+                return admitted_record(parcel, record)
+            value = await self._body(parcel, record)
+            refused = refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
+        except (ValueError, MissingEnvelopeError) as error:
+            return self._dead.take(record, str(error))
+        self._dead.good()
+        return refused
+
+    async def _body(self, parcel: Parcel, record: Record) -> bytes:
+        """Return the lines, for their callers' own ids; a store that refuses is waited for."""
+        reference = parcel.body_ref
+        if reference is None:
+            return record.value or b""
+        get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
+        return await until_stored(get, self._health, _delayed)
 
     def committed(self) -> None:
         """Nothing follows: what was decided is all in the transaction."""
 
     async def close(self) -> None:
         """Nothing runs in the background."""
+
+
+def _delayed(error: StoreError, tries: int) -> float:
+    log.warning("object.refused", reason=str(error), tries=tries)
+    return RETRY_S

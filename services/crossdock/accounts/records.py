@@ -1,20 +1,23 @@
 """The records that accounts writes. Pure."""
 
 from crossdock.accounts.state import Entity
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.control import Change, Founded
 from crossdock_schemas.message import Message
+from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
     ACCOUNT_DIRECTORY,
+    ADMITTED,
     CANCELS,
     Topic,
 )
 
 SOURCE = "crossdock/accounts"
+_ADMITTED = {"ce_type": ADMITTED.ce_type.encode(), "ce_source": SOURCE.encode()}
 
 
 def _record(
@@ -36,6 +39,12 @@ def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outg
 
 def cancel_record(cancelled: Cancelled) -> Outgoing:
     return _record(CANCELS, cancelled.id, cancelled.id, cancelled, cancelled.at_ms)
+
+
+def admitted_record(parcel: Parcel, record: Record) -> Outgoing:
+    """Return what the router takes: value and envelope as they came, under the parcel's own key."""
+    headers = [(name, _ADMITTED.get(name, value)) for name, value in record.headers]
+    return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), record.value, headers)
 
 
 def founded_record(founded: Founded) -> Outgoing:

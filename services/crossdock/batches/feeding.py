@@ -69,7 +69,7 @@ def make_parcel(batch: Batch, model: str, lines: Sequence[Line], now_ms: int) ->
     )
     return Outgoing(
         REQUESTS.name,
-        parcel.parcel_id.encode(),
+        parcel.account.encode(),
         join_lines(bodies),
         encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel),
     )

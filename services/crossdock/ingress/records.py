@@ -111,4 +111,4 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     )
     headers = encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel)
     value = line if body_ref is None else b""
-    return Outgoing(REQUESTS.name, parcel.parcel_id.encode(), value, headers)
+    return Outgoing(REQUESTS.name, parcel.account.encode(), value, headers)

@@ -18,7 +18,7 @@ from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.router.routing import Router
 from crossdock.router.settings import RouterSettings
-from crossdock_schemas.topics import FLEET, REQUESTS, ROUTER_POSITIONS
+from crossdock_schemas.topics import ADMITTED, FLEET, ROUTER_POSITIONS
 
 GROUP = "crossdock.router"
 FLEET_MEMORY_MS = 60_000
@@ -45,7 +45,7 @@ async def main(environ: Mapping[str, str]) -> int:
         async def serve(stop: asyncio.Event) -> None:
             runner = AgentRunner(
                 servers,
-                REQUESTS.name,
+                ADMITTED.name,
                 router.route,
                 group=GROUP,
                 instance=settings.instance,

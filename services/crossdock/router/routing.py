@@ -9,13 +9,15 @@ from crossdock.kernel.clock import Clock
 from crossdock.kernel.dead_letters import DeadLetters, pass_over
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.refusal import Refusal, refuse
 from crossdock.router.policy import Fleet, NoRoute, plan_route
-from crossdock.router.refusal import SOURCE, refuse
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import DISPATCH, dispatch_topic
+
+SOURCE = "crossdock/router"
 
 
 class Router:
@@ -72,7 +74,8 @@ class Router:
             parcel, self._catalogue, fleet, now_ms=now_ms, sick_error_rate=self._sick_error_rate
         )
         if isinstance(plan, NoRoute):
-            return refuse(parcel, await self._body(parcel, record), plan, now_ms)
+            value = await self._body(parcel, record)
+            return refuse(parcel, value, _no_route(plan), source=SOURCE, now_ms=now_ms)
         planned = parcel.model_copy(update={"plan": plan})
         topic = dispatch_topic(planned.candidate.provider, planned.lane)
         headers = encode_headers(DISPATCH, SOURCE, planned.parcel_id, now_ms, planned)
@@ -83,3 +86,9 @@ class Router:
         if reference is None:
             return record.value or b""
         return await self._objects.get_range(reference.path, reference.start, reference.length)
+
+
+def _no_route(why: NoRoute) -> Refusal:
+    """The catalogue changed since the lines were checked."""
+    message = f"No endpoint serves the model {why.model!r} for {why.operation}."
+    return Refusal(404, "model_not_found", message, param="model")

@@ -1,33 +1,171 @@
-"""The partition around the core."""
+"""The partition around the core: what is read, what is admitted, what is refused."""
+
+import json
+
+import pytest
 
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.record import Record
-from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_COMMANDS, DEAD_LETTERS
-from unit.accounts.builders import ACME, NOW_MS, ask_key, make_founded, make_key
+from crossdock.kernel.health import Health
+from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.control import Command, KeyChange, KeyDeletion, ProjectChange
+from crossdock_schemas.ids import KeyId
+from crossdock_schemas.parcel import BodyRef, Parcel
+from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    ACCOUNT_COMMANDS,
+    ADMITTED,
+    BATCH_RESULTS,
+    DEAD_LETTERS,
+    REQUESTS,
+    RESULTS,
+)
+from support.builders import make_parcel
+from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+
+APP = KeyId("key_app")
 
 
-def record(offset: int, value: bytes) -> Record:
+def make_partition(objects: Objects | None = None) -> AccountsPartition:
+    objects = objects or open_objects("memory://")
+    return AccountsPartition(objects, ManualClock(NOW_MS), health=Health("accounts", 0))
+
+
+def command_record(command: Command | bytes, offset: int = 0) -> Record:
+    value = command if isinstance(command, bytes) else command.to_json()
     return Record(ACCOUNT_COMMANDS.name, 0, offset, NOW_MS, ACME.encode(), value, ())
 
 
+def request_record(parcel: Parcel, value: bytes | None = None, offset: int = 0) -> Record:
+    lines = [json.dumps({"custom_id": f"line-{n}"}).encode() for n in parcel.lines]
+    headers = encode_headers(REQUESTS, "crossdock/ingress", parcel.parcel_id, NOW_MS, parcel)
+    content = b"\n".join(lines) if value is None else value
+    return Record(REQUESTS.name, 0, offset, NOW_MS, ACME.encode(), content, tuple(headers))
+
+
+async def founded(objects: Objects | None = None) -> AccountsPartition:
+    partition = make_partition(objects)
+    await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
+    return partition
+
+
+def wanted(**changes: object) -> Parcel:
+    return make_parcel(account=ACME, project=PROJECT, key_id=APP, **changes)
+
+
+def on(topic: str, outgoing: list[Outgoing]) -> list[Outgoing]:
+    return [record for record in outgoing if record.topic == topic]
+
+
 async def test_a_command_that_cannot_be_read_is_a_dead_letter_and_holds_nobody_up() -> None:
-    partition = AccountsPartition(ManualClock(NOW_MS))
-    commands = (make_founded().to_json(), b"garbage", ask_key(make_key("key_new")).to_json())
+    partition = make_partition()
+    commands: tuple[Command | bytes, ...] = (
+        make_founded(),
+        b"garbage",
+        ask_key(make_key("key_new")),
+    )
 
-    step = await partition.step([record(n, value) for n, value in enumerate(commands)])
+    step = await partition.step([command_record(c, n) for n, c in enumerate(commands)])
 
-    topics = [outgoing.topic for outgoing in step.outgoing]
-    assert topics.count(DEAD_LETTERS.name) == 1
-    assert topics.count(ACCOUNT_CHANGES.name) == 2
+    assert len(on(DEAD_LETTERS.name, list(step.outgoing))) == 1
+    assert len(on(ACCOUNT_CHANGES.name, list(step.outgoing))) == 2
     assert "key_new" in partition.core.states[ACME].keys
 
 
 async def test_the_next_owner_goes_on_where_the_pages_end() -> None:
-    first, second = (AccountsPartition(ManualClock(NOW_MS)) for _ in range(2))
-    step = await first.step([record(0, make_founded().to_json())])
+    first, second = make_partition(), make_partition()
+    step = await first.step([command_record(make_founded())])
 
     second.restore(step.pages)
-    await second.step([record(1, ask_key(make_key("key_new")).to_json())])
+    await second.step([command_record(ask_key(make_key("key_new")))])
 
     assert second.core.states[ACME].number == 2
+
+
+async def test_an_admitted_parcel_goes_on_as_it_came() -> None:
+    partition = await founded()
+    record = request_record(wanted())
+
+    step = await partition.step([record])
+
+    (admitted,) = step.outgoing
+    parcel = decode_envelope(admitted.headers, Parcel)
+    assert (admitted.topic, admitted.key) == (ADMITTED.name, parcel.parcel_id.encode())
+    assert admitted.value == record.value
+    assert parcel == wanted()
+    assert dict(admitted.headers)["ce_type"] == ADMITTED.ce_type.encode()
+    assert step.pages == []
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "code"),
+    [
+        (KeyDeletion(**common(), key_id=APP), 401, "invalid_api_key"),
+        (KeyChange(**common(), key_id=APP, disabled=True), 401, "invalid_api_key"),
+        (ProjectChange(**common(), project=PROJECT, disabled=True), 403, "permission_denied"),
+    ],
+    ids=["deleted", "disabled", "project disabled"],
+)
+async def test_nothing_is_admitted_after_a_key_was_taken_away(
+    command: Command, status: int, code: str
+) -> None:
+    """Also what lies before the command in another topic, but is read with it."""
+    partition = await founded()
+
+    step = await partition.step([request_record(wanted()), command_record(command)])
+
+    assert on(ADMITTED.name, list(step.outgoing)) == []
+    (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
+    group = decode_envelope(refused.headers, ResultGroup)
+    assert {(r.outcome, r.status_code, r.error_code) for r in group.results} == {(Outcome.FAILED, status, code)}  # fmt: skip
+    lines = [json.loads(line) for line in (refused.value or b"").splitlines()]
+    assert [line["custom_id"] for line in lines] == [f"line-{n}" for n in wanted().lines]
+    assert {line["response"]["body"]["error"]["code"] for line in lines} == {code}
+
+
+async def test_an_expired_key_does_not_end_what_was_accepted_before() -> None:
+    partition = await founded()
+    key = partition.core.states[ACME].keys[APP]
+    partition.core.states[ACME].put(key.model_copy(update={"expires_at_ms": NOW_MS - 1}))
+
+    step = await partition.step([request_record(wanted())])
+
+    assert [record.topic for record in step.outgoing] == [ADMITTED.name]
+
+
+async def test_a_refused_body_that_lies_in_the_store_is_read_for_its_ids() -> None:
+    objects = open_objects("memory://")
+    await objects.put("bodies/x", b'{"custom_id":"mine"}')
+    partition = await founded(objects)
+    reference = BodyRef(path="bodies/x", start=0, length=20)
+    request_id = "req_" + "1" * 32
+    parcel = wanted(lines=(0,), batch_id=None, request_id=request_id, body_ref=reference)
+
+    await partition.step([command_record(KeyDeletion(**common(), key_id=APP))])
+    step = await partition.step([request_record(parcel, b"")])
+
+    (refused,) = step.outgoing
+    assert (refused.topic, refused.key) == (RESULTS.name, request_id.encode())
+    assert json.loads(refused.value or b"")["custom_id"] == "mine"
+
+
+async def test_what_is_no_parcel_is_a_dead_letter() -> None:
+    partition = await founded()
+    garbage = Record(REQUESTS.name, 0, 5, NOW_MS, None, b"garbage", ())
+    other = request_record(wanted(), b"not the lines")
+    await partition.step([command_record(KeyDeletion(**common(), key_id=APP))])
+
+    step = await partition.step([garbage, other])
+
+    assert [record.topic for record in step.outgoing] == [DEAD_LETTERS.name] * 2
+
+
+async def test_nobodys_parcel_is_refused() -> None:
+    partition = make_partition()
+
+    step = await partition.step([request_record(wanted())])
+
+    assert [record.topic for record in step.outgoing] == [BATCH_RESULTS.name]

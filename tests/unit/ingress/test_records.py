@@ -42,7 +42,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
 
     parcel = decode_envelope(record.headers, Parcel)
     assert record.value == b"{line}"
-    assert record.key == parcel.parcel_id.encode()
+    assert record.key == LOCAL.account.encode()
     assert (parcel.lane, parcel.lines, parcel.attempt) == (Lane.REALTIME, (0,), 1)
     assert parcel.request_id_of(0) == request_id
     assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)

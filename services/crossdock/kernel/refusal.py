@@ -1,23 +1,30 @@
-"""The end of lines that nobody in the catalogue serves: it changed since they were checked. Pure."""
+"""The end of lines that no provider is asked for, told by the stage that refuses them. Pure."""
 
 import json
+from dataclasses import dataclass
 
 from pydantic_core import from_json
 
 from crossdock.kernel.record import Outgoing
-from crossdock.router.policy import NoRoute
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import RequestId
 from crossdock_schemas.parcel import Parcel, split_lines
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import BATCH_RESULTS, RESULTS
 
-SOURCE = "crossdock/router"
-STATUS = 404
-CODE = "model_not_found"
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why: what the caller sees, in OpenAI's envelope."""
+
+    status: int
+    code: str
+    message: str
+    kind: str = "invalid_request_error"
+    param: str | None = None
 
 
-def refuse(parcel: Parcel, value: bytes, why: NoRoute, now_ms: int) -> Outgoing:
+def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: int) -> Outgoing:
     """Return the results of all lines of `parcel`, whose bodies are `value`.
 
     Raises:
@@ -28,7 +35,7 @@ def refuse(parcel: Parcel, value: bytes, why: NoRoute, now_ms: int) -> Outgoing:
         request_id = parcel.request_id_of(number)
         custom_id = str(from_json(raw).get("custom_id", ""))
         lines.append(_line(request_id, custom_id, why))
-        results.append(_result(parcel, request_id, number, custom_id, now_ms))
+        results.append(_result(parcel, request_id, number, custom_id, why, now_ms))
     topic = RESULTS if parcel.batch_id is None else BATCH_RESULTS
     group = ResultGroup(
         account=parcel.account,
@@ -40,32 +47,27 @@ def refuse(parcel: Parcel, value: bytes, why: NoRoute, now_ms: int) -> Outgoing:
         results=tuple(results),
     )
     key = (parcel.batch_id or results[0].request_id).encode()
-    headers = encode_headers(topic, SOURCE, results[0].request_id, now_ms, group)
+    headers = encode_headers(topic, source, results[0].request_id, now_ms, group)
     return Outgoing(topic.name, key, b"\n".join(lines), headers)
 
 
-def _line(request_id: RequestId, custom_id: str, why: NoRoute) -> bytes:
-    error = {
-        "message": f"No endpoint serves the model {why.model!r} for {why.operation}.",
-        "type": "invalid_request_error",
-        "param": "model",
-        "code": CODE,
-    }
-    response = {"status_code": STATUS, "request_id": request_id, "body": {"error": error}}
+def _line(request_id: RequestId, custom_id: str, why: Refusal) -> bytes:
+    error = {"message": why.message, "type": why.kind, "param": why.param, "code": why.code}
+    response = {"status_code": why.status, "request_id": request_id, "body": {"error": error}}
     line = {"id": request_id, "custom_id": custom_id, "response": response, "error": None}
     return json.dumps(line, separators=(",", ":")).encode()
 
 
-def _result(
-    parcel: Parcel, request_id: RequestId, number: int, custom_id: str, now_ms: int
+def _result(  # noqa: PLR0917  # the result's fields
+    parcel: Parcel, request_id: RequestId, number: int, custom_id: str, why: Refusal, now_ms: int
 ) -> Result:
     return Result(
         request_id=request_id,
         line=number,
         custom_id=custom_id,
         outcome=Outcome.FAILED,
-        status_code=STATUS,
-        error_code=CODE,
+        status_code=why.status,
+        error_code=why.code,
         model=parcel.model,
         created_at_ms=parcel.created_at_ms,
         finished_at_ms=now_ms,
