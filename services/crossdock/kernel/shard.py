@@ -75,7 +75,7 @@ class ShardSpec:
     ready_ms: ReadyMs | None = None
     """Where set, a record is applied at that time, in unix ms, and not before."""
     quick_s: float = PACE_S
-    """Between two transactions when few records come, for stages whose callers wait."""
+    """Between two transactions when few records come, for stages whose callers wait; and when a backlog fills polls."""
 
 
 class ShardWorker:
@@ -239,7 +239,8 @@ class PartitionLoop:
                 if records or step.outgoing or step.pages:
                     await producer.commit(self._messages(step))
                     committed_at = time.monotonic()
-                pace_s = PACE_S if len(records) > FEW else self._spec.quick_s
+                is_load = FEW < len(records) < MAX_RECORDS
+                pace_s = PACE_S if is_load else self._spec.quick_s
                 self._shard.committed()
 
     async def _count(self, reader: GroupConsumer) -> None:

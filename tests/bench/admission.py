@@ -1,0 +1,183 @@
+"""Admission: parcels per second through one accounts process, and what the hop adds to a single request at rest.
+
+Run: infra/scripts/bench admission [--parcels 50000] [--singles 300]
+
+One account, so one partition and one process. Parcels of one line with a 1 kB prompt are all on `requests` before the
+process reads the first one. At rest, a record is put and awaited on `admitted`, and beside it on `requests` itself: the
+difference is the hop.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from bench.processes import ROOT, cpu_s, free_port, peak_mib, running
+from crossdock.kernel.founding import OPERATOR, founded_record, make_founded
+from crossdock.kernel.kafka import (
+    GroupConsumer,
+    Producer,
+    open_producer,
+    open_reader,
+    provision,
+)
+from crossdock.kernel.record import Outgoing
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.parcel import Lane
+from crossdock_schemas.topics import ACCOUNT_CHANGES, ADMITTED, REQUESTS, provisioned
+from support.builders import make_parcel
+from support.engines import start_kafka
+
+PARTITIONS = 2
+GROUP = 1000
+WARM_UP = 5_000
+LINE = (
+    b'{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{"messages":"%s"}}'
+    % (b"word " * 200)
+)
+GAP_S = (0.03, 0.12)  # between two requests at rest
+
+
+def make_record(number: int) -> Outgoing:
+    parcel = make_parcel(
+        parcel_id=f"parcel_{number:032x}",
+        lane=Lane.REALTIME,
+        batch_id=None,
+        request_id=f"req_{number:032x}",
+        input_bytes=len(LINE),
+    )
+    headers = encode_headers(REQUESTS, "bench", parcel.parcel_id, parcel.created_at_ms, parcel)
+    return Outgoing(REQUESTS.name, OPERATOR.encode(), LINE, headers)
+
+
+async def put(producer: Producer, first: int, count: int) -> None:
+    for start in range(first, first + count, GROUP):
+        end = min(start + GROUP, first + count)
+        await producer.send([make_record(number) for number in range(start, end)])
+
+
+async def take(reader: GroupConsumer, count: int) -> tuple[float, float]:
+    """Read `count` records; return when the first and when the last ones came."""
+    first, found = 0.0, 0
+    while found < count:
+        records = await reader.poll(max_records=5000, timeout_ms=200)
+        if records and not found:
+            first = time.monotonic()
+        found += len(records)
+    return first, time.monotonic()
+
+
+@asynccontextmanager
+async def running_accounts(servers: str, folder: Path) -> AsyncIterator[psutil.Process]:
+    ops_port = free_port()
+    env = {
+        "PATH": os.environ["PATH"],  # noqa: TID251  # a child's environment
+        "PYTHONPATH": f"{ROOT}/services:{ROOT}/schemas",
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "CROSSDOCK_OBJECTS_URL": (folder / "objects").as_uri(),
+        "CROSSDOCK_OPS_PORT": str(ops_port),
+        "CROSSDOCK_LOG_LEVEL": "WARNING",
+    }
+    argv = [sys.executable, "-m", "crossdock.accounts.main"]
+    async with running(argv, env, ops_port) as process:
+        yield process
+
+
+def places(topic: str) -> list[tuple[str, int]]:
+    return [(topic, partition) for partition in range(PARTITIONS)]
+
+
+async def burst(servers: str, folder: Path, count: int) -> None:
+    """Print the rate at which parcels are admitted that wait already."""
+    async with (
+        open_producer(servers, client="bench") as producer,
+        open_reader(servers, places(ADMITTED.name), client="bench") as reader,
+    ):
+        await producer.send([founded_record(make_founded("a" * 64, "b" * 64, 1))])
+        async with (
+            running_accounts(servers, folder),
+            open_reader(servers, places(ACCOUNT_CHANGES.name), client="bench.changes") as changes,
+        ):
+            await take(changes, 1)
+            await put(producer, 0, WARM_UP)
+            await take(reader, WARM_UP)
+        await put(producer, WARM_UP, count)
+        async with running_accounts(servers, folder) as process:
+            before_s = cpu_s(process)
+            first, last = await take(reader, count)
+            used_s, most_mib = cpu_s(process) - before_s, peak_mib(process)
+    print(
+        f"{count:,} parcels of one line in {last - first:.2f} s: {count / (last - first):,.0f} parcels/s"
+    )
+    print(
+        f"accounts: {used_s / count * 1000:.3f} CPU s per 1,000 parcels, its start included; {most_mib:.0f} MiB at most"
+    )
+
+
+async def at_rest(servers: str, folder: Path, count: int) -> None:
+    """Print how long a single record takes to `admitted`, and to `requests` alone."""
+    chance = random.Random(7)  # gaps
+    took: dict[str, list[float]] = {}
+    async with (
+        running_accounts(servers, folder),
+        open_producer(servers, client="bench") as producer,
+        open_reader(servers, places(ADMITTED.name), client="bench.admitted") as admitted,
+        open_reader(servers, places(REQUESTS.name), client="bench.requests") as requests,
+    ):
+        for reader in (admitted, requests):
+            for place, end in (
+                await reader.end_offsets(
+                    places(ADMITTED.name if reader is admitted else REQUESTS.name)
+                )
+            ).items():
+                await reader.seek(place, end)
+        for number in range(count):
+            began = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                waits = {
+                    name: group.create_task(take(reader, 1))
+                    for name, reader in (("requests", requests), ("admitted", admitted))
+                }
+                await producer.send([make_record(10_000_000 + number)])
+            for name, wait in waits.items():
+                took.setdefault(name, []).append((wait.result()[1] - began) * 1000)
+            await asyncio.sleep(chance.uniform(*GAP_S))
+    for name, values in took.items():
+        tail = sorted(values)[int(len(values) * 0.99)]
+        print(
+            f"to {name}: p50 {statistics.median(values):.1f} ms, p99 {tail:.1f} ms ({count} records)"
+        )
+    added = statistics.median(
+        a - r for a, r in zip(took["admitted"], took["requests"], strict=True)
+    )
+    print(f"added by admission: p50 {added:.1f} ms")
+
+
+async def main(servers: str, folder: Path, parcels: int, singles: int) -> None:
+    await provision(servers, provisioned((), PARTITIONS))
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
+    await burst(servers, folder, parcels)
+    await at_rest(servers, folder, singles)
+
+
+def run(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parcels", type=int, default=50_000)
+    parser.add_argument("--singles", type=int, default=300)
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as scratch, start_kafka(Path(scratch) / "kafka") as kafka:
+        asyncio.run(main(kafka.bootstrap_servers, Path(scratch), asked.parcels, asked.singles))
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])
