@@ -14,6 +14,7 @@ from crossdock_schemas.control import COMMANDS, Change
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.journal import Entry, Spend
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.result import ResultGroup
@@ -80,13 +81,22 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project or key",
+    key="id of the organization, project or key; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey),
+    value=(Organization, Project, ApiKey, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",
     retention_ms=None,
+)
+ACCOUNT_JOURNAL = Topic(
+    name="accounts.journal",
+    key="account",
+    header=None,
+    value=(Entry,),
+    producers=("accounts",),
+    consumers=("metering",),
+    retention_ms=30 * DAY_MS,
 )
 ACCOUNT_CHANGES = Topic(
     name="accounts.changes",
@@ -172,7 +182,7 @@ USAGE = Topic(
     header=None,
     value=(UsageGroup,),
     producers=("provider",),
-    consumers=("metering",),
+    consumers=("accounts", "metering"),
 )
 FLEET = Topic(
     name="fleet",
@@ -268,6 +278,7 @@ TOPICS: tuple[Topic, ...] = (
     ACCOUNT_STATE,
     ACCOUNT_DIRECTORY,
     ACCOUNT_CHANGES,
+    ACCOUNT_JOURNAL,
     REQUESTS,
     ADMITTED,
     DISPATCH,

@@ -75,6 +75,8 @@ class Usage(Message):
     """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
     repeat_of: ExecutionId | None = None
     """The call of unknown end that this one repeats."""
+    claim: str = ""
+    """The life of the worker that made the call, also where another one supposes its end."""
 
 
 class UsageGroup(Message):

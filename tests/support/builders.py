@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from crossdock.batches.index import Span
@@ -19,6 +20,7 @@ from crossdock_schemas.ids import (
     RequestId,
     line_request_id,
 )
+from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting, Spend
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.usage import CallOutcome, Usage
@@ -135,6 +137,36 @@ def make_change(number: int = 1, **changes: Any) -> Change:
         "after": {"disabled": "true"},
     }
     return Change(**(values | changes))
+
+
+def make_posting(amount_usd: str = "0.5", ledger: Ledger = Ledger.SPEND, **changes: Any) -> Posting:
+    values: dict[str, Any] = {
+        "ledger": ledger,
+        "project": OWNER["project"],
+        "key_id": OWNER["key_id"],
+        "provider": "atlas",
+        "amount_usd": Decimal(amount_usd),
+    }
+    return Posting(**(values | changes))
+
+
+def make_entry(number: int = 1, amount_usd: str = "0.5", **changes: Any) -> Entry:
+    """Return an entry of two postings: what was spent, and what is owed for it."""
+    owed = f"{-Decimal(amount_usd)}"
+    values: dict[str, Any] = {
+        "account": OWNER["account"],
+        "number": number,
+        "at_ms": NOW_MS,
+        "kind": EntryKind.CAPTURE,
+        "executions": 1,
+        "postings": (make_posting(amount_usd), make_posting(owed, Ledger.PROVIDER)),
+    }
+    return Entry(**(values | changes))
+
+
+def make_spend(total_usd: str = "0.5", **changes: Any) -> Spend:
+    values: dict[str, Any] = {"at_ms": NOW_MS, "total_usd": Decimal(total_usd), "calls": 1}
+    return Spend(**(OWNER | values | changes))
 
 
 def make_line(number: int = 0, *, model: str = "tern", **changes: Any) -> bytes:

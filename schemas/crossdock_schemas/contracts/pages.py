@@ -62,10 +62,11 @@ _CREATE_TABLE = re.compile(
 )
 _COLUMN = re.compile(r"^\s*(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$", re.MULTILINE)
 _CREATE_VIEW = re.compile(
-    r"CREATE OR REPLACE VIEW crossdock\.(\w+) AS\s+SELECT\s+(.*?)\s+FROM crossdock\.(\w+) FINAL"
-    r"(?:\s+WHERE (.*?))?\s+GROUP BY (.*?);",
+    r"CREATE OR REPLACE VIEW crossdock\.(\w+) AS\s+SELECT\s+(.*?)\s+FROM\s+(crossdock\.\w+ FINAL|\(\n.*?\n\))"
+    r"(?:\s+WHERE (.*?))?\s+GROUP BY (.*?)(?:\s+HAVING (.*?))?;",
     re.DOTALL,
 )
+_SOURCE = re.compile(r"crossdock\.(\w+) FINAL")
 _COMMA = re.compile(r",\s+(?![^()]*\))")  # not inside parentheses
 
 
@@ -116,15 +117,18 @@ _TABLES_INTRO = (
 
 
 def _view(view: Sequence[str], tables: Mapping[str, Table]) -> list[str]:
-    name, selected, source, where, grouped = view
-    meanings = {column.name: column.meaning for column in tables[source].columns}
+    name, selected, origin, where, grouped, having = view
+    sources = _SOURCE.findall(origin)
+    meanings = {column.name: column.meaning for column in tables[sources[0]].columns}
     rows = []
     for piece in _COMMA.split(selected):
         expression, _, alias = " ".join(piece.split()).rpartition(" AS ")
         meaning = f"`{expression}`" if expression else meanings[alias]
         rows.append([f"`{alias}`", meaning])
     only = f", where `{where}`" if where else ""
+    kept = f" Only where `{having}`." if having else ""
     about = (
-        f"From `{source}`{only}: one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}."
+        f"From {' and '.join(f'`{source}`' for source in sources)}{only}: "
+        f"one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}.{kept}"
     )
     return [f"### crossdock.{name}", about, markdown_table(["column", "meaning"], rows)]

@@ -20,6 +20,7 @@ from crossdock.metering.rows import COLUMNS
 from crossdock.metering.settings import MeteringSettings
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
+    ACCOUNT_JOURNAL,
     BATCH_DIRECTORY,
     BATCH_RESULTS,
     RESULTS,
@@ -33,6 +34,7 @@ TOPICS = [
     BATCH_RESULTS.name,
     BATCH_DIRECTORY.name,
     ACCOUNT_CHANGES.name,
+    ACCOUNT_JOURNAL.name,
 ]
 
 

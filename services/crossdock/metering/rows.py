@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from crossdock_schemas.batch import Batch
 from crossdock_schemas.control import Change
 from crossdock_schemas.ids import time_of
+from crossdock_schemas.journal import Entry
 from crossdock_schemas.result import Result, ResultGroup
 from crossdock_schemas.usage import CallOutcome, Usage
 
@@ -32,6 +33,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "control_log": (
         "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
+    ),
+    "journal": (
+        "account", "number", "line", "at", "kind", "executions", "ledger", "project", "key_id", "provider",
+        "amount_usd",
     ),
 }  # fmt: skip
 
@@ -88,3 +93,14 @@ def change_row(change: Change) -> Sequence[object]:
         change.account, change.number, change.change_id, at(change.at_ms), change.actor or "", change.action,
         change.target, change.before, change.after, refusal, change.reason or "",
     )  # fmt: skip
+
+
+def posting_rows(entry: Entry) -> list[Sequence[object]]:
+    """Return a row for each posting. Its position is its line: the same whenever the entry comes again."""
+    return [
+        (
+            entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.executions,
+            posting.ledger.value, posting.project, posting.key_id, posting.provider, posting.amount_usd,
+        )
+        for line, posting in enumerate(entry.postings)
+    ]  # fmt: skip

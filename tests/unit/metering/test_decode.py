@@ -9,6 +9,7 @@ from crossdock_schemas.batch import PartsPage
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
+    ACCOUNT_JOURNAL,
     BATCH_DIRECTORY,
     BATCH_RESULTS,
     RESULTS,
@@ -16,7 +17,15 @@ from crossdock_schemas.topics import (
     Topic,
 )
 from crossdock_schemas.usage import UsageGroup
-from support.builders import BATCH, make_batch, make_change, make_group, make_result, make_usage
+from support.builders import (
+    BATCH,
+    make_batch,
+    make_change,
+    make_entry,
+    make_group,
+    make_result,
+    make_usage,
+)
 
 
 def make_record(topic: Topic, value: bytes | None, key: bytes = b"key") -> Record:
@@ -51,6 +60,10 @@ def test_a_change_of_an_account_is_a_row_of_the_control_log() -> None:
     assert counted(make_record(ACCOUNT_CHANGES, make_change().to_json())) == {"control_log": 1}
 
 
+def test_an_entry_of_the_journal_is_a_row_for_each_posting() -> None:
+    assert counted(make_record(ACCOUNT_JOURNAL, make_entry().to_json())) == {"journal": 2}
+
+
 def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
     page = PartsPage(batch_id=BATCH, kind="output", page=0, parts=())
 
@@ -58,7 +71,9 @@ def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
     assert counted(make_record(BATCH_DIRECTORY, None)) == {}
 
 
-@pytest.mark.parametrize("topic", [USAGE, RESULTS, BATCH_DIRECTORY, ACCOUNT_CHANGES])
+@pytest.mark.parametrize(
+    "topic", [USAGE, RESULTS, BATCH_DIRECTORY, ACCOUNT_CHANGES, ACCOUNT_JOURNAL]
+)
 def test_what_cannot_be_read_says_where_it_lies(topic: Topic) -> None:
     with pytest.raises(UndecodableError) as raised:
         counted(make_record(topic, b"{"))

@@ -9,11 +9,13 @@ from crossdock.metering.rows import (
     attempt_row,
     batch_row,
     change_row,
+    posting_rows,
     request_row,
 )
 from crossdock_schemas.batch import BatchStatus
 from crossdock_schemas.control import Refusal
 from crossdock_schemas.ids import RequestId, make_request_id
+from crossdock_schemas.journal import EntryKind
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.tokens import Tokens
 from support.builders import (
@@ -21,6 +23,7 @@ from support.builders import (
     NOW_MS,
     make_batch,
     make_change,
+    make_entry,
     make_group,
     make_result,
     make_usage,
@@ -110,3 +113,21 @@ def test_a_refused_change_says_why_and_the_installation_is_nobody() -> None:
 
     assert (row["actor"], row["refusal"]) == ("", "conflict")
     assert row["reason"] == "there is one already"
+
+
+def test_an_entry_is_a_row_for_each_posting_in_their_order() -> None:
+    entry = make_entry(7, "-0.000000000001", kind=EntryKind.CORRECTION, executions=3)
+
+    spent, owed = (named("journal", row) for row in posting_rows(entry))
+
+    exact = Decimal("0.000000000001")
+    assert (spent["line"], spent["ledger"], spent["amount_usd"]) == (0, "spend", -exact)
+    assert (owed["line"], owed["ledger"], owed["amount_usd"]) == (1, "provider", exact)
+    for row in (spent, owed):
+        assert (row["account"], row["number"], row["at"]) == ("org_local", 7, AT)
+        assert (row["kind"], row["executions"]) == ("correction", 3)
+        assert (row["project"], row["key_id"], row["provider"]) == (
+            "proj_default",
+            "key_local",
+            "atlas",
+        )
