@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from crossdock.cli import batches, dead_letters, demo, keys, local, orgs, projects, usage
+from crossdock.cli import audit, batches, dead_letters, demo, keys, local, orgs, projects, usage
 from crossdock.kernel.errors import CrossdockError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(local.logs)
 app.command()(local.check)
 app.command()(local.env)
 app.command()(usage.usage)
+app.command()(audit.audit)
 app.command()(demo.demo)
 app.add_typer(batches.app, name="batches")
 app.add_typer(dead_letters.app, name="dead-letters")
@@ -32,11 +33,17 @@ app.add_typer(orgs.app, name="orgs")
 
 
 def main(
-    argv: Sequence[str] | None = None, *, make_dock: Callable[[str, str], Any] | None = None
+    argv: Sequence[str] | None = None,
+    *,
+    make_dock: Callable[[str, str], Any] | None = None,
+    open_books: audit.OpenBooks | None = None,
 ) -> None:
-    """Run the command line; `make_dock` makes the client of the management commands from an address and a key."""
+    """Run one command. What it talks to may be given in place of its own.
+
+    `make_dock` makes the client of the management commands from an address and a key, `open_books` what `audit` reads.
+    """
     try:
-        app(argv, obj=make_dock)
+        app(argv, obj=make_dock or open_books)
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)

@@ -1,6 +1,6 @@
 """The door to Kafka: aiokafka is imported here and nowhere else; its untyped records become `Record` at once."""
 
-from crossdock.kernel.kafka.admin import provision, wait_for_broker
+from crossdock.kernel.kafka.admin import places_of, provision, wait_for_broker
 from crossdock.kernel.kafka.consumer import (
     GroupConsumer,
     Position,
@@ -31,6 +31,7 @@ __all__ = [
     "open_reader",
     "open_transactional_producer",
     "partition_for",
+    "places_of",
     "provision",
     "wait_for_broker",
 ]

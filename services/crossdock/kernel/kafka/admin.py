@@ -41,6 +41,29 @@ async def is_up(servers: str) -> bool:
     return True
 
 
+async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
+    """Return every partition of `topic`, to read it whole.
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+        LogError: if there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+        (described,) = await admin.describe_topics([topic])
+    except KafkaConnectionError as error:
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        raise LogError(f"cannot ask for topic {topic!r}: {error!r}") from error
+    finally:
+        await admin.close()
+    if described["error_code"]:
+        told = for_code(described["error_code"]).__name__
+        raise LogError(f"cannot read topic {topic!r} at {servers!r}: {told}")
+    return [(topic, number) for number in range(len(described["partitions"]))]
+
+
 async def provision(
     servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
 ) -> list[str]:

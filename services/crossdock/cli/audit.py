@@ -1,0 +1,185 @@
+"""crossdock audit: proves that the books are whole, from ClickHouse and from the shards' own word."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossdock.cli.books import (
+    NAMED,
+    Books,
+    Check,
+    Difference,
+    Numbers,
+    Owner,
+    Unbalanced,
+    check_books,
+    take_spends,
+    totals,
+    usd,
+)
+from crossdock.cli.display import show_json, show_rows
+from crossdock.cli.options import JsonOption
+from crossdock.cli.where import DataDirOption, reached
+from crossdock.kernel.errors import ProcessError
+from crossdock_schemas.journal import Spend
+from crossdock_schemas.topics import ACCOUNT_DIRECTORY
+
+if TYPE_CHECKING:
+    from crossdock.kernel.clickhouse import Tables
+    from crossdock.kernel.kafka import GroupConsumer
+
+Look = Callable[[], Awaitable[Books]]
+OpenBooks = Callable[[str, str], AbstractAsyncContextManager[Look]]
+"""From ClickHouse's address and Kafka's."""
+
+CLIENT = "crossdock.cli"
+PAUSE_S = 1.0  # rows come about so much later, and a shard tells of a key's spending once in it
+COLUMNS = ("check", "", "figures")
+_CONTROL = """
+SELECT account, first_number, last_number, changes, missing FROM crossdock.control_gaps ORDER BY account
+"""
+_JOURNAL = """
+SELECT account, first_number, last_number, entries, missing FROM crossdock.journal_gaps ORDER BY account
+"""
+_UNBALANCED = """
+SELECT account, number, off_by_usd, count() OVER () FROM crossdock.journal_unbalanced
+ORDER BY account, number LIMIT {most:UInt32}
+"""
+_DIFFERENCES = """
+SELECT account, project, key_id, provider, spent_usd, cost_usd FROM crossdock.journal_differences
+ORDER BY account, project, key_id, provider
+"""
+_SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key"
+
+
+def audit(
+    ctx: typer.Context,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, help="How long to wait until all agree.", metavar="SECONDS"),
+    ] = 15.0,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Prove that every change and every cent is in the books: exit code 0 if so, 1 if not.
+
+    While calls are made, the books are about a second apart: what comes out then is tried again.
+    """
+    url, servers = _addresses(data_dir_)
+    checks = asyncio.run(_audit(ctx.obj or open_books, url, servers, wait))
+    is_ok = all(check.is_ok for check in checks)
+    if as_json:
+        show_json({"ok": is_ok, "checks": [check.as_json() for check in checks]})
+    else:
+        _show(checks)
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+def _addresses(path: Path | None) -> tuple[str, str]:
+    found = reached(path)
+    return (
+        _address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
+        _address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
+    )
+
+
+def _address(found: Mapping[str, str], name: str, why: str) -> str:
+    if name not in found:
+        raise ProcessError(f"set {name}: {why}")
+    return found[name]
+
+
+async def _audit(opened: OpenBooks, url: str, servers: str, wait_s: float) -> list[Check]:
+    async with opened(url, servers) as look:
+        return await until_whole(look, wait_s=wait_s)
+
+
+async def until_whole(look: Look, *, wait_s: float, pause_s: float = PAUSE_S) -> list[Check]:
+    """Look until all checks hold, or `wait_s` are over; return the last ones."""
+    give_up = time.monotonic() + wait_s
+    while True:
+        checks = check_books(await look())
+        left_s = give_up - time.monotonic()
+        if left_s <= 0 or all(check.is_ok for check in checks):
+            return checks
+        await asyncio.sleep(min(pause_s, left_s))
+
+
+def _show(checks: Sequence[Check]) -> None:
+    show_rows(COLUMNS, [_row(check) for check in checks], folded="figures")
+    for check in checks:
+        if check.is_ok:
+            continue
+        left = check.wrong - len(check.named)
+        more = [f"and {left} more"] if left > 0 else []
+        typer.echo("\n  ".join([f"\n{check.name}: no", *check.named, *more]))
+
+
+def _row(check: Check) -> list[object]:
+    figures = [
+        f"{name.removesuffix('_usd')} {usd(value)} USD"
+        if isinstance(value, Decimal)
+        else f"{name} {value}"
+        for name, value in check.figures.items()
+    ]
+    return [check.name, "ok" if check.is_ok else "no", ", ".join(figures)]
+
+
+class OpenedBooks:
+    """ClickHouse's views and the directory's topic; of the latter what is new is read at each look."""
+
+    def __init__(
+        self, tables: "Tables", reader: "GroupConsumer", places: Sequence[tuple[str, int]]
+    ) -> None:
+        self._tables = tables
+        self._reader = reader
+        self._places = places
+        self._spends: dict[str, Spend] = {}
+
+    async def look(self) -> Books:
+        await self._read_directory()
+        unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
+        return Books(
+            control=[Numbers(*row) for row in await self._tables.query(_CONTROL)],
+            journal=[Numbers(*row) for row in await self._tables.query(_JOURNAL)],
+            unbalanced=[Unbalanced(*row[:3]) for row in unbalanced],
+            unbalanced_count=unbalanced[0][3] if unbalanced else 0,
+            differences=[Difference(*row) for row in await self._tables.query(_DIFFERENCES)],
+            spent={Owner(*row[:3]): row[3] for row in await self._tables.query(_SPENT)},
+            told=totals(self._spends.values()),
+        )
+
+    async def _read_directory(self) -> None:
+        from crossdock.kernel.kafka.tail import MAX_RECORDS
+        from crossdock.kernel.kafka.tail import reached as is_at
+
+        ends = await self._reader.end_offsets(self._places)
+        while not await is_at(self._reader, ends):
+            records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
+            take_spends(self._spends, records)
+
+
+@asynccontextmanager
+async def open_books(
+    url: str, servers: str, *, topic: str = ACCOUNT_DIRECTORY.name
+) -> AsyncIterator[Look]:
+    """Connect to ClickHouse and Kafka.
+
+    Raises:
+        TableError: if ClickHouse does not answer.
+        LogError: if Kafka does not, or has no such topic.
+    """
+    from crossdock.kernel.clickhouse import open_tables
+    from crossdock.kernel.kafka import open_reader, places_of
+
+    async with open_tables(url) as tables:
+        places = await places_of(servers, topic)
+        async with open_reader(servers, places, client=CLIENT) as reader:
+            yield OpenedBooks(tables, reader, places).look

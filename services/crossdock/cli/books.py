@@ -1,0 +1,189 @@
+"""Do the books agree? Pure: what ClickHouse's views and the shards' directory say, held against each other."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from crossdock.kernel.errors import UndecodableError
+from crossdock.kernel.record import Record
+from crossdock_schemas.journal import Spend
+
+SPEND = b"spend_"
+"""Keys of the directory that begin so are of what keys spent."""
+NAMED = 20
+"""So many of a check's differences are named; all are counted."""
+NOTHING = Decimal(0)
+Figures = dict[str, int | Decimal]
+"""Counts, and amounts in USD."""
+
+
+class Owner(NamedTuple):
+    account: str
+    project: str
+    key_id: str
+
+
+class Numbers(NamedTuple):
+    """Whether an account's log is whole: a row of `control_gaps` or `journal_gaps`."""
+
+    account: str
+    first: int
+    last: int
+    entries: int
+    missing: int
+
+
+class Unbalanced(NamedTuple):
+    """An entry whose postings do not add up to 0."""
+
+    account: str
+    number: int
+    off_by_usd: Decimal
+
+
+class Difference(NamedTuple):
+    """The journal and the calls do not agree on a key and a provider."""
+
+    account: str
+    project: str
+    key_id: str
+    provider: str
+    spent_usd: Decimal
+    cost_usd: Decimal
+
+
+@dataclass
+class Books:
+    """What was found at one time. `unbalanced` may be the first of `unbalanced_count`."""
+
+    control: Sequence[Numbers] = ()
+    journal: Sequence[Numbers] = ()
+    unbalanced: Sequence[Unbalanced] = ()
+    unbalanced_count: int = 0
+    differences: Sequence[Difference] = ()
+    spent: Mapping[Owner, Decimal] = field(default_factory=dict)
+    """By the journal, in ClickHouse."""
+    told: Mapping[Owner, Decimal] = field(default_factory=dict)
+    """By the shards, in the directory."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must hold, and what does not: `wrong` in all, of which some are named."""
+
+    name: str
+    figures: Figures
+    wrong: int
+    named: Sequence[str]
+
+    @property
+    def is_ok(self) -> bool:
+        return self.wrong == 0
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {
+            name: usd(value) if isinstance(value, Decimal) else value
+            for name, value in self.figures.items()
+        }
+        wrong = {"wrong": self.wrong, "differences": list(self.named)}
+        return {"check": self.name, "ok": self.is_ok, "figures": figures} | wrong
+
+
+def usd(amount: Decimal) -> str:
+    """Return an amount; no digit is left out but the zeros at its end."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def take_spends(known: dict[str, Spend], records: Iterable[Record]) -> None:
+    """Put what `records` of the directory, in their order, say of keys' spending into `known`, by key.
+
+    Raises:
+        UndecodableError: if one of them cannot be read.
+    """
+    for record in records:
+        if not (record.key or b"").startswith(SPEND):
+            continue
+        try:
+            spend = Spend.from_json(record.value or b"")
+        except ValidationError as error:
+            place = (record.topic, record.partition, record.offset)
+            raise UndecodableError(*place, str(error)[:500]) from error
+        known[spend.key_id] = spend
+
+
+def totals(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
+    return {Owner(s.account, s.project, s.key_id): s.total_usd for s in spends}
+
+
+def check_books(books: Books) -> list[Check]:
+    """Return every check, in the order in which one would look at them."""
+    return [
+        _check_numbers("control log has no gap", "changes", books.control),
+        _check_numbers("journal has no gap", "entries", books.journal),
+        _check_balance(books),
+        _check_calls(books),
+        _check_directory(books),
+    ]
+
+
+def _check(name: str, figures: Figures, wrong: Sequence[str]) -> Check:
+    return Check(name, figures, len(wrong), wrong[:NAMED])
+
+
+def _check_numbers(name: str, things: str, rows: Sequence[Numbers]) -> Check:
+    figures: Figures = {
+        "accounts": len(rows),
+        things: sum(row.entries for row in rows),
+        "missing": sum(row.missing for row in rows),
+    }
+    wrong = [
+        f"{row.account}: {row.missing} missing of 1 to {row.last}, the first one there is {row.first}"
+        for row in rows
+        if row.missing or row.first != 1
+    ]
+    return _check(name, figures, wrong)
+
+
+def _check_balance(books: Books) -> Check:
+    entries = sum(row.entries for row in books.journal)
+    figures: Figures = {"entries": entries, "unbalanced": books.unbalanced_count}
+    named = [
+        f"{row.account} entry {row.number}: postings add up to {usd(row.off_by_usd)} USD"
+        for row in books.unbalanced[:NAMED]
+    ]
+    return Check("entries add up to 0", figures, books.unbalanced_count, named)
+
+
+def _check_calls(books: Books) -> Check:
+    spent = sum(books.spent.values(), NOTHING)
+    wrong = [
+        f"{row.account} {row.project} {row.key_id} {row.provider}: "
+        f"journal {usd(row.spent_usd)} USD, calls {usd(row.cost_usd)} USD"
+        for row in books.differences
+    ]
+    figures: Figures = {"journal_usd": spent, "differing": len(wrong)}
+    return _check("journal is what the calls cost", figures, wrong)
+
+
+def _check_directory(books: Books) -> Check:
+    owners = sorted(books.spent.keys() | books.told.keys())
+    wrong = [
+        f"{' '.join(owner)}: journal {_told(books.spent, owner)}, shard {_told(books.told, owner)}"
+        for owner in owners
+        if books.spent.get(owner, NOTHING) != books.told.get(owner, NOTHING)
+    ]
+    figures: Figures = {
+        "keys": len(owners),
+        "journal_usd": sum(books.spent.values(), NOTHING),
+        "shard_usd": sum(books.told.values(), NOTHING),
+        "differing": len(wrong),
+    }
+    return _check("journal is what the shards say", figures, wrong)
+
+
+def _told(amounts: Mapping[Owner, Decimal], owner: Owner) -> str:
+    return f"{usd(amounts[owner])} USD" if owner in amounts else "nothing"

@@ -1,0 +1,98 @@
+"""The books as `crossdock audit` reads them, from a real ClickHouse and a real Kafka."""
+
+from decimal import Decimal
+
+import pytest
+
+from crossdock.cli.audit import open_books
+from crossdock.cli.books import Books, Check, Owner, check_books
+from crossdock.kernel.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.errors import LogError
+from crossdock.kernel.kafka import open_producer
+from crossdock.kernel.record import Outgoing
+from crossdock.metering.rows import COLUMNS, attempt_row, posting_rows
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.prices import Cost
+from support.builders import OWNER, make_entry, make_posting, make_spend, make_usage
+from support.engines import RunningKafka
+from support.topics import fresh, make_topic
+
+PARTITIONS = 3
+
+
+async def tell(servers: str, topic: str, account: AccountId, total_usd: str) -> None:
+    """Publish what a key spent, and an entry of the directory that is something else."""
+    spend = make_spend(total_usd, account=account)
+    async with open_producer(servers, client="test") as producer:
+        await producer.send(
+            [
+                Outgoing(topic, b"key_local", b"not a Spend", []),
+                Outgoing(topic, b"spend_key_local", spend.to_json(), []),
+            ]
+        )
+
+
+async def book(tables: Tables, account: AccountId, usd: str) -> None:
+    usage = make_usage(account=account, cost=Cost(output=Decimal(usd)))
+    await tables.insert("attempts", [attempt_row(usage)])
+    await tables.insert("journal", posting_rows(make_entry(1, usd, account=account)))
+
+
+def of(account: AccountId, books: Books) -> list[Check]:
+    """Check the books of `account` alone: the engine is shared."""
+    return check_books(
+        Books(
+            journal=[row for row in books.journal if row.account == account],
+            unbalanced=[row for row in books.unbalanced if row.account == account],
+            differences=[row for row in books.differences if row.account == account],
+            spent={o: usd for o, usd in books.spent.items() if o.account == account},
+            told=books.told,
+        )
+    )
+
+
+async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    owner = Owner(account, OWNER["project"], OWNER["key_id"])
+    topic = await make_topic(servers, "directory", partitions=PARTITIONS, compact=True)
+    await tell(servers, topic, account, "0.000000000001")
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        await book(tables, account, "0.000000000002")
+        async with open_books(clickhouse_url, servers, topic=topic) as look:
+            early = await look()
+            await tell(servers, topic, account, "0.000000000002")
+            late = await look()
+
+    assert early.told == {owner: Decimal("0.000000000001")}
+    assert [check.is_ok for check in of(account, early)] == [True, True, True, True, False]
+    assert [check.is_ok for check in of(account, late)] == [True] * 5
+
+
+async def test_unbalanced_entries_are_counted_though_few_are_named(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    topic = await make_topic(servers, "directory", compact=True)
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        for number in range(1, 26):
+            half = make_entry(number, account=account, postings=(make_posting(),))
+            await tables.insert("journal", posting_rows(half))
+        async with open_books(clickhouse_url, servers, topic=topic) as look:
+            books = await look()
+
+    assert books.unbalanced_count >= 25
+    assert len(books.unbalanced) == 20
+
+
+async def test_a_broker_without_the_directory_is_another_broker(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    with pytest.raises(LogError, match=r"cannot read topic 'nowhere.*UnknownTopicOrPartition"):
+        async with open_books(clickhouse_url, kafka.bootstrap_servers, topic=fresh("nowhere")):
+            pass

@@ -1,0 +1,190 @@
+"""Whether the books agree: each fault is a check that does not hold, named."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossdock.cli.books import (
+    NAMED,
+    Books,
+    Check,
+    Difference,
+    Numbers,
+    Owner,
+    Unbalanced,
+    check_books,
+    take_spends,
+    totals,
+    usd,
+)
+from crossdock.kernel.errors import UndecodableError
+from crossdock.kernel.record import Record
+from crossdock_schemas.journal import Spend
+from support.builders import make_spend
+
+CONTROL = "control log has no gap"
+JOURNAL = "journal has no gap"
+BALANCE = "entries add up to 0"
+CALLS = "journal is what the calls cost"
+SHARDS = "journal is what the shards say"
+
+A, B = Owner("org_1", "proj_1", "key_a"), Owner("org_1", "proj_1", "key_b")
+AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
+
+
+def make_books(spent: Mapping[Owner, Decimal] | None = None, **changes: Any) -> Books:
+    """Return books that agree, but for what is changed."""
+    found = {A: Decimal("0.5")} if spent is None else spent
+    values: dict[str, Any] = {
+        "control": [Numbers("org_1", 1, 4, 4, 0)],
+        "journal": [Numbers("org_1", 1, 9, 9, 0), Numbers("org_2", 1, 2, 2, 0)],
+        "spent": found,
+        "told": found,
+    }
+    return Books(**(values | changes))
+
+
+def wrong(books: Books) -> dict[str, Check]:
+    return {check.name: check for check in check_books(books) if not check.is_ok}
+
+
+def make_record(value: bytes, key: bytes = b"spend_key_local", offset: int = 7) -> Record:
+    return Record("accounts.directory", 3, offset, 0, key, value, [])
+
+
+def test_whole_books_are_proved_with_their_figures() -> None:
+    figures = {check.name: check.figures for check in check_books(make_books())}
+
+    assert wrong(make_books()) == {}
+    assert figures == {
+        CONTROL: {"accounts": 1, "changes": 4, "missing": 0},
+        JOURNAL: {"accounts": 2, "entries": 11, "missing": 0},
+        BALANCE: {"entries": 11, "unbalanced": 0},
+        CALLS: {"journal_usd": Decimal("0.5"), "differing": 0},
+        SHARDS: {
+            "keys": 1,
+            "journal_usd": Decimal("0.5"),
+            "shard_usd": Decimal("0.5"),
+            "differing": 0,
+        },
+    }
+
+
+def test_empty_books_are_whole() -> None:
+    assert wrong(Books()) == {}
+
+
+@pytest.mark.parametrize(("kind", "name"), [("control", CONTROL), ("journal", JOURNAL)])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(Numbers("org_1", 1, 9, 8, 1), id="one in the middle"),
+        pytest.param(Numbers("org_1", 2, 9, 8, 1), id="the first one"),
+        pytest.param(Numbers("org_1", 0, 2, 2, 0), id="one that cannot be hides one that is lost"),
+    ],
+)
+def test_a_lost_number_is_named_with_its_account(kind: str, name: str, row: Numbers) -> None:
+    changes: dict[str, Any] = {kind: [row, Numbers("org_2", 1, 2, 2, 0)]}
+
+    found = wrong(make_books(**changes))
+
+    assert found.keys() == {name}
+    assert found[name].wrong == 1
+    assert found[name].named[0].startswith(f"org_1: {row.missing} missing")
+
+
+def test_an_unbalanced_entry_is_named() -> None:
+    lost = Unbalanced("org_1", 7, Decimal("0.000000000100"))
+
+    found = wrong(make_books(unbalanced=[lost], unbalanced_count=1))
+
+    assert found[BALANCE].named == ["org_1 entry 7: postings add up to 0.0000000001 USD"]
+
+
+def test_a_difference_with_the_calls_is_named() -> None:
+    difference = Difference("org_1", "proj_1", "key_a", "atlas", Decimal(0), Decimal("0.25"))
+
+    found = wrong(make_books(differences=[difference]))
+
+    assert found[CALLS].named == [
+        "org_1 proj_1 key_a atlas: journal 0 USD, calls 0.25 USD",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spent", "told", "said"),
+    [
+        pytest.param({A: 1}, {A: 2}, "journal 1 USD, shard 2 USD", id="another amount"),
+        pytest.param({A: 1}, {}, "journal 1 USD, shard nothing", id="only the journal has it"),
+        pytest.param({}, {A: 2}, "journal nothing, shard 2 USD", id="only the shard has it"),
+    ],
+)
+def test_a_difference_with_the_shards_is_named(
+    spent: dict[Owner, int], told: dict[Owner, int], said: str
+) -> None:
+    amounts = {owner: Decimal(amount) for owner, amount in told.items()}
+    books = make_books({owner: Decimal(amount) for owner, amount in spent.items()}, told=amounts)
+
+    assert wrong(books)[SHARDS].named == [f"org_1 proj_1 key_a: {said}"]
+
+
+def test_the_same_key_in_another_project_is_a_difference_both_ways() -> None:
+    moved = A._replace(project="proj_2")
+
+    found = wrong(make_books({A: Decimal(1)}, told={moved: Decimal(1)}))
+
+    assert found[SHARDS].wrong == 2
+
+
+@given(AMOUNTS, AMOUNTS)
+def test_journal_and_shards_agree_if_every_amount_is_the_same_and_nothing_is_0(
+    spent: dict[Owner, Decimal], told: dict[Owner, Decimal]
+) -> None:
+    is_same = all(spent.get(owner, 0) == told.get(owner, 0) for owner in (A, B))
+
+    assert (wrong(make_books(spent, told=told)) == {}) == is_same
+
+
+@pytest.mark.parametrize("count", [NAMED, NAMED + 1])
+def test_only_so_many_are_named_but_all_are_counted(count: int) -> None:
+    told = {A._replace(key_id=f"key_{number}"): Decimal(1) for number in range(count)}
+
+    check = wrong(make_books({}, told=told))[SHARDS]
+
+    assert (check.wrong, len(check.named)) == (count, NAMED)
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [("0E-12", "0"), ("0.500000000000", "0.5"), ("1200", "1200"), ("-1E-12", "-0.000000000001")],
+)
+def test_an_amount_is_exact_and_without_zeros_at_its_end(amount: str, said: str) -> None:
+    assert usd(Decimal(amount)) == said
+
+
+def test_the_newest_word_on_a_key_counts() -> None:
+    known: dict[str, Spend] = {}
+
+    take_spends(known, [make_record(make_spend("0.1").to_json())])
+    take_spends(known, [make_record(make_spend(total).to_json()) for total in ("0.3", "0.2")])
+
+    assert totals(known.values()) == {
+        Owner("org_local", "proj_default", "key_local"): Decimal("0.2")
+    }
+
+
+def test_other_entries_of_the_directory_are_none_of_its_business() -> None:
+    known: dict[str, Spend] = {}
+
+    take_spends(known, [make_record(b"{", key=b"key_local")])
+
+    assert known == {}
+
+
+def test_a_spend_that_cannot_be_read_says_where_it_lies() -> None:
+    with pytest.raises(UndecodableError, match=r"accounts.directory\[3\]@7"):
+        take_spends({}, [make_record(b"{")])
