@@ -27,7 +27,7 @@ LIMITS = {
     "CROSSDOCK_INGRESS_MAX_FILE_BYTES": "200000",
     "CROSSDOCK_INGRESS_MAX_BODY_BYTES": "20000",
 }
-STAGES = ("ingress.0", "batches.0", "router.0", "provider.0", "metering.0", "simulator.0", "clickhouse.0", "kafka")  # fmt: skip
+STAGES = ("ingress.0", "accounts.0", "batches.0", "router.0", "provider.0", "metering.0", "simulator.0", "clickhouse.0", "kafka")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

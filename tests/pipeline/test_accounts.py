@@ -86,6 +86,7 @@ def test_a_new_key_works_on_the_second_ingress_at_once(
 def test_nothing_of_a_revoked_key_is_called_a_second_later(
     own: Dock, http: httpx.Client, owner: Management, tell: Callable[[str], None]
 ) -> None:
+    earlier = len(own.ledger())
     key_id, key = owner.make_key("batch jobs")
     theirs = own.client.with_options(api_key=key)
     content = "\n".join(httpx.Response(200, json=line).text for line in chat_lines(LINES))
@@ -93,7 +94,7 @@ def test_nothing_of_a_revoked_key_is_called_a_second_later(
     batch_id = theirs.batches.create(
         input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
     ).id
-    until(lambda: len(own.ledger()) > 1000, what="a thousand calls")
+    until(lambda: len(own.ledger()) > earlier + 1000, what="a thousand calls")
 
     owner.ask("DELETE", f"/keys/{key_id}")
     revoked_ns = time.time_ns()
@@ -101,7 +102,7 @@ def test_nothing_of_a_revoked_key_is_called_a_second_later(
     here = status_with(http, own.addresses["OPENAI_BASE_URL"], key)
     until(lambda: is_final(own, batch_id), timeout_s=120, what="the batch's end")
 
-    calls = own.ledger()
+    calls = own.ledger()[earlier:]
     late_ms = [(call["started_ns"] - revoked_ns) / 1e6 for call in calls]
     tell(
         f"revoked after {sum(ms <= 0 for ms in late_ms)} calls of {LINES} lines; the last call began "
@@ -111,6 +112,31 @@ def test_nothing_of_a_revoked_key_is_called_a_second_later(
     assert max(late_ms) < 1000
     assert refused_s < 0.5
     assert len(calls) < LINES
+
+
+def test_each_key_shows_what_it_spent(own: Dock, owner: Management) -> None:
+    keys = [owner.make_key(name) for name in ("one", "two")]
+    for lines, (_, key) in zip((150, 50), keys, strict=True):
+        theirs = own.client.with_options(api_key=key)
+        content = "\n".join(httpx.Response(200, json=line).text for line in chat_lines(lines))
+        file = theirs.files.create(file=("input.jsonl", content.encode()), purpose="batch")
+        theirs.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+    sql = "SELECT key_id, toFloat64(sum(cost_usd)), count() FROM crossdock.attempts FINAL GROUP BY key_id"
+
+    def rows() -> dict[str, tuple[float, int]]:
+        return {key_id: (cost, int(count)) for key_id, cost, count in own.rows(sql)}
+
+    until(lambda: [rows().get(key_id, (0, 0))[1] for key_id, _ in keys] == [150, 50], what="rows")
+    cost = [rows()[key_id][0] for key_id, _ in keys]
+
+    def shown() -> list[dict[str, float]]:
+        return [owner.ask("GET", f"/keys/{key_id}")["data"] for key_id, _ in keys]
+
+    until(lambda: [key["usage"] for key in shown()] == pytest.approx(cost), what="the keys' usage")
+    for said in shown():
+        assert said["usage"] == said["usage_daily"] == said["usage_weekly"] == said["usage_monthly"]
 
 
 def seconds_until_refused(http: httpx.Client, url: str, key: str) -> float:

@@ -12,7 +12,7 @@ from openai.types import Batch
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock_schemas.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
-from support.dock import Dock, repeated, until
+from support.dock import Dock, crossdock, repeated, until
 
 Say = Callable[[str], None]
 
@@ -60,6 +60,7 @@ def audit_books(dock: Dock, ended: Sequence[Batch], report: Report, *, lines: in
     _audit_calls(dock.ledger(), rows, report)
     _audit_repeats(rows, report)
     _audit_cost(dock, rows, report)
+    _audit_journal(dock, report)
 
 
 def _audit_lines(dock: Dock, batch: Batch, report: Report, lines: int) -> None:
@@ -173,3 +174,13 @@ def _audit_cost(dock: Dock, rows: Sequence[Row], report: Report) -> None:
         report.cost_usd += row.cost_usd
         if cost.total != row.cost_usd:
             report.faults.append(f"{row.execution_id}: {row.cost_usd} USD, not {cost.total}")
+
+
+def _audit_journal(dock: Dock, report: Report) -> None:
+    """Ask the installation's own proof, and hold its journal against what we added up ourselves."""
+    proof = crossdock("audit", "--data-dir", str(dock.data.path))
+    if proof.returncode != 0:
+        report.faults.append(f"crossdock audit: {proof.stdout} {proof.stderr}")
+    ((spent,),) = dock.rows("SELECT toString(sum(spent_usd)) FROM crossdock.spend_by_key")
+    if Decimal(spent) != report.cost_usd:
+        report.faults.append(f"the journal says {spent}, the calls {report.cost_usd:f} USD")

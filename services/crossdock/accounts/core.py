@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 
 from crossdock.accounts.decide import Decision, Refused, decide
+from crossdock.accounts.recent import Recent, is_own
 from crossdock.accounts.records import (
     cancel_record,
     change_record,
     directory_record,
+    entry_record,
     founded_record,
 )
+from crossdock.accounts.spending import book
 from crossdock.accounts.state import (
     AccountState,
     Entity,
@@ -21,8 +24,11 @@ from crossdock.accounts.state import (
 )
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
-from crossdock_schemas.ids import AccountId
+from crossdock_schemas.ids import AccountId, KeyId
+from crossdock_schemas.journal import Spend
+from crossdock_schemas.usage import Usage
 
+TELL_MS = 1000
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
 
@@ -31,11 +37,18 @@ class AccountsCore:
 
     def __init__(self) -> None:
         self.states: dict[AccountId, AccountState] = {}
+        self.recent = Recent()
+        self._untold: dict[KeyId, Spend] = {}
+        self._told_ms: dict[KeyId, int] = {}
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 
     def restore(self, pages: Iterable[Page]) -> None:
-        self.states = restore_states(pages)
+        found = list(pages)
+        self.states = restore_states(page for page in found if not is_own(page.key))
+        self.recent.restore([page for page in found if is_own(page.key)])
+        for state in self.states.values():
+            self._untold |= state.spends  # the directory may be behind
 
     def apply(self, command: Command, now_ms: int) -> Change:
         """Apply or refuse `command`, and return what the log says of it."""
@@ -68,6 +81,29 @@ class AccountsCore:
             self._keep(head_page(state))
         return change
 
+    def book(self, rows: Iterable[Usage], now_ms: int) -> None:
+        """Book what calls cost: those that are not in the books yet."""
+        by_account: dict[AccountId, list[Usage]] = {}
+        for row in rows:
+            by_account.setdefault(row.account, []).append(row)
+        for account, group in by_account.items():
+            state = self.states.setdefault(account, AccountState(account))
+            state.now_ms = max(state.now_ms, now_ms)
+            for entry in book(state, group, self.recent, state.now_ms):
+                self._outgoing.append(entry_record(entry))
+            for key_id in {row.key_id for row in group} & state.spends.keys():
+                self._untold[key_id] = state.spends[key_id]
+                self._keep(entity_page(state.spends[key_id]))
+            self._keep(head_page(state))
+
+    def tell(self, now_ms: int) -> None:
+        """Show in the directory what keys have spent: of each once in TELL_MS at most."""
+        for key_id, spend in list(self._untold.items()):
+            if now_ms - self._told_ms.get(key_id, 0) >= TELL_MS:
+                self._outgoing.append(directory_record(identity(spend), spend, now_ms))
+                self._told_ms[key_id] = now_ms
+                del self._untold[key_id]
+
     def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
         for entity in decision.changed:
             state.put(entity)
@@ -85,7 +121,7 @@ class AccountsCore:
 
     def finish(self) -> Step:
         """Return what was decided since the last call."""
-        step = Step(self._outgoing, [*self._pages.values()])
+        step = Step(self._outgoing, [*self._pages.values(), *self.recent.finish()])
         self._outgoing, self._pages = [], {}
         return step
 

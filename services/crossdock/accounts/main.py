@@ -14,12 +14,12 @@ from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.shard import ShardSpec, ShardWorker
-from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE, REQUESTS
+from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE, REQUESTS, USAGE
 
 QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two
 SPEC = ShardSpec(
     group="crossdock.accounts",
-    sources=(ACCOUNT_COMMANDS.name, REQUESTS.name),
+    sources=(ACCOUNT_COMMANDS.name, USAGE.name, REQUESTS.name),
     state=ACCOUNT_STATE.name,
     quick_s=QUICK_S,
 )

@@ -21,7 +21,8 @@ from crossdock.kernel.refusal import refuse
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
 from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.topics import ACCOUNT_COMMANDS
+from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
+from crossdock_schemas.usage import UsageGroup
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -43,7 +44,7 @@ class AccountsPartition:
         self.core.restore(pages)
 
     async def step(self, records: Sequence[Record]) -> Step:
-        """Apply the commands in order, then admit or refuse the requests.
+        """Apply the commands in order, book what calls cost, then admit or refuse the requests.
 
         Raises:
             TooManyDeadLettersError: if nearly no record can be read.
@@ -51,9 +52,13 @@ class AccountsPartition:
         now_ms = self._clock.now_ms()
         others: list[Outgoing] = []
         commands = [record for record in records if record.topic == ACCOUNT_COMMANDS.name]
-        requests = [record for record in records if record.topic != ACCOUNT_COMMANDS.name]
+        requests = [record for record in records if record.topic == REQUESTS.name]
         for record in commands:
             others += self._command(record, now_ms)
+        for record in records:
+            if record.topic == USAGE.name:
+                others += self._usage(record, now_ms)
+        self.core.tell(now_ms)
         for record in requests:
             others.append(await self._request(record, now_ms))
         step = self.core.finish()
@@ -75,6 +80,15 @@ class AccountsPartition:
             actor=change.actor,
             refusal=change.refusal,
         )
+        return []
+
+    def _usage(self, record: Record, now_ms: int) -> list[Outgoing]:
+        try:
+            group = UsageGroup.from_json(record.value or b"")
+        except ValidationError as error:
+            return [self._dead.take(record, str(error))]
+        self._dead.good()
+        self.core.book(group.executions, now_ms)
         return []
 
     async def _request(self, record: Record, now_ms: int) -> Outgoing:

@@ -5,12 +5,14 @@ from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.control import Change, Founded
+from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
     ACCOUNT_DIRECTORY,
+    ACCOUNT_JOURNAL,
     ADMITTED,
     CANCELS,
     Topic,
@@ -30,6 +32,11 @@ def _record(
 
 def change_record(change: Change) -> Outgoing:
     return _record(ACCOUNT_CHANGES, change.account, change.change_id, change, change.at_ms)
+
+
+def entry_record(entry: Entry) -> Outgoing:
+    identifier = f"{entry.account}/{entry.number}"
+    return _record(ACCOUNT_JOURNAL, entry.account, identifier, entry, entry.at_ms)
 
 
 def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:

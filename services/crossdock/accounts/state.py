@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.journal import Spend
 
-Entity = Organization | Project | ApiKey
+Entity = Organization | Project | ApiKey | Spend
 
 HEAD = "head"
-_MODELS: dict[str, type[Entity]] = {"org": Organization, "proj": Project, "key": ApiKey}
+_MODELS: dict[str, type[Entity]] = {
+    "org": Organization,
+    "proj": Project,
+    "key": ApiKey,
+    "spend": Spend,
+}
 
 
 @dataclass
@@ -21,11 +27,15 @@ class AccountState:
     account: AccountId
     number: int = 0
     """Of its last change."""
+    entries: int = 0
+    """Of its last entry in the journal."""
     now_ms: int = 0
     """Its clock, which never goes back."""
     organization: Organization | None = None
     projects: dict[ProjectId, Project] = field(default_factory=dict)
     keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    spends: dict[KeyId, Spend] = field(default_factory=dict)
+    """Also of keys that were deleted."""
 
     def put(self, entity: Entity) -> None:
         match entity:
@@ -33,15 +43,22 @@ class AccountState:
                 self.organization = entity
             case Project():
                 self.projects[entity.project] = entity
-            case ApiKey():  # pragma: no branch  # mypy sees that no case is missing
+            case ApiKey():
                 self.keys[entity.key_id] = entity
+            case Spend():  # pragma: no branch  # mypy sees that no case is missing
+                self.spends[entity.key_id] = entity
 
     def drop_key(self, key_id: KeyId) -> None:
         del self.keys[key_id]
 
     def entities(self) -> list[Entity]:
         organization = [] if self.organization is None else [self.organization]
-        return [*organization, *self.projects.values(), *self.keys.values()]
+        return [
+            *organization,
+            *self.projects.values(),
+            *self.keys.values(),
+            *self.spends.values(),
+        ]
 
     def is_last_owner(self, key: ApiKey) -> bool:
         """Say whether without `key` nobody could manage the organization any more."""
@@ -55,8 +72,10 @@ def identity(entity: Entity) -> str:
             return entity.account
         case Project():
             return entity.project
-        case ApiKey():  # pragma: no branch  # mypy sees that no case is missing
+        case ApiKey():
             return entity.key_id
+        case Spend():  # pragma: no branch  # mypy sees that no case is missing
+            return f"spend_{entity.key_id}"
 
 
 def entity_page(entity: Entity) -> Page:
@@ -68,7 +87,7 @@ def gone_page(account: AccountId, identifier: str) -> Page:
 
 
 def head_page(state: AccountState) -> Page:
-    value = json.dumps({"number": state.number, "now_ms": state.now_ms})
+    value = json.dumps({"number": state.number, "entries": state.entries, "now_ms": state.now_ms})
     return Page(f"{state.account}/{HEAD}".encode(), value.encode())
 
 
@@ -82,7 +101,8 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
         state = states.setdefault(AccountId(account), AccountState(AccountId(account)))
         if identifier == HEAD:
             head = json.loads(value)
-            state.number, state.now_ms = head["number"], head["now_ms"]
+            state.number, state.entries = head["number"], head["entries"]
+            state.now_ms = head["now_ms"]
         else:
             state.put(_MODELS[identifier.partition("_")[0]].from_json(value))
     return states

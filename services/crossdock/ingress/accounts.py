@@ -10,14 +10,16 @@ from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.control import Change
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.journal import Spend
 
 MAX_CHANGES = 10_000
 MAX_GONE = 10_000
 RECENT_MS = 60_000  # changes older than this were answered, or their callers are gone
-_KINDS: dict[str, type[Organization] | type[Project] | type[ApiKey]] = {
+_KINDS: dict[str, type[Organization] | type[Project] | type[ApiKey] | type[Spend]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
+    "spend": Spend,
 }
 
 
@@ -28,6 +30,7 @@ class AccountsView:
         self.organizations: dict[AccountId, Organization] = {}
         self.projects: dict[ProjectId, Project] = {}
         self.keys: dict[KeyId, ApiKey] = {}
+        self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
         self.arrivals = Arrivals()
@@ -56,6 +59,8 @@ class AccountsView:
                 self._by_hash[entity.hash] = entity
                 self._gone.pop(entity.hash, None)
                 self.arrivals.came(entity.hash)
+            case Spend():
+                self.spends[entity.key_id] = entity
             case None:
                 pass  # only keys are ever taken away
         self.arrivals.came(identifier)

@@ -11,7 +11,7 @@ from crossdock.ingress.checks import check_number, parse_object
 from crossdock.ingress.desk import Desk
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal, principal_of
-from crossdock.ingress.shapes import show_key
+from crossdock.ingress.shapes import Json, show_key
 from crossdock.ingress.wishes import (
     check_flag,
     check_known,
@@ -56,7 +56,7 @@ class KeyRoutes:
         key = self._dock.accounts.keys.get(principal_of(request).key_id)
         if key is None:
             raise refusals.bad_key(given=True)
-        return answer_json({"data": show_key(key) | {"is_management_key": key.is_management}})
+        return answer_json({"data": self._show(key) | {"is_management_key": key.is_management}})
 
     async def list(self, request: Request) -> Response:
         query, who = request.query_params, principal_of(request)
@@ -75,10 +75,10 @@ class KeyRoutes:
             and (with_expired or key.disabled or key.is_alive(now_ms))
         ]
         found.sort(key=lambda key: (key.created_at_ms, key.key_id))
-        return answer_json({"data": [show_key(key) for key in found[start : start + PAGE]]})
+        return answer_json({"data": [self._show(key) for key in found[start : start + PAGE]]})
 
     async def retrieve(self, request: Request) -> Response:
-        return answer_json({"data": show_key(self._find(request))})
+        return answer_json({"data": self._show(self._find(request))})
 
     async def create(self, request: Request) -> Response:
         body = parse_object(await read_body(request, CONTROL_BYTES))
@@ -108,7 +108,7 @@ class KeyRoutes:
             key=key,
         )
         await self._desk.ask(command, lambda: key.key_id in self._keys, key.key_id)
-        return answer_json({"data": show_key(key), "key": plain}, status=CREATED)
+        return answer_json({"data": self._show(key), "key": plain}, status=CREATED)
 
     async def change(self, request: Request) -> Response:
         key = self._find(request)
@@ -128,7 +128,7 @@ class KeyRoutes:
         )
         change = await self._desk.ask(command, lambda: self._has_moved(key), key.key_id)
         shown = self._keys.get(key.key_id) or key.model_copy(update={"updated_at_ms": change.at_ms})
-        return answer_json({"data": show_key(shown)})
+        return answer_json({"data": self._show(shown)})
 
     async def delete(self, request: Request) -> Response:
         key = self._find(request)
@@ -166,7 +166,7 @@ class KeyRoutes:
         shown = self._keys.get(successor)
         if shown is None:
             raise refusals.unconfirmed()
-        return answer_json({"data": show_key(shown), "key": plain}, status=CREATED)
+        return answer_json({"data": self._show(shown), "key": plain}, status=CREATED)
 
     @property
     def _secret(self) -> str:
@@ -175,6 +175,9 @@ class KeyRoutes:
     @property
     def _keys(self) -> dict[KeyId, ApiKey]:
         return self._dock.accounts.keys
+
+    def _show(self, key: ApiKey) -> Json:
+        return show_key(key, self._dock.accounts.spends.get(key.key_id), self._dock.clock.now_ms())
 
     def _has_moved(self, key: ApiKey) -> bool:
         return self._keys.get(key.key_id) != key

@@ -9,6 +9,7 @@ from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
+from crossdock_schemas.journal import Spend
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]
@@ -126,8 +127,9 @@ def _seconds(ms: int | None) -> int | None:
     return None if ms is None else ms // 1000
 
 
-def show_key(key: ApiKey) -> Json:
-    """Return a key with OpenRouter's names where it has them."""
+def show_key(key: ApiKey, spend: Spend | None, now_ms: int) -> Json:
+    """Return a key with OpenRouter's names where it has them; money as it does, in doubles of USD."""
+    spent = spend.as_of(now_ms) if spend is not None else None
     return {
         "id": key.key_id,
         "hash": key.hash,
@@ -139,6 +141,10 @@ def show_key(key: ApiKey) -> Json:
         "project_id": key.project,
         "tags": key.tags,
         "allowed_ips": list(key.allowed_ips),
+        "usage": float(spent.total_usd) if spent else 0.0,
+        "usage_daily": float(spent.day_usd) if spent else 0.0,
+        "usage_weekly": float(spent.week_usd) if spent else 0.0,
+        "usage_monthly": float(spent.month_usd) if spent else 0.0,
         "creator_key_id": key.creator,
         "rotated_from": key.rotated_from,
         "created_at": _iso(key.created_at_ms),

@@ -1,6 +1,7 @@
 """The partition around the core: what is read, what is admitted, what is refused."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -13,17 +14,22 @@ from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.control import Command, KeyChange, KeyDeletion, ProjectChange
 from crossdock_schemas.ids import KeyId
 from crossdock_schemas.parcel import BodyRef, Parcel
+from crossdock_schemas.prices import Cost
 from crossdock_schemas.result import Outcome, ResultGroup
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
+    ACCOUNT_DIRECTORY,
+    ACCOUNT_JOURNAL,
     ADMITTED,
     BATCH_RESULTS,
     DEAD_LETTERS,
     REQUESTS,
     RESULTS,
+    USAGE,
 )
-from support.builders import make_parcel
+from crossdock_schemas.usage import UsageGroup
+from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 
 APP = KeyId("key_app")
@@ -169,3 +175,17 @@ async def test_nobodys_parcel_is_refused() -> None:
     step = await partition.step([request_record(wanted())])
 
     assert [record.topic for record in step.outgoing] == [BATCH_RESULTS.name]
+
+
+async def test_what_calls_cost_is_booked_and_told() -> None:
+    partition = await founded()
+    row = make_usage(account=ACME, key_id=APP, project=PROJECT, cost=Cost(output=Decimal(1)))
+    value = UsageGroup(executions=(row,)).to_json()
+    usage = Record(USAGE.name, 0, 0, NOW_MS, ACME.encode(), value, ())
+    garbage = Record(USAGE.name, 0, 1, NOW_MS, ACME.encode(), b"{", ())
+
+    step = await partition.step([usage, garbage])
+
+    topics = [record.topic for record in step.outgoing]
+    assert sorted(topics) == sorted([ACCOUNT_JOURNAL.name, ACCOUNT_DIRECTORY.name, DEAD_LETTERS.name])  # fmt: skip
+    assert partition.core.states[ACME].spends[APP].total_usd == 1
