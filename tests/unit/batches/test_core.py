@@ -1,15 +1,12 @@
 """The core of the batches shard: what it decides, whatever comes in which order, and after any restart."""
 
-import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import pytest
 
-from crossdock.batches.core import READ_LINES, BatchesCore
+from crossdock.batches.core import READ_LINES
 from crossdock.batches.facts import (
-    Effect,
     Fact,
     LinesRead,
     ReadLines,
@@ -18,121 +15,17 @@ from crossdock.batches.facts import (
     Validated,
 )
 from crossdock.batches.index import Span
-from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, LineError, Part
-from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.batch import BatchStatus, CancelAsked, LineError, Part
+from crossdock_schemas.result import Outcome
 from crossdock_schemas.tokens import Tokens
 from support.builders import (
     BATCH,
-    DAY_S,
     NOW_MS,
     make_group,
-    make_line,
     make_result,
     make_submitted,
 )
-
-PARCEL_LINES = 4
-WINDOW = 16
-EXPIRED_MS = NOW_MS + DAY_S * 1000
-
-
-class Shard:
-    """The core between a compacted topic and its background work, all at hand."""
-
-    def __init__(self, models: dict[str, int], *, window: int = WINDOW) -> None:
-        self.models = models
-        self.window = window
-        self.pages: dict[bytes, bytes] = {}
-        self.sent: list[Outgoing] = []
-        self.wanted: list[Effect] = []
-        self.core = self._new()
-
-    def _new(self) -> BatchesCore:
-        return BatchesCore(0, parcel_lines=PARCEL_LINES, window_lines=self.window)
-
-    def crash(self) -> None:
-        """Lose everything but the pages; what ran in the background is lost too."""
-        self.core = self._new()
-        self.core.restore([Page(key, value) for key, value in self.pages.items()])
-        self.wanted = []
-
-    def step(self, now_ms: int = NOW_MS) -> Step:
-        """Do what is due, and commit it."""
-        self.wanted += self.core.advance(now_ms)
-        step = self.core.finish(now_ms)
-        self.sent += step.outgoing
-        for key, value in step.pages:
-            if value is None:
-                self.pages.pop(key, None)
-            else:
-                self.pages[key] = value
-        return step
-
-    def work(self, now_ms: int = NOW_MS) -> None:
-        """Carry out all background work that is wanted, and learn what it found."""
-        wanted, self.wanted = self.wanted, []
-        for effect in wanted:
-            self.core.learn(self.carry_out(effect), now_ms)
-
-    def carry_out(self, effect: Effect) -> Fact:
-        if isinstance(effect, Validate):
-            return Validated(effect.batch_id, tuple(self.models.items()))
-        first = sum(list(self.models.values())[: effect.model_number]) + effect.start
-        lines = tuple(
-            (Span(n, n * 10, 9), make_line(n)) for n in range(first, first + effect.count)
-        )
-        return LinesRead(effect.batch_id, effect.model, effect.start, lines)
-
-    def collect(self, lines: Iterable[int], outcome: Outcome = Outcome.COMPLETED) -> list[bytes]:
-        """Take in results; return the output lines that were new."""
-        results = [make_result(n, model=self.model_of(n), outcome=outcome) for n in lines]
-        outputs = [b"answer %d" % result.line for result in results]
-        found = self.core.collect(make_group(results), outputs)
-        return found.output + found.error
-
-    def model_of(self, line: int) -> str:
-        for model, count in self.models.items():
-            if line < count:
-                return model
-            line -= count
-        raise AssertionError(line)
-
-    @property
-    def fed(self) -> list[int]:
-        """Every line that left as part of a parcel, as often as it did."""
-        parcels = [decode_envelope(r.headers, Parcel) for r in self.sent if r.topic == "requests"]
-        return [line for parcel in parcels for line in parcel.lines]
-
-    @property
-    def ended(self) -> list[tuple[int, Outcome]]:
-        """Every line that ended without running."""
-        groups = [
-            decode_envelope(record.headers, ResultGroup)
-            for record in self.sent
-            if record.topic == "batches.results"
-        ]
-        return [(result.line, result.outcome) for group in groups for result in group.results]
-
-    @property
-    def batch(self) -> Batch:
-        return Batch.from_json(self.pages[BATCH.encode()])
-
-
-def running(models: dict[str, int], *, window: int = WINDOW) -> Shard:
-    """Return a shard whose batch is validated and begins to feed."""
-    shard = Shard(models, window=window)
-    shard.core.submit(make_submitted())
-    shard.step()
-    shard.work()
-    shard.step()
-    return shard
-
-
-def topics(records: Sequence[Outgoing]) -> Counter[str]:
-    return Counter(record.topic for record in records)
+from unit.batches.shard import EXPIRED_MS, WINDOW, Shard, running, topics
 
 
 def test_a_new_batch_is_validated_once() -> None:
@@ -469,74 +362,3 @@ def test_a_crash_during_validation_begins_it_again() -> None:
     shard.step()
 
     assert shard.wanted == [Validate(BATCH)]
-
-
-class Schedule:
-    """A random life of one batch. What a step did not commit is gone with a crash, outputs too."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        models = {
-            f"model-{n}": self.chance.randint(1, 40) for n in range(self.chance.randint(1, 3))
-        }
-        self.shard = Shard(models, window=self.chance.choice([4, 8, 32]))
-        self.now_ms = NOW_MS
-        self.written: list[bytes] = []
-        self._uncommitted: list[bytes] = []
-
-    def run(self) -> None:
-        self.shard.core.submit(make_submitted())
-        self.shard.step()
-        for _ in range(4000):
-            if not self.shard.core.open_batches:
-                return
-            self.now_ms += self.chance.randint(0, 300)
-            self.chance.choice([self.work, self.work, self.results, self.results, self.end])()
-            self.chance.choice([self.commit] * 9 + [self.crash])()
-
-    def work(self) -> None:
-        self.shard.work(self.now_ms)
-
-    def results(self) -> None:
-        waiting = [n for n in self.shard.fed if n not in self.shard.core.states[BATCH].done]
-        if waiting:
-            picked = self.chance.choices(waiting, k=self.chance.randint(1, 6))
-            outcome = self.chance.choice([Outcome.COMPLETED, Outcome.FAILED])
-            self._uncommitted += self.shard.collect(picked, outcome)
-        for line, ending in self.shard.ended:
-            self._uncommitted += self.shard.collect([line], ending)
-
-    def end(self) -> None:
-        """Rarely: cancel it, or let its window be over."""
-        what = self.chance.random()
-        if what < 0.01:
-            asked = CancelAsked(batch_id=BATCH, at_ms=self.now_ms)
-            self.shard.core.cancel(asked, self.now_ms)
-        elif what < 0.02:
-            self.now_ms = max(self.now_ms, EXPIRED_MS)
-
-    def commit(self) -> None:
-        self.shard.step(self.now_ms)
-        self.written += self._uncommitted
-        self._uncommitted = []
-
-    def crash(self) -> None:
-        self.shard.crash()
-        self._uncommitted = []
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_whatever_happens_each_line_ends_once(seed: int) -> None:
-    """Crashes, lost reads, repeated results, a cancel or the end of the window: the books agree."""
-    schedule = Schedule(seed)
-
-    schedule.run()
-
-    shard, batch = schedule.shard, schedule.shard.batch
-    total = sum(shard.models.values())
-    assert batch.status.is_final
-    if batch.total:  # it was validated before it was cancelled
-        every_line = Counter(range(total))
-        assert Counter(shard.fed + [line for line, _ in shard.ended]) == every_line
-        assert sorted(schedule.written) == sorted(b"answer %d" % n for n in range(total))
-        assert batch.completed + batch.failed == batch.total == total
