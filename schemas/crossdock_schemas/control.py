@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
 from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
 from crossdock_schemas.message import Message
+from crossdock_schemas.policy import Rules
 
 
 class _Command(Message):
@@ -95,6 +96,19 @@ class KeyDeletion(_Command):
     key_id: KeyId
 
 
+class PolicyChange(_Command):
+    """The rules of a scope are from now on these, as a whole."""
+
+    do: Literal["set_policy"] = "set_policy"
+    scope: str
+    rules: Rules
+
+
+class PolicyRemoval(_Command):
+    do: Literal["clear_policy"] = "clear_policy"
+    scope: str
+
+
 Command = Annotated[
     Founded
     | OrganizationAsked
@@ -104,7 +118,9 @@ Command = Annotated[
     | KeyAsked
     | KeyChange
     | KeyRotation
-    | KeyDeletion,
+    | KeyDeletion
+    | PolicyChange
+    | PolicyRemoval,
     Field(discriminator="do"),
 ]
 COMMANDS: tuple[type[Message], ...] = (
@@ -117,6 +133,8 @@ COMMANDS: tuple[type[Message], ...] = (
     KeyChange,
     KeyRotation,
     KeyDeletion,
+    PolicyChange,
+    PolicyRemoval,
 )
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 

@@ -87,6 +87,8 @@ class Parcel(Message):
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
     """By line, the call of unknown end that every further call of it repeats."""
     body_ref: BodyRef | None = None
+    permitted: tuple[str, ...] | None = None
+    """Names of the endpoints that policies leave; None: all that serve the model."""
     plan: Plan | None = None
 
     def request_id_of(self, line: int) -> RequestId:

@@ -17,6 +17,7 @@ from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.journal import Entry, Spend
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Lane, Parcel
+from crossdock_schemas.policy import Policy
 from crossdock_schemas.result import ResultGroup
 from crossdock_schemas.usage import UsageGroup
 
@@ -81,9 +82,9 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project or key; spend_ and the key's id",
+    key="id of the organization, project or key; policy_ and the scope's id; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Spend),
+    value=(Organization, Project, ApiKey, Policy, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",

@@ -1,0 +1,125 @@
+"""Policies: which endpoints an organization, a project or a key may use. All that apply must agree. Pure.
+
+Fields are OpenRouter's guardrail's; names may hold `*` for any text. Prices are USD per million tokens.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.message import Message
+
+MAX_PATTERNS = 100
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s]+$")]
+Patterns = Annotated[tuple[Pattern, ...], Field(max_length=MAX_PATTERNS)]
+Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+
+
+class Rules(Message):
+    """What a policy demands. A list that is None demands nothing; an empty list of allowed ones allows nothing."""
+
+    allowed_models: Patterns | None = None
+    ignored_models: Patterns = ()
+    allowed_providers: Patterns | None = None
+    ignored_providers: Patterns = ()
+    max_prompt_price: Price | None = None
+    """USD per million input tokens at most."""
+    max_completion_price: Price | None = None
+    """USD per million output tokens at most."""
+
+    def broken_by(self, endpoint: Endpoint) -> str | None:
+        """Return the name of the first rule that `endpoint` breaks."""
+        prices = endpoint.prices
+        checks = (
+            ("allowed_models", _is_outside(endpoint.model, self.allowed_models)),
+            ("ignored_models", _is_among(endpoint.model, self.ignored_models)),
+            ("allowed_providers", _is_outside(endpoint.provider, self.allowed_providers)),
+            ("ignored_providers", _is_among(endpoint.provider, self.ignored_providers)),
+            ("max_prompt_price", _is_above(prices.input, self.max_prompt_price)),
+            ("max_completion_price", _is_above(prices.output, self.max_completion_price)),
+        )
+        return next((name for name, is_broken in checks if is_broken), None)
+
+
+class Policy(Message):
+    """The rules of one organization, project or key. Key in the directory: `policy_` and the scope's id."""
+
+    account: AccountId
+    scope: str
+    """Id of the organization, project or key that it binds."""
+    rules: Rules
+    version: int
+    """Number of the change that set it, in its account's log."""
+    updated_at_ms: int
+
+
+class Excluded(Message):
+    """Why an endpoint is not permitted."""
+
+    endpoint: str
+    scope: str
+    rule: str
+
+
+class Permission(Message):
+    """What is left of the endpoints that serve a wish, and why the others are not."""
+
+    permitted: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+
+
+def permit(endpoints: Sequence[Endpoint], policies: Iterable[Policy]) -> Permission:
+    """Return which of `endpoints` no policy forbids."""
+    applying = list(policies)
+    permitted, excluded = [], []
+    for endpoint in endpoints:
+        broken = next(
+            (
+                Excluded(endpoint=endpoint.name, scope=policy.scope, rule=rule)
+                for policy in applying
+                if (rule := policy.rules.broken_by(endpoint)) is not None
+            ),
+            None,
+        )
+        if broken is None:
+            permitted.append(endpoint.name)
+        else:
+            excluded.append(broken)
+    return Permission(permitted=tuple(permitted), excluded=tuple(excluded))
+
+
+def _is_among(name: str, patterns: Sequence[str]) -> bool:
+    return any(is_meant(name, pattern) for pattern in patterns)
+
+
+def is_meant(name: str, pattern: str) -> bool:
+    """`*` stands for any text; everything else for itself.
+
+    why: each part is taken at its first place, in one pass. A regular expression would try all places, and tenants
+    write the patterns: eleven stars take it seconds.
+    """
+    first, *middle = pattern.split("*")
+    if not middle:
+        return name == pattern
+    last = middle.pop()
+    if not (name.startswith(first) and name.endswith(last)):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for part in middle:
+        found = name.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return place <= end
+
+
+def _is_outside(name: str, patterns: Sequence[str] | None) -> bool:
+    return patterns is not None and not _is_among(name, patterns)
+
+
+def _is_above(price: Decimal, limit: Decimal | None) -> bool:
+    return limit is not None and price > limit
