@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from crossdock.cli.app import main
 from crossdock.cli.client import Dock
+from crossdock.cli.foresight import Asked
 
 PLAIN = "sk-cd-v1-plain"
 HASH = "ab" * 32
@@ -46,6 +47,21 @@ def make_project(**fields: object) -> dict[str, Any]:
         "tags": {"team": "search"},
         "organization_id": "org_1",
         "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+    } | fields
+
+
+def make_policy(**fields: object) -> dict[str, Any]:
+    return {
+        "scope": "proj_1",
+        "level": "project",
+        "organization_id": "org_1",
+        "allowed_models": ["tern-*"],
+        "ignored_models": [],
+        "allowed_providers": None,
+        "ignored_providers": ["cinder"],
+        "max_price": {"prompt": "0.5", "completion": None},
+        "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields
 
@@ -91,13 +107,16 @@ class Shell:
     asked: list[httpx.Request] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     answer: Answer = lambda _: httpx.Response(500)
+    past: Sequence[Asked] = ()
+    """What ClickHouse knows."""
+    looks: list[tuple[str, str, float]] = field(default_factory=list)
 
     def says(self, value: object, status: int = 200) -> None:
         self.answer = lambda _: httpx.Response(status, json=value)
 
     def run(self, *words: str) -> Outcome:
         with pytest.raises(SystemExit) as ended:
-            main(words, make_dock=self._make_dock)
+            main(words, make_dock=self._make_dock, read_asked=self._read_asked)
         written = self.capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)
 
@@ -113,6 +132,10 @@ class Shell:
     def _make_dock(self, base_url: str, key: str) -> Dock:
         self.keys.append(key)
         return Dock(base_url, key, transport=httpx.MockTransport(self._handle))
+
+    def _read_asked(self, url: str, account: str, hours: float) -> Sequence[Asked]:
+        self.looks.append((url, account, hours))
+        return self.past
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         request.read()

@@ -2,11 +2,24 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from crossdock.cli import audit, batches, dead_letters, demo, keys, local, orgs, projects, usage
+from crossdock.cli import (
+    audit,
+    batches,
+    dead_letters,
+    demo,
+    keys,
+    local,
+    orgs,
+    policies,
+    projects,
+    trial,
+    usage,
+)
 from crossdock.kernel.errors import CrossdockError
 
 app = typer.Typer(
@@ -30,6 +43,19 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.add_typer(orgs.app, name="orgs")
+app.add_typer(policies.app, name="policies")
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What commands talk to in place of their own; None: their own."""
+
+    make_dock: Callable[[str, str], Any] | None = None
+    """Makes the client of the management commands from an address and a key."""
+    open_books: audit.OpenBooks | None = None
+    """Opens what `audit` reads."""
+    read_asked: trial.ReadAsked | None = None
+    """Reads the requests that `policies test` looks back on."""
 
 
 def main(
@@ -37,13 +63,11 @@ def main(
     *,
     make_dock: Callable[[str, str], Any] | None = None,
     open_books: audit.OpenBooks | None = None,
+    read_asked: trial.ReadAsked | None = None,
 ) -> None:
-    """Run one command. What it talks to may be given in place of its own.
-
-    `make_dock` makes the client of the management commands from an address and a key, `open_books` what `audit` reads.
-    """
+    """Run one command. What it talks to may be given in place of its own, see Doors."""
     try:
-        app(argv, obj=make_dock or open_books)
+        app(argv, obj=Doors(make_dock, open_books, read_asked))
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -25,8 +25,7 @@ from crossdock.cli.books import (
 )
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.options import JsonOption
-from crossdock.cli.where import DataDirOption, reached
-from crossdock.kernel.errors import ProcessError
+from crossdock.cli.where import DataDirOption, address, reached
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
@@ -72,7 +71,7 @@ def audit(
     While calls are made, the books are about a second apart: what comes out then is tried again.
     """
     url, servers = _addresses(data_dir_)
-    checks = asyncio.run(_audit(ctx.obj or open_books, url, servers, wait))
+    checks = asyncio.run(_audit(ctx.obj.open_books or open_books, url, servers, wait))
     is_ok = all(check.is_ok for check in checks)
     if as_json:
         show_json({"ok": is_ok, "checks": [check.as_json() for check in checks]})
@@ -85,15 +84,9 @@ def audit(
 def _addresses(path: Path | None) -> tuple[str, str]:
     found = reached(path)
     return (
-        _address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
-        _address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
+        address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
+        address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
     )
-
-
-def _address(found: Mapping[str, str], name: str, why: str) -> str:
-    if name not in found:
-        raise ProcessError(f"set {name}: {why}")
-    return found[name]
 
 
 async def _audit(opened: OpenBooks, url: str, servers: str, wait_s: float) -> list[Check]:

@@ -19,6 +19,7 @@ from crossdock.kernel.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
 MODELS = ("tern-mini", "gull-base", "heron-large")
+AUDIT_S = 15.0  # rows and sums come about a second after their calls
 START_S = 90.0
 
 
@@ -195,6 +196,7 @@ def _report(
             f"calls: {calls} rows in ClickHouse = {provider_calls} in the provider's own ledger",
         ),
         (cost == expected, f"cost: {cost.normalize()} USD = price x tokens, exactly"),
+        asyncio.run(_audited(found)),
     ]
     for good, text in checks:
         console.print(
@@ -203,6 +205,18 @@ def _report(
     console.print(f"answers: {_near(output)}", highlight=False, soft_wrap=True)
     if not all(good for good, _ in checks):
         raise ProcessError(f"the books do not agree; see {data.path / 'logs'}")
+
+
+async def _audited(found: dict[str, str]) -> tuple[bool, str]:
+    """Do what `crossdock audit` does."""
+    from crossdock.cli.audit import open_books, until_whole
+
+    servers = found["KAFKA_BOOTSTRAP_SERVERS"]
+    async with open_books(found["CLICKHOUSE_URL"], servers) as look:
+        checks = await until_whole(look, wait_s=AUDIT_S)
+    hold = sum(check.is_ok for check in checks)
+    text = f"audit: {hold} of {len(checks)} checks of journal, calls and keys' spending hold"
+    return hold == len(checks), text
 
 
 async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[Any], int]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossdock.cli.consent import YesOption, ask, need_consent
 from crossdock.cli.display import hand_over, show_entry, show_json, show_rows
 from crossdock.cli.management import open_management
 from crossdock.cli.options import (
@@ -19,12 +20,11 @@ from crossdock.cli.options import (
     TagOption,
     duration_s,
     expiry,
-    networks_of,
     tags_of,
+    values_of,
 )
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.errors import ProcessError
 from crossdock_schemas.account import Role
 
 app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
@@ -112,7 +112,7 @@ def create(
         "role": role,
         "expires_at": end,
         "tags": tags_of(tag),
-        "allowed_ips": networks_of(allow_ip),
+        "allowed_ips": values_of(allow_ip),
     }
     with open_management(ctx, data_dir_) as management:
         hand_over(management.create("keys", body=body), as_json=as_json)
@@ -143,7 +143,7 @@ def update(
         "name": name,
         "disabled": disabled,
         "tags": tags_of(tag),
-        "allowed_ips": networks_of(allow_ip),
+        "allowed_ips": values_of(allow_ip),
     }
     with open_management(ctx, data_dir_) as management:
         show_entry(management.change("keys", named(key), body=body), as_json=as_json)
@@ -169,25 +169,18 @@ def rotate(
 def delete(
     ctx: typer.Context,
     key: KeyName,
-    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    is_sure: YesOption = False,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """Delete a key: what uses it is refused from then on."""
-    if not is_sure and not sys.stdin.isatty():
-        raise ProcessError("nobody to ask whether to delete: stdin is no terminal; give --yes")
+    need_consent("delete", is_sure=is_sure)
     with open_management(ctx, data_dir_) as management:
         if not is_sure:
-            _ask(management.entry("keys", named(key)))
+            found = management.entry("keys", named(key))
+            ask(f"delete key {found['name']!r} ({found['label']})?", "not deleted")
         answer = management.delete("keys", named(key))
     if as_json:
         show_json(answer)
     else:
         sys.stderr.write("deleted\n")
-
-
-def _ask(key: dict[str, Any]) -> None:
-    sys.stderr.write(f"delete key {key['name']!r} ({key['label']})? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise ProcessError("not deleted")

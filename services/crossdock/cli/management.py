@@ -58,6 +58,11 @@ class Management:
         found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=given)["data"]
         return found
 
+    def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Put an entry in the place of another, and return it. What is not in `body` is not kept."""
+        found: dict[str, Any] = self._dock.ask("PUT", _path(place), json=body)["data"]
+        return found
+
     def delete(self, *place: str) -> dict[str, Any]:
         return self._dock.ask("DELETE", _path(place))
 
@@ -82,7 +87,7 @@ def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Managemen
     from crossdock.cli.client import Dock
 
     found = managed(path)
-    make_dock = ctx.obj or Dock
+    make_dock = ctx.obj.make_dock or Dock
     dock = make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
     try:
         yield Management(dock)

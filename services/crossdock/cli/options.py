@@ -79,8 +79,8 @@ def tags_of(texts: Sequence[str] | None) -> dict[str, str] | None:
     return tags
 
 
-def networks_of(texts: Sequence[str] | None) -> list[str] | None:
-    """Return the networks, none for a single empty text, or None if nothing was said."""
+def values_of(texts: Sequence[str] | None) -> list[str] | None:
+    """Return the values of an option, none for a single empty text, or None if nothing was said."""
     if not texts:
         return None
     return [] if list(texts) == [""] else list(texts)

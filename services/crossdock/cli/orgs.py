@@ -11,7 +11,7 @@ from crossdock.cli.options import (
     NewAllowIpOption,
     NewNameOption,
     duration_s,
-    networks_of,
+    values_of,
 )
 from crossdock.cli.where import DataDirOption
 
@@ -42,7 +42,7 @@ def update(
     body = {
         "name": name,
         "max_key_life_s": None if max_key_life is None else duration_s(max_key_life),
-        "allowed_ips": networks_of(allow_ip),
+        "allowed_ips": values_of(allow_ip),
     }
     with open_management(ctx, data_dir_) as management:
         show_entry(management.change(OWN, body=body), as_json=as_json)

@@ -76,6 +76,17 @@ def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def address(found: Mapping[str, str], name: str, why: str) -> str:
+    """Return one of the addresses.
+
+    Raises:
+        ProcessError: if it is not known.
+    """
+    if name not in found:
+        raise ProcessError(f"set {name}: {why}")
+    return found[name]
+
+
 def managed(path: Path | None) -> dict[str, str]:
     """Return what `reached` does, and the key for the management of accounts.
 

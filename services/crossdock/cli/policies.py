@@ -1,0 +1,130 @@
+"""crossdock policies: list, show, set, clear; test is a module of its own."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from crossdock.cli import trial
+from crossdock.cli.consent import YesOption, ask, need_consent
+from crossdock.cli.display import show_fields, show_json, show_rows
+from crossdock.cli.management import open_management
+from crossdock.cli.options import JsonOption
+from crossdock.cli.rules import (
+    ALLOWED,
+    AllowedModels,
+    AllowedProviders,
+    IgnoredModels,
+    IgnoredProviders,
+    MaxCompletionPrice,
+    MaxPromptPrice,
+    body_of,
+    policy_of,
+    rules_of,
+    rules_text,
+)
+from crossdock.cli.scopes import ScopeName, scope_of
+from crossdock.cli.where import DataDirOption
+
+app = typer.Typer(
+    help="Policies: which models and providers may be used, and at which prices.",
+    no_args_is_help=True,
+)
+app.command("test")(trial.try_rules)
+PLACE = "policies"
+COLUMNS = ("scope", "level", "rules", "version", "updated")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOption = None) -> None:
+    """List policies."""
+    with open_management(ctx, data_dir_) as management:
+        found = management.listed(PLACE)
+    if as_json:
+        show_json(found)
+    elif found:
+        show_rows(COLUMNS, [_row(entry) for entry in found], folded="rules")
+    else:
+        sys.stderr.write("no policies\n")
+
+
+def _row(entry: Mapping[str, Any]) -> list[object]:
+    rules = rules_text(policy_of(entry).rules)
+    return [entry["scope"], entry["level"], rules, entry["version"], entry["updated_at"]]
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    scope: ScopeName,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Show the policy of an organization, a project or a key."""
+    with open_management(ctx, data_dir_) as management:
+        entry = management.entry(PLACE, scope_of(management, scope))
+    _show(entry, as_json=as_json)
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    scope: ScopeName,
+    allowed_models: AllowedModels = None,
+    ignored_models: IgnoredModels = None,
+    allowed_providers: AllowedProviders = None,
+    ignored_providers: IgnoredProviders = None,
+    max_prompt_price: MaxPromptPrice = None,
+    max_completion_price: MaxCompletionPrice = None,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Replace the whole policy of an organization, a project or a key.
+
+    What no option says is not demanded any more. A request needs an endpoint that every policy of its organization,
+    project and key permits.
+    """
+    rules = rules_of(
+        allowed_models=allowed_models,
+        ignored_models=ignored_models,
+        allowed_providers=allowed_providers,
+        ignored_providers=ignored_providers,
+        max_prompt_price=max_prompt_price,
+        max_completion_price=max_completion_price,
+    )
+    with open_management(ctx, data_dir_) as management:
+        entry = management.replace(PLACE, scope_of(management, scope), body=body_of(rules))
+    _show(entry, as_json=as_json)
+
+
+def _show(entry: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(entry)
+        return
+    # why: an empty list looks like none at all, and means the opposite
+    nothing = {name: "nothing" for name in ALLOWED if entry[name] == []}
+    prices = {name: price for name, price in entry["max_price"].items() if price is not None}
+    show_fields({**entry, **nothing, "max_price": prices})
+
+
+@app.command()
+def clear(
+    ctx: typer.Context,
+    scope: ScopeName,
+    is_sure: YesOption = False,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Remove the policy of an organization, a project or a key: it demands nothing from then on."""
+    need_consent("clear", is_sure=is_sure)
+    with open_management(ctx, data_dir_) as management:
+        id_ = scope_of(management, scope)
+        if not is_sure:
+            entry = management.entry(PLACE, id_)
+            ask(f"clear the policy of the {entry['level']} {id_!r}?", "not cleared")
+        answer = management.delete(PLACE, id_)
+    if as_json:
+        show_json(answer)
+    else:
+        sys.stderr.write("cleared\n")

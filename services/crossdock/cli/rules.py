@@ -1,0 +1,145 @@
+"""A policy's rules: as options say them, as the API takes them, as it shows them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from crossdock.cli.options import values_of
+from crossdock.kernel.errors import ProcessError
+from crossdock_schemas.policy import Policy, Rules
+
+OPTIONS = {
+    "allowed_models": "--allow-model",
+    "ignored_models": "--ignore-model",
+    "allowed_providers": "--allow-provider",
+    "ignored_providers": "--ignore-provider",
+    "max_prompt_price": "--max-prompt-price",
+    "max_completion_price": "--max-completion-price",
+}
+LISTS = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers")
+ALLOWED = ("allowed_models", "allowed_providers")
+"""Of the lists, those that demand something when they are empty."""
+PRICES = {"prompt": "max_prompt_price", "completion": "max_completion_price"}
+"""The API's names in `max_price`, and ours."""
+
+AllowedModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["allowed_models"],
+        help="Only such models; `*` stands for any text; may be repeated; '' alone: none.",
+        metavar="PATTERN",
+    ),
+]
+IgnoredModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["ignored_models"], help="No such models; may be repeated.", metavar="PATTERN"
+    ),
+]
+AllowedProviders = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["allowed_providers"],
+        help="Only such providers; may be repeated; '' alone: none.",
+        metavar="PATTERN",
+    ),
+]
+IgnoredProviders = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["ignored_providers"], help="No such providers; may be repeated.", metavar="PATTERN"
+    ),
+]
+MaxPromptPrice = Annotated[
+    str | None,
+    typer.Option(
+        OPTIONS["max_prompt_price"], help="USD per million input tokens at most.", metavar="USD"
+    ),
+]
+MaxCompletionPrice = Annotated[
+    str | None,
+    typer.Option(
+        OPTIONS["max_completion_price"],
+        help="USD per million output tokens at most.",
+        metavar="USD",
+    ),
+]
+
+
+def rules_of(
+    *,
+    allowed_models: Sequence[str] | None = None,
+    ignored_models: Sequence[str] | None = None,
+    allowed_providers: Sequence[str] | None = None,
+    ignored_providers: Sequence[str] | None = None,
+    max_prompt_price: str | None = None,
+    max_completion_price: str | None = None,
+) -> Rules:
+    """Return what options demand.
+
+    An empty text alone allows nothing, and to ignore it is a mistake: a script's unset variable must open nothing.
+
+    Raises:
+        ProcessError: if nothing was said, or something that is no rule.
+    """
+    said = {
+        "allowed_models": values_of(allowed_models),
+        "ignored_models": ignored_models or None,
+        "allowed_providers": values_of(allowed_providers),
+        "ignored_providers": ignored_providers or None,
+        "max_prompt_price": max_prompt_price,
+        "max_completion_price": max_completion_price,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        raise ProcessError(
+            "no rule given: give at least one option, see --help; `crossdock policies clear` removes a policy"
+        )
+    try:
+        return Rules.model_validate(given)
+    except ValidationError as error:
+        raise ProcessError("; ".join(_fault(one["loc"], one) for one in error.errors())) from None
+
+
+def _fault(place: Sequence[int | str], error: Mapping[str, Any]) -> str:
+    said = f" {error['input']!r}" if isinstance(error["input"], str) else ""
+    return f"{OPTIONS[str(place[0])]}{said}: {error['msg']}"
+
+
+def body_of(rules: Rules) -> dict[str, object]:
+    """Return what the API takes; what was not said is left out."""
+    body: dict[str, object] = {
+        name: list(getattr(rules, name)) for name in LISTS if name in rules.model_fields_set
+    }
+    prices = {short: getattr(rules, name) for short, name in PRICES.items()}
+    told = {short: f"{price:f}" for short, price in prices.items() if price is not None}
+    return body | ({"max_price": told} if told else {})
+
+
+def policy_of(entry: Mapping[str, Any]) -> Policy:
+    """Return the policy that the API shows as `entry`."""
+    shown = {name: entry[name] for name in LISTS}
+    shown |= {name: entry["max_price"][short] for short, name in PRICES.items()}
+    return Policy(
+        account=entry["organization_id"],
+        scope=entry["scope"],
+        rules=Rules.model_validate({n: value for n, value in shown.items() if value is not None}),
+        version=entry["version"],
+        updated_at_ms=round(datetime.fromisoformat(entry["updated_at"]).timestamp() * 1000),
+    )
+
+
+def rules_text(rules: Rules) -> str:
+    """Say what is demanded, by the names that a refusal gives to the rules."""
+    lists = {name: getattr(rules, name) for name in LISTS}
+    parts = [
+        f"{name}: {', '.join(patterns) or 'nothing'}"
+        for name, patterns in lists.items()
+        if patterns or (patterns is not None and name in ALLOWED)
+    ]
+    prices = {name: getattr(rules, name) for name in PRICES.values()}
+    parts += [f"{name}: {price:f}" for name, price in prices.items() if price is not None]
+    return "; ".join(parts)

@@ -1,0 +1,224 @@
+"""crossdock policies: a policy is set as a whole, by options that cannot be mistaken."""
+
+import sys
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+
+from support.management import (
+    HASH,
+    PLAIN,
+    Answer,
+    Shell,
+    Terminal,
+    make_key,
+    make_organization,
+    make_policy,
+)
+
+
+def answering(**by_place: object) -> Answer:
+    """Answer with an entry for each place, the first part of the path."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"data": by_place[request.url.path.split("/")[2]]})
+
+    return answer
+
+
+def test_policies_are_listed_with_what_they_demand(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shell.says({"data": [make_policy()]})
+
+    table = shell.run("policies", "list").out
+    plain = shell.run("policies", "list", "--json").json
+
+    said = "allowed_models: tern-*; ignored_providers: cinder; max_prompt_price: 0.5"
+    assert said in " ".join(table.split())
+    assert all(word in table for word in ("proj_1", "project", "7"))
+    assert plain == [make_policy()]
+    assert shell.calls == [("GET", "/v1/policies")] * 2
+
+
+def test_in_a_list_all_and_nothing_do_not_look_the_same(shell: Shell) -> None:
+    shell.says({"data": [make_policy(allowed_models=[], allowed_providers=None)]})
+
+    outcome = shell.run("policies", "list")
+
+    assert "allowed_models: nothing" in outcome.out
+    assert "allowed_providers" not in outcome.out
+
+
+def test_no_policy_is_told_on_stderr(shell: Shell) -> None:
+    shell.says({"data": []})
+
+    outcome = shell.run("policies", "list")
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "no policies\n")
+
+
+def test_a_policy_is_shown(shell: Shell) -> None:
+    shell.says({"data": make_policy(allowed_providers=[])})
+
+    shown = shell.run("policies", "show", "proj_1").out
+    plain = shell.run("policies", "show", "proj_1", "--json").json
+
+    assert shell.calls == [("GET", "/v1/policies/proj_1")] * 2
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "allowed_models tern-*" in lines
+    assert "allowed_providers nothing" in lines
+    assert "max_price prompt=0.5" in lines
+    assert plain == make_policy(allowed_providers=[])
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        pytest.param("proj_1", ["policies/proj_1"], id="an id"),
+        pytest.param("organization", ["organization", "policies/org_1"], id="one's own"),
+        pytest.param(HASH, [f"keys/{HASH}", "policies/key_1"], id="a key's hash"),
+        pytest.param(
+            PLAIN,
+            [f"keys/{sha256(PLAIN.encode()).hexdigest()}", "policies/key_1"],
+            id="a plain key, which gets into no address",
+        ),
+    ],
+)
+def test_a_scope_has_several_names(shell: Shell, name: str, calls: list[str]) -> None:
+    shell.answer = answering(
+        organization=make_organization(), keys=make_key(), policies=make_policy()
+    )
+
+    shell.run("policies", "show", name)
+
+    assert [path for _, path in shell.calls] == [f"/v1/{place}" for place in calls]
+
+
+def test_everything_about_a_policy_is_said_at_once(shell: Shell) -> None:
+    shell.says({"data": make_policy()})
+
+    outcome = shell.run(
+        *("policies", "set", "proj_1", "--allow-model", "tern-*", "--allow-model", "gull"),
+        *("--ignore-model", "*-preview", "--allow-provider", "sim-*"),
+        *("--ignore-provider", "cinder", "--max-prompt-price", "0.50"),
+        *("--max-completion-price", "2", "--json"),
+    )
+
+    assert shell.calls == [("PUT", "/v1/policies/proj_1")]
+    assert shell.body == {
+        "allowed_models": ["tern-*", "gull"],
+        "ignored_models": ["*-preview"],
+        "allowed_providers": ["sim-*"],
+        "ignored_providers": ["cinder"],
+        "max_price": {"prompt": "0.50", "completion": "2"},
+    }
+    assert outcome.json == make_policy()
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        pytest.param(
+            ["--ignore-model", "gull"], {"ignored_models": ["gull"]}, id="no list, no price"
+        ),
+        pytest.param(
+            ["--max-prompt-price", "1e3"], {"max_price": {"prompt": "1000"}}, id="one price"
+        ),
+        pytest.param(
+            ["--max-completion-price", "0"], {"max_price": {"completion": "0"}}, id="what is free"
+        ),
+        pytest.param(["--allow-model", ""], {"allowed_models": []}, id="none of the models"),
+        pytest.param(["--allow-provider", ""], {"allowed_providers": []}, id="no provider"),
+    ],
+)
+def test_what_is_not_said_is_not_demanded(
+    shell: Shell, words: list[str], body: Mapping[str, Any]
+) -> None:
+    shell.says({"data": make_policy()})
+
+    outcome = shell.run("policies", "set", "proj_1", *words)
+
+    assert (outcome.code, shell.body) == (0, body)
+
+
+@pytest.mark.parametrize("command", ["set", "test"])
+def test_without_a_rule_it_says_what_to_do(shell: Shell, command: str) -> None:
+    outcome = shell.run("policies", command, "proj_1")
+
+    assert (outcome.code, shell.asked) == (1, [])
+    assert "give at least one option, see --help" in outcome.err
+    assert "`crossdock policies clear`" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["--ignore-model", ""], "--ignore-model '': ", id="an unset variable"),
+        pytest.param(["--ignore-provider", ""], "--ignore-provider '': ", id="another one"),
+        pytest.param(["--allow-model", "a b"], "--allow-model 'a b': ", id="a space"),
+        pytest.param(
+            ["--allow-model", "a", "--allow-model", ""], "--allow-model '': ", id="one of two"
+        ),
+        pytest.param(["--max-prompt-price", "cheap"], "--max-prompt-price 'cheap': ", id="a word"),
+        pytest.param(["--max-prompt-price", ""], "--max-prompt-price '': ", id="no price"),
+        pytest.param(
+            ["--max-completion-price", "-1"], "--max-completion-price '-1': ", id="below nothing"
+        ),
+        pytest.param(["--ignore-model", "x"] * 101, "--ignore-model: ", id="too many"),
+    ],
+)
+def test_a_rule_that_is_none_is_named_by_its_option(
+    shell: Shell, words: list[str], said: str
+) -> None:
+    """And nothing is set: an unset variable in a script must not open what it should shut."""
+    outcome = shell.run("policies", "set", "proj_1", *words)
+
+    assert (outcome.code, shell.asked) == (1, [])
+    assert outcome.err.startswith(f"crossdock: {said}")
+    assert outcome.err.count("\n") == 1
+
+
+def test_help_says_that_a_policy_is_replaced_as_a_whole(shell: Shell) -> None:
+    outcome = shell.run("policies", "set", "--help")
+
+    assert "Replace the whole policy" in outcome.out
+
+
+def test_a_removal_without_anybody_to_ask_needs_yes(shell: Shell) -> None:
+    outcome = shell.run("policies", "clear", "proj_1")
+
+    assert (outcome.code, shell.asked) == (1, [])
+    assert outcome.err == (
+        "crossdock: nobody to ask whether to clear: stdin is no terminal; give --yes\n"
+    )
+
+
+def test_a_removal_with_yes_asks_nobody(shell: Shell) -> None:
+    shell.says({"deleted": True})
+
+    told = shell.run("policies", "clear", "proj_1", "--yes").err
+    plain = shell.run("policies", "clear", "proj_1", "--yes", "--json").json
+
+    assert shell.calls == [("DELETE", "/v1/policies/proj_1")] * 2
+    assert (told, plain) == ("cleared\n", {"deleted": True})
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "last"), [("y\n", 0, "DELETE"), ("n\n", 1, "GET")], ids=["yes", "no"]
+)
+def test_a_person_is_asked_about_the_scope(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, said: str, code: int, last: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(said))
+    shell.says({"data": make_policy(), "deleted": True})
+
+    outcome = shell.run("policies", "clear", "proj_1")
+
+    assert outcome.code == code
+    assert "clear the policy of the project 'proj_1'?" in outcome.err
+    assert shell.calls[-1][0] == last
