@@ -1,11 +1,13 @@
 """Keys in a whole installation: new ones on another ingress, revoked ones under load, a shard that is killed."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from support.dock import Dock, chat_lines, running_dock, until
@@ -60,8 +62,8 @@ def owner(own: Dock, http: httpx.Client) -> Management:
 
 
 def second_ingress(dock: Dock) -> str:
-    host, _, port = dock.addresses["OPENAI_BASE_URL"].removesuffix("/v1").rpartition(":")
-    return f"{host}:{int(port) + 101}/v1"
+    ports = json.loads((dock.data.path / "ports.json").read_text())
+    return f"http://127.0.0.1:{ports['ingress.1']}/v1"
 
 
 def status_with(http: httpx.Client, url: str, key: str) -> int:
@@ -137,6 +139,28 @@ def test_each_key_shows_what_it_spent(own: Dock, owner: Management) -> None:
     until(lambda: [key["usage"] for key in shown()] == pytest.approx(cost), what="the keys' usage")
     for said in shown():
         assert said["usage"] == said["usage_daily"] == said["usage_weekly"] == said["usage_monthly"]
+
+
+def test_policies_decide_which_providers_are_called(own: Dock, owner: Management) -> None:
+    key_id, key = owner.make_key("under policy")
+    theirs = own.client.with_options(api_key=key, max_retries=0)
+    messages: Any = [{"role": "user", "content": "Hi"}]
+    serving = owner.ask("GET", "/models/tern-mini")["crossdock"]["providers"]
+    kept, *others = serving
+    owner.ask("PUT", f"/policies/{key_id}", ignored_providers=others)
+    earlier = len(own.ledger())
+
+    for _ in range(20):
+        theirs.chat.completions.create(model="tern-mini", messages=messages)
+    called = {call["provider"] for call in own.ledger()[earlier:]}
+    owner.ask("PUT", f"/policies/{key_id}", allowed_models=["none-of-*"])
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        theirs.chat.completions.create(model="tern-mini", messages=messages)
+
+    assert len(serving) > 1
+    assert called == {kept}
+    assert f"allowed_models of the key {key_id}" in str(refused.value)
+    assert refused.value.code == "permission_denied"
 
 
 def seconds_until_refused(http: httpx.Client, url: str, key: str) -> float:

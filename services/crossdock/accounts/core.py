@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from crossdock.accounts.decide import Decision, Refused, decide
+from crossdock.accounts.decide import decide
+from crossdock.accounts.decision import Decision, Refused
 from crossdock.accounts.recent import Recent, is_own
 from crossdock.accounts.records import (
     cancel_record,
@@ -109,10 +110,10 @@ class AccountsCore:
             state.put(entity)
             self._keep(entity_page(entity))
             self._outgoing.append(directory_record(identity(entity), entity, now_ms))
-        for key_id in decision.deleted:
-            state.drop_key(key_id)
-            self._keep(gone_page(state.account, key_id))
-            self._outgoing.append(directory_record(key_id, None, now_ms))
+        for identifier in decision.deleted:
+            state.drop(identifier)
+            self._keep(gone_page(state.account, identifier))
+            self._outgoing.append(directory_record(identifier, None, now_ms))
         self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
         self._outgoing += [founded_record(founded) for founded in decision.forwarded]
 

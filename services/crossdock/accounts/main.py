@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.accounts.settings import AccountsSettings
 from crossdock.kernel import lifecycle
+from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.health import Health
 from crossdock.kernel.kafka import BROKER, wait_for_broker
@@ -28,6 +29,7 @@ SPEC = ShardSpec(
 async def main(environ: Mapping[str, str]) -> int:
     settings = AccountsSettings.from_env(environ, prefix="CROSSDOCK_ACCOUNTS_")
     configure_logs(settings.log_level, "accounts")
+    catalogue = load_catalogue(settings.catalogue)
     clock = SystemClock()
     health = Health("accounts", settings.ordinal)
     async with AsyncExitStack() as stack:
@@ -37,7 +39,7 @@ async def main(environ: Mapping[str, str]) -> int:
         objects = open_objects(settings.objects_url)
         worker = ShardWorker(
             SPEC,
-            lambda _partition: AccountsPartition(objects, clock, health=health),
+            lambda _partition: AccountsPartition(catalogue, objects, clock, health=health),
             servers=settings.kafka_bootstrap_servers,
             instance=settings.instance,
             health=health,

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import why_refused
+from crossdock.accounts.admission import Admission
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.records import SOURCE, admitted_record
 from crossdock.kernel.clock import Clock
@@ -17,7 +17,8 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock.kernel.refusal import refuse
+from crossdock.kernel.refusal import Refusal, refuse
+from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
 from crossdock_schemas.parcel import Parcel
@@ -32,9 +33,12 @@ RETRY_S = 1.0  # the object store refused
 class AccountsPartition:
     """Implements `kernel.shard.Partition`."""
 
-    def __init__(self, objects: Objects, clock: Clock, *, health: Health) -> None:
+    def __init__(
+        self, catalogue: Catalogue, objects: Objects, clock: Clock, *, health: Health
+    ) -> None:
         self.wake = asyncio.Event()
         self.core = AccountsCore()
+        self._admission = Admission(catalogue)
         self._objects = objects
         self._clock = clock
         self._health = health
@@ -94,12 +98,12 @@ class AccountsPartition:
     async def _request(self, record: Record, now_ms: int) -> Outgoing:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            why = why_refused(self.core.states.get(parcel.account), parcel)
-            if why is None:
+            said = self._admission.admit(self.core.states.get(parcel.account), parcel)
+            if not isinstance(said, Refusal):
                 self._dead.good()
-                return admitted_record(parcel, record)
+                return admitted_record(parcel, record, said)
             value = await self._body(parcel, record)
-            refused = refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
+            refused = refuse(parcel, value, said, source=SOURCE, now_ms=now_ms)
         except (ValueError, MissingEnvelopeError) as error:
             return self._dead.take(record, str(error))
         self._dead.good()

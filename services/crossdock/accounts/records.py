@@ -3,7 +3,7 @@
 from crossdock.accounts.state import Entity
 from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.codec import ENVELOPE, encode_headers
 from crossdock_schemas.control import Change, Founded
 from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
@@ -48,9 +48,12 @@ def cancel_record(cancelled: Cancelled) -> Outgoing:
     return _record(CANCELS, cancelled.id, cancelled.id, cancelled, cancelled.at_ms)
 
 
-def admitted_record(parcel: Parcel, record: Record) -> Outgoing:
-    """Return what the router takes: value and envelope as they came, under the parcel's own key."""
-    headers = [(name, _ADMITTED.get(name, value)) for name, value in record.headers]
+def admitted_record(parcel: Parcel, record: Record, permitted: tuple[str, ...] | None) -> Outgoing:
+    """Return what the router takes: value and envelope as they came, but for what policies leave."""
+    changed = dict(_ADMITTED)
+    if permitted is not None:
+        changed[ENVELOPE] = parcel.model_copy(update={"permitted": permitted}).to_json()
+    headers = [(name, changed.get(name, value)) for name, value in record.headers]
     return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), record.value, headers)
 
 

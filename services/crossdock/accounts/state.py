@@ -8,14 +8,16 @@ from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Spend
+Entity = Organization | Project | ApiKey | Policy | Spend
 
 HEAD = "head"
 _MODELS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
+    "policy": Policy,
     "spend": Spend,
 }
 
@@ -34,6 +36,8 @@ class AccountState:
     organization: Organization | None = None
     projects: dict[ProjectId, Project] = field(default_factory=dict)
     keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    """By identity."""
     spends: dict[KeyId, Spend] = field(default_factory=dict)
     """Also of keys that were deleted."""
 
@@ -45,11 +49,17 @@ class AccountState:
                 self.projects[entity.project] = entity
             case ApiKey():
                 self.keys[entity.key_id] = entity
+            case Policy():
+                self.policies[policy_id(entity.scope)] = entity
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
                 self.spends[entity.key_id] = entity
 
-    def drop_key(self, key_id: KeyId) -> None:
-        del self.keys[key_id]
+    def drop(self, identifier: str) -> None:
+        """Take a key or a policy away."""
+        if identifier in self.policies:
+            del self.policies[identifier]
+        else:
+            del self.keys[KeyId(identifier)]
 
     def entities(self) -> list[Entity]:
         organization = [] if self.organization is None else [self.organization]
@@ -57,6 +67,7 @@ class AccountState:
             *organization,
             *self.projects.values(),
             *self.keys.values(),
+            *self.policies.values(),
             *self.spends.values(),
         ]
 
@@ -64,6 +75,10 @@ class AccountState:
         """Say whether without `key` nobody could manage the organization any more."""
         owners = [k for k in self.keys.values() if k.role is Role.OWNER and not k.disabled]
         return owners == [key]
+
+
+def policy_id(scope: str) -> str:
+    return f"policy_{scope}"
 
 
 def identity(entity: Entity) -> str:
@@ -74,6 +89,8 @@ def identity(entity: Entity) -> str:
             return entity.project
         case ApiKey():
             return entity.key_id
+        case Policy():
+            return policy_id(entity.scope)
         case Spend():  # pragma: no branch  # mypy sees that no case is missing
             return f"spend_{entity.key_id}"
 

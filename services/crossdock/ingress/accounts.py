@@ -11,14 +11,17 @@ from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.control import Change
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.policy import Policy
 
 MAX_CHANGES = 10_000
 MAX_GONE = 10_000
 RECENT_MS = 60_000  # changes older than this were answered, or their callers are gone
-_KINDS: dict[str, type[Organization] | type[Project] | type[ApiKey] | type[Spend]] = {
+Entity = Organization | Project | ApiKey | Policy | Spend
+_KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
+    "policy": Policy,
     "spend": Spend,
 }
 
@@ -30,6 +33,8 @@ class AccountsView:
         self.organizations: dict[AccountId, Organization] = {}
         self.projects: dict[ProjectId, Project] = {}
         self.keys: dict[KeyId, ApiKey] = {}
+        self.policies: dict[str, Policy] = {}
+        """By the id of the organization, project or key that they bind."""
         self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -59,10 +64,12 @@ class AccountsView:
                 self._by_hash[entity.hash] = entity
                 self._gone.pop(entity.hash, None)
                 self.arrivals.came(entity.hash)
+            case Policy():
+                self.policies[entity.scope] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
-            case None:
-                pass  # only keys are ever taken away
+            case None:  # keys and policies are taken away, nothing else ever is
+                self.policies.pop(identifier.removeprefix("policy_"), None)
         self.arrivals.came(identifier)
 
     def _drop_key(self, key_id: KeyId) -> None:

@@ -12,6 +12,7 @@ from crossdock.ingress.files import FileRoutes
 from crossdock.ingress.keys import KeyRoutes
 from crossdock.ingress.models import ModelRoutes
 from crossdock.ingress.organizations import OrganizationRoutes
+from crossdock.ingress.policies import PolicyRoutes
 from crossdock.ingress.principal import Authentication
 from crossdock.ingress.requests import RequestRoutes
 from crossdock.ingress.uploads import UploadRoutes
@@ -27,6 +28,7 @@ def make_app(dock: Dock) -> Face:
         *ModelRoutes(dock.catalogue).routes(),
         *KeyRoutes(dock).routes(),
         *OrganizationRoutes(dock).routes(),
+        *PolicyRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)

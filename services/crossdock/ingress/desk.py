@@ -1,13 +1,15 @@
 """The desk: hands a command to the accounts shard and waits for what becomes of it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from crossdock.ingress import refusals
 from crossdock.ingress.dock import Dock
+from crossdock.ingress.principal import Principal
 from crossdock.ingress.records import make_account_record
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.control import Change, Command, Refusal
-from crossdock_schemas.ids import AccountId
+from crossdock_schemas.ids import AccountId, make_change_id
 
 ANSWER_S = 5.0  # the shard answers within some 10 ms; after a crash it is back within 3 s
 SHOWN_S = 2.0
@@ -17,6 +19,16 @@ STATUS: dict[Refusal, tuple[int, str]] = {
     Refusal.CONFLICT: (409, refusals.INVALID),
     Refusal.INVALID: (400, refusals.INVALID),
 }
+
+
+def sign(who: Principal, now_ms: int) -> dict[str, Any]:
+    """Return what every command tells of itself, as its constructor takes it."""
+    return {
+        "change_id": make_change_id(now_ms),
+        "account": who.account,
+        "actor": who.key_id,
+        "at_ms": now_ms,
+    }
 
 
 class Desk:

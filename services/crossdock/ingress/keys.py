@@ -8,7 +8,7 @@ from crossdock.ingress import refusals
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import check_number, parse_object
-from crossdock.ingress.desk import Desk
+from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.shapes import Json, show_key
@@ -25,7 +25,7 @@ from crossdock.ingress.wishes import (
 from crossdock.kernel.keys import digest, label_of, make_plain_key
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
-from crossdock_schemas.ids import KeyId, ProjectId, make_change_id, make_key_id
+from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 
 PAGE = 100
 DAY_S = 86_400
@@ -101,10 +101,7 @@ class KeyRoutes:
             updated_at_ms=now_ms,
         )
         command = KeyAsked(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             key=key,
         )
         await self._desk.ask(command, lambda: key.key_id in self._keys, key.key_id)
@@ -116,10 +113,7 @@ class KeyRoutes:
         check_known(body, CHANGED)
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         command = KeyChange(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             key_id=key.key_id,
             name=check_name(body) if body.get("name") is not None else None,
             disabled=check_flag(body, "disabled"),
@@ -134,10 +128,7 @@ class KeyRoutes:
         key = self._find(request)
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         command = KeyDeletion(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             key_id=key.key_id,
         )
         await self._desk.ask(command, lambda: key.key_id not in self._keys, key.key_id)
@@ -151,10 +142,7 @@ class KeyRoutes:
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         plain = make_plain_key(who.account, self._secret, now_ms)
         command = KeyRotation(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             key_id=key.key_id,
             successor=make_key_id(now_ms),
             hash=digest(plain),

@@ -8,7 +8,7 @@ from crossdock.ingress import refusals
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import Json, parse_object
-from crossdock.ingress.desk import Desk
+from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.shapes import show_organization, show_project
@@ -30,7 +30,6 @@ from crossdock_schemas.control import (
 )
 from crossdock_schemas.ids import (
     make_account_id,
-    make_change_id,
     make_key_id,
     make_project_id,
 )
@@ -65,10 +64,7 @@ class OrganizationRoutes:
         body = await _body(request, ("name", "max_key_life_s", "allowed_ips"))
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         command = OrganizationChange(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             name=check_name(body) if body.get("name") is not None else None,
             max_key_life_s=check_seconds(body, "max_key_life_s", default=None, highest=MAX_LIFE_S),
             allowed_ips=check_networks(body),
@@ -99,10 +95,7 @@ class OrganizationRoutes:
         )
         name = check_name(body, "project_name") if body.get("project_name") else "default"
         command = OrganizationAsked(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             organization=organization,
             project=Project(
                 account=account,
@@ -140,10 +133,7 @@ class OrganizationRoutes:
             updated_at_ms=now_ms,
         )
         command = ProjectAsked(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             project=project,
         )
         projects = self._dock.accounts.projects
@@ -158,10 +148,7 @@ class OrganizationRoutes:
         body = await _body(request, ("name", "disabled", "tags"))
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         command = ProjectChange(
-            change_id=make_change_id(now_ms),
-            account=who.account,
-            actor=who.key_id,
-            at_ms=now_ms,
+            **sign(who, now_ms),
             project=old.project,
             name=check_name(body) if body.get("name") is not None else None,
             disabled=check_flag(body, "disabled"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from crossdock_schemas.account import ApiKey, Organization, Project
@@ -10,9 +11,11 @@ from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.policy import Policy
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]
+_LEVELS = {"org": "organization", "proj": "project", "key": "key"}
 
 
 def show_batch(batch: Batch) -> Json:
@@ -175,6 +178,31 @@ def show_organization(organization: Organization) -> Json:
         "created_at": _iso(organization.created_at_ms),
         "updated_at": _iso(organization.updated_at_ms),
     }
+
+
+def show_policy(policy: Policy) -> Json:
+    rules = policy.rules
+    return {
+        "scope": policy.scope,
+        "level": _LEVELS[policy.scope.partition("_")[0]],
+        "organization_id": policy.account,
+        "allowed_models": None if rules.allowed_models is None else list(rules.allowed_models),
+        "ignored_models": list(rules.ignored_models),
+        "allowed_providers": (
+            None if rules.allowed_providers is None else list(rules.allowed_providers)
+        ),
+        "ignored_providers": list(rules.ignored_providers),
+        "max_price": {
+            "prompt": _price(rules.max_prompt_price),
+            "completion": _price(rules.max_completion_price),
+        },
+        "version": policy.version,
+        "updated_at": _iso(policy.updated_at_ms),
+    }
+
+
+def _price(price: Decimal | None) -> str | None:
+    return None if price is None else f"{price:f}"
 
 
 def _iso(ms: int) -> str:

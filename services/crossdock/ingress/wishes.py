@@ -4,12 +4,16 @@ import ipaddress
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.account import MAX_NAME, Role
+from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
+RULES = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers", "max_price")
 BUDGET_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 NO_BUDGETS = " Budgets are not there yet: a key without a limit is all that can be made."
 
@@ -106,3 +110,25 @@ def check_tags(body: Json) -> dict[str, str] | None:
         message = str(error).replace("metadata", "tags")
         param = (error.param or "").replace("metadata", "tags")
         raise RefusedError(error.status, message, param=param, reason=error.reason) from None
+
+
+def check_rules(body: Json) -> Rules:
+    """Return a policy's rules; `max_price` is `{"prompt", "completion"}` in USD per million tokens."""
+    check_known(body, RULES)
+    prices = body.get("max_price") or {}
+    if not isinstance(prices, dict):
+        raise refusals.wrong_type("max_price", "an object", prices)
+    check_known(prices, ("prompt", "completion"))
+    lists = {name: body[name] for name in RULES if body.get(name) is not None}
+    lists.pop("max_price", None)
+    try:
+        return Rules(
+            **lists,
+            max_prompt_price=prices.get("prompt"),
+            max_completion_price=prices.get("completion"),
+        )
+    except ValidationError as error:
+        detail = error.errors()[0]
+        param = ".".join(map(str, detail["loc"])).replace("max_prompt_price", "max_price.prompt")
+        param = param.replace("max_completion_price", "max_price.completion")
+        raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None

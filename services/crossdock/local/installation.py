@@ -61,6 +61,7 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
     ports = data.ports(
         ["ingress", "clickhouse", "kafka", "kafka_controller", "simulator"]
         + [f"ops.{name}" for name in (*names, "simulator.0", "clickhouse.0")]
+        + [f"ingress.{number}" for number in range(1, wish.count("ingress"))]
     )
     addresses = {
         "OPENAI_BASE_URL": f"http://127.0.0.1:{ports['ingress']}/v1",
@@ -135,7 +136,7 @@ def _python(
     ops = ports[f"ops.{stage}.{number}"]
     own = {"CROSSDOCK_ORDINAL": str(number), "CROSSDOCK_OPS_PORT": str(ops)}
     if stage == "ingress" and number > 0:
-        own["CROSSDOCK_INGRESS_PORT"] = str(ports["ingress"] + 100 + number)
+        own["CROSSDOCK_INGRESS_PORT"] = str(ports[f"ingress.{number}"])
     argv = [sys.executable, "-m", f"crossdock.{stage}.main"]
     stop_s = PROVIDER_STOP_S if stage == "provider" else STOP_S
     return ProcessSpec(f"{stage}.{number}", argv, {**env, **own}, ops_port=ops, stop_s=stop_s)

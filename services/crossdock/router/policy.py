@@ -31,7 +31,11 @@ def plan_route(
     parcel: Parcel, catalogue: Catalogue, fleet: Fleet, *, now_ms: int, sick_error_rate: float
 ) -> Plan | NoRoute:
     """Order the endpoints: healthy before sick, then price-weighted by a rendezvous hash of the parcel."""
-    endpoints = catalogue.serving(parcel.model, parcel.operation)
+    endpoints = [
+        endpoint
+        for endpoint in catalogue.serving(parcel.model, parcel.operation)
+        if parcel.permitted is None or endpoint.name in parcel.permitted
+    ]
     if not endpoints:
         return NoRoute(parcel.model, parcel.operation)
     sick = {

@@ -28,6 +28,7 @@ class Management:
     """What an owner does."""
 
     def __init__(self, ingress: Ingress, key: str = OWNER_KEY) -> None:
+        self.ingress = ingress
         self._http = ingress.http
         self._headers = bearer(key)
 
@@ -314,7 +315,7 @@ async def test_an_organization_begins_with_an_owners_key() -> None:
 NAMED_IN_THE_PATH = {
     "/v1/files/{id}", "/v1/files/{id}/content", "/v1/batches/{id}", "/v1/batches/{id}/cancel", "/v1/keys/{id}",
     "/v1/keys/{id}/rotate", "/v1/projects/{id}", "/v1/uploads/{id}/parts", "/v1/uploads/{id}/complete",
-    "/v1/uploads/{id}/cancel",
+    "/v1/uploads/{id}/cancel", "/v1/policies/{id}",
 }  # fmt: skip
 
 
@@ -339,7 +340,7 @@ async def test_nothing_of_another_organization_or_project_exists() -> None:
 
         seen = []
         for route in routes:
-            management = route.path.startswith(("/v1/keys", "/v1/projects"))
+            management = route.path.startswith(("/v1/keys", "/v1/projects", "/v1/policies"))
             keys = [foreign_owner] if management else [foreign, neighbour]
             for method in (route.methods or set()) - {"HEAD"}:
                 for identifier in ids:

@@ -3,7 +3,8 @@
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.decide import Refused, decide
+from crossdock.accounts.decide import decide
+from crossdock.accounts.decision import Refused
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.record import Outgoing, Page
 from crossdock_schemas.account import ApiKey, Organization, Role
@@ -16,12 +17,15 @@ from crossdock_schemas.control import (
     KeyRotation,
     OrganizationAsked,
     OrganizationChange,
+    PolicyChange,
+    PolicyRemoval,
     ProjectAsked,
     ProjectChange,
     Refusal,
     account_command,
 )
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.policy import Policy, Rules
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_COMMANDS, ACCOUNT_DIRECTORY, CANCELS
 from unit.accounts.builders import (
     ACME,
@@ -322,7 +326,7 @@ def test_a_key_cannot_end_before_it_begins(core: AccountsCore) -> None:
 def test_keys_and_projects_have_a_limit(
     core: AccountsCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.decide.MAX_KEYS", 5)
+    monkeypatch.setattr("crossdock.accounts.keys.MAX_KEYS", 5)
     monkeypatch.setattr("crossdock.accounts.decide.MAX_PROJECTS", 1)
     project = (
         core.states[ACME]
@@ -373,3 +377,57 @@ def test_pages_that_were_taken_away_are_passed_over(core: AccountsCore) -> None:
     other.restore(pages)
 
     assert other.states[ACME].number == 2
+
+
+def set_policy(scope: str, actor: str = OWNER, **rules: tuple[str, ...]) -> PolicyChange:
+    return PolicyChange(**common(actor), scope=scope, rules=Rules(**rules))
+
+
+@pytest.mark.parametrize("scope", [ACME, PROJECT, "key_app"])
+def test_a_policy_replaces_the_one_before_as_a_whole(core: AccountsCore, scope: str) -> None:
+    core.apply(set_policy(scope, ignored_models=("a",)), NOW_MS)
+    change = core.apply(set_policy(scope, ignored_providers=("b",)), NOW_MS)
+
+    last = written(core, ACCOUNT_DIRECTORY.name)[-1]
+    policy = Policy.from_json(last.value or b"")
+    assert last.key == f"policy_{scope}".encode()
+    assert (policy.scope, policy.version) == (scope, change.number)
+    assert policy.rules == Rules(ignored_providers=("b",))
+    assert set(change.before) == set(change.after) == {"rules", "version"}
+
+
+def test_a_cleared_policy_is_gone(core: AccountsCore) -> None:
+    core.apply(set_policy(PROJECT), NOW_MS)
+    removal = PolicyRemoval(**common(), scope=PROJECT)
+    said = [refusal(core, removal), refusal(core, removal)]
+
+    last = written(core, ACCOUNT_DIRECTORY.name)[-1]
+    assert said == [None, Refusal.NOT_FOUND]
+    assert (last.key, last.value) == (f"policy_{PROJECT}".encode(), None)
+
+
+def test_a_policy_binds_what_there_is(core: AccountsCore) -> None:
+    assert refusal(core, set_policy("key_none")) is Refusal.NOT_FOUND
+    assert refusal(core, set_policy(PROJECT, "key_member")) is Refusal.PERMISSION_DENIED
+    assert refusal(core, set_policy(PROJECT, "key_admin")) is None
+
+
+def test_a_deleted_key_takes_its_policy_along(core: AccountsCore) -> None:
+    core.apply(set_policy("key_app"), NOW_MS)
+    core.finish()
+
+    core.apply(KeyDeletion(**common(), key_id=KeyId("key_app")), NOW_MS)
+    gone = {r.key for r in written(core, ACCOUNT_DIRECTORY.name) if r.value is None}
+
+    assert gone == {b"key_app", b"policy_key_app"}
+    assert core.states[ACME].policies == {}
+
+
+def test_policies_survive_a_restart(core: AccountsCore) -> None:
+    core.apply(make_founded(), NOW_MS)
+    core.apply(set_policy("key_app", ignored_models=("a*",)), NOW_MS)
+    other = AccountsCore()
+
+    other.restore(core.finish().pages)
+
+    assert other.states[ACME].policies == core.states[ACME].policies

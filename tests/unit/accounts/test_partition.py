@@ -10,11 +10,20 @@ from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.control import Command, KeyChange, KeyDeletion, ProjectChange
+from crossdock_schemas.control import (
+    Command,
+    KeyChange,
+    KeyDeletion,
+    PolicyChange,
+    PolicyRemoval,
+    ProjectChange,
+)
 from crossdock_schemas.ids import KeyId
 from crossdock_schemas.parcel import BodyRef, Parcel
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.policy import Rules
+from crossdock_schemas.prices import Cost, Prices
 from crossdock_schemas.result import Outcome, ResultGroup
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
@@ -33,11 +42,18 @@ from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 
 APP = KeyId("key_app")
+CATALOGUE = Catalogue(
+    providers=tuple(
+        Provider(name=name, base_url="http://none", models=(Offer(model="tern", prices=Prices()),))
+        for name in ("atlas", "borealis")
+    )
+)
 
 
 def make_partition(objects: Objects | None = None) -> AccountsPartition:
     objects = objects or open_objects("memory://")
-    return AccountsPartition(objects, ManualClock(NOW_MS), health=Health("accounts", 0))
+    health = Health("accounts", 0)
+    return AccountsPartition(CATALOGUE, objects, ManualClock(NOW_MS), health=health)
 
 
 def command_record(command: Command | bytes, offset: int = 0) -> Record:
@@ -189,3 +205,84 @@ async def test_what_calls_cost_is_booked_and_told() -> None:
     topics = [record.topic for record in step.outgoing]
     assert sorted(topics) == sorted([ACCOUNT_JOURNAL.name, ACCOUNT_DIRECTORY.name, DEAD_LETTERS.name])  # fmt: skip
     assert partition.core.states[ACME].spends[APP].total_usd == 1
+
+
+async def under(*policies: PolicyChange) -> Outgoing:
+    """Return what becomes of a parcel for `tern` under `policies`."""
+    partition = await founded()
+    step = await partition.step([*map(command_record, policies), request_record(wanted())])
+    (parcel,) = (r for r in step.outgoing if r.topic in {ADMITTED.name, BATCH_RESULTS.name})
+    return parcel
+
+
+def policy(scope: str, **rules: tuple[str, ...]) -> PolicyChange:
+    return PolicyChange(**common(), scope=scope, rules=Rules(**rules))
+
+
+async def test_a_policy_leaves_some_endpoints_and_the_envelope_says_which() -> None:
+    admitted = await under(policy(PROJECT, ignored_providers=("atl*",)))
+
+    parcel = decode_envelope(admitted.headers, Parcel)
+    assert parcel.permitted == ("borealis/tern",)
+    assert parcel == wanted(permitted=("borealis/tern",))
+
+
+async def test_a_policy_that_forbids_nothing_leaves_the_envelope_as_it_is() -> None:
+    admitted = await under(policy(ACME, ignored_models=("gull*",)))
+
+    assert decode_envelope(admitted.headers, Parcel).permitted is None
+
+
+async def test_the_policies_of_all_levels_must_agree() -> None:
+    """Each leaves one provider; together they leave none, and the caller hears whose rule it was."""
+    refused = await under(
+        policy(ACME, allowed_providers=("atlas",)), policy(APP, ignored_providers=("atlas",))
+    )
+
+    assert refused.topic == BATCH_RESULTS.name
+    error = json.loads(refused.value or b"")["response"]["body"]["error"]
+    assert (error["code"], error["type"]) == ("permission_denied", "permission_denied")
+    assert "atlas/tern by ignored_providers of the key key_app" in error["message"]
+    assert "borealis/tern by allowed_providers of the organization org_acme" in error["message"]
+
+
+async def test_a_refusal_tells_of_some_endpoints_and_counts_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crossdock.accounts.admission.MAX_TOLD", 1)
+
+    refused = await under(policy(ACME, allowed_models=()))
+
+    assert "; and 1 more" in (refused.value or b"").decode()
+
+
+async def test_a_policy_counts_from_the_step_that_sets_it_to_the_step_that_clears_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crossdock.accounts.admission.MAX_KNOWN", 1)
+    partition = await founded()
+    seen = []
+    commands: list[Command | None] = [
+        None,
+        policy(ACME, allowed_models=("gull",)),
+        policy(ACME, allowed_models=("tern",)),
+        policy(ACME, ignored_providers=("atlas",)),
+        PolicyRemoval(**common(), scope=ACME),
+    ]
+    for command in commands:
+        records = [] if command is None else [command_record(command)]
+        step = await partition.step([request_record(wanted()), *records])
+        (parcel,) = (r for r in step.outgoing if r.topic in {ADMITTED.name, BATCH_RESULTS.name})
+        is_admitted = parcel.topic == ADMITTED.name
+        seen.append(decode_envelope(parcel.headers, Parcel).permitted if is_admitted else "refused")
+
+    assert seen == [None, "refused", None, ("borealis/tern",), None]
+
+
+async def test_a_model_that_nobody_serves_is_the_routers_to_refuse() -> None:
+    partition = await founded()
+    strict = command_record(policy(ACME, allowed_models=()))
+
+    step = await partition.step([strict, request_record(wanted(model="none"))])
+
+    assert on(ADMITTED.name, list(step.outgoing)) != []

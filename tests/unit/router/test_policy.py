@@ -146,3 +146,16 @@ def test_old_news_are_forgotten() -> None:
 
 def test_an_endpoint_without_reports_is_well() -> None:
     assert not is_sick([], now_ms=NOW_MS, limit=LIMIT)
+
+
+def test_what_policies_do_not_leave_is_no_candidate() -> None:
+    """And if the catalogue has lost what they left, nobody serves it."""
+    catalogue = make_catalogue(cheap="1", dear="20")
+
+    left = plan(make_parcel(permitted=("dear/tern",)), catalogue)
+    none = plan_route(
+        make_parcel(permitted=("gone/tern",)), catalogue, {}, now_ms=NOW_MS, sick_error_rate=LIMIT
+    )
+
+    assert names(left) == ["dear"]
+    assert isinstance(none, NoRoute)

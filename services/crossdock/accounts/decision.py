@@ -1,0 +1,56 @@
+"""What a command may make of an account, and the words for it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from crossdock.accounts.state import Entity
+from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.control import Command, Founded, Refusal
+
+E = TypeVar("E", Organization, Project, ApiKey)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of an account."""
+
+    target: str
+    changed: tuple[Entity, ...] = ()
+    deleted: tuple[str, ...] = ()
+    """Identities of entities."""
+    cancels: tuple[Cancelled, ...] = ()
+    forwarded: tuple[Founded, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The command is not applied."""
+
+    target: str
+    refusal: Refusal
+    reason: str
+    changed: tuple[Entity, ...] = field(default=(), init=False)
+
+
+def given(command: Command, *names: str) -> dict[str, Any]:
+    """Return the fields that the caller asks to be changed."""
+    values = {name: getattr(command, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def changed(entity: E, fields: Mapping[str, Any], now_ms: int) -> E:
+    return entity.model_copy(update={**fields, "updated_at_ms": now_ms})
+
+
+def cancel(key: ApiKey, now_ms: int, *, is_lifted: bool) -> Cancelled:
+    return Cancelled(id=key.key_id, at_ms=now_ms, is_lifted=is_lifted)
+
+
+def unknown(what: str, identifier: str) -> Refused:
+    return Refused(identifier, Refusal.NOT_FOUND, f"No such {what}: {identifier!r}.")
+
+
+def taken(identifier: str) -> Refused:
+    return Refused(identifier, Refusal.CONFLICT, f"{identifier!r} exists already.")

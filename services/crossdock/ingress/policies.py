@@ -1,0 +1,98 @@
+"""/v1/policies: which models and providers an organization, a project or a key may use."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crossdock.ingress import refusals
+from crossdock.ingress.answers import answer_json
+from crossdock.ingress.bodies import CONTROL_BYTES, read_body
+from crossdock.ingress.checks import parse_object
+from crossdock.ingress.desk import Desk, sign
+from crossdock.ingress.dock import Dock
+from crossdock.ingress.principal import Principal, principal_of
+from crossdock.ingress.shapes import show_policy
+from crossdock.ingress.wishes import check_rules
+from crossdock_schemas.control import PolicyChange, PolicyRemoval
+from crossdock_schemas.ids import KeyId, ProjectId
+from crossdock_schemas.policy import Policy
+
+
+class PolicyRoutes:
+    """Policies, each under the id of what it binds."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+        self._desk = Desk(dock)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/policies", self.list, methods=["GET"]),
+            Route("/v1/policies/{id}", self.retrieve, methods=["GET"]),
+            Route("/v1/policies/{id}", self.set, methods=["PUT"]),
+            Route("/v1/policies/{id}", self.clear, methods=["DELETE"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        who = principal_of(request)
+        found = [p for p in self._policies.values() if self._is_visible(who, p.scope)]
+        found.sort(key=lambda policy: policy.version)
+        return answer_json({"data": [show_policy(policy) for policy in found]})
+
+    async def retrieve(self, request: Request) -> Response:
+        return answer_json({"data": show_policy(self._find(request))})
+
+    async def set(self, request: Request) -> Response:
+        scope, who = self._scope(request), principal_of(request)
+        rules = check_rules(parse_object(await read_body(request, CONTROL_BYTES)))
+        now_ms = self._dock.clock.now_ms()
+        command = PolicyChange(
+            **sign(who, now_ms),
+            scope=scope,
+            rules=rules,
+        )
+        old = self._policies.get(scope)
+        await self._desk.ask(command, lambda: self._policies.get(scope) != old, f"policy_{scope}")
+        return answer_json({"data": show_policy(self._find(request))})
+
+    async def clear(self, request: Request) -> Response:
+        policy, who = self._find(request), principal_of(request)
+        now_ms = self._dock.clock.now_ms()
+        command = PolicyRemoval(
+            **sign(who, now_ms),
+            scope=policy.scope,
+        )
+        await self._desk.ask(
+            command, lambda: policy.scope not in self._policies, f"policy_{policy.scope}"
+        )
+        return answer_json({"deleted": True})
+
+    @property
+    def _policies(self) -> dict[str, Policy]:
+        return self._dock.accounts.policies
+
+    def _find(self, request: Request) -> Policy:
+        scope = self._scope(request)
+        policy = self._policies.get(scope)
+        if policy is None:
+            raise refusals.no_such("Policy", scope)
+        return policy
+
+    def _scope(self, request: Request) -> str:
+        """Return the id of what a policy binds, if that exists for whoever asks."""
+        scope: str = request.path_params["id"]
+        if not self._is_visible(principal_of(request), scope):
+            raise refusals.no_such("Organization, project or key", scope)
+        return scope
+
+    def _is_visible(self, who: Principal, scope: str) -> bool:
+        view = self._dock.accounts
+        if scope == who.account:
+            return True
+        key = view.keys.get(KeyId(scope))
+        project = view.projects.get(key.project if key is not None else ProjectId(scope))
+        return (
+            project is not None
+            and project.account == who.account
+            and who.sees_project(project.project)
+        )
