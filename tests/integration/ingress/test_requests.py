@@ -43,7 +43,7 @@ async def test_the_parcel_carries_the_callers_body_verbatim() -> None:
         (message,) = ingress.world.sent_to(REQUESTS.name)
 
     parcel = decode_envelope(message.headers, Parcel)
-    assert message.key == parcel.parcel_id.encode()
+    assert message.key == parcel.account.encode()
     assert parcel.lines == (0,)
     assert message.value is not None
     assert b"\n" not in message.value
