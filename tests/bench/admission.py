@@ -32,6 +32,7 @@ from crossdock.kernel.kafka import (
     provision,
 )
 from crossdock.kernel.record import Outgoing
+from crossdock.local.catalogue import simulated_catalogue
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.parcel import Lane
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ADMITTED, REQUESTS, provisioned
@@ -80,11 +81,14 @@ async def take(reader: GroupConsumer, count: int) -> tuple[float, float]:
 @asynccontextmanager
 async def running_accounts(servers: str, folder: Path) -> AsyncIterator[psutil.Process]:
     ops_port = free_port()
+    catalogue = folder / "catalogue.json"
+    catalogue.write_bytes(simulated_catalogue(free_port()).to_json())
     env = {
         "PATH": os.environ["PATH"],  # noqa: TID251  # a child's environment
         "PYTHONPATH": f"{ROOT}/services:{ROOT}/schemas",
         "KAFKA_BOOTSTRAP_SERVERS": servers,
         "CROSSDOCK_OBJECTS_URL": (folder / "objects").as_uri(),
+        "CROSSDOCK_CATALOGUE": str(catalogue),
         "CROSSDOCK_OPS_PORT": str(ops_port),
         "CROSSDOCK_LOG_LEVEL": "WARNING",
     }

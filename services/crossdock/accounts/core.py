@@ -27,7 +27,7 @@ from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
 from crossdock_schemas.ids import AccountId, KeyId
 from crossdock_schemas.journal import Spend
-from crossdock_schemas.usage import Usage
+from crossdock_schemas.usage import Charge
 
 TELL_MS = 1000
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
@@ -82,9 +82,9 @@ class AccountsCore:
             self._keep(head_page(state))
         return change
 
-    def book(self, rows: Iterable[Usage], now_ms: int) -> None:
+    def book(self, rows: Iterable[Charge], now_ms: int) -> None:
         """Book what calls cost: those that are not in the books yet."""
-        by_account: dict[AccountId, list[Usage]] = {}
+        by_account: dict[AccountId, list[Charge]] = {}
         for row in rows:
             by_account.setdefault(row.account, []).append(row)
         for account, group in by_account.items():

@@ -23,7 +23,7 @@ from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
-from crossdock_schemas.usage import UsageGroup
+from crossdock_schemas.usage import ChargeGroup
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -88,7 +88,7 @@ class AccountsPartition:
 
     def _usage(self, record: Record, now_ms: int) -> list[Outgoing]:
         try:
-            group = UsageGroup.from_json(record.value or b"")
+            group = ChargeGroup.from_json(record.value or b"")
         except ValidationError as error:
             return [self._dead.take(record, str(error))]
         self._dead.good()

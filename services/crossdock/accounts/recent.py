@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from crossdock.kernel.record import Page
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.usage import CallOutcome, Charge
 
 PREFIX = "recent"
 UNKNOWN = "unknown"
@@ -62,7 +62,7 @@ class Recent:
         self._unknown: OrderedDict[str, Decimal] = OrderedDict()
         self._changed: dict[bytes, bytes | None] = {}
 
-    def take(self, usage: Usage) -> tuple[Decimal, bool] | None:
+    def take(self, usage: Charge) -> tuple[Decimal, bool] | None:
         """Return by how much `usage` changes what is booked, and whether it corrects a supposed row; None: it is known.
 
         As in the table of calls: what a worker tells of its own call wins over what others suppose, the first of each

@@ -8,7 +8,7 @@ from crossdock.accounts.recent import Recent
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.ids import KeyId, ProjectId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting, Spend
-from crossdock_schemas.usage import Usage
+from crossdock_schemas.usage import Charge
 
 NOTHING = Decimal(0)
 Place = tuple[ProjectId, KeyId, str]
@@ -23,7 +23,7 @@ class Sum:
     calls: int = 0
 
 
-def book(state: AccountState, rows: Iterable[Usage], recent: Recent, now_ms: int) -> list[Entry]:
+def book(state: AccountState, rows: Iterable[Charge], recent: Recent, now_ms: int) -> list[Entry]:
     """Book what is new in `rows`, all of one account: at most one entry of each kind."""
     sums: dict[EntryKind, dict[Place, Sum]] = {}
     for row in rows:
