@@ -1,8 +1,10 @@
 """Apache Kafka's jars: resolved by jgo once, then kept in the user's cache."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from crossdock.kernel.errors import ProcessError
@@ -37,16 +39,26 @@ def kafka_jars(cache: Path) -> Path:
         return folder
     partial = cache / f"{folder.name}.{os.getpid()}"
     try:
-        _resolve(cache, partial)
-        partial.rename(folder)  # whole or not at all, also when two processes resolve at once
+        with _alone(cache):
+            if not folder.is_dir():  # nobody else fetched them while we waited
+                _resolve(cache, partial)
+                partial.rename(folder)  # whole or not at all
     except OSError as error:
-        if not folder.is_dir():
-            raise ProcessError(
-                f"cannot keep Kafka's jars in {cache}: {error}; free some space, or set XDG_CACHE_HOME"
-            ) from error
+        raise ProcessError(
+            f"cannot keep Kafka's jars in {cache}: {error}; free some space, or set XDG_CACHE_HOME"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One process at a time: jgo's own folders take no two."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _resolve(cache: Path, into: Path) -> None:
