@@ -29,6 +29,8 @@ SESSION_TIMEOUT_MS = (
 )
 REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
 MAX_FETCH_BYTES = 2_097_152
+COMMIT_LIMIT_S = 10.0  # a commit takes some ms, and some seconds after the broker came back
+COMMIT_TRIES = 2
 
 
 def record_from(raw: Any) -> Record:  # aiokafka ships no types
@@ -69,10 +71,19 @@ async def _ignore(_: Collection[Place]) -> None:
 class GroupConsumer:
     """A consumer; every aiokafka type stays inside."""
 
-    def __init__(self, raw: AIOKafkaConsumer, servers: str) -> None:
+    def __init__(
+        self,
+        raw: AIOKafkaConsumer,
+        servers: str,
+        *,
+        commit_limit_s: float = COMMIT_LIMIT_S,
+        ask: Callable[[str], Awaitable[bool]] = is_up,
+    ) -> None:
         self._raw = raw
+        self._commit_limit_s = commit_limit_s
+        self._is_up = partial(ask, servers)
         self._paused: frozenset[Place] = frozenset()
-        self._watch = StallWatch(self, partial(is_up, servers))
+        self._watch = StallWatch(self, self._is_up)
 
     def active(self) -> frozenset[Place]:
         """The assigned places that are not paused."""
@@ -116,15 +127,32 @@ class GroupConsumer:
         self._paused = frozenset()
 
     async def commit(self, position: Mapping[Place, int | tuple[int, str]]) -> bool:
-        """Commit offsets, alone or with a note of up to 4 kB; False when the group has moved on."""
+        """Commit offsets, alone or with a note of up to 4 kB; False when the group has moved on.
+
+        Raises:
+            LogError: if the broker answers others and not us. A client of aiokafka may lose its own metadata for good
+                when the broker dies; it then waits for ever.
+        """
         offsets = {TopicPartition(*place): offset for place, offset in position.items()}
         try:
             with BROKER.owing():
-                await self._raw.commit(offsets)
+                await self._commit(offsets)
         except (IllegalStateError, KafkaError):
             return False
         metrics.COMMITS.inc()
         return True
+
+    async def _commit(self, offsets: Any) -> None:  # untyped upstream
+        unanswered = 0
+        while unanswered < COMMIT_TRIES:
+            try:
+                async with asyncio.timeout(self._commit_limit_s):
+                    await self._raw.commit(offsets)
+            except TimeoutError:
+                unanswered = unanswered + 1 if await self._is_up() else 0
+            else:
+                return
+        raise LogError("the broker answers others and not our commits: starting again")
 
     async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
         """Return the committed offset and its note, by place; places without one are left out."""
