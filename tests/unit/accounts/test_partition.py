@@ -286,3 +286,13 @@ async def test_a_model_that_nobody_serves_is_the_routers_to_refuse() -> None:
     step = await partition.step([strict, request_record(wanted(model="none"))])
 
     assert on(ADMITTED.name, list(step.outgoing)) != []
+
+
+async def test_parcels_of_one_wish_get_one_answer() -> None:
+    partition = await founded()
+    strict = command_record(policy(ACME, ignored_providers=("atlas",)))
+
+    step = await partition.step([strict, *(request_record(wanted(), offset=n) for n in range(3))])
+
+    left = [decode_envelope(r.headers, Parcel).permitted for r in on(ADMITTED.name, list(step.outgoing))]  # fmt: skip
+    assert left == [("borealis/tern",)] * 3
