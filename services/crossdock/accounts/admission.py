@@ -5,10 +5,11 @@ overlap of a rotation. Whether it was taken away is asked here, for each parcel,
 is what policies say now.
 """
 
-from crossdock.accounts.state import AccountState, policy_id
+from crossdock.accounts.state import AccountState
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.directory import level_of, policy_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Permission, Policy, permit
 
@@ -18,7 +19,6 @@ DISABLED = Refusal(401, "invalid_api_key", "The API key that asked for this is d
 STOPPED = Refusal(403, DENIED, "The project of the API key is disabled.", DENIED)
 MAX_TOLD = 8  # endpoints of which a refusal tells why
 MAX_KNOWN = 10_000
-_LEVELS = {"org": "organization", "proj": "project", "key": "key"}
 
 
 class Admission:
@@ -65,7 +65,7 @@ def applying(state: AccountState, key: ApiKey) -> list[Policy]:
 
 def _refused(model: str, permission: Permission) -> Refusal:
     told = [
-        f"{one.endpoint} by {one.rule} of the {_LEVELS[one.scope.partition('_')[0]]} {one.scope}"
+        f"{one.endpoint} by {one.rule} of the {level_of(one.scope)} {one.scope}"
         for one in permission.excluded[:MAX_TOLD]
     ]
     more = len(permission.excluded) - MAX_TOLD

@@ -16,7 +16,6 @@ from crossdock.accounts.records import (
 from crossdock.accounts.spending import book
 from crossdock.accounts.state import (
     AccountState,
-    Entity,
     entity_page,
     gone_page,
     head_page,
@@ -25,6 +24,7 @@ from crossdock.accounts.state import (
 )
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
+from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import AccountId, KeyId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.usage import Charge
@@ -131,9 +131,8 @@ def _differences(
     state: AccountState, decision: Decision | Refused
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the changed fields of what the command is about, as they were and as they are, in JSON."""
-    known: Mapping[str, Entity] = {identity(entity): entity for entity in state.entities()}
     now: Mapping[str, Entity] = {identity(entity): entity for entity in decision.changed}
-    old = _fields(known.get(decision.target)) if not isinstance(decision, Refused) else {}
+    old = _fields(state.find(decision.target)) if not isinstance(decision, Refused) else {}
     is_deleted = isinstance(decision, Decision) and decision.target in decision.deleted
     new = _fields(now.get(decision.target)) if decision.target in now or is_deleted else old
     names = [

@@ -3,7 +3,7 @@
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.permission import why_denied
-from crossdock.accounts.state import AccountState, Entity, identity, policy_id
+from crossdock.accounts.state import AccountState, identity
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import (
@@ -21,6 +21,7 @@ from crossdock_schemas.control import (
     ProjectChange,
     Refusal,
 )
+from crossdock_schemas.directory import Entity, policy_id
 from crossdock_schemas.policy import Policy
 
 MAX_PROJECTS = 1_000
@@ -81,11 +82,10 @@ def _target(command: Command) -> str:
 
 def _found(state: AccountState, command: Founded) -> Decision:
     """Add what is not there. A key whose text became another one is replaced; all else stays as it was changed to."""
-    known = {identity(entity): entity for entity in state.entities()}
     wanted: tuple[Entity, ...] = (command.organization, command.project, *command.keys)
     changed = []
     for entity in wanted:
-        old = known.get(identity(entity))
+        old = state.find(identity(entity))
         if old is None:
             changed.append(entity)
         elif isinstance(old, ApiKey) and isinstance(entity, ApiKey) and old.hash != entity.hash:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from crossdock.accounts.state import Entity
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import Command, Founded, Refusal
+from crossdock_schemas.directory import Entity
 
 E = TypeVar("E", Organization, Project, ApiKey)
 

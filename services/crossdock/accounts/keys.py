@@ -1,10 +1,11 @@
 """What becomes of an account's keys. Pure."""
 
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
-from crossdock.accounts.state import AccountState, policy_id
+from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation, Refusal
+from crossdock_schemas.directory import policy_id
 
 MAX_KEYS = 10_000
 

@@ -1,10 +1,10 @@
 """The records that accounts writes. Pure."""
 
-from crossdock.accounts.state import Entity
 from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
 from crossdock_schemas.control import Change, Founded
+from crossdock_schemas.directory import Entity
 from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel

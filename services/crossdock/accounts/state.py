@@ -6,20 +6,12 @@ from dataclasses import dataclass, field
 
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.directory import KINDS, Entity, policy_id
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Policy | Spend
-
 HEAD = "head"
-_MODELS: dict[str, type[Entity]] = {
-    "org": Organization,
-    "proj": Project,
-    "key": ApiKey,
-    "policy": Policy,
-    "spend": Spend,
-}
 
 
 @dataclass
@@ -54,6 +46,15 @@ class AccountState:
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
                 self.spends[entity.key_id] = entity
 
+    def find(self, identifier: str) -> Entity | None:
+        """Return the organization, project, key or policy of that identity."""
+        return (
+            {self.account: self.organization}.get(AccountId(identifier))
+            or self.projects.get(ProjectId(identifier))
+            or self.keys.get(KeyId(identifier))
+            or self.policies.get(identifier)
+        )
+
     def drop(self, identifier: str) -> None:
         """Take a key or a policy away."""
         if identifier in self.policies:
@@ -75,10 +76,6 @@ class AccountState:
         """Say whether without `key` nobody could manage the organization any more."""
         owners = [k for k in self.keys.values() if k.role is Role.OWNER and not k.disabled]
         return owners == [key]
-
-
-def policy_id(scope: str) -> str:
-    return f"policy_{scope}"
 
 
 def identity(entity: Entity) -> str:
@@ -121,5 +118,5 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
             state.number, state.entries = head["number"], head["entries"]
             state.now_ms = head["now_ms"]
         else:
-            state.put(_MODELS[identifier.partition("_")[0]].from_json(value))
+            state.put(KINDS[identifier.partition("_")[0]].from_json(value))
     return states

@@ -9,6 +9,7 @@ from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.control import Change
+from crossdock_schemas.directory import kind_of
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
@@ -16,14 +17,6 @@ from crossdock_schemas.policy import Policy
 MAX_CHANGES = 10_000
 MAX_GONE = 10_000
 RECENT_MS = 60_000  # changes older than this were answered, or their callers are gone
-Entity = Organization | Project | ApiKey | Policy | Spend
-_KINDS: dict[str, type[Entity]] = {
-    "org": Organization,
-    "proj": Project,
-    "key": ApiKey,
-    "policy": Policy,
-    "spend": Spend,
-}
 
 
 class AccountsView:
@@ -47,7 +40,7 @@ class AccountsView:
     def apply(self, record: Record) -> None:
         """Take in a record of the directory."""
         identifier = (record.key or b"").decode(errors="replace")
-        kind = _KINDS.get(identifier.partition("_")[0])
+        kind = kind_of(identifier)
         try:
             entity = kind.from_json(record.value) if kind and record.value is not None else None
         except ValidationError as error:

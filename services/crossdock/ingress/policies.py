@@ -14,6 +14,7 @@ from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.shapes import show_policy
 from crossdock.ingress.wishes import check_rules
 from crossdock_schemas.control import PolicyChange, PolicyRemoval
+from crossdock_schemas.directory import policy_id
 from crossdock_schemas.ids import KeyId, ProjectId
 from crossdock_schemas.policy import Policy
 
@@ -52,7 +53,7 @@ class PolicyRoutes:
             rules=rules,
         )
         old = self._policies.get(scope)
-        await self._desk.ask(command, lambda: self._policies.get(scope) != old, f"policy_{scope}")
+        await self._desk.ask(command, lambda: self._policies.get(scope) != old, policy_id(scope))
         return answer_json({"data": show_policy(self._find(request))})
 
     async def clear(self, request: Request) -> Response:
@@ -63,7 +64,7 @@ class PolicyRoutes:
             scope=policy.scope,
         )
         await self._desk.ask(
-            command, lambda: policy.scope not in self._policies, f"policy_{policy.scope}"
+            command, lambda: policy.scope not in self._policies, policy_id(policy.scope)
         )
         return answer_json({"deleted": True})
 

@@ -8,6 +8,7 @@ from typing import Any
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.directory import level_of
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
 from crossdock_schemas.journal import Spend
@@ -15,7 +16,6 @@ from crossdock_schemas.policy import Policy
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]
-_LEVELS = {"org": "organization", "proj": "project", "key": "key"}
 
 
 def show_batch(batch: Batch) -> Json:
@@ -184,7 +184,7 @@ def show_policy(policy: Policy) -> Json:
     rules = policy.rules
     return {
         "scope": policy.scope,
-        "level": _LEVELS[policy.scope.partition("_")[0]],
+        "level": level_of(policy.scope),
         "organization_id": policy.account,
         "allowed_models": None if rules.allowed_models is None else list(rules.allowed_models),
         "ignored_models": list(rules.ignored_models),

@@ -1,0 +1,29 @@
+"""The directory of accounts: which entities lie in it, and under which keys. Pure."""
+
+from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.journal import Spend
+from crossdock_schemas.policy import Policy
+
+Entity = Organization | Project | ApiKey | Policy | Spend
+KINDS: dict[str, type[Entity]] = {
+    "org": Organization,
+    "proj": Project,
+    "key": ApiKey,
+    "policy": Policy,
+    "spend": Spend,
+}
+"""By what a key begins with, before its first underscore."""
+_LEVELS = {"org": "organization", "proj": "project", "key": "key"}
+
+
+def kind_of(identifier: str) -> type[Entity] | None:
+    return KINDS.get(identifier.partition("_")[0])
+
+
+def level_of(scope: str) -> str:
+    """Return what a policy's scope is, in words."""
+    return _LEVELS[scope.partition("_")[0]]
+
+
+def policy_id(scope: str) -> str:
+    return f"policy_{scope}"
