@@ -61,8 +61,43 @@ class CancelAsked(Message):
     at_ms: int
 
 
-BatchCommand = Annotated[Submitted | CancelAsked, Field(discriminator="kind")]
-batch_command: TypeAdapter[Submitted | CancelAsked] = TypeAdapter(BatchCommand)
+class WaitReason(Message):
+    """Why lines wait, for people and programs."""
+
+    code: Literal["budget_exceeded"]
+    message: str
+    scope: str
+    """Id of the organization, project or key whose budget it is."""
+    since_ms: int
+    until_ms: int | None = None
+    """When the budget's window ends; None: it has no end."""
+
+
+class LinesReturned(Message):
+    """There is no money for these lines at the moment: they wait in their batch until some is `Granted`."""
+
+    kind: Literal["lines_returned"] = "lines_returned"
+    batch_id: BatchId
+    model: str
+    position: int
+    """Of the first line, among the batch's lines of this model; the others follow."""
+    count: int = Field(ge=1)
+    reason: WaitReason
+
+
+class Granted(Message):
+    """There is money again for lines of this model that wait."""
+
+    kind: Literal["granted"] = "granted"
+    batch_id: BatchId
+    model: str
+    lines: int | None = Field(default=None, ge=1)
+    """So many; None: for all that wait."""
+
+
+Asked = Submitted | CancelAsked | LinesReturned | Granted
+BatchCommand = Annotated[Asked, Field(discriminator="kind")]
+batch_command: TypeAdapter[Asked] = TypeAdapter(BatchCommand)
 
 
 class LineError(Message):
@@ -81,6 +116,11 @@ class ModelProgress(Message):
     total: int
     fed: int = 0
     done: int = 0
+    returned: tuple[tuple[int, int], ...] = ()
+    """Lines that were fed and came back, as place and count; they wait to be fed again."""
+    may_feed: int | None = None
+    """Lines that may be fed while money is short; None: as many as the window has room for."""
+    wait_reason: WaitReason | None = None
 
 
 class Batch(Message):
@@ -142,6 +182,11 @@ class Batch(Message):
     @property
     def done(self) -> int:
         return self.completed + self.failed
+
+    @property
+    def wait_reason(self) -> WaitReason | None:
+        """Why some of its lines wait; None: none do."""
+        return next((m.wait_reason for m in self.models if m.wait_reason is not None), None)
 
 
 class Part(Message):

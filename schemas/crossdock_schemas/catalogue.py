@@ -28,7 +28,12 @@ class Offer(_Entry):
     upstream_model: str | None = None
     """The provider's own name for it; `model` if not given."""
     operations: tuple[Operation, ...] = ("/v1/chat/completions",)
-    context_length: int | None = None
+    context_length: int | None = Field(default=None, ge=1)
+    """Tokens of question and answer together."""
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of one answer at most."""
+    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """How the provider calls the limit of an answer."""
     prices: Prices
 
 
@@ -58,6 +63,9 @@ class Endpoint(Message):
     model: str
     upstream_model: str
     operations: tuple[Operation, ...]
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    max_tokens_parameter: str = "max_tokens"
     prices: Prices
 
     @property
@@ -90,6 +98,9 @@ class Catalogue(_Entry):
                 model=offer.model,
                 upstream_model=offer.upstream_model or offer.model,
                 operations=offer.operations,
+                context_length=offer.context_length,
+                max_output_tokens=offer.max_output_tokens,
+                max_tokens_parameter=offer.max_tokens_parameter,
                 prices=offer.prices,
             )
             for provider in self.providers

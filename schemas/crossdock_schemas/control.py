@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
+from crossdock_schemas.budget import Limit, Usd, Window
 from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import Rules
@@ -67,6 +68,8 @@ class ProjectChange(_Command):
 class KeyAsked(_Command):
     do: Literal["create_key"] = "create_key"
     key: ApiKey
+    limit: Limit | None = None
+    """Its first budget."""
 
 
 class KeyChange(_Command):
@@ -109,6 +112,24 @@ class PolicyRemoval(_Command):
     scope: str
 
 
+class BudgetChange(_Command):
+    """A scope may spend so much in this window; its other windows stay as they are, unless this is the `only` one."""
+
+    do: Literal["set_budget"] = "set_budget"
+    scope: str
+    window: Window
+    limit_usd: Usd
+    only: bool = False
+
+
+class BudgetRemoval(_Command):
+    """The budget of one window, or all of a scope's, end."""
+
+    do: Literal["clear_budget"] = "clear_budget"
+    scope: str
+    window: Window | None = None
+
+
 Command = Annotated[
     Founded
     | OrganizationAsked
@@ -120,7 +141,9 @@ Command = Annotated[
     | KeyRotation
     | KeyDeletion
     | PolicyChange
-    | PolicyRemoval,
+    | PolicyRemoval
+    | BudgetChange
+    | BudgetRemoval,
     Field(discriminator="do"),
 ]
 COMMANDS: tuple[type[Message], ...] = (
@@ -135,6 +158,8 @@ COMMANDS: tuple[type[Message], ...] = (
     KeyDeletion,
     PolicyChange,
     PolicyRemoval,
+    BudgetChange,
+    BudgetRemoval,
 )
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 
@@ -161,7 +186,7 @@ class Change(Message):
     action: str
     """What was asked: the command's `do`."""
     target: str
-    """Id of the organization, project or key."""
+    """Id of the organization, project, key, policy or budget."""
     before: dict[str, str] = Field(default_factory=dict)
     """The fields that changed, as they were: JSON by name."""
     after: dict[str, str] = Field(default_factory=dict)

@@ -1,15 +1,17 @@
 """The directory of accounts: which entities lie in it, and under which keys. Pure."""
 
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Policy | Spend
+Entity = Organization | Project | ApiKey | Policy | Budget | Spend
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
     "policy": Policy,
+    "budget": Budget,
     "spend": Spend,
 }
 """By what a key begins with, before its first underscore."""
@@ -23,6 +25,10 @@ def kind_of(identifier: str) -> type[Entity] | None:
 def level_of(scope: str) -> str:
     """Return what a policy's scope is, in words."""
     return _LEVELS[scope.partition("_")[0]]
+
+
+def budget_id(scope: str, window: Window) -> str:
+    return f"budget_{window.value}_{scope}"
 
 
 def policy_id(scope: str) -> str:

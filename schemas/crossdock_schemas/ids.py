@@ -14,6 +14,7 @@ ParcelId = NewType("ParcelId", str)
 RequestId = NewType("RequestId", str)
 ExecutionId = NewType("ExecutionId", str)
 ChangeId = NewType("ChangeId", str)
+HoldId = NewType("HoldId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -95,6 +96,16 @@ def feed_parcel_id(batch: BatchId, first_line: int) -> ParcelId:
 def fallback_parcel_id(parcel: ParcelId, attempt: int, first_line: int) -> ParcelId:
     """Return the id of the parcel of lines that leave `parcel` for its attempt number `attempt`."""
     return ParcelId(f"parcel_{derive_token(parcel, attempt, first_line)}")
+
+
+def repeat_parcel_id(parcel: ParcelId, calls_made: int, first_line: int) -> ParcelId:
+    """Return the id of the parcel of lines that leave `parcel` for another admission, after `calls_made` calls."""
+    return ParcelId(f"parcel_{derive_token(parcel, 'repeat', calls_made, first_line)}")
+
+
+def hold_id(parcel: ParcelId) -> HoldId:
+    """Return the id of the hold under which `parcel` is admitted."""
+    return HoldId(f"hold_{parcel.rpartition('_')[2]}")
 
 
 def execution_id(request: RequestId, attempt: int, call: int, claim: str) -> ExecutionId:

@@ -1,20 +1,25 @@
 """The journal: what money did, in double entry. Nothing is ever changed in it; a correction is another entry."""
 
-from datetime import UTC, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.message import Message
-
-_MONDAY = 3  # 1970-01-01 was a Thursday: three days after a Monday
+from crossdock_schemas.windows import day_of, windows_of
 
 
 class EntryKind(StrEnum):
+    HOLD = "hold"
+    """Calls may begin: what they can cost at most is set aside."""
     CAPTURE = "capture"
-    """Calls cost money."""
+    """Calls cost money, which their holds give up."""
     CORRECTION = "correction"
     """The end of a call that was booked at an estimate became known."""
+    RELEASE = "release"
+    """No more calls under these holds: what is left of them is free."""
+    EXPIRY = "expiry"
+    """Nobody told of the end of these holds, and no call can run any more."""
 
 
 class Ledger(StrEnum):
@@ -24,6 +29,10 @@ class Ledger(StrEnum):
     """What a key spent: grows with each call."""
     PROVIDER = "provider"
     """What is owed to a provider: falls by the same amount."""
+    HELD = "held"
+    """What is set aside for a key's calls."""
+    AVAILABLE = "available"
+    """What a key may hold still: falls by what is set aside, and rises when it is captured or free."""
 
 
 class Posting(Message):
@@ -32,7 +41,10 @@ class Posting(Message):
     ledger: Ledger
     project: ProjectId
     key_id: KeyId
-    provider: str
+    provider: str = ""
+    """Of `spend` and `provider`; a hold is for whoever will be called."""
+    day: date
+    """UTC day whose windows it counts in: the hold's, also where the call is booked later; without one the booking's."""
     amount_usd: Decimal
     """Never 0; exact to 12 places."""
 
@@ -44,15 +56,18 @@ class Entry(Message):
     number: int
     at_ms: int
     kind: EntryKind
+    change: int = 0
+    """Number of the account's last change before it: by it the budgets of the moment are known."""
     executions: int
-    """Calls behind it."""
+    """Calls behind it; of a hold, a release or an expiry: lines."""
     postings: tuple[Posting, ...]
 
 
 class Spend(Message):
-    """What a key has spent, USD, as its account's shard knows it. Key in the directory: `spend_` and the key's id.
+    """What a key has spent and what is held for it, USD, as its account's shard knows it.
 
-    Windows are UTC; a week begins on Monday. What is told is as of `at_ms`: a window that has ended since is 0.
+    Key in the directory: `spend_` and the key's id. Windows are UTC; a week begins on Monday. What is told is as of
+    `at_ms`: a window that has ended since is 0.
     """
 
     account: AccountId
@@ -63,35 +78,21 @@ class Spend(Message):
     day_usd: Decimal = Decimal(0)
     week_usd: Decimal = Decimal(0)
     month_usd: Decimal = Decimal(0)
+    held_usd: Decimal = Decimal(0)
+    """What calls that run, or may begin, can cost at most."""
+    held_day_usd: Decimal = Decimal(0)
+    held_week_usd: Decimal = Decimal(0)
+    held_month_usd: Decimal = Decimal(0)
     calls: int = 0
     """Calls behind it."""
 
     def as_of(self, now_ms: int) -> "Spend":
         """Return it as it is now: windows that ended since are 0."""
-        then, now = _windows(self.at_ms), _windows(now_ms)
+        then, now = windows_of(day_of(self.at_ms)), windows_of(day_of(now_ms))
         if now_ms <= self.at_ms or then == now:
             return self
-        names = ("day_usd", "week_usd", "month_usd")
-        ended = {n: Decimal(0) for n, t, w in zip(names, then, now, strict=True) if t != w}
-        return self.model_copy(update={**ended, "at_ms": now_ms})
-
-    def plus(self, amount_usd: Decimal, calls: int, now_ms: int) -> "Spend":
-        """Return it with `amount_usd` more, which counts in the windows of `now_ms`."""
-        current = self.as_of(now_ms)
-        return current.model_copy(
-            update={
-                "at_ms": max(now_ms, self.at_ms),
-                "total_usd": current.total_usd + amount_usd,
-                "day_usd": current.day_usd + amount_usd,
-                "week_usd": current.week_usd + amount_usd,
-                "month_usd": current.month_usd + amount_usd,
-                "calls": current.calls + calls,
-            }
-        )
-
-
-def _windows(ms: int) -> tuple[int, int, tuple[int, int]]:
-    """Return which day, week and month `ms` lies in."""
-    day = ms // 86_400_000
-    date = datetime.fromtimestamp(ms / 1000, UTC)
-    return day, (day + _MONDAY) // 7, (date.year, date.month)
+        ended = [
+            name for name, t, w in zip(("day", "week", "month"), then, now, strict=True) if t != w
+        ]
+        zeros = {f"{kind}{name}_usd": Decimal(0) for name in ended for kind in ("", "held_")}
+        return self.model_copy(update={**zeros, "at_ms": now_ms})

@@ -4,14 +4,17 @@ The record's value is the callers' lines as JSONL, in OpenAI's batch input form
 (`{"custom_id", "method", "url", "body"}`); a single request is such a line too. Stages in between forward the bytes.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field
 
+from crossdock_schemas.ask import Ask
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
     ExecutionId,
+    HoldId,
     KeyId,
     ParcelId,
     ProjectId,
@@ -38,6 +41,16 @@ class BodyRef(Message):
     length: int
 
 
+class Hold(Message):
+    """The money that was set aside for a parcel's calls."""
+
+    hold_id: HoldId
+    slots: tuple[int, ...] = ()
+    """The lines' places under the hold; empty: as in the parcel."""
+    is_limited: bool = False
+    """Budgets bind it: no answer may be longer than what the hold covers."""
+
+
 class Candidate(Message):
     """One endpoint of a plan, with the price at which its calls will be booked."""
 
@@ -46,6 +59,10 @@ class Candidate(Message):
     upstream_model: str
     prices: Prices
     reason: str
+    output_limit: int | None = None
+    """Tokens of an answer at most, to be told to the provider where the line sets no limit."""
+    max_tokens_parameter: str = "max_tokens"
+    """How to tell it."""
 
 
 class Plan(Message):
@@ -80,6 +97,17 @@ class Parcel(Message):
     due_ms: int | None = None
     """It came through a topic of delayed retries, which held it until then."""
     input_bytes: int
+    input_most: tuple[int, ...] = ()
+    """Input tokens of each line at most; empty: as many as all have bytes."""
+    output_most: tuple[int, ...] = ()
+    """Output tokens that each line allows for one answer; 0, and where empty: it sets no limit."""
+    choices: tuple[int, ...] = ()
+    """Answers that each line asks for; empty: one."""
+    position: int | None = None
+    """Of a batch's parcel: its first line's place among the batch's lines of this model; the others follow."""
+    behind: int = 0
+    """Lines of the batch and the model that wait for this parcel to be admitted."""
+    hold: Hold | None = None
     attempt: int = 1
     """1 at the first candidate; the n-th candidate is attempt n."""
     calls_made: int = 0
@@ -97,6 +125,40 @@ class Parcel(Message):
         if self.batch_id is None:
             raise ValueError(f"parcel {self.parcel_id!r} has neither a request id nor a batch id")
         return line_request_id(self.batch_id, line)
+
+    def asks(self) -> list[Ask]:
+        """Return what each line asks for at most."""
+        count = len(self.lines)
+        return [
+            Ask(*of_line)
+            for of_line in zip(
+                self.input_most or (self.input_bytes,) * count,
+                self.output_most or (0,) * count,
+                self.choices or (1,) * count,
+                strict=True,
+            )
+        ]
+
+    def part(self, lines: Sequence[int], **changes: object) -> "Parcel":
+        """Return the parcel of some of its lines, with other `changes`."""
+        places = [self.lines.index(line) for line in lines]
+
+        def of(values: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(values[place] for place in places) if values else ()
+
+        hold = self.hold
+        if hold is not None:
+            hold = hold.model_copy(
+                update={"slots": of(hold.slots or tuple(range(len(self.lines))))}
+            )
+        cut = {
+            "lines": tuple(lines),
+            "input_most": of(self.input_most),
+            "output_most": of(self.output_most),
+            "choices": of(self.choices),
+            "hold": hold,
+        }
+        return self.model_copy(update=cut | changes)
 
     @property
     def candidate(self) -> Candidate:

@@ -1,6 +1,7 @@
 """Prices: USD per million tokens, exact; and the one function that turns tokens into money."""
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -25,6 +26,11 @@ class Prices(Message):
     cache_write: Rate | None = None
     request: Rate = Decimal(0)
     """USD per call that succeeded."""
+
+    @cached_property
+    def dearest_input(self) -> Decimal:
+        """The highest rate that a token of input can be charged at."""
+        return max(r for r in (self.input, self.cached, self.cache_write) if r is not None)
 
 
 class Cost(Message):

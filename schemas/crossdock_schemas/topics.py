@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.batch import Batch, CancelAsked, PartsPage, Submitted
+from crossdock_schemas.batch import (
+    Batch,
+    CancelAsked,
+    Granted,
+    LinesReturned,
+    PartsPage,
+    Submitted,
+)
+from crossdock_schemas.budget import Budget
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
 from crossdock_schemas.control import COMMANDS, Change
@@ -25,6 +33,13 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 Cleanup = Literal["delete", "compact"]
+COMPACTED = {
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.ms": str(HOUR_MS),
+    "segment.bytes": str(
+        32 * 2**20
+    ),  # what is in the last one is not compacted: a restart reads all of it
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ class Topic:
     def config(self) -> dict[str, str]:
         settings: dict[str, str] = {"cleanup.policy": self.cleanup}
         if self.cleanup == "compact":
-            settings |= {"min.cleanable.dirty.ratio": "0.2", "segment.ms": str(HOUR_MS)}
+            settings |= COMPACTED
         elif self.retention_ms is not None:
             settings |= {"retention.ms": str(self.retention_ms)}
         return settings
@@ -82,9 +97,9 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project or key; policy_ and the scope's id; spend_ and the key's id",
+    key="id of the organization, project or key; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Spend),
+    value=(Organization, Project, ApiKey, Policy, Budget, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",
@@ -113,7 +128,7 @@ REQUESTS = Topic(
     key="account",
     header=Parcel,
     value=LINES,
-    producers=("ingress", "batches"),
+    producers=("ingress", "batches", "provider"),
     consumers=("accounts",),
 )
 ADMITTED = Topic(
@@ -145,8 +160,8 @@ BATCH_COMMANDS = Topic(
     name="batches.commands",
     key="batch_id",
     header=None,
-    value=(Submitted, CancelAsked),
-    producers=("ingress",),
+    value=(Submitted, CancelAsked, LinesReturned, Granted),
+    producers=("ingress", "accounts"),
     consumers=("batches",),
 )
 BATCH_RESULTS = Topic(
@@ -182,7 +197,7 @@ USAGE = Topic(
     key="account",
     header=None,
     value=(UsageGroup,),
-    producers=("provider",),
+    producers=("provider", "router"),
     consumers=("accounts", "metering"),
 )
 FLEET = Topic(

@@ -7,6 +7,7 @@ from crossdock_schemas.ids import (
     AccountId,
     BatchId,
     ExecutionId,
+    HoldId,
     KeyId,
     ParcelId,
     ProjectId,
@@ -47,6 +48,18 @@ class Charge(Message):
     cost: Cost = Cost()
     claim: str = ""
     """The life of the worker that made the call, also where another one supposes its end."""
+    hold_id: HoldId | None = None
+    """The hold that covers it."""
+
+
+class HoldEnd(Message):
+    """Lines under a hold that will make no more calls under it. May be told more than once."""
+
+    hold_id: HoldId
+    account: AccountId
+    key_id: KeyId
+    slots: tuple[int, ...]
+    """The lines' places under the hold."""
 
 
 class Usage(Charge):
@@ -88,9 +101,12 @@ class UsageGroup(Message):
     """Executions of one account, published together."""
 
     executions: tuple[Usage, ...]
+    ended: tuple[HoldEnd, ...] = ()
+    """What ended after these executions."""
 
 
 class ChargeGroup(Message):
     """A `UsageGroup`, as far as the books need it."""
 
     executions: tuple[Charge, ...]
+    ended: tuple[HoldEnd, ...] = ()
