@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
-from crossdock_schemas.ids import AccountId, BatchId, FileId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, BatchId, ExecutionId, FileId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.tokens import Tokens
 
@@ -82,6 +82,8 @@ class LinesReturned(Message):
     position: int
     """Of the first line, among the batch's lines of this model; the others follow."""
     count: int = Field(ge=1)
+    repeats: dict[int, ExecutionId] = Field(default_factory=dict)
+    """By line number (0-based), the call of unknown end that its next call repeats."""
     reason: WaitReason
 
 
@@ -121,6 +123,10 @@ class ModelProgress(Message):
     may_feed: int | None = None
     """Lines that may be fed while money is short; None: as many as the window has room for."""
     wait_reason: WaitReason | None = None
+    again: int = 0
+    """How often lines came back."""
+    repeats: dict[int, ExecutionId] = Field(default_factory=dict)
+    """Of lines that came back, by line number (0-based), the call of unknown end that their next call repeats."""
 
 
 class Batch(Message):

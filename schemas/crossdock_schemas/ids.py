@@ -88,9 +88,13 @@ def line_request_id(batch: BatchId, line: int) -> RequestId:
     return RequestId(f"batch_req_{derive_token(batch, line)}")
 
 
-def feed_parcel_id(batch: BatchId, first_line: int) -> ParcelId:
-    """Return the id of the parcel that `batch` feeds and that begins with `first_line` (0-based)."""
-    return ParcelId(f"parcel_{derive_token(batch, 'parcel', first_line)}")
+def feed_parcel_id(batch: BatchId, first_line: int, again: int = 0) -> ParcelId:
+    """Return the id of the parcel that `batch` feeds and that begins with `first_line` (0-based).
+
+    `again`: how often lines of its model had come back before.
+    """
+    parts = (first_line, again) if again else (first_line,)
+    return ParcelId(f"parcel_{derive_token(batch, 'parcel', *parts)}")
 
 
 def fallback_parcel_id(parcel: ParcelId, attempt: int, first_line: int) -> ParcelId:
@@ -108,12 +112,16 @@ def hold_id(parcel: ParcelId) -> HoldId:
     return HoldId(f"hold_{parcel.rpartition('_')[2]}")
 
 
-def execution_id(request: RequestId, attempt: int, call: int, claim: str) -> ExecutionId:
-    """Return the id of one paid call: the `call`-th try (1-based) of attempt `attempt` under `claim`.
+def execution_id(
+    request: RequestId, attempt: int, call: int, claim: str, hold: HoldId | None
+) -> ExecutionId:
+    """Return the id of one paid call: the `call`-th try (1-based) of attempt `attempt` under `claim` and `hold`.
 
     `claim` tells apart the workers' lives: a call repeated after a crash is another execution, and another usage row.
+    `hold` tells apart the admissions: a line that is admitted again may begin to count anew.
     """
-    return ExecutionId(f"exec_{derive_token(request, attempt, call, claim)}")
+    parts = (attempt, call, claim, hold) if hold else (attempt, call, claim)
+    return ExecutionId(f"exec_{derive_token(request, *parts)}")
 
 
 def output_file_id(batch: BatchId) -> FileId:

@@ -44,7 +44,7 @@ class Posting(Message):
     provider: str = ""
     """Of `spend` and `provider`; a hold is for whoever will be called."""
     day: date
-    """UTC day whose windows it counts in: the hold's, also where the call is booked later; without one the booking's."""
+    """UTC day in whose windows it counts: the hold's; that of the booking where there is no hold."""
     amount_usd: Decimal
     """Never 0; exact to 12 places."""
 

@@ -112,6 +112,8 @@ class Parcel(Message):
     """1 at the first candidate; the n-th candidate is attempt n."""
     calls_made: int = 0
     """Calls that each of its lines has had at this candidate already, in the hands of a worker that gave it back."""
+    calls_lost: int = 0
+    """Those of them that a worker's death cut off; they count for no limit."""
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
     """By line, the call of unknown end that every further call of it repeats."""
     body_ref: BodyRef | None = None
@@ -139,8 +141,13 @@ class Parcel(Message):
             )
         ]
 
+    def slot_of(self, line: int) -> int:
+        """Return the place of `line` under the parcel's hold; of a batch's it is counted from `position`."""
+        place = self.lines.index(line)
+        return self.hold.slots[place] if self.hold is not None and self.hold.slots else place
+
     def part(self, lines: Sequence[int], **changes: object) -> "Parcel":
-        """Return the parcel of some of its lines, with other `changes`."""
+        """Return the parcel of some of its lines, under the same hold, with other `changes`."""
         places = [self.lines.index(line) for line in lines]
 
         def of(values: tuple[int, ...]) -> tuple[int, ...]:

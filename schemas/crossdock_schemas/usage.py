@@ -1,7 +1,11 @@
 """One paid (or failed) call to a provider: the row that every token and cent hangs on."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from crossdock_schemas.ids import (
     AccountId,
@@ -14,9 +18,11 @@ from crossdock_schemas.ids import (
     RequestId,
 )
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import Lane
+from crossdock_schemas.parcel import MAX_LINES, Lane, Parcel
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.tokens import Tokens
+
+HOLD_PATTERN = r"^hold_[0-9a-f]{32}$"
 
 
 class CallOutcome(StrEnum):
@@ -48,18 +54,20 @@ class Charge(Message):
     cost: Cost = Cost()
     claim: str = ""
     """The life of the worker that made the call, also where another one supposes its end."""
-    hold_id: HoldId | None = None
+    hold_id: HoldId | None = Field(default=None, pattern=HOLD_PATTERN)
     """The hold that covers it."""
 
 
 class HoldEnd(Message):
     """Lines under a hold that will make no more calls under it. May be told more than once."""
 
-    hold_id: HoldId
+    hold_id: HoldId = Field(pattern=HOLD_PATTERN)
     account: AccountId
     key_id: KeyId
-    slots: tuple[int, ...]
+    slots: tuple[Annotated[int, Field(ge=0, lt=MAX_LINES)], ...]
     """The lines' places under the hold."""
+    is_unknown: bool = False
+    """The end of their last call is unknown: what it may have cost stays held for a while."""
 
 
 class Usage(Charge):
@@ -95,6 +103,19 @@ class Usage(Charge):
     """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
     repeat_of: ExecutionId | None = None
     """The call of unknown end that this one repeats."""
+
+
+def hold_end(parcel: Parcel, lines: Sequence[int], *, is_unknown: bool = False) -> HoldEnd:
+    """Return what ends the hold of `parcel`, which has one, for some of its lines."""
+    if parcel.hold is None:
+        raise ValueError(f"parcel {parcel.parcel_id!r} has no hold")
+    return HoldEnd(
+        hold_id=parcel.hold.hold_id,
+        account=parcel.account,
+        key_id=parcel.key_id,
+        slots=tuple(parcel.slot_of(line) for line in lines),
+        is_unknown=is_unknown,
+    )
 
 
 class UsageGroup(Message):

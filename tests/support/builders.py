@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from crossdock.batches.index import Span
-from crossdock_schemas.batch import Batch, Submitted
+from crossdock_schemas.batch import Batch, Submitted, WaitReason
 from crossdock_schemas.control import Change
 from crossdock_schemas.ids import (
     AccountId,
@@ -26,6 +27,7 @@ from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.usage import CallOutcome, Usage
 
 NOW_MS = 1_800_000_000_000
+TODAY = date(2027, 1, 15)
 DAY_S = 86_400
 BATCH = BatchId("batch_" + "0" * 32)
 CHAT = "/v1/chat/completions"
@@ -54,6 +56,17 @@ def make_submitted(batch_id: BatchId = BATCH, **changes: Any) -> Submitted:
 
 def make_batch(**changes: Any) -> Batch:
     return Batch.begun(make_submitted()).model_copy(update=changes)
+
+
+def make_wait_reason(**changes: Any) -> WaitReason:
+    values: dict[str, Any] = {
+        "code": "budget_exceeded",
+        "message": "The daily budget of the key key_local leaves 0 USD of 1.",
+        "scope": "key_local",
+        "since_ms": NOW_MS,
+        "until_ms": NOW_MS + DAY_S * 1000,
+    }
+    return WaitReason(**(values | changes))
 
 
 def make_parcel(**changes: Any) -> Parcel:
@@ -145,6 +158,7 @@ def make_posting(amount_usd: str = "0.5", ledger: Ledger = Ledger.SPEND, **chang
         "project": OWNER["project"],
         "key_id": OWNER["key_id"],
         "provider": "atlas",
+        "day": TODAY,
         "amount_usd": Decimal(amount_usd),
     }
     return Posting(**(values | changes))
@@ -162,6 +176,21 @@ def make_entry(number: int = 1, amount_usd: str = "0.5", **changes: Any) -> Entr
         "postings": (make_posting(amount_usd), make_posting(owed, Ledger.PROVIDER)),
     }
     return Entry(**(values | changes))
+
+
+def make_hold(number: int = 1, amount_usd: str = "0.5", day: date = TODAY, **owner: Any) -> Entry:
+    """Return an entry that sets so much aside; below 0 it is a release."""
+    whose = {"day": day, "provider": ""} | {n: v for n, v in owner.items() if n != "account"}
+    free = f"{-Decimal(amount_usd)}"
+    return make_entry(
+        number,
+        account=owner.get("account", OWNER["account"]),
+        kind=EntryKind.RELEASE if amount_usd.startswith("-") else EntryKind.HOLD,
+        postings=(
+            make_posting(amount_usd, Ledger.HELD, **whose),
+            make_posting(free, Ledger.AVAILABLE, **whose),
+        ),
+    )
 
 
 def make_spend(total_usd: str = "0.5", **changes: Any) -> Spend:

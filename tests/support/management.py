@@ -36,6 +36,10 @@ def make_key(**fields: object) -> dict[str, Any]:
         "expires_at": None,
         "creator_key_id": None,
         "rotated_from": None,
+        "limit": None,
+        "limit_reset": None,
+        "limit_remaining": None,
+        "include_byok_in_limit": False,
     } | fields
 
 
@@ -61,6 +65,22 @@ def make_policy(**fields: object) -> dict[str, Any]:
         "allowed_providers": None,
         "ignored_providers": ["cinder"],
         "max_price": {"prompt": "0.5", "completion": None},
+        "version": 7,
+        "updated_at": "2026-01-31T12:00:00Z",
+    } | fields
+
+
+def make_budget(**fields: object) -> dict[str, Any]:
+    return {
+        "scope": "proj_1",
+        "level": "project",
+        "organization_id": "org_1",
+        "window": "daily",
+        "limit_usd": "12.50",
+        "spend_usd": "2.25",
+        "held_usd": "0.25",
+        "remaining_usd": "10.00",
+        "resets_at": "2026-02-01T00:00:00Z",
         "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossdock_schemas.topics import DAY_MS, HOUR_MS, TOPICS, Topic
 
@@ -66,6 +66,15 @@ _CREATE_VIEW = re.compile(
     r"(?:\s+WHERE (.*?))?\s+GROUP BY (.*?)(?:\s+HAVING (.*?))?;",
     re.DOTALL,
 )
+_CREATE_DESCRIBED = re.compile(
+    r"CREATE OR REPLACE VIEW crossdock\.(\w+)\n\(\n(.*?)\n\)\nAS\n.*?\nCOMMENT '((?:[^']|'')*)';",
+    re.DOTALL,
+)
+_ALTER_TABLE = re.compile(r"ALTER TABLE crossdock\.(\w+)\n(.*?);$", re.DOTALL | re.MULTILINE)
+_ADD_COLUMN = re.compile(
+    r"ADD COLUMN IF NOT EXISTS (\w+) (.+?) COMMENT '((?:[^']|'')*)' AFTER (\w+)"
+)
+_COMMENT_COLUMN = re.compile(r"COMMENT COLUMN (\w+) '((?:[^']|'')*)'")
 _SOURCE = re.compile(r"crossdock\.(\w+) FINAL")
 _COMMA = re.compile(r",\s+(?![^()]*\))")  # not inside parentheses
 
@@ -86,19 +95,57 @@ class Table:
     columns: tuple[Column, ...]
 
 
+@dataclass(frozen=True)
+class View:
+    """One whose columns say themselves what they mean."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+
 def read_tables(sql: str) -> dict[str, Table]:
-    """Return the tables that `sql` makes, by name."""
-    found = {}
-    for name, body, engine, order, meaning in _CREATE_TABLE.findall(sql):
-        columns = [Column(n, t, m.replace("''", "'")) for n, t, m in _COLUMN.findall(body)]
-        found[name] = Table(name, engine, order, meaning.replace("''", "'"), tuple(columns))
+    """Return the tables that `sql` makes and alters, by name."""
+    found = {
+        name: Table(name, engine, order, _text(meaning), _columns(body))
+        for name, body, engine, order, meaning in _CREATE_TABLE.findall(sql)
+    }
+    for name, body in _ALTER_TABLE.findall(sql):
+        found[name] = _altered(found[name], body)
     return found
+
+
+def read_views(sql: str) -> list[View]:
+    """Return the views that describe their columns."""
+    return [
+        View(name, _text(meaning), _columns(body))
+        for name, body, meaning in _CREATE_DESCRIBED.findall(sql)
+    ]
+
+
+def _columns(body: str) -> tuple[Column, ...]:
+    return tuple(Column(name, kind, _text(text)) for name, kind, text in _COLUMN.findall(body))
+
+
+def _text(quoted: str) -> str:
+    return quoted.replace("''", "'")
+
+
+def _altered(table: Table, body: str) -> Table:
+    columns = list(table.columns)
+    for name, kind, text, before in _ADD_COLUMN.findall(body):
+        place = [column.name for column in columns].index(before)
+        columns.insert(place + 1, Column(name, kind, _text(text)))
+    meanings = {name: _text(text) for name, text in _COMMENT_COLUMN.findall(body)}
+    told = (replace(c, meaning=meanings.get(c.name, c.meaning)) for c in columns)
+    return replace(table, columns=tuple(told))
 
 
 def tables_page(sql: str) -> str:
     tables = read_tables(sql)
     parts = [DO_NOT_EDIT, "# Tables and views in ClickHouse", _TABLES_INTRO, "## Views"]
     parts += [part for view in _CREATE_VIEW.findall(sql) for part in _view(view, tables)]
+    parts += [part for view in read_views(sql) for part in _described(view)]
     parts.append("## Tables")
     for table in tables.values():
         rows = [[f"`{c.name}`", f"`{c.type}`", c.meaning] for c in table.columns]
@@ -132,3 +179,12 @@ def _view(view: Sequence[str], tables: Mapping[str, Table]) -> list[str]:
         f"one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}.{kept}"
     )
     return [f"### crossdock.{name}", about, markdown_table(["column", "meaning"], rows)]
+
+
+def _described(view: View) -> list[str]:
+    rows = [[f"`{column.name}`", column.meaning] for column in view.columns]
+    return [
+        f"### crossdock.{view.name}",
+        f"{view.meaning}.",
+        markdown_table(["column", "meaning"], rows),
+    ]

@@ -5,10 +5,13 @@ overlap of a rotation. Whether it was taken away is asked here, for each parcel,
 is what policies say now.
 """
 
+from dataclasses import dataclass
+
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.directory import level_of, policy_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Permission, Policy, permit
@@ -21,15 +24,23 @@ MAX_TOLD = 8  # endpoints of which a refusal tells why
 MAX_KNOWN = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The endpoints that may be called. `names` is None where policies forbid none of those that serve the wish."""
+
+    endpoints: tuple[Endpoint, ...]
+    names: tuple[str, ...] | None = None
+
+
 class Admission:
     """Answers for parcels. What policies leave of a wish is worked out once for each version of them."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._known: dict[tuple[object, ...], Permission] = {}
+        self._known: dict[tuple[object, ...], Permit | Refusal] = {}
 
-    def admit(self, state: AccountState | None, parcel: Parcel) -> Refusal | tuple[str, ...] | None:
-        """Return why `parcel` is refused, or the endpoints that policies leave it; None: they forbid nothing."""
+    def admit(self, state: AccountState | None, parcel: Parcel) -> Permit | Refusal:
+        """Return why `parcel` is refused, or the endpoints that it may use."""
         key = state.keys.get(parcel.key_id) if state is not None else None
         if state is None or key is None:
             return GONE
@@ -38,22 +49,32 @@ class Admission:
         if state.projects[key.project].disabled:
             return STOPPED
         policies = applying(state, key)
-        if not policies:
-            return None
-        permission = self._permission(policies, parcel.model, parcel.operation)
-        if not permission.excluded:
-            return None
-        return permission.permitted or _refused(parcel.model, permission)
-
-    def _permission(self, policies: list[Policy], model: str, operation: str) -> Permission:
-        wish = (*((policy.scope, policy.version) for policy in policies), model, operation)
+        wish = (
+            *((policy.scope, policy.version) for policy in policies),
+            parcel.model,
+            parcel.operation,
+        )
         known = self._known.get(wish)
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = permit(self._catalogue.serving(model, operation), policies)
-            self._known[wish] = known
+            known = self._known[wish] = self._permit(policies, parcel.model, parcel.operation)
         return known
+
+    def _permit(self, policies: list[Policy], model: str, operation: str) -> Permit | Refusal:
+        endpoints = self._catalogue.serving(model, operation)
+        permission = permit(endpoints, policies)
+        if not permission.excluded:
+            return Permit(endpoints)
+        if not permission.permitted:
+            return _refused(model, permission)
+        left = tuple(one for one in endpoints if one.name in permission.permitted)
+        return Permit(left, permission.permitted)
+
+
+def no_money(why: WaitReason) -> Refusal:
+    """Return how a single request ends that no budget has room for."""
+    return Refusal(402, why.code, why.message, "payment_required")
 
 
 def applying(state: AccountState, key: ApiKey) -> list[Policy]:

@@ -3,17 +3,16 @@
 import json
 from collections.abc import Iterable, Mapping
 
+from crossdock.accounts import holds, recent
 from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Decision, Refused
-from crossdock.accounts.recent import Recent, is_own
+from crossdock.accounts.money import Money
 from crossdock.accounts.records import (
     cancel_record,
     change_record,
     directory_record,
-    entry_record,
     founded_record,
 )
-from crossdock.accounts.spending import book
 from crossdock.accounts.state import (
     AccountState,
     entity_page,
@@ -25,11 +24,8 @@ from crossdock.accounts.state import (
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
 from crossdock_schemas.directory import Entity
-from crossdock_schemas.ids import AccountId, KeyId
-from crossdock_schemas.journal import Spend
-from crossdock_schemas.usage import Charge
+from crossdock_schemas.ids import AccountId
 
-TELL_MS = 1000
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
 
@@ -38,23 +34,23 @@ class AccountsCore:
 
     def __init__(self) -> None:
         self.states: dict[AccountId, AccountState] = {}
-        self.recent = Recent()
-        self._untold: dict[KeyId, Spend] = {}
-        self._told_ms: dict[KeyId, int] = {}
+        self.money = Money(self.states)
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        self.states = restore_states(page for page in found if not is_own(page.key))
-        self.recent.restore([page for page in found if is_own(page.key)])
-        for state in self.states.values():
-            self._untold |= state.spends  # the directory may be behind
+        of_calls = [page for page in found if recent.is_own(page.key)]
+        of_holds = [page for page in found if holds.is_own(page.key)]
+        others = (p for p in found if not (recent.is_own(p.key) or holds.is_own(p.key)))
+        self.states.update(restore_states(others))
+        self.money.restore(of_calls, of_holds)
 
     def apply(self, command: Command, now_ms: int) -> Change:
         """Apply or refuse `command`, and return what the log says of it."""
         state = self.states.get(command.account) or AccountState(command.account)
-        now_ms = max(state.now_ms, now_ms)
+        state.go_on(now_ms)
+        now_ms = state.now_ms
         decision = decide(state, command, now_ms)
         before, after = _differences(state, decision)
         if isinstance(decision, Decision):
@@ -63,7 +59,7 @@ class AccountsCore:
             state.organization is not None
         ):  # what was asked of an account that is none leaves nothing behind
             self.states[command.account] = state
-        state.number, state.now_ms = state.number + 1, now_ms
+        state.number += 1
         change = Change(
             change_id=command.change_id,
             account=command.account,
@@ -82,29 +78,6 @@ class AccountsCore:
             self._keep(head_page(state))
         return change
 
-    def book(self, rows: Iterable[Charge], now_ms: int) -> None:
-        """Book what calls cost: those that are not in the books yet."""
-        by_account: dict[AccountId, list[Charge]] = {}
-        for row in rows:
-            by_account.setdefault(row.account, []).append(row)
-        for account, group in by_account.items():
-            state = self.states.setdefault(account, AccountState(account))
-            state.now_ms = max(state.now_ms, now_ms)
-            for entry in book(state, group, self.recent, state.now_ms):
-                self._outgoing.append(entry_record(entry))
-            for key_id in {row.key_id for row in group} & state.spends.keys():
-                self._untold[key_id] = state.spends[key_id]
-                self._keep(entity_page(state.spends[key_id]))
-            self._keep(head_page(state))
-
-    def tell(self, now_ms: int) -> None:
-        """Show in the directory what keys have spent: of each once in TELL_MS at most."""
-        for key_id, spend in list(self._untold.items()):
-            if now_ms - self._told_ms.get(key_id, 0) >= TELL_MS:
-                self._outgoing.append(directory_record(identity(spend), spend, now_ms))
-                self._told_ms[key_id] = now_ms
-                del self._untold[key_id]
-
     def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
         for entity in decision.changed:
             state.put(entity)
@@ -121,8 +94,10 @@ class AccountsCore:
         self._pages[page.key] = page
 
     def finish(self) -> Step:
-        """Return what was decided since the last call."""
-        step = Step(self._outgoing, [*self._pages.values(), *self.recent.finish()])
+        """Return what was decided since the last call, money included."""
+        money = self.money.finish()
+        pages = self._pages | {page.key: page for page in money.pages}
+        step = Step([*self._outgoing, *money.outgoing], list(pages.values()))
         self._outgoing, self._pages = [], {}
         return step
 
@@ -138,9 +113,14 @@ def _differences(
     names = [
         name for name in {**old, **new} if name not in UNTOLD and old.get(name) != new.get(name)
     ]
+    told = (
+        {}
+        if isinstance(decision, Refused)
+        else {name: json.dumps(value) for name, value in decision.told.items()}
+    )
     return (
         {name: old[name] for name in names if name in old},
-        {name: new[name] for name in names if name in new},
+        {name: new[name] for name in names if name in new} | told,
     )
 
 

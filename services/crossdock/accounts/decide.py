@@ -1,5 +1,6 @@
 """What a command makes of an account. Pure: `(state, command, now) -> Decision | Refused`; nothing is changed here."""
 
+from crossdock.accounts.budgets import clear_budget, set_budget
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.permission import why_denied
@@ -7,6 +8,8 @@ from crossdock.accounts.state import AccountState, identity
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import (
+    BudgetChange,
+    BudgetRemoval,
     Command,
     Founded,
     KeyAsked,
@@ -21,7 +24,7 @@ from crossdock_schemas.control import (
     ProjectChange,
     Refusal,
 )
-from crossdock_schemas.directory import Entity, policy_id
+from crossdock_schemas.directory import Entity, budget_id, policy_id
 from crossdock_schemas.policy import Policy
 
 MAX_PROJECTS = 1_000
@@ -56,11 +59,15 @@ def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy s
             return delete_key(state, command, now_ms)
         case PolicyChange():
             return _set_policy(state, command, now_ms)
-        case PolicyRemoval():  # pragma: no branch  # mypy sees that no case is missing
+        case PolicyRemoval():
             return _clear_policy(state, command)
+        case BudgetChange():
+            return set_budget(state, command, now_ms)
+        case BudgetRemoval():  # pragma: no branch  # mypy sees that no case is missing
+            return clear_budget(state, command)
 
 
-def _target(command: Command) -> str:
+def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as above
     match command:
         case ProjectAsked():
             return command.project.project
@@ -72,6 +79,14 @@ def _target(command: Command) -> str:
             return command.key_id
         case PolicyChange() | PolicyRemoval():
             return policy_id(command.scope)
+        case BudgetChange():
+            return budget_id(command.scope, command.window)
+        case BudgetRemoval():
+            return (
+                command.scope
+                if command.window is None
+                else budget_id(command.scope, command.window)
+            )
         case OrganizationAsked():
             return command.organization.account
         case (
@@ -145,7 +160,7 @@ def _change_project(state: AccountState, command: ProjectChange, now_ms: int) ->
 
 def _set_policy(state: AccountState, command: PolicyChange, now_ms: int) -> Decision | Refused:
     scope = command.scope
-    if scope not in {state.account, *state.projects, *state.keys}:
+    if not state.has_scope(scope):
         return unknown("organization, project or key", scope)
     policy = Policy(
         account=state.account,

@@ -22,6 +22,8 @@ class Decision:
     """Identities of entities."""
     cancels: tuple[Cancelled, ...] = ()
     forwarded: tuple[Founded, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the log says besides the target's own fields."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """What becomes of an account's keys. Pure."""
 
+from typing import Any
+
+from crossdock.accounts.budgets import budgets_of, make_budget
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation, Refusal
-from crossdock_schemas.directory import policy_id
+from crossdock_schemas.directory import Entity, policy_id
+from crossdock_schemas.ids import KeyId
 
 MAX_KEYS = 10_000
 
@@ -25,7 +29,11 @@ def create_key(state: AccountState, command: KeyAsked, now_ms: int) -> Decision 
     wrong_end = _why_wrong_end(key, _max_life_s(state), now_ms)
     if wrong_end is not None:
         return Refused(key.key_id, Refusal.INVALID, wrong_end)
-    return Decision(key.key_id, (key,))
+    if command.limit is None:
+        return Decision(key.key_id, (key,))
+    budget = make_budget(state, key.key_id, command.limit, now_ms)
+    told = {"limit_usd": f"{budget.limit_usd:f}", "window": budget.window.value}
+    return Decision(key.key_id, (key, budget), told=told)
 
 
 def _why_wrong_end(key: ApiKey, life_s: int | None, now_ms: int) -> str | None:
@@ -83,7 +91,23 @@ def rotate_key(state: AccountState, command: KeyRotation, now_ms: int) -> Decisi
     end_ms = now_ms + command.overlap_s * 1000
     if key.expires_at_ms is not None:
         end_ms = min(end_ms, key.expires_at_ms)
-    return Decision(key.key_id, (successor, changed(key, {"expires_at_ms": end_ms}, now_ms)))
+    predecessor = changed(key, {"expires_at_ms": end_ms}, now_ms)
+    inherited, told = _inherited(state, key.key_id, command.successor, now_ms)
+    return Decision(key.key_id, (successor, predecessor, *inherited), told=told)
+
+
+def _inherited(
+    state: AccountState, key_id: KeyId, successor: KeyId, now_ms: int
+) -> tuple[list[Entity], dict[str, Any]]:
+    """Return the policy and the budgets that the successor gets, and what the log says of it. Budgets begin anew."""
+    stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": now_ms}
+    policy = state.policies.get(policy_id(key_id))
+    budgets = state.budgets.get(key_id, {})
+    told = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
+    copies: list[Entity] = [budget.model_copy(update=stamps) for budget in budgets.values()]
+    if policy is not None:
+        copies.append(policy.model_copy(update=stamps))
+    return copies, {"successor": successor, "budgets": told}
 
 
 def delete_key(state: AccountState, command: KeyDeletion, now_ms: int) -> Decision | Refused:
@@ -94,7 +118,8 @@ def delete_key(state: AccountState, command: KeyDeletion, now_ms: int) -> Decisi
         return _last_owner(key)
     cancels = (cancel(key, now_ms, is_lifted=False),)
     policy = policy_id(key.key_id)
-    deleted = (key.key_id, policy) if policy in state.policies else (key.key_id,)
+    policies = (policy,) if policy in state.policies else ()
+    deleted = (key.key_id, *policies, *budgets_of(state, key.key_id))
     return Decision(key.key_id, deleted=deleted, cancels=cancels)
 
 

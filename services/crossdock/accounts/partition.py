@@ -7,9 +7,9 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import Admission
+from crossdock.accounts.admission import Admission, Permit, no_money
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.records import SOURCE, admitted_record
+from crossdock.accounts.records import SOURCE, admitted_record, returned_record
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.dead_letters import DeadLetters
 from crossdock.kernel.errors import StoreError
@@ -18,10 +18,12 @@ from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
 from crossdock.kernel.refusal import Refusal, refuse
+from crossdock_schemas.ask import worst_usd
+from crossdock_schemas.batch import LinesReturned
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel import Parcel, join_lines, split_lines
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
 from crossdock_schemas.usage import ChargeGroup
 
@@ -62,9 +64,11 @@ class AccountsPartition:
         for record in records:
             if record.topic == USAGE.name:
                 others += self._usage(record, now_ms)
-        self.core.tell(now_ms)
+        self.core.money.expire(now_ms)
         for record in requests:
-            others.append(await self._request(record, now_ms))
+            others += await self._request(record, now_ms)
+        self.core.money.grant(now_ms)
+        self.core.money.tell(now_ms)
         step = self.core.finish()
         return Step([*step.outgoing, *others], step.pages)
 
@@ -92,22 +96,57 @@ class AccountsPartition:
         except ValidationError as error:
             return [self._dead.take(record, str(error))]
         self._dead.good()
-        self.core.book(group.executions, now_ms)
+        self.core.money.book(group, now_ms)
         return []
 
-    async def _request(self, record: Record, now_ms: int) -> Outgoing:
+    async def _request(self, record: Record, now_ms: int) -> list[Outgoing]:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            said = self._admission.admit(self.core.states.get(parcel.account), parcel)
-            if not isinstance(said, Refusal):
-                self._dead.good()
-                return admitted_record(parcel, record, said)
-            value = await self._body(parcel, record)
-            refused = refuse(parcel, value, said, source=SOURCE, now_ms=now_ms)
+            permit = self._admission.admit(self.core.states.get(parcel.account), parcel)
+            if isinstance(permit, Refusal):
+                sent = [await self._refuse(parcel, record, permit, now_ms)]
+            else:
+                sent = await self._admit(parcel, record, permit, now_ms)
         except (ValueError, MissingEnvelopeError) as error:
-            return self._dead.take(record, str(error))
+            return [self._dead.take(record, str(error))]
         self._dead.good()
-        return refused
+        return sent
+
+    async def _admit(
+        self, parcel: Parcel, record: Record, permit: Permit, now_ms: int
+    ) -> list[Outgoing]:
+        """Send on the lines that there is money for; the others go back to their batch, or are refused."""
+        worst = [worst_usd(ask, permit.endpoints) for ask in parcel.asks()]
+        said = self.core.money.admit(parcel, worst, now_ms)
+        if said.is_repeated:
+            log.info("parcel.repeated", parcel_id=parcel.parcel_id)
+            return []
+        if said.shortage is None:
+            whole = parcel.model_copy(update={"hold": said.hold, "permitted": permit.names})
+            return [admitted_record(whole, record.value, record)]
+        sent = []
+        if (
+            said.count
+        ):  # only a batch's parcel is split, and one whose body lies elsewhere has one line
+            lines = parcel.lines[: said.count]
+            part = parcel.part(lines, hold=said.hold, permitted=permit.names)
+            value = join_lines(split_lines(record.value or b"")[: said.count])
+            sent.append(admitted_record(part, value, record))
+        if parcel.batch_id is None or parcel.position is None:
+            return [await self._refuse(parcel, record, no_money(said.shortage), now_ms)]
+        returned = LinesReturned(
+            batch_id=parcel.batch_id,
+            model=parcel.model,
+            position=parcel.position + said.count,
+            count=len(parcel.lines) - said.count,
+            repeats={n: x for n, x in parcel.repeats.items() if n in parcel.lines[said.count :]},
+            reason=said.shortage,
+        )
+        return [*sent, returned_record(returned)]
+
+    async def _refuse(self, parcel: Parcel, record: Record, why: Refusal, now_ms: int) -> Outgoing:
+        value = await self._body(parcel, record)
+        return refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
 
     async def _body(self, parcel: Parcel, record: Record) -> bytes:
         """Return the lines, for their callers' own ids; a store that refuses is waited for."""

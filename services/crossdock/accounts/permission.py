@@ -3,6 +3,8 @@
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey, Role
 from crossdock_schemas.control import (
+    BudgetChange,
+    BudgetRemoval,
     Command,
     Founded,
     KeyAsked,
@@ -12,6 +14,7 @@ from crossdock_schemas.control import (
     OrganizationAsked,
     OrganizationChange,
 )
+from crossdock_schemas.ids import KeyId
 
 
 def why_denied(state: AccountState, command: Command, now_ms: int) -> str | None:
@@ -66,5 +69,8 @@ def _keys_of(state: AccountState, command: Command) -> list[ApiKey]:
         return [command.key]
     if isinstance(command, KeyChange | KeyRotation | KeyDeletion):
         found = state.keys.get(command.key_id)
+        return [] if found is None else [found]
+    if isinstance(command, BudgetChange | BudgetRemoval):
+        found = state.keys.get(KeyId(command.scope))
         return [] if found is None else [found]
     return []

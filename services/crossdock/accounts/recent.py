@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.kernel.record import Page
 from crossdock_schemas.usage import CallOutcome, Charge
@@ -54,19 +55,34 @@ def _cut(value: bytes) -> Iterator[bytes]:
     return (value[at : at + _BYTES] for at in range(0, len(value), _BYTES))
 
 
+class Supposed(NamedTuple):
+    """What was booked for a call of unknown end, and the day whose windows it counts in."""
+
+    amount_usd: Decimal
+    day: int
+
+
+class Taken(NamedTuple):
+    """What a row adds to the books."""
+
+    amount_usd: Decimal
+    day: int
+    is_correction: bool
+
+
 class Recent:
     """Tells what a row adds to the books: all of it, a difference, or nothing."""
 
     def __init__(self) -> None:
         self._lives: OrderedDict[str, Life] = OrderedDict()
-        self._unknown: OrderedDict[str, Decimal] = OrderedDict()
+        self._unknown: OrderedDict[str, Supposed] = OrderedDict()
         self._changed: dict[bytes, bytes | None] = {}
 
-    def take(self, usage: Charge) -> tuple[Decimal, bool] | None:
-        """Return by how much `usage` changes what is booked, and whether it corrects a supposed row; None: it is known.
+    def take(self, usage: Charge, day: int) -> Taken | None:
+        """Return what `usage`, which counts on `day`, adds to the books; None: it is known.
 
         As in the table of calls: what a worker tells of its own call wins over what others suppose, the first of each
-        counts.
+        counts. The truth about a supposed row counts on the day of that row.
         """
         call = bytes.fromhex(usage.execution_id[-2 * _BYTES :])
         life = self._lives.get(usage.claim)
@@ -77,13 +93,13 @@ class Recent:
         if usage.outcome is CallOutcome.UNKNOWN:
             if supposed is not None:
                 return None
-            self._suppose(usage.execution_id, amount)
-            return amount, False
+            self._suppose(usage.execution_id, Supposed(amount, day))
+            return Taken(amount, day, is_correction=False)
         self._remember(usage.claim, call)
         if supposed is None:
-            return amount, False
+            return Taken(amount, day, is_correction=False)
         self._forget(usage.execution_id)
-        return amount - supposed, True
+        return Taken(amount - supposed.amount_usd, supposed.day, is_correction=True)
 
     def _remember(self, claim: str, call: bytes) -> None:
         life = self._lives.setdefault(claim, Life())
@@ -94,9 +110,10 @@ class Recent:
             gone, _ = self._lives.popitem(last=False)
             self._changed |= {_key(gone, number): None for number in range(CHUNKS)}
 
-    def _suppose(self, execution: str, amount: Decimal) -> None:
-        self._unknown[execution] = amount
-        self._changed[f"{UNKNOWN}/{execution}".encode()] = str(amount).encode()
+    def _suppose(self, execution: str, supposed: Supposed) -> None:
+        self._unknown[execution] = supposed
+        value = f"{supposed.amount_usd} {supposed.day}".encode()
+        self._changed[f"{UNKNOWN}/{execution}".encode()] = value
         while len(self._unknown) > MAX_UNKNOWN:
             self._forget(next(iter(self._unknown)))
 
@@ -116,7 +133,8 @@ class Recent:
             if value is None:
                 continue
             if kind == UNKNOWN:
-                self._unknown[name] = Decimal(value.decode())
+                amount, day = value.decode().split()
+                self._unknown[name] = Supposed(Decimal(amount), int(day))
             else:
                 self._lives.setdefault(name, Life()).restore(int(number), value)
         for life in self._lives.values():

@@ -1,6 +1,7 @@
 """The records that accounts writes. Pure."""
 
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.batch import Granted, LinesReturned
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
 from crossdock_schemas.control import Change, Founded
@@ -14,6 +15,7 @@ from crossdock_schemas.topics import (
     ACCOUNT_DIRECTORY,
     ACCOUNT_JOURNAL,
     ADMITTED,
+    BATCH_COMMANDS,
     CANCELS,
     Topic,
 )
@@ -48,13 +50,21 @@ def cancel_record(cancelled: Cancelled) -> Outgoing:
     return _record(CANCELS, cancelled.id, cancelled.id, cancelled, cancelled.at_ms)
 
 
-def admitted_record(parcel: Parcel, record: Record, permitted: tuple[str, ...] | None) -> Outgoing:
-    """Return what the router takes: value and envelope as they came, but for what policies leave."""
-    changed = dict(_ADMITTED)
-    if permitted is not None:
-        changed[ENVELOPE] = parcel.model_copy(update={"permitted": permitted}).to_json()
-    headers = [(name, changed.get(name, value)) for name, value in record.headers]
-    return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), record.value, headers)
+def admitted_record(parcel: Parcel, value: bytes | None, record: Record) -> Outgoing:
+    """Return what the router takes: `parcel` in the place of the one that came."""
+    changed = _ADMITTED | {ENVELOPE: parcel.to_json()}
+    headers = [(name, changed.get(name, old)) for name, old in record.headers]
+    return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), value, headers)
+
+
+def returned_record(returned: LinesReturned) -> Outgoing:
+    """Return what gives lines back to their batch."""
+    at_ms = returned.reason.since_ms
+    return _record(BATCH_COMMANDS, returned.batch_id, returned.batch_id, returned, at_ms)
+
+
+def granted_record(granted: Granted, at_ms: int) -> Outgoing:
+    return _record(BATCH_COMMANDS, granted.batch_id, granted.batch_id, granted, at_ms)
 
 
 def founded_record(founded: Founded) -> Outgoing:

@@ -1,88 +1,174 @@
-"""What calls cost: postings in the journal, and what each key has spent. Pure."""
+"""What is held, what calls cost, what is free again: postings in the journal, and the sums of each scope. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
-from crossdock.accounts.recent import Recent
+from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
+from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.ids import KeyId, ProjectId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting, Spend
-from crossdock_schemas.usage import Charge
+from crossdock.accounts.tally import NOTHING
+from crossdock_schemas.ids import HoldId, KeyId, ProjectId
+from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
+from crossdock_schemas.usage import Charge, HoldEnd
+from crossdock_schemas.windows import date_of, day_of
 
-NOTHING = Decimal(0)
-Place = tuple[ProjectId, KeyId, str]
-"""Project, key, provider."""
+UNKNOWN_S = (
+    660  # a call lasts 600 s at most; who made it may tell of it after that, if it only stood still
+)
+
+
+class Place(NamedTuple):
+    """What a posting is of; `provider` is empty for what is held."""
+
+    project: ProjectId
+    key_id: KeyId
+    provider: str
+    day: int
 
 
 @dataclass
-class Sum:
-    """What was booked of one place."""
+class Sums:
+    """An entry in the making: amounts by place, USD."""
 
-    amount_usd: Decimal = NOTHING
-    calls: int = 0
+    spent: dict[Place, Decimal] = field(default_factory=dict)
+    held: dict[Place, Decimal] = field(default_factory=dict)
+    count: int = 0
 
 
-def book(state: AccountState, rows: Iterable[Charge], recent: Recent, now_ms: int) -> list[Entry]:
-    """Book what is new in `rows`, all of one account: at most one entry of each kind."""
-    sums: dict[EntryKind, dict[Place, Sum]] = {}
-    for row in rows:
-        taken = recent.take(row)
+class Booking:
+    """What one step does to the books of one account: at most one entry of each kind."""
+
+    def __init__(self, state: AccountState, holds: Holds, recent: Recent) -> None:
+        self._state = state
+        self._holds = holds
+        self._recent = recent
+        self._sums: dict[EntryKind, Sums] = {}
+        self.touched: set[KeyId] = set()
+        """Keys whose sums changed."""
+
+    def hold(self, key_id: KeyId, project: ProjectId, hold_id: HoldId, held: Held) -> None:
+        """Set `held` aside for a parcel."""
+        self._holds.add(Owner(self._state.account, key_id), hold_id, held)
+        place = Place(project, key_id, "", held.day)
+        self._add(EntryKind.HOLD, place, held=to_usd(held.rest), count=held.open.bit_count())
+
+    def charge(self, row: Charge) -> None:
+        """Book a call that is not in the books yet; its hold gives up as much, as far as it reaches."""
+        owner = Owner(self._state.account, row.key_id)
+        held = None if row.hold_id is None else self._holds.find(owner, row.hold_id)
+        today = day_of(self._state.now_ms)
+        taken = self._recent.take(row, today if held is None else held.day)
         if taken is None:
-            continue
-        amount, is_correction = taken
-        kind = EntryKind.CORRECTION if is_correction else EntryKind.CAPTURE
-        places = sums.setdefault(kind, {})
-        found = places.setdefault((row.project, row.key_id, row.provider), Sum())
-        found.amount_usd += amount
-        found.calls += 1
-    entries = []
-    for kind, places in sums.items():
-        for (project, key_id, _), found in places.items():
-            calls = found.calls if kind is EntryKind.CAPTURE else 0
-            _spend(state, project, key_id, found.amount_usd, calls, now_ms)
-        postings = tuple(p for place, found in places.items() for p in _postings(place, found))
-        if postings:
-            entries.append(_entry(state, kind, places, postings, now_ms))
-    return entries
+            return
+        given = NOTHING
+        if held is not None and row.hold_id is not None:
+            given = self._give(owner, row.hold_id, held, taken.amount_usd)
+        self._charged(row, taken, given)
 
+    def _give(self, owner: Owner, hold_id: HoldId, held: Held, amount: Decimal) -> Decimal:
+        units = min(held.rest, to_units(amount))
+        if units:
+            self._holds.put(owner, hold_id, held._replace(rest=held.rest - units))
+        return to_usd(units)
 
-def _spend(  # noqa: PLR0917  # whose, how much, when
-    state: AccountState, project: ProjectId, key_id: KeyId, amount: Decimal, calls: int, now_ms: int
-) -> None:
-    known = state.spends.get(key_id) or Spend(
-        account=state.account, project=project, key_id=key_id, at_ms=now_ms
-    )
-    state.put(known.plus(amount, calls, now_ms))
+    def _charged(self, row: Charge, taken: Taken, given: Decimal) -> None:
+        kind = EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
+        calls = 0 if taken.is_correction else 1
+        place = Place(row.project, row.key_id, row.provider, taken.day)
+        self._add(kind, place, spent=taken.amount_usd, count=1, calls=calls)
+        if given:
+            self._add(kind, place._replace(provider=""), held=-given)
 
+    def end(self, end: HoldEnd) -> None:
+        """Free what is left of a hold whose last lines ended. What is told again changes nothing."""
+        owner = Owner(self._state.account, end.key_id)
+        held = self._holds.find(owner, end.hold_id)
+        if held is None:
+            return
+        left = _after(held, end, self._state.now_ms // 1000)
+        self._holds.put(owner, end.hold_id, left)
+        ended = (held.open & ~left.open).bit_count()
+        rest = NOTHING if left.open else to_usd(held.rest)
+        self._free(EntryKind.RELEASE, end.key_id, held.day, rest, ended)
 
-def _postings(place: Place, found: Sum) -> tuple[Posting, ...]:
-    """Return both sides; none of nothing."""
-    if found.amount_usd == NOTHING:
-        return ()
-    project, key_id, provider = place
-    return tuple(
-        Posting(ledger=ledger, project=project, key_id=key_id, provider=provider, amount_usd=amount)
-        for ledger, amount in (
-            (Ledger.SPEND, found.amount_usd),
-            (Ledger.PROVIDER, -found.amount_usd),
+    def expire(self, key_id: KeyId, held: Held) -> None:
+        """Free what nobody freed; `held` is out of the open ones already."""
+        rest = to_usd(held.rest)
+        self._free(EntryKind.EXPIRY, key_id, held.day, rest, held.open.bit_count())
+
+    def _free(self, kind: EntryKind, key_id: KeyId, day: int, rest: Decimal, lines: int) -> None:
+        project = self._state.spenders[key_id]
+        self._add(kind, Place(project, key_id, "", day), held=-rest, count=lines)
+
+    def _add(  # what, where, how much
+        self,
+        kind: EntryKind,
+        place: Place,
+        *,
+        spent: Decimal = NOTHING,
+        held: Decimal = NOTHING,
+        count: int = 0,
+        calls: int = 0,
+    ) -> None:
+        sums = self._sums.setdefault(kind, Sums())
+        sums.count += count
+        if spent:
+            sums.spent[place] = sums.spent.get(place, NOTHING) + spent
+        if held:
+            sums.held[place] = sums.held.get(place, NOTHING) + held
+        self._state.spenders.setdefault(place.key_id, place.project)
+        for scope in (self._state.account, place.project, place.key_id):
+            self._state.tally(scope).add(place.day, spent=spent, held=held, calls=calls)
+        self.touched.add(place.key_id)
+
+    def entries(self) -> list[Entry]:
+        """Return the entries, which get their numbers now; none of nothing."""
+        found = []
+        for kind, sums in self._sums.items():
+            postings = [
+                *_both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
+                *_both_sides(Ledger.HELD, Ledger.AVAILABLE, sums.held),
+            ]
+            if postings:
+                found.append(self._entry(kind, sums.count, tuple(postings)))
+        self._sums = {}
+        return found
+
+    def _entry(self, kind: EntryKind, count: int, postings: tuple[Posting, ...]) -> Entry:
+        state = self._state
+        state.entries += 1
+        return Entry(
+            account=state.account,
+            number=state.entries,
+            at_ms=state.now_ms,
+            kind=kind,
+            change=state.number,
+            executions=count,
+            postings=postings,
         )
-    )
 
 
-def _entry(
-    state: AccountState,
-    kind: EntryKind,
-    places: dict[Place, Sum],
-    postings: tuple[Posting, ...],
-    now_ms: int,
-) -> Entry:
-    state.entries += 1
-    return Entry(
-        account=state.account,
-        number=state.entries,
-        at_ms=now_ms,
-        kind=kind,
-        executions=sum(found.calls for found in places.values()),
-        postings=postings,
-    )
+def _after(held: Held, end: HoldEnd, now_s: int) -> Held:
+    """Return what `end` makes of `held`."""
+    slots = sum(1 << slot for slot in set(end.slots)) & held.open
+    still = held.open if end.is_unknown else held.open & ~slots
+    lost = (held.lost | slots if end.is_unknown else held.lost) & still
+    is_over = lost == still  # nothing more begins; what is lost may still be told of
+    stop_s = min(held.stop_s, now_s + UNKNOWN_S) if is_over else held.stop_s
+    return held._replace(open=still, lost=lost, stop_s=stop_s)
+
+
+def _both_sides(ledger: Ledger, other: Ledger, sums: dict[Place, Decimal]) -> Iterable[Posting]:
+    for place, amount in sums.items():
+        if amount:
+            for side, signed in ((ledger, amount), (other, -amount)):
+                yield Posting(
+                    ledger=side,
+                    project=place.project,
+                    key_id=place.key_id,
+                    provider=place.provider,
+                    day=date_of(place.day),
+                    amount_usd=signed,
+                )

@@ -4,14 +4,19 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from crossdock.accounts.tally import Tally, spend_of, tally_of
+from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
-from crossdock_schemas.directory import KINDS, Entity, policy_id
-from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id
+from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.windows import day_of
 
 HEAD = "head"
+WAITING = "waiting"
 
 
 @dataclass
@@ -30,8 +35,14 @@ class AccountState:
     keys: dict[KeyId, ApiKey] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     """By identity."""
-    spends: dict[KeyId, Spend] = field(default_factory=dict)
-    """Also of keys that were deleted."""
+    budgets: dict[str, dict[Window, Budget]] = field(default_factory=dict)
+    """By scope."""
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    """By scope: the organization, projects and keys, also those that were deleted."""
+    spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
+    """Keys that have a tally."""
+    waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
+    """Batches' lines that there is no money for, by batch and model."""
 
     def put(self, entity: Entity) -> None:
         match entity:
@@ -43,8 +54,37 @@ class AccountState:
                 self.keys[entity.key_id] = entity
             case Policy():
                 self.policies[policy_id(entity.scope)] = entity
+            case Budget():
+                self.budgets.setdefault(entity.scope, {})[entity.window] = entity
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
-                self.spends[entity.key_id] = entity
+                self._take(entity)
+
+    def _take(self, spend: Spend) -> None:
+        """Count what was told of a key that has no tally yet."""
+        found = tally_of(spend)
+        self.spenders[spend.key_id] = spend.project
+        self.tallies[spend.key_id] = found
+        for scope in (self.account, spend.project):
+            self.tallies.setdefault(scope, Tally(found.day)).merge(found)
+
+    def go_on(self, now_ms: int) -> None:
+        """It is `now_ms`: windows that ended begin anew."""
+        before, self.now_ms = day_of(self.now_ms), max(self.now_ms, now_ms)
+        today = day_of(self.now_ms)
+        if today != before:
+            for tally in self.tallies.values():
+                tally.roll(today)
+
+    def tally(self, scope: str) -> Tally:
+        found = self.tallies.get(scope)
+        if found is None:
+            found = self.tallies[scope] = Tally(day_of(self.now_ms))
+        return found
+
+    def spend(self, key_id: KeyId) -> Spend:
+        """Return what the directory shows of a key that has a tally."""
+        project = self.spenders[key_id]
+        return spend_of(self.tallies[key_id], self.account, project, key_id, self.now_ms)
 
     def find(self, identifier: str) -> Entity | None:
         """Return the organization, project, key or policy of that identity."""
@@ -53,12 +93,20 @@ class AccountState:
             or self.projects.get(ProjectId(identifier))
             or self.keys.get(KeyId(identifier))
             or self.policies.get(identifier)
+            or self._budget(identifier)
         )
 
+    def _budget(self, identifier: str) -> Budget | None:
+        found = (b for budgets in self.budgets.values() for b in budgets.values())
+        return next((b for b in found if budget_id(b.scope, b.window) == identifier), None)
+
     def drop(self, identifier: str) -> None:
-        """Take a key or a policy away."""
+        """Take a key, a policy or a budget away."""
+        budget = self._budget(identifier)
         if identifier in self.policies:
             del self.policies[identifier]
+        elif budget is not None:
+            del self.budgets[budget.scope][budget.window]
         else:
             del self.keys[KeyId(identifier)]
 
@@ -69,8 +117,13 @@ class AccountState:
             *self.projects.values(),
             *self.keys.values(),
             *self.policies.values(),
-            *self.spends.values(),
+            *(budget for budgets in self.budgets.values() for budget in budgets.values()),
+            *(self.spend(key_id) for key_id in self.spenders),
         ]
+
+    def has_scope(self, identifier: str) -> bool:
+        """Say whether it is the organization, one of its projects or one of its keys."""
+        return identifier in {self.account, *self.projects, *self.keys}
 
     def is_last_owner(self, key: ApiKey) -> bool:
         """Say whether without `key` nobody could manage the organization any more."""
@@ -88,6 +141,8 @@ def identity(entity: Entity) -> str:
             return entity.key_id
         case Policy():
             return policy_id(entity.scope)
+        case Budget():
+            return budget_id(entity.scope, entity.window)
         case Spend():  # pragma: no branch  # mypy sees that no case is missing
             return f"spend_{entity.key_id}"
 
@@ -98,6 +153,11 @@ def entity_page(entity: Entity) -> Page:
 
 def gone_page(account: AccountId, identifier: str) -> Page:
     return Page(f"{account}/{identifier}".encode(), None)
+
+
+def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
+    key = f"{waiting.account}/{waiting.name}".encode()
+    return Page(key, None if is_over else waiting.to_json())
 
 
 def head_page(state: AccountState) -> Page:
@@ -117,6 +177,12 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
             head = json.loads(value)
             state.number, state.entries = head["number"], head["entries"]
             state.now_ms = head["now_ms"]
+        elif identifier.startswith(f"{WAITING}_"):
+            waiting = Waiting.from_json(value)
+            state.waiting[waiting.batch_id, waiting.model] = waiting
         else:
             state.put(KINDS[identifier.partition("_")[0]].from_json(value))
+    for state in states.values():
+        for tally in state.tallies.values():
+            tally.roll(day_of(state.now_ms))
     return states

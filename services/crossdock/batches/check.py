@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from crossdock_schemas.ask import Ask, ask_of
 from crossdock_schemas.batch import LineError
 
 MAX_CUSTOM_ID = 512  # characters
@@ -27,6 +28,7 @@ class Sound:
 
     custom_id: str
     model: str
+    ask: Ask
 
 
 def check_line(raw: bytes, line: int, rules: Rules) -> Sound | LineError:
@@ -47,7 +49,7 @@ def check_line(raw: bytes, line: int, rules: Rules) -> Sound | LineError:
         return LineError(
             code="invalid_json_line", message="This line is not a JSON object.", line=line
         )
-    return _check_envelope(value, line, rules)
+    return _check_envelope(value, line, rules, len(raw))
 
 
 def _missing(param: str, line: int) -> LineError:
@@ -59,7 +61,7 @@ def _missing(param: str, line: int) -> LineError:
     )
 
 
-def _check_envelope(value: dict[str, Any], line: int, rules: Rules) -> Sound | LineError:
+def _check_envelope(value: dict[str, Any], line: int, rules: Rules, size: int) -> Sound | LineError:
     custom_id = value.get("custom_id")
     for param in ("custom_id", "method", "url", "body"):
         if value.get(param) in (None, ""):
@@ -92,10 +94,12 @@ def _check_envelope(value: dict[str, Any], line: int, rules: Rules) -> Sound | L
             line=line,
             param="url",
         )
-    return _check_body(value["body"], custom_id, line, rules)
+    return _check_body(value["body"], custom_id, line, rules, size)
 
 
-def _check_body(body: object, custom_id: str, line: int, rules: Rules) -> Sound | LineError:
+def _check_body(
+    body: object, custom_id: str, line: int, rules: Rules, size: int
+) -> Sound | LineError:
     if not isinstance(body, dict):
         return LineError(
             code="invalid_type", message="'body' must be an object.", line=line, param="body"
@@ -120,4 +124,4 @@ def _check_body(body: object, custom_id: str, line: int, rules: Rules) -> Sound 
             line=line,
             param="body.stream",
         )
-    return Sound(custom_id, model)
+    return Sound(custom_id, model, ask_of(body, size))

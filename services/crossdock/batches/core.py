@@ -16,7 +16,16 @@ from crossdock.batches.feeding import Line, cut, end_lines, make_cancel, make_pa
 from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, restore_states
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, Part, Submitted
+from crossdock_schemas.batch import (
+    Batch,
+    BatchStatus,
+    CancelAsked,
+    Granted,
+    LinesReturned,
+    Part,
+    Submitted,
+)
+from crossdock_schemas.ids import BatchId
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 
 READ_LINES = (
@@ -66,6 +75,20 @@ class BatchesCore:
         if state is not None and state.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
             state.move(BatchStatus.CANCELLING, cancelling_at_ms=now_ms)
             self._outgoing.append(make_cancel(asked.batch_id, now_ms))
+
+    def take_back(self, returned: LinesReturned) -> None:
+        """Lines come back: there is no money for them now."""
+        state = self._live.get(returned.batch_id)
+        if state is not None:
+            state.shares[returned.model].give_back(returned)
+            state.changed = True
+
+    def grant(self, granted: Granted) -> None:
+        """There is money again."""
+        state = self._live.get(granted.batch_id)
+        if state is not None:
+            state.shares[granted.model].grant(granted.lines)
+            state.changed = True
 
     def collect(self, group: ResultGroup, lines: list[bytes]) -> Collected:
         """Mark the lines of `group` done and return what is new for the output; repeats are dropped."""
@@ -134,21 +157,24 @@ class BatchesCore:
     def _read(self, state: BatchState, fact: LinesRead, now_ms: int) -> None:
         share = state.shares[fact.model]
         share.reading = False
+        outcome, count = _ending(state), len(fact.lines)
         is_partial = any(raw is None for _, raw in fact.lines)
-        if fact.start != share.fed or (is_partial and _ending(state) is not None):
+        is_too_much = outcome is None and share.may_feed is not None and count > share.may_feed
+        if is_too_much or (is_partial and outcome is not None) or not share.take(fact.start, count):
             return  # read for another purpose than there is now: read again
-        share.fed += len(fact.lines)
         state.changed = True
+        position = fact.start
         for lines in cut(fact.lines, parcel_lines=self._parcel_lines):
-            self._outgoing.append(self._send(state, fact.model, lines, now_ms))
+            self._outgoing.append(self._send(state, share, lines, position, now_ms))
+            position += len(lines)
 
-    def _send(self, state: BatchState, model: str, lines: list[Line], now_ms: int) -> Outgoing:
-        outcome = _ending(state)
+    def _send(  # which lines, and when
+        self, state: BatchState, share: Share, lines: list[Line], position: int, now_ms: int
+    ) -> Outgoing:
+        head, model, outcome = state.head, share.model, _ending(state)
         if outcome is None:
-            return make_parcel(state.head, model, lines, now_ms)
-        return end_lines(
-            state.head, model, lines, outcome, partition=self._partition, now_ms=now_ms
-        )
+            return make_parcel(head, share, lines, now_ms, position=position)
+        return end_lines(head, model, lines, outcome, partition=self._partition, now_ms=now_ms)
 
     # time
 
@@ -186,26 +212,25 @@ class BatchesCore:
             return [Validate(batch_id)]
         wanted: list[Effect] = []
         for share in state.shares.values():
-            room = self._window_lines - share.on_their_way
-            count = min(READ_LINES, room, share.total - share.fed)
-            # why: half a window of room before the next read keeps reads large and transactions few
-            if (
-                count > 0
-                and not share.reading
-                and (room * 2 >= self._window_lines or count == share.total - share.fed)
-            ):
+            read = self._read_of(share, batch_id, whole=_ending(state) is not None)
+            if read is not None:
                 share.reading = True
-                wanted.append(
-                    ReadLines(
-                        batch_id,
-                        share.model,
-                        share.number,
-                        share.fed,
-                        count,
-                        _ending(state) is not None,
-                    )
-                )
+                wanted.append(read)
         return wanted
+
+    def _read_of(self, share: Share, batch_id: BatchId, *, whole: bool) -> ReadLines | None:
+        """Return what to read for a share now; `whole` if its lines shall end, whatever money there is."""
+        start, most = share.next_lines()
+        room = self._window_lines - share.on_their_way
+        count = min(READ_LINES, room, most)
+        is_metered = share.may_feed is not None and not whole
+        if is_metered:
+            count = min(count, share.may_feed or 0)
+        # why: half a window of room before the next read keeps reads large and transactions few
+        is_worth_it = is_metered or room * 2 >= self._window_lines or count == most
+        if count <= 0 or share.reading or not is_worth_it:
+            return None
+        return ReadLines(batch_id, share.model, share.number, start, count, whole)
 
     def finish(self, now_ms: int) -> Step:
         """Return all records and pages of this step."""

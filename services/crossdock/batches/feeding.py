@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pydantic_core import from_json
 
 from crossdock.batches.index import Span
+from crossdock.batches.state import Share
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.batch import Batch
 from crossdock_schemas.cancel import Cancelled
@@ -39,30 +40,39 @@ def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
         yield group
 
 
-def make_parcel(batch: Batch, model: str, lines: Sequence[Line], now_ms: int) -> Outgoing:
-    """Return the record that sends `lines` on their way."""
+def make_parcel(
+    batch: Batch, share: Share, lines: Sequence[Line], now_ms: int, *, position: int
+) -> Outgoing:
+    """Return the record that sends `lines` of `share`, from its `position` on, on their way."""
     first = lines[0][0]
+    numbers = tuple(span.line for span, _ in lines)
     bodies = [raw for _, raw in lines if raw is not None]
     reference = None
     if not bodies and batch.input_path is not None:
         reference = BodyRef(path=batch.input_path, start=first.offset, length=first.length)
     parcel = Parcel.model_construct(
-        parcel_id=feed_parcel_id(batch.batch_id, first.line),
+        parcel_id=feed_parcel_id(batch.batch_id, first.line, share.again),
         account=batch.account,
         project=batch.project,
         key_id=batch.key_id,
         lane=Lane.BATCH,
         operation=batch.operation,
-        model=model,
-        lines=tuple(span.line for span, _ in lines),
+        model=share.model,
+        lines=numbers,
         batch_id=batch.batch_id,
         request_id=None,
         created_at_ms=now_ms,
         deadline_ms=batch.expires_at_ms,
         start_before_ms=start_before_ms(batch),
         due_ms=None,
-        repeats={},
+        repeats={n: share.repeats.pop(n) for n in numbers if n in share.repeats},
         input_bytes=sum(span.length for span, _ in lines),
+        input_most=tuple(span.ask.input for span, _ in lines),
+        output_most=tuple(span.ask.output for span, _ in lines),
+        choices=tuple(span.ask.choices for span, _ in lines),
+        position=position,
+        behind=share.behind,
+        hold=None,
         attempt=1,
         body_ref=reference,
         plan=None,

@@ -1,27 +1,37 @@
-"""The line index of a batch: per model, where each of its lines lies in the input. 16 bytes a line."""
+"""The line index of a batch: per model, where each of its lines lies in the input, and what it asks for at most.
+
+26 bytes a line.
+"""
 
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_ENTRY = struct.Struct("<IQI")
+from crossdock_schemas.ask import Ask
+
+_ENTRY = struct.Struct("<IQIIIH")
 ENTRY_BYTES = _ENTRY.size
+NOTHING = Ask(0, 0, 0)
 
 
 class Span(NamedTuple):
-    """Line number (0-based), offset and length in bytes, without the line's end."""
+    """Line number (0-based), offset and length in bytes, without the line's end; what the line asks for."""
 
     line: int
     offset: int
     length: int
+    ask: Ask = NOTHING
 
 
 def pack(span: Span) -> bytes:
-    return _ENTRY.pack(*span)
+    return _ENTRY.pack(span.line, span.offset, span.length, *span.ask)
 
 
 def unpack(raw: bytes) -> list[Span]:
-    return [Span(*entry) for entry in _ENTRY.iter_unpack(raw)]
+    return [
+        Span(line, offset, length, Ask(*ask))
+        for line, offset, length, *ask in _ENTRY.iter_unpack(raw)
+    ]
 
 
 def index_path(batch_id: str, model_number: int) -> str:

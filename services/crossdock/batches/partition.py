@@ -23,7 +23,7 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock_schemas.batch import Part, Submitted, batch_command
+from crossdock_schemas.batch import CancelAsked, LinesReturned, Part, Submitted, batch_command
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.result import Result, ResultGroup
@@ -112,9 +112,13 @@ class BatchesPartition:
         if isinstance(asked, Submitted):
             self.core.submit(asked)
             log.info("batch.submitted", batch_id=asked.batch_id)
-        else:
+        elif isinstance(asked, CancelAsked):
             self.core.cancel(asked, now_ms)
             log.info("batch.cancel_asked", batch_id=asked.batch_id)
+        elif isinstance(asked, LinesReturned):
+            self.core.take_back(asked)
+        else:
+            self.core.grant(asked)
 
     async def _collect(self, record: Record, pieces: Pieces) -> None:
         try:

@@ -23,15 +23,17 @@ def publish(state: BatchState, partition: int, now_ms: int, step: Step) -> None:
         if page.kind not in state.announced:
             state.announced.add(page.kind)
             step.outgoing.append(_file_entry(state, page.kind, now_ms))
-    if not state.changed:
-        return
     key = batch.batch_id.encode()
-    step.pages.append(Page(key, batch.to_json()))
+    if state.changed:
+        step.pages.append(Page(key, batch.to_json()))
+        state.changed, state.is_news = False, True
+    if not state.is_news:
+        return
     if batch.status.is_final or now_ms - state.published_ms >= PROGRESS_MS or _moved(state):
         step.outgoing.append(_record(BATCH_DIRECTORY, key, batch, partition, now_ms))
         state.published_ms = now_ms
         state.published_status = batch.status
-    state.changed = False
+        state.is_news = False
 
 
 def _moved(state: BatchState) -> bool:

@@ -10,10 +10,13 @@ from crossdock_schemas.batch import (
     PARTS_PER_PAGE,
     Batch,
     BatchStatus,
+    LinesReturned,
     ModelProgress,
     Part,
     PartsPage,
+    WaitReason,
 )
+from crossdock_schemas.ids import ExecutionId
 from crossdock_schemas.tokens import Tokens
 
 
@@ -26,12 +29,68 @@ class Share:
     total: int
     fed: int = 0
     done: int = 0
+    returned: list[tuple[int, int]] = field(default_factory=list)
+    """Lines that came back because money is short: place and count, in the order in which they shall go again."""
+    may_feed: int | None = None
+    """Lines that may be fed while money is short; None: it is not."""
+    wait_reason: WaitReason | None = None
+    again: int = 0
+    """How often lines came back."""
+    repeats: dict[int, ExecutionId] = field(default_factory=dict)
+    """Of lines that came back, the call of unknown end that their next call repeats."""
     reading: bool = False
     """A read is under way (not part of the durable state)."""
 
     @property
     def on_their_way(self) -> int:
-        return self.fed - self.done
+        return self.fed - self.done - self.came_back
+
+    @property
+    def came_back(self) -> int:
+        return sum(count for _, count in self.returned)
+
+    @property
+    def behind(self) -> int:
+        """Lines that wait for money."""
+        return 0 if self.may_feed is None else self.came_back + self.total - self.fed
+
+    def next_lines(self) -> tuple[int, int]:
+        """Return the place and the number of the lines to feed next: those that came back go first."""
+        return self.returned[0] if self.returned else (self.fed, self.total - self.fed)
+
+    def take(self, start: int, count: int) -> bool:
+        """Feed lines from `start` on; False if they are not the next ones."""
+        next_start, most = self.next_lines()
+        if start != next_start or count > most:
+            return False
+        if not self.returned:
+            self.fed += count
+        elif count == most:
+            del self.returned[0]
+        else:
+            self.returned[0] = (start + count, most - count)
+        if self.may_feed is not None:
+            self.may_feed = max(0, self.may_feed - count)
+        return True
+
+    def give_back(self, lines: LinesReturned) -> None:
+        """There is no money for these lines: they wait, and nothing more is fed, until some is granted."""
+        start, count, reason = lines.position, lines.count, lines.reason
+        self.again += 1
+        self.repeats |= lines.repeats
+        if self.returned and sum(self.returned[-1]) == start:
+            start, count = self.returned[-1][0], self.returned.pop()[1] + count
+        self.returned.append((start, count))
+        self.may_feed = 0
+        since = self.wait_reason.since_ms if self.wait_reason is not None else reason.since_ms
+        self.wait_reason = reason.model_copy(update={"since_ms": since})
+
+    def grant(self, lines: int | None) -> None:
+        """There is money for so many lines more; None: for all."""
+        if lines is None:
+            self.may_feed = self.wait_reason = None
+        elif self.may_feed is not None:
+            self.may_feed += lines
 
 
 @dataclass
@@ -48,6 +107,8 @@ class BatchState:
     parts: dict[str, list[Part]] = field(default_factory=lambda: {"output": [], "error": []})
     part_bytes: dict[str, int] = field(default_factory=lambda: {"output": 0, "error": 0})
     changed: bool = True
+    is_news: bool = True
+    """The directory does not show the last change yet."""
     published_ms: int = 0
     published_status: BatchStatus | None = None
     changed_parts: set[tuple[str, int]] = field(default_factory=set)
@@ -85,7 +146,17 @@ class BatchState:
                 "tokens": self.tokens,
                 "cost_usd": self.cost_usd,
                 "models": tuple(
-                    ModelProgress(model=s.model, total=s.total, fed=s.fed, done=s.done)
+                    ModelProgress(
+                        model=s.model,
+                        total=s.total,
+                        fed=s.fed,
+                        done=s.done,
+                        returned=tuple(s.returned),
+                        may_feed=s.may_feed,
+                        wait_reason=s.wait_reason,
+                        again=s.again,
+                        repeats=s.repeats,
+                    )
                     for s in self.shares.values()
                 ),
                 "output_bytes": self.part_bytes["output"],
@@ -154,9 +225,21 @@ def _restored(batch: Batch) -> BatchState:
         tokens=batch.tokens,
         cost_usd=batch.cost_usd,
         changed=False,
+        is_news=False,
     )
     for number, model in enumerate(batch.models):
-        state.shares[model.model] = Share(model.model, number, model.total, model.fed, model.done)
+        state.shares[model.model] = Share(
+            model.model,
+            number,
+            model.total,
+            model.fed,
+            model.done,
+            list(model.returned),
+            model.may_feed,
+            model.wait_reason,
+            model.again,
+            model.repeats,
+        )
     return state
 
 

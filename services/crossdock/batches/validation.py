@@ -84,7 +84,8 @@ class Survey:
             self.count += 1
             checked = check_line(raw, span.line + 1, self.rules)
             if isinstance(checked, Sound):
-                self.indexes.setdefault(checked.model, bytearray()).extend(pack(span))
+                entry = pack(span._replace(ask=checked.ask))
+                self.indexes.setdefault(checked.model, bytearray()).extend(entry)
                 self.seen.add(checked.custom_id, span.line)
             else:
                 self.errors.append(checked)

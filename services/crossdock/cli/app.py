@@ -10,6 +10,7 @@ import typer
 from crossdock.cli import (
     audit,
     batches,
+    budgets,
     dead_letters,
     demo,
     keys,
@@ -44,6 +45,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(policies.app, name="policies")
+app.add_typer(budgets.app, name="budgets")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from crossdock.cli.books import (
     Check,
     Difference,
     Numbers,
+    Overdraft,
     Owner,
     Unbalanced,
     check_books,
+    holdings,
     take_spends,
     totals,
     usd,
@@ -55,6 +57,13 @@ SELECT account, project, key_id, provider, spent_usd, cost_usd FROM crossdock.jo
 ORDER BY account, project, key_id, provider
 """
 _SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key"
+_HELD = "SELECT account, project, key_id, held_usd FROM crossdock.held_by_key"
+_BUDGETS = "SELECT uniqExact((account, scope, window)) FROM crossdock.budget_history"
+_BOUND = "SELECT uniqExact((account, number)) FROM crossdock.budget_use"
+_OVERDRAFTS = """
+SELECT account, number, scope, window, limit_usd, used_usd, count() OVER () FROM crossdock.budget_overdrafts
+ORDER BY account, number, scope, window LIMIT {most:UInt32}
+"""
 
 
 def audit(
@@ -139,6 +148,7 @@ class OpenedBooks:
     async def look(self) -> Books:
         await self._read_directory()
         unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
+        overdrafts = await self._tables.query(_OVERDRAFTS, {"most": NAMED})
         return Books(
             control=[Numbers(*row) for row in await self._tables.query(_CONTROL)],
             journal=[Numbers(*row) for row in await self._tables.query(_JOURNAL)],
@@ -147,7 +157,17 @@ class OpenedBooks:
             differences=[Difference(*row) for row in await self._tables.query(_DIFFERENCES)],
             spent={Owner(*row[:3]): row[3] for row in await self._tables.query(_SPENT)},
             told=totals(self._spends.values()),
+            held={Owner(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
+            told_held=holdings(self._spends.values()),
+            budgets=await self._count(_BUDGETS),
+            bound=await self._count(_BOUND),
+            overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
+            overdraft_count=overdrafts[0][6] if overdrafts else 0,
         )
+
+    async def _count(self, sql: str) -> int:
+        ((count,),) = await self._tables.query(sql)
+        return int(count)
 
     async def _read_directory(self) -> None:
         from crossdock.kernel.kafka.tail import MAX_RECORDS

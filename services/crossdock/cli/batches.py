@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from crossdock.cli.where import DataDirOption, reached
 from crossdock.kernel.errors import ProcessError
@@ -25,7 +26,7 @@ from crossdock.kernel.errors import ProcessError
 app = typer.Typer(help="Batches: a JSONL file in, answers out.", no_args_is_help=True)
 FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 POLL_S = 0.25
-TABLE_WIDTH = 112
+TABLE_WIDTH = 122
 BatchId = Annotated[str, typer.Argument(help="batch_...")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -95,9 +96,11 @@ def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("validating", total=None, failed=0, rate=0.0, cost="0")
         started = time.monotonic()
+        told = None
         while True:
             batch = dock.batch(batch_id)
             _show(progress, task, batch, time.monotonic() - started)
+            told = _tell_waiting(console, batch, told)
             if batch["status"] in FINAL:
                 break
             time.sleep(POLL_S)
@@ -106,12 +109,37 @@ def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
     return final
 
 
+def _tell_waiting(console: Console, batch: dict[str, Any], told: str | None) -> str | None:
+    """Tell why lines wait unless that was `told` last, and return it; None: none wait."""
+    waiting = _waiting(batch)
+    message = None if waiting is None else str(waiting["message"])
+    if message is not None and message != told:
+        console.print(Text(f"waiting: {message}"), highlight=False)
+    return message
+
+
+def _waiting(batch: dict[str, Any]) -> dict[str, Any] | None:
+    # why: an installation of before there were budgets does not say it
+    waiting: dict[str, Any] | None = batch["crossdock"].get("waiting")
+    return waiting
+
+
+def status_of(batch: dict[str, Any]) -> str:
+    """Return a batch's status, and whether it waits."""
+    return f"{batch['status']} (waiting)" if _waiting(batch) else str(batch["status"])
+
+
+def _description(batch: dict[str, Any]) -> str:
+    waiting = _waiting(batch)
+    return f"{batch['status']}, waiting: {waiting['code']}" if waiting else str(batch["status"])
+
+
 def _show(progress: Progress, task: TaskID, batch: dict[str, Any], elapsed_s: float) -> None:
     counts = batch["request_counts"]
     done = counts["completed"] + counts["failed"]
     progress.update(
         task,
-        description=batch["status"],
+        description=_description(batch),
         total=counts["total"] or None,
         completed=done,
         failed=counts["failed"],
@@ -188,7 +216,7 @@ def list_(
         created = datetime.fromtimestamp(batch["created_at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
         numbers = [str(counts[name]) for name in ("total", "completed", "failed")]
         table.add_row(
-            batch["id"], batch["status"], created, *numbers, batch["crossdock"]["cost_usd"]
+            batch["id"], status_of(batch), created, *numbers, batch["crossdock"]["cost_usd"]
         )
     # why: a narrow terminal may break the lines, but an id that is cut is of no use
     Console(width=max(Console().width, TABLE_WIDTH)).print(table)

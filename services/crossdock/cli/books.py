@@ -55,9 +55,20 @@ class Difference(NamedTuple):
     cost_usd: Decimal
 
 
+class Overdraft(NamedTuple):
+    """A hold that a budget had no room for."""
+
+    account: str
+    number: int
+    scope: str
+    window: str
+    limit_usd: Decimal
+    used_usd: Decimal
+
+
 @dataclass
 class Books:
-    """What was found at one time. `unbalanced` may be the first of `unbalanced_count`."""
+    """What was found at one time. `unbalanced` and `overdrafts` may be the first of their counts."""
 
     control: Sequence[Numbers] = ()
     journal: Sequence[Numbers] = ()
@@ -68,6 +79,15 @@ class Books:
     """By the journal, in ClickHouse."""
     told: Mapping[Owner, Decimal] = field(default_factory=dict)
     """By the shards, in the directory."""
+    held: Mapping[Owner, Decimal] = field(default_factory=dict)
+    """By the journal, in ClickHouse."""
+    told_held: Mapping[Owner, Decimal] = field(default_factory=dict)
+    """By the shards, in the directory."""
+    budgets: int = 0
+    bound: int = 0
+    """Entries that a budget had to have room for."""
+    overdrafts: Sequence[Overdraft] = ()
+    overdraft_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,10 @@ def totals(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
     return {Owner(s.account, s.project, s.key_id): s.total_usd for s in spends}
 
 
+def holdings(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
+    return {Owner(s.account, s.project, s.key_id): s.held_usd for s in spends}
+
+
 def check_books(books: Books) -> list[Check]:
     """Return every check, in the order in which one would look at them."""
     return [
@@ -126,7 +150,9 @@ def check_books(books: Books) -> list[Check]:
         _check_numbers("journal has no gap", "entries", books.journal),
         _check_balance(books),
         _check_calls(books),
-        _check_directory(books),
+        _check_shards("journal is what the shards say", books.spent, books.told),
+        _check_shards("holds are what the shards say", books.held, books.told_held),
+        _check_budgets(books),
     ]
 
 
@@ -169,20 +195,37 @@ def _check_calls(books: Books) -> Check:
     return _check("journal is what the calls cost", figures, wrong)
 
 
-def _check_directory(books: Books) -> Check:
-    owners = sorted(books.spent.keys() | books.told.keys())
+def _check_shards(
+    name: str, journal: Mapping[Owner, Decimal], shards: Mapping[Owner, Decimal]
+) -> Check:
+    """Both say the same of every key, and nothing below 0: that was given back twice."""
+    owners = sorted(journal.keys() | shards.keys())
     wrong = [
-        f"{' '.join(owner)}: journal {_told(books.spent, owner)}, shard {_told(books.told, owner)}"
+        f"{' '.join(owner)}: journal {_told(journal, owner)}, shard {_told(shards, owner)}"
         for owner in owners
-        if books.spent.get(owner, NOTHING) != books.told.get(owner, NOTHING)
+        if not NOTHING <= journal.get(owner, NOTHING) == shards.get(owner, NOTHING)
     ]
     figures: Figures = {
         "keys": len(owners),
-        "journal_usd": sum(books.spent.values(), NOTHING),
-        "shard_usd": sum(books.told.values(), NOTHING),
+        "journal_usd": sum(journal.values(), NOTHING),
+        "shard_usd": sum(shards.values(), NOTHING),
         "differing": len(wrong),
     }
-    return _check("journal is what the shards say", figures, wrong)
+    return _check(name, figures, wrong)
+
+
+def _check_budgets(books: Books) -> Check:
+    figures: Figures = {
+        "budgets": books.budgets,
+        "entries": books.bound,
+        "overdrafts": books.overdraft_count,
+    }
+    named = [
+        f"{row.account} entry {row.number}: {usd(row.used_usd)} USD of the {row.window} budget of {row.scope}, "
+        f"which is {usd(row.limit_usd)} USD"
+        for row in books.overdrafts[:NAMED]
+    ]
+    return Check("no budget was overdrawn", figures, books.overdraft_count, named)
 
 
 def _told(amounts: Mapping[Owner, Decimal], owner: Owner) -> str:

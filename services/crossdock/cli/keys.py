@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -21,14 +22,29 @@ from crossdock.cli.options import (
     duration_s,
     expiry,
     tags_of,
+    usd_of,
     values_of,
 )
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.errors import ProcessError
 from crossdock_schemas.account import Role
+from crossdock_schemas.budget import Window
 
 app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
-COLUMNS = ("key", "name", "label", "role", "project", "state", "expires", "created")
+COLUMNS = (
+    *("key", "name", "label", "role", "project", "state", "limit", "remaining"),
+    *("expires", "created"),
+)
+LimitOption = Annotated[
+    str | None, typer.Option("--limit", help="What it may spend, such as 12.50.", metavar="USD")
+]
+ResetOption = Annotated[
+    Window | None,
+    typer.Option(
+        help="When the limit begins anew: midnight UTC, Monday, the first of the month; total: never."
+    ),
+]
 KeyName = Annotated[
     str, typer.Argument(help="The key's hash or id, as `list` shows it.", metavar="HASH_OR_ID")
 ]
@@ -77,8 +93,18 @@ def list_(
 def _row(key: dict[str, Any], now_ms: int) -> list[object]:
     return [
         key["id"], key["name"], key["label"], key["role"], key["project_id"], state_of(key, now_ms),
-        _time(key["expires_at"]), _time(key["created_at"]),
+        _limit(key), _usd(key["limit_remaining"]), _time(key["expires_at"]), _time(key["created_at"]),
     ]  # fmt: skip
+
+
+def _limit(key: dict[str, Any]) -> str | None:
+    usd, window = _usd(key["limit"]), key["limit_reset"]
+    return usd if usd is None or window is None else f"{usd} {window}"
+
+
+def _usd(amount: float | None) -> str | None:
+    """Return an amount without zeros at its end, and never in powers of ten."""
+    return None if amount is None else f"{Decimal(str(amount)).normalize():f}"
 
 
 def _time(iso: str | None) -> str | None:
@@ -98,6 +124,8 @@ def create(
     expires_in: Annotated[
         str | None, typer.Option(help="Such as 30d, 12h or 90m; never if not given.")
     ] = None,
+    limit: LimitOption = None,
+    limit_reset: ResetOption = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     as_json: JsonOption = False,
@@ -111,6 +139,8 @@ def create(
         "project_id": project,
         "role": role,
         "expires_at": end,
+        "limit": None if limit is None else usd_of("--limit", limit),
+        "limit_reset": None if limit_reset is Window.TOTAL else limit_reset,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
@@ -133,20 +163,30 @@ def update(
     key: KeyName,
     name: NewNameOption = None,
     disabled: DisableOption = None,
+    limit: LimitOption = None,
+    no_limit: Annotated[bool, typer.Option("--no-limit", help="Take all its limits away.")] = False,
+    limit_reset: ResetOption = None,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Rename, disable or enable a key, tag it anew, or bind it to other networks."""
+    """Rename, disable or enable a key, limit what it may spend, tag it anew, or bind it to other networks."""
+    if no_limit and (limit is not None or limit_reset is not None):
+        raise ProcessError("--no-limit takes the limit away: give no other limit with it")
+    is_endless = limit_reset is Window.TOTAL
+    emptied = [name for name, is_so in (("limit", no_limit), ("limit_reset", is_endless)) if is_so]
     body = {
         "name": name,
         "disabled": disabled,
+        "limit": None if limit is None else usd_of("--limit", limit),
+        "limit_reset": None if is_endless else limit_reset,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
     with open_management(ctx, data_dir_) as management:
-        show_entry(management.change("keys", named(key), body=body), as_json=as_json)
+        entry = management.change("keys", named(key), body=body, emptied=emptied)
+    show_entry(entry, as_json=as_json)
 
 
 @app.command()

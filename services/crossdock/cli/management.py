@@ -1,6 +1,6 @@
 """The part of the API that manages accounts, and who asks it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,13 +46,15 @@ class Management:
         """Return the whole answer: a plain key, if there is one, lies beside the data. None: not said."""
         return self._dock.ask("POST", _path(place), json=_given(body))
 
-    def change(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Change what is not None, and return the entry as it is now.
+    def change(
+        self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Change what is not None, take away the fields `emptied`, and return the entry as it is now.
 
         Raises:
             ProcessError: if nothing shall change.
         """
-        given = _given(body)
+        given = _given(body) | dict.fromkeys(emptied)
         if not given:
             raise ProcessError("nothing to change: give at least one option, see --help")
         found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=given)["data"]

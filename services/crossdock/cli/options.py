@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from crossdock.kernel.errors import ProcessError
+from crossdock_schemas.budget import Limit
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 TagOption = Annotated[
@@ -84,3 +86,16 @@ def values_of(texts: Sequence[str] | None) -> list[str] | None:
     if not texts:
         return None
     return [] if list(texts) == [""] else list(texts)
+
+
+def usd_of(name: str, text: str) -> str:
+    """Return the amount that the option or argument `name` says, as the API takes it: to the last digit.
+
+    Raises:
+        ProcessError: if it is none.
+    """
+    try:
+        return f"{Limit.model_validate({'limit_usd': text}).limit_usd:f}"
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"]
+        raise ProcessError(f"{name} {text!r} is no amount of USD such as 12.50: {fault}") from None

@@ -8,8 +8,9 @@ from crossdock.ingress.arrivals import Arrivals
 from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
-from crossdock_schemas.directory import kind_of
+from crossdock_schemas.directory import Entity, budget_id, kind_of
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
@@ -28,6 +29,8 @@ class AccountsView:
         self.keys: dict[KeyId, ApiKey] = {}
         self.policies: dict[str, Policy] = {}
         """By the id of the organization, project or key that they bind."""
+        self.budgets: dict[str, Budget] = {}
+        """By their identity, see `budget_id`."""
         self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -47,6 +50,10 @@ class AccountsView:
             pass_over(record, error)
             return
         self._drop_key(KeyId(identifier))
+        self._put(identifier, entity)
+        self.arrivals.came(identifier)
+
+    def _put(self, identifier: str, entity: Entity | None) -> None:
         match entity:
             case Organization():
                 self.organizations[entity.account] = entity
@@ -59,11 +66,13 @@ class AccountsView:
                 self.arrivals.came(entity.hash)
             case Policy():
                 self.policies[entity.scope] = entity
+            case Budget():
+                self.budgets[identifier] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
-            case None:  # keys and policies are taken away, nothing else ever is
+            case None:  # keys, policies and budgets are taken away, nothing else ever is
                 self.policies.pop(identifier.removeprefix("policy_"), None)
-        self.arrivals.came(identifier)
+                self.budgets.pop(identifier, None)
 
     def _drop_key(self, key_id: KeyId) -> None:
         old = self.keys.pop(key_id, None)
@@ -72,6 +81,11 @@ class AccountsView:
             self._gone[old.hash] = None
             if len(self._gone) > MAX_GONE:
                 self._gone.popitem(last=False)
+
+    def budgets_of(self, scope: str) -> list[Budget]:
+        """Return the budgets of an organization, a project or a key, in the order of windows."""
+        found = (self.budgets.get(budget_id(scope, window)) for window in Window)
+        return [budget for budget in found if budget is not None]
 
     def key_of(self, hashed: str) -> ApiKey | None:
         return self._by_hash.get(hashed)

@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from crossdock.ingress.batches import BatchRoutes
+from crossdock.ingress.budgets import BudgetRoutes
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.face import HANDLERS, Face
 from crossdock.ingress.files import FileRoutes
@@ -29,6 +30,7 @@ def make_app(dock: Dock) -> Face:
         *KeyRoutes(dock).routes(),
         *OrganizationRoutes(dock).routes(),
         *PolicyRoutes(dock).routes(),
+        *BudgetRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)

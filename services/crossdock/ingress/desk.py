@@ -63,7 +63,11 @@ class Desk:
         if change.refusal is not None:
             status, kind = STATUS[change.refusal]
             raise RefusedError(status, change.reason or "", kind=kind, reason=change.refusal.value)
+        await self.until_shown(identifier, is_shown)
+        return change
+
+    async def until_shown(self, identifier: str, is_shown: Callable[[], bool]) -> None:
+        """Wait for our own view to show what the log says was applied, SHOWN_S at most."""
         await self._dock.accounts.arrivals.until(
             identifier, lambda: True if is_shown() else None, timeout_s=SHOWN_S
         )
-        return change

@@ -10,11 +10,14 @@ from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import check_number, parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
+from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import Principal, principal_of
-from crossdock.ingress.shapes import Json, show_key
+from crossdock.ingress.shapes import Json, show_balance, show_key
 from crossdock.ingress.wishes import (
+    LIMIT_FIELDS,
     check_flag,
     check_known,
+    check_limit,
     check_name,
     check_networks,
     check_role,
@@ -30,8 +33,9 @@ from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 PAGE = 100
 DAY_S = 86_400
 CREATED = 201
-MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips")
+MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips", *LIMIT_FIELDS)
 CHANGED = ("name", "disabled", "tags", "allowed_ips")
+"""Besides its limit, which is a budget and has its own command."""
 
 
 class KeyRoutes:
@@ -40,6 +44,7 @@ class KeyRoutes:
     def __init__(self, dock: Dock) -> None:
         self._dock = dock
         self._desk = Desk(dock)
+        self._limits = Limits(dock, self._desk)
 
     def routes(self) -> list[Route]:
         return [
@@ -56,7 +61,9 @@ class KeyRoutes:
         key = self._dock.accounts.keys.get(principal_of(request).key_id)
         if key is None:
             raise refusals.bad_key(given=True)
-        return answer_json({"data": self._show(key) | {"is_management_key": key.is_management}})
+        budgets = [show_balance(balance) for balance in self._limits.binding(key)]
+        more = {"is_management_key": key.is_management, "budgets": budgets}
+        return answer_json({"data": self._show(key) | more})
 
     async def list(self, request: Request) -> Response:
         query, who = request.query_params, principal_of(request)
@@ -100,18 +107,19 @@ class KeyRoutes:
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )
-        command = KeyAsked(
-            **sign(who, now_ms),
-            key=key,
-        )
+        limit = check_limit(body)
+        command = KeyAsked(**sign(who, now_ms), key=key, limit=limit)
         await self._desk.ask(command, lambda: key.key_id in self._keys, key.key_id)
+        await self._limits.until_shown(key.key_id, () if limit is None else (limit.window,))
         return answer_json({"data": self._show(key), "key": plain}, status=CREATED)
 
     async def change(self, request: Request) -> Response:
         key = self._find(request)
         body = parse_object(await read_body(request, CONTROL_BYTES))
-        check_known(body, CHANGED)
+        check_known(body, (*CHANGED, *LIMIT_FIELDS))
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        # why: nothing is handed in before all of it is known to be sound
+        limit = self._limits.wish(key, body, who)
         command = KeyChange(
             **sign(who, now_ms),
             key_id=key.key_id,
@@ -120,9 +128,11 @@ class KeyRoutes:
             tags=check_tags(body),
             allowed_ips=check_networks(body),
         )
-        change = await self._desk.ask(command, lambda: self._has_moved(key), key.key_id)
-        shown = self._keys.get(key.key_id) or key.model_copy(update={"updated_at_ms": change.at_ms})
-        return answer_json({"data": self._show(shown)})
+        if limit is not None:
+            await self._limits.ask(limit)
+        if not _is_about_limit(body):
+            await self._desk.ask(command, lambda: self._has_moved(key), key.key_id)
+        return answer_json({"data": self._show(self._keys.get(key.key_id) or key)})
 
     async def delete(self, request: Request) -> Response:
         key = self._find(request)
@@ -150,7 +160,9 @@ class KeyRoutes:
             overlap_s=check_seconds(body, "overlap_s", default=DAY_S, highest=365 * DAY_S) or 0,
         )
         successor = command.successor
+        windows = [budget.window for budget in self._dock.accounts.budgets_of(key.key_id)]
         await self._desk.ask(command, lambda: successor in self._keys, successor)
+        await self._limits.until_shown(successor, windows)
         shown = self._keys.get(successor)
         if shown is None:
             raise refusals.unconfirmed()
@@ -165,7 +177,8 @@ class KeyRoutes:
         return self._dock.accounts.keys
 
     def _show(self, key: ApiKey) -> Json:
-        return show_key(key, self._dock.accounts.spends.get(key.key_id), self._dock.clock.now_ms())
+        spend = self._dock.accounts.spends.get(key.key_id)
+        return show_key(key, spend, self._limits.own(key.key_id), self._dock.clock.now_ms())
 
     def _has_moved(self, key: ApiKey) -> bool:
         return self._keys.get(key.key_id) != key
@@ -180,3 +193,9 @@ class KeyRoutes:
 
 def _is_visible(who: Principal, key: ApiKey) -> bool:
     return key.account == who.account and who.sees_project(key.project)
+
+
+def _is_about_limit(body: Json) -> bool:
+    """Say whether nothing but the limit shall change."""
+    is_said = any(body.get(name) is not None for name in CHANGED)
+    return not is_said and not body.keys().isdisjoint(LIMIT_FIELDS)

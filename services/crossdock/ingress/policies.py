@@ -10,12 +10,12 @@ from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
-from crossdock.ingress.principal import Principal, principal_of
+from crossdock.ingress.principal import principal_of
+from crossdock.ingress.scopes import find_scope, is_visible
 from crossdock.ingress.shapes import show_policy
 from crossdock.ingress.wishes import check_rules
 from crossdock_schemas.control import PolicyChange, PolicyRemoval
 from crossdock_schemas.directory import policy_id
-from crossdock_schemas.ids import KeyId, ProjectId
 from crossdock_schemas.policy import Policy
 
 
@@ -35,8 +35,8 @@ class PolicyRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        who = principal_of(request)
-        found = [p for p in self._policies.values() if self._is_visible(who, p.scope)]
+        who, view = principal_of(request), self._dock.accounts
+        found = [p for p in self._policies.values() if is_visible(view, who, p.scope)]
         found.sort(key=lambda policy: policy.version)
         return answer_json({"data": [show_policy(policy) for policy in found]})
 
@@ -44,7 +44,7 @@ class PolicyRoutes:
         return answer_json({"data": show_policy(self._find(request))})
 
     async def set(self, request: Request) -> Response:
-        scope, who = self._scope(request), principal_of(request)
+        scope, who = find_scope(self._dock.accounts, request), principal_of(request)
         rules = check_rules(parse_object(await read_body(request, CONTROL_BYTES)))
         now_ms = self._dock.clock.now_ms()
         command = PolicyChange(
@@ -73,27 +73,8 @@ class PolicyRoutes:
         return self._dock.accounts.policies
 
     def _find(self, request: Request) -> Policy:
-        scope = self._scope(request)
+        scope = find_scope(self._dock.accounts, request)
         policy = self._policies.get(scope)
         if policy is None:
             raise refusals.no_such("Policy", scope)
         return policy
-
-    def _scope(self, request: Request) -> str:
-        """Return the id of what a policy binds, if that exists for whoever asks."""
-        scope: str = request.path_params["id"]
-        if not self._is_visible(principal_of(request), scope):
-            raise refusals.no_such("Organization, project or key", scope)
-        return scope
-
-    def _is_visible(self, who: Principal, scope: str) -> bool:
-        view = self._dock.accounts
-        if scope == who.account:
-            return True
-        key = view.keys.get(KeyId(scope))
-        project = view.projects.get(key.project if key is not None else ProjectId(scope))
-        return (
-            project is not None
-            and project.account == who.account
-            and who.sees_project(project.project)
-        )

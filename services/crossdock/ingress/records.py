@@ -3,6 +3,7 @@
 from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.principal import Principal
 from crossdock.kernel.record import Outgoing
+from crossdock_schemas.ask import Ask
 from crossdock_schemas.batch import CancelAsked, Submitted
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
@@ -82,6 +83,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     operation: str,
     model: str,
     line: bytes,
+    ask: Ask,
     body_ref: BodyRef | None,
     *,
     now_ms: int,
@@ -105,6 +107,12 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         due_ms=None,
         repeats={},
         input_bytes=len(line),
+        input_most=(ask.input,),
+        output_most=(ask.output,),
+        choices=(ask.choices,),
+        position=None,
+        behind=0,
+        hold=None,
         attempt=1,
         body_ref=body_ref,
         plan=None,

@@ -22,6 +22,7 @@ from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.sse import make_events
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
+from crossdock_schemas.ask import ask_of
 from crossdock_schemas.catalogue import OPERATIONS
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import RequestId, make_request_id
@@ -77,6 +78,7 @@ class RequestRoutes:
                 operation,
                 model,
                 line,
+                ask_of(body, len(line)),
                 await self._store_large(request_id, line),
                 now_ms=now_ms,
                 deadline_ms=now_ms + int(settings.request_timeout_s * 1000),

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from crossdock.ingress.balances import Balance, tightest
 from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.batch import Batch, LineError
+from crossdock_schemas.batch import Batch, LineError, ModelProgress
+from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.file import StoredFile
@@ -76,7 +78,27 @@ def _show_progress(batch: Batch) -> Json:
         "cost_usd": f"{batch.cost_usd:f}",
         "output_bytes": batch.output_bytes,
         "error_bytes": batch.error_bytes,
-        "models": [model.model_dump() for model in batch.models],
+        "models": [_show_model(model) for model in batch.models],
+        "waiting": _show_waiting(batch),
+    }
+
+
+def _show_model(model: ModelProgress) -> Json:
+    return {"model": model.model, "total": model.total, "fed": model.fed, "done": model.done}
+
+
+def _show_waiting(batch: Batch) -> Json | None:
+    """Return why lines wait, and how many."""
+    reason = batch.wait_reason
+    if reason is None:
+        return None
+    return {
+        "code": reason.code,
+        "message": reason.message,
+        "scope": reason.scope,
+        "lines": sum(count for model in batch.models for _, count in model.returned),
+        "since": _iso(reason.since_ms),
+        "until": _maybe_iso(reason.until_ms),
     }
 
 
@@ -130,8 +152,11 @@ def _seconds(ms: int | None) -> int | None:
     return None if ms is None else ms // 1000
 
 
-def show_key(key: ApiKey, spend: Spend | None, now_ms: int) -> Json:
-    """Return a key with OpenRouter's names where it has them; money as it does, in doubles of USD."""
+def show_key(key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_ms: int) -> Json:
+    """Return a key with OpenRouter's names where it has them; money as it does, in doubles of USD.
+
+    Of the key's own `balances` its limit is the tightest.
+    """
     spent = spend.as_of(now_ms) if spend is not None else None
     return {
         "id": key.key_id,
@@ -148,11 +173,23 @@ def show_key(key: ApiKey, spend: Spend | None, now_ms: int) -> Json:
         "usage_daily": float(spent.day_usd) if spent else 0.0,
         "usage_weekly": float(spent.week_usd) if spent else 0.0,
         "usage_monthly": float(spent.month_usd) if spent else 0.0,
+        **_show_limit(tightest(balances)),
         "creator_key_id": key.creator,
         "rotated_from": key.rotated_from,
         "created_at": _iso(key.created_at_ms),
         "updated_at": _iso(key.updated_at_ms),
-        "expires_at": None if key.expires_at_ms is None else _iso(key.expires_at_ms),
+        "expires_at": _maybe_iso(key.expires_at_ms),
+    }
+
+
+def _show_limit(balance: Balance | None) -> Json:
+    budget = None if balance is None else balance.budget
+    is_endless = budget is None or budget.window is Window.TOTAL
+    return {
+        "limit": None if budget is None else float(budget.limit_usd),
+        "limit_reset": None if budget is None or is_endless else budget.window.value,
+        "limit_remaining": None if balance is None else float(balance.remaining_usd),
+        "include_byok_in_limit": False,
     }
 
 
@@ -201,9 +238,39 @@ def show_policy(policy: Policy) -> Json:
     }
 
 
+def show_budget(balance: Balance) -> Json:
+    """Return a budget with what is left of it; money as exact decimals of USD."""
+    budget = balance.budget
+    return {
+        **show_balance(balance),
+        "organization_id": budget.account,
+        "version": budget.version,
+        "updated_at": _iso(budget.updated_at_ms),
+    }
+
+
+def show_balance(balance: Balance) -> Json:
+    """Return what whoever is bound by a budget need know of it."""
+    budget = balance.budget
+    return {
+        "scope": budget.scope,
+        "level": level_of(budget.scope),
+        "window": budget.window.value,
+        "limit_usd": f"{budget.limit_usd:f}",
+        "spend_usd": f"{balance.spend_usd:f}",
+        "held_usd": f"{balance.held_usd:f}",
+        "remaining_usd": f"{balance.remaining_usd:f}",
+        "resets_at": _maybe_iso(balance.resets_at_ms),
+    }
+
+
 def _price(price: Decimal | None) -> str | None:
     return None if price is None else f"{price:f}"
 
 
 def _iso(ms: int) -> str:
     return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _maybe_iso(ms: int | None) -> str | None:
+    return None if ms is None else _iso(ms)

@@ -1,8 +1,10 @@
 """Checks of what management asks for. Pure; a fault is raised as a `RefusedError`."""
 
 import ipaddress
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from pydantic import ValidationError
 
@@ -10,23 +12,22 @@ from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.account import MAX_NAME, Role
+from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
 RULES = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers", "max_price")
-BUDGET_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
-NO_BUDGETS = " Budgets are not there yet: a key without a limit is all that can be made."
+LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
+"""OpenRouter's names for what a key may spend."""
+RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
+_USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
 
 
 def check_known(body: Mapping[str, object], known: Collection[str]) -> None:
     """Refuse a typo: a limit that is silently ignored costs money."""
-    for name, value in body.items():
-        if name in BUDGET_FIELDS and value in (None, False):
-            continue
+    for name in body:
         if name not in known:
-            hint = (
-                NO_BUDGETS if name in BUDGET_FIELDS else f" Known are: {', '.join(sorted(known))}."
-            )
+            hint = f" Known are: {', '.join(sorted(known))}."
             raise refusals.unknown_parameter(name, hint)
 
 
@@ -132,3 +133,78 @@ def check_rules(body: Json) -> Rules:
         param = ".".join(map(str, detail["loc"])).replace("max_prompt_price", "max_price.prompt")
         param = param.replace("max_completion_price", "max_price.completion")
         raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None
+
+
+def check_usd(body: Json, name: str) -> Decimal | None:
+    """Return an amount, exactly as its number or text says it; None if it is null."""
+    given = body.get(name)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        raise refusals.wrong_type(name, "a number or a string", given)
+    text = given if isinstance(given, str) else f"{Decimal(str(given)):f}"
+    if not _USD.fullmatch(text):
+        rule = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
+        raise refusals.wrong_value(name, given, rule)
+    return Decimal(text)
+
+
+def check_amount(body: Json) -> Decimal:
+    """Return the USD of a budget's body."""
+    check_known(body, ("limit_usd",))
+    amount = check_usd(body, "limit_usd")
+    if amount is None:
+        raise refusals.missing("limit_usd")
+    return amount
+
+
+def check_window_name(text: str) -> Window:
+    try:
+        return Window(text)
+    except ValueError:
+        raise _no_window("window", text, Window) from None
+
+
+def check_limit(body: Json, present: Limit | None = None) -> Limit | None:
+    """Return the limit that a key with the limit `present` shall have; None: none.
+
+    What `body` does not say stays as it is. An amount alone keeps the window, a window alone keeps the amount.
+    """
+    _check_byok(body)
+    window = _check_reset(body)
+    if "limit" not in body:
+        usd = None if present is None else present.limit_usd
+    else:
+        usd = check_usd(body, "limit")
+    if usd is None:
+        if window not in {None, Window.TOTAL}:
+            rule = "There is no limit to reset: give `limit` too."
+            raise refusals.wrong_value("limit_reset", body["limit_reset"], rule)
+        return None
+    usual = Window.TOTAL if present is None else present.window
+    return Limit(window=window or usual, limit_usd=usd)
+
+
+def _check_reset(body: Json) -> Window | None:
+    """Return the window that `limit_reset` names, null being the endless one; None if it is not there."""
+    if "limit_reset" not in body:
+        return None
+    given = body["limit_reset"]
+    if given is None:
+        return Window.TOTAL
+    if given not in RESETS:
+        raise _no_window("limit_reset", given, RESETS, " Null: never.")
+    return Window(given)
+
+
+def _check_byok(body: Json) -> None:
+    if check_flag(body, "include_byok_in_limit"):
+        rule = (
+            "There are no own provider keys yet whose calls a limit could include: leave it false."
+        )
+        raise refusals.wrong_value("include_byok_in_limit", True, rule)
+
+
+def _no_window(name: str, given: object, known: Iterable[Window], more: str = "") -> RefusedError:
+    supported = ", ".join(repr(window.value) for window in known)
+    return refusals.wrong_value(name, given, f"Supported values are: {supported}.{more}")

@@ -8,6 +8,11 @@ from crossdock_schemas.prices import Prices
 CHAT: tuple[Operation, ...] = ("/v1/chat/completions",)
 EMBED: tuple[Operation, ...] = ("/v1/embeddings",)
 
+CONTEXT = 128_000
+MAX_OUTPUT = (
+    4096  # the simulator's answers have 48 tokens at most, unless a behaviour says otherwise
+)
+
 # name → (input, output) in USD per million tokens
 _MODELS: dict[str, dict[str, tuple[str, str]]] = {
     "sim-atlas": {"tern-mini": ("0.15", "0.60"), "heron-large": ("2.50", "10.00")},
@@ -27,6 +32,8 @@ def _provider(name: str, port: int) -> Provider:
         Offer(
             model=model,
             operations=CHAT,
+            context_length=CONTEXT,
+            max_output_tokens=MAX_OUTPUT,
             prices=Prices(version="builtin-1", input=Decimal(read), output=Decimal(written)),
         )
         for model, (read, written) in _MODELS[name].items()

@@ -29,14 +29,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "batches": (
         "account", "project", "key_id", "batch_id", "status", "operation", "input_file_id", "input_bytes",
         "completion_window", "metadata", "total", "completed", "failed", "input_tokens", "output_tokens", "cost_usd",
-        "created_at", "in_progress_at", "finished_at", "expires_at", "version",
+        "waiting_lines", "waiting_code", "waiting_reason", "created_at", "in_progress_at", "finished_at", "expires_at",
+        "version",
     ),
     "control_log": (
         "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
     ),
     "journal": (
-        "account", "number", "line", "at", "kind", "executions", "ledger", "project", "key_id", "provider",
-        "amount_usd",
+        "account", "number", "line", "at", "kind", "change", "executions", "ledger", "project", "key_id", "provider",
+        "day", "amount_usd",
     ),
 }  # fmt: skip
 
@@ -78,10 +79,13 @@ def batch_row(batch: Batch, offset: int) -> Sequence[object]:
     finished_ms = (
         batch.completed_at_ms or batch.failed_at_ms or batch.expired_at_ms or batch.cancelled_at_ms
     )
+    waiting = sum(count for progress in batch.models for _, count in progress.returned)
+    reason = batch.wait_reason
     return (
         batch.account, batch.project, batch.key_id, batch.batch_id, batch.status.value, batch.operation,
         batch.input_file_id, batch.input_bytes, batch.completion_window, batch.metadata or {}, batch.total,
-        batch.completed, batch.failed, batch.tokens.input, batch.tokens.output, batch.cost_usd,
+        batch.completed, batch.failed, batch.tokens.input, batch.tokens.output, batch.cost_usd, waiting,
+        "" if reason is None else reason.code, "" if reason is None else reason.message,
         at(batch.created_at_ms), None if batch.in_progress_at_ms is None else at(batch.in_progress_at_ms),
         None if finished_ms is None else at(finished_ms), at(batch.expires_at_ms), offset,
     )  # fmt: skip
@@ -99,8 +103,9 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
     """Return a row for each posting. Its position is its line: the same whenever the entry comes again."""
     return [
         (
-            entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.executions,
-            posting.ledger.value, posting.project, posting.key_id, posting.provider, posting.amount_usd,
+            entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
+            entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider, posting.day,
+            posting.amount_usd,
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip

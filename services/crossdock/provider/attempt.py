@@ -64,8 +64,11 @@ class Onward:
     raw: bytes
     attempt: int
     calls_made: int = 0
+    calls_lost: int = 0
     due_ms: int | None = None
     """Not before then."""
+    is_readmission: bool = False
+    """A call of unknown end may have cost what was held: the next one needs a hold of its own."""
     repeat_of: ExecutionId | None = None
 
 
@@ -93,12 +96,12 @@ class Attempt:
     is_cancelled: Callable[[], bool] = _never
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = field(init=False)
-    lost: int = field(init=False, default=0)
+    lost: int = field(init=False)
     book: LineBook = field(init=False)
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.calls = self.parcel.calls_made
+        self.calls, self.lost = self.parcel.calls_made, self.parcel.calls_lost
         self.book = LineBook(self.parcel, self.line, self.claims.claim)
         self.repeat_of = self.parcel.repeats.get(self.line)
 
@@ -109,7 +112,8 @@ class Attempt:
             call = make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
             return self._failed(request_id, Call("", b""), UNREADABLE)
-        self.book_lapsed()
+        if self.book_lapsed() and self.parcel.hold is not None:
+            return self._onward(self.parcel.attempt, self.calls, is_readmission=True)
         while True:
             async with self.site.slots:
                 said = await self._call(request_id, call) if self._is_free() else None
@@ -140,7 +144,7 @@ class Attempt:
             self.publisher.book(self.book.unknown(call, start, of, was_refused=was_refused))
             self.calls = max(self.calls, start.call)
             self.repeat_of = self.book.execution_of(start.call, start.claim)
-        self.lost = len({start.claim for start in starts})
+        self.lost += len({start.claim for start in starts})
         return len(starts)
 
     def _is_free(self) -> bool:
@@ -281,8 +285,24 @@ class Attempt:
         due_ms = self.clock.now_ms() + round(min(wait_s, self._left_s()) * 1000)
         return self._onward(self.parcel.attempt, self.calls, due_ms)
 
-    def _onward(self, attempt: int, calls_made: int = 0, due_ms: int | None = None) -> Onward:
-        return Onward(self.line, self.raw, attempt, calls_made, due_ms, self.repeat_of)
+    def _onward(
+        self,
+        attempt: int,
+        calls_made: int = 0,
+        due_ms: int | None = None,
+        *,
+        is_readmission: bool = False,
+    ) -> Onward:
+        return Onward(
+            self.line,
+            self.raw,
+            attempt,
+            calls_made,
+            calls_lost=self.lost if calls_made else 0,
+            due_ms=due_ms,
+            is_readmission=is_readmission,
+            repeat_of=self.repeat_of,
+        )
 
     def _completed(self, request_id: RequestId, call: Call, answer: Answer) -> Finished:
         line = success_line(request_id, call.custom_id, answer.body)

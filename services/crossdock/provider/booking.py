@@ -8,7 +8,7 @@ from crossdock.kernel.claims import Start
 from crossdock.provider.adapters.openai import Answer, Call
 from crossdock.provider.classify import Verdict
 from crossdock.provider.estimate import estimate_tokens
-from crossdock_schemas.ids import ExecutionId, execution_id
+from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
@@ -37,7 +37,11 @@ class LineBook:
 
     def execution_of(self, number: int, claim: str) -> ExecutionId:
         request_id = self.parcel.request_id_of(self.line)
-        return execution_id(request_id, self.parcel.attempt, number, claim)
+        return execution_id(request_id, self.parcel.attempt, number, claim, self._hold_id)
+
+    @property
+    def _hold_id(self) -> HoldId | None:
+        return None if self.parcel.hold is None else self.parcel.hold.hold_id
 
     def row(
         self,
@@ -83,6 +87,9 @@ class LineBook:
         """
         size = 0 if was_refused else len(call.body)
         tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
+        most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
+        if most:
+            tokens = tokens.model_copy(update={"output": min(tokens.output, most)})
         return self._row(
             call,
             start.call,
@@ -111,6 +118,7 @@ class LineBook:
             account=parcel.account,
             project=parcel.project,
             key_id=parcel.key_id,
+            hold_id=self._hold_id,
             lane=parcel.lane,
             operation=parcel.operation,
             model=parcel.model,

@@ -8,9 +8,9 @@ from crossdock.kernel.record import Outgoing, Record
 from crossdock.provider.attempt import Onward
 from crossdock.provider.publish import SOURCE
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.ids import fallback_parcel_id
+from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id
 from crossdock_schemas.parcel import Parcel, join_lines
-from crossdock_schemas.topics import DISPATCH, LATER, dispatch_topic, later_topic
+from crossdock_schemas.topics import DISPATCH, LATER, REQUESTS, dispatch_topic, later_topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -19,34 +19,58 @@ _DELAY_MS = {topic.name: delay_ms for delay_ms, topic in LATER.items()}
 
 def make_onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> list[Outgoing]:
     """Return the parcels in which the lines of `ends` go on: those that go the same way go together."""
-    alike: dict[tuple[int, int, bool], list[Onward]] = {}
-    for end in ends:
-        alike.setdefault((end.attempt, end.calls_made, end.due_ms is not None), []).append(end)
+    alike: dict[tuple[int, ...], list[Onward]] = {}
+    for number, end in enumerate(ends):
+        run = parcel.slot_of(end.line) - number if end.is_readmission else -1
+        way = (end.attempt, end.calls_made, end.calls_lost, end.due_ms is not None, run)
+        alike.setdefault(way, []).append(end)
     return [_onward(parcel, group, now_ms) for group in alike.values()]
 
 
 def _onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> Outgoing:
-    attempt = ends[0].attempt
+    first = ends[0]
     due_ms = max((end.due_ms for end in ends if end.due_ms is not None), default=None)
-    onward = parcel.model_copy(
-        update={
-            "parcel_id": fallback_parcel_id(parcel.parcel_id, attempt, ends[0].line),
-            "lines": tuple(end.line for end in ends),
-            "attempt": attempt,
-            "calls_made": ends[0].calls_made,
-            "input_bytes": sum(len(end.raw) for end in ends),
-            "due_ms": due_ms,
-            "repeats": {end.line: end.repeat_of for end in ends if end.repeat_of is not None},
-        }
+    onward = parcel.part(
+        [end.line for end in ends],
+        parcel_id=fallback_parcel_id(parcel.parcel_id, first.attempt, first.line),
+        attempt=first.attempt,
+        calls_made=first.calls_made,
+        calls_lost=first.calls_lost,
+        input_bytes=sum(len(end.raw) for end in ends),
+        due_ms=due_ms,
+        repeats={end.line: end.repeat_of for end in ends if end.repeat_of is not None},
     )
     value = b"" if parcel.body_ref else join_lines([end.raw for end in ends])
-    if due_ms is not None:
-        event = "parcel.delayed"
+    if first.is_readmission:
+        sent = _back_to_accounts(parcel, onward, value, now_ms)
     else:
-        event = "parcel.handed_back" if attempt == parcel.attempt else "parcel.fell_back"
-    sent = _send(onward, value, now_ms)
+        sent = _send(onward, value, now_ms)
+    event = _event(parcel, first)
     log.info(event, parcel_id=onward.parcel_id, lines=len(ends), topic=sent.topic, due_ms=due_ms)
     return sent
+
+
+def _event(parcel: Parcel, end: Onward) -> str:
+    if end.is_readmission:
+        return "parcel.to_be_admitted"
+    if end.due_ms is not None:
+        return "parcel.delayed"
+    return "parcel.handed_back" if end.attempt == parcel.attempt else "parcel.fell_back"
+
+
+def _back_to_accounts(parcel: Parcel, onward: Parcel, value: bytes, now_ms: int) -> Outgoing:
+    """Return the record that asks for another hold. Its lines follow one another, as those of a batch's parcel do."""
+    first = onward.lines[0]
+    position = parcel.position
+    asking = onward.model_copy(
+        update={
+            "parcel_id": repeat_parcel_id(parcel.parcel_id, onward.calls_made, first),
+            "position": None if position is None else position + parcel.slot_of(first),
+            "hold": None,
+        }
+    )
+    headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
+    return Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
 
 
 def ready_ms(record: Record) -> int:

@@ -1,7 +1,7 @@
 """Publishes in groups: first what calls cost, then, once that is safe, what came of them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -9,16 +9,18 @@ from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.ids import HoldId
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.result import Result, ResultGroup
 from crossdock_schemas.topics import BATCH_RESULTS, RESULTS, USAGE
-from crossdock_schemas.usage import Usage, UsageGroup
+from crossdock_schemas.usage import HoldEnd, Usage, UsageGroup, hold_end
 
 SOURCE = "crossdock/provider"
 MAX_ROWS = 500  # in a record
 MAX_BYTES = 524_288  # of a record, about; a topic takes 1 MiB
 ROW_BYTES = 700  # of a usage row or a result, about, besides what varies
 T = TypeVar("T")
+Owned = TypeVar("Owned", Usage, HoldEnd)
 
 
 class Log(Protocol):
@@ -44,6 +46,7 @@ class Publisher:
         self._clock = clock
         self._flush_s = flush_s
         self._usage: list[Usage] = []
+        self._ended: list[HoldEnd] = []
         self._finished: list[Finished] = []
         self._acknowledged: asyncio.Future[None] | None = None
         self._work = asyncio.Event()
@@ -52,6 +55,11 @@ class Publisher:
     def book(self, usage: Usage) -> None:
         """Count a call. It is on the topic before any result that is finished after this."""
         self._usage.append(usage)
+        self._work.set()
+
+    def end_hold(self, end: HoldEnd) -> None:
+        """Tell accounts that lines make no more calls under their hold, after all usage booked before."""
+        self._ended.append(end)
         self._work.set()
 
     async def finish(self, lines: Sequence[Finished]) -> None:
@@ -87,29 +95,39 @@ class Publisher:
         """Send what was collected: usage first."""
         usage, self._usage = self._usage, []
         finished, self._finished = self._finished, []
+        ended, self._ended = self._ended, []
+        ended += [
+            hold_end(line.parcel, (line.result.line,))
+            for line in finished
+            if line.parcel.hold is not None
+        ]
         acknowledged, self._acknowledged = self._acknowledged, None
         self._work.clear()
         self._urgent.clear()
-        await self._producer.send(self._usage_records(usage))
+        await self._producer.send(self._usage_records(usage, ended))
         await self._producer.send(self._result_records(finished))
         for line in finished:
             metrics.LINES_DONE.labels(line.result.outcome.value).inc()
         if acknowledged is not None and not acknowledged.done():
             acknowledged.set_result(None)
 
-    def _usage_records(self, rows: Sequence[Usage]) -> list[Outgoing]:
-        by_account: dict[str, list[Usage]] = {}
-        for row in rows:
-            by_account.setdefault(row.account, []).append(row)
-        return [
-            self._usage_record(account, chunk)
-            for account, group in by_account.items()
-            for chunk in _chunks(group, lambda row: ROW_BYTES + len(row.custom_id))
-        ]
+    def _usage_records(self, rows: Sequence[Usage], ended: Sequence[HoldEnd]) -> list[Outgoing]:
+        """Return what accounts reads: of each account the calls first, then what ended."""
+        of_calls, of_ends = _by_account(rows), _by_account(ended)
+        records = []
+        for account in of_calls | of_ends:
+            calls = of_calls.get(account, [])
+            *chunks, last = list(_chunks(calls, lambda row: ROW_BYTES + len(row.custom_id))) or [()]
+            # why: a flush ends some hundred lines at most, whose ends have room beside any calls
+            ends = tuple(_together(of_ends.get(account, [])))
+            for chunk, of_chunk in [*((chunk, ()) for chunk in chunks), (last, ends)]:
+                group = UsageGroup.model_construct(executions=tuple(chunk), ended=of_chunk)
+                records.append(self._usage_record(account, group))
+        return records
 
-    def _usage_record(self, account: str, rows: Sequence[Usage]) -> Outgoing:
-        group = UsageGroup.model_construct(executions=tuple(rows))
-        headers = encode_headers(USAGE, SOURCE, rows[0].execution_id, self._clock.now_ms(), None)
+    def _usage_record(self, account: str, group: UsageGroup) -> Outgoing:
+        first = group.executions[0].execution_id if group.executions else group.ended[0].hold_id
+        headers = encode_headers(USAGE, SOURCE, first, self._clock.now_ms(), None)
         return Outgoing(USAGE.name, account.encode(), group.to_json(), headers)
 
     def _result_records(self, finished: Sequence[Finished]) -> list[Outgoing]:
@@ -140,6 +158,24 @@ class Publisher:
             topic, SOURCE, ends[0].result.request_id, self._clock.now_ms(), group
         )
         return Outgoing(topic.name, key.encode(), b"\n".join(end.line for end in ends), headers)
+
+
+def _by_account(items: Iterable[Owned]) -> dict[str, list[Owned]]:
+    found: dict[str, list[Owned]] = {}
+    for item in items:
+        found.setdefault(item.account, []).append(item)
+    return found
+
+
+def _together(ended: Sequence[HoldEnd]) -> list[HoldEnd]:
+    """Return one end for each hold and kind, with all the lines."""
+    slots: dict[tuple[HoldId, bool], tuple[int, ...]] = {}
+    last = {}
+    for end in ended:
+        key = (end.hold_id, end.is_unknown)
+        slots[key] = (*slots.get(key, ()), *end.slots)
+        last[key] = end
+    return [end.model_copy(update={"slots": slots[key]}) for key, end in last.items()]
 
 
 def _chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:

@@ -27,6 +27,7 @@ from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
 from crossdock_schemas.topics import FLEET
+from crossdock_schemas.usage import hold_end
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -90,12 +91,18 @@ class Worker:
         ends = [task.result() for task in running]
         onward = [end for end in ends if isinstance(end, Onward)]
         if onward:
+            self._let_go(parcel, [end.line for end in onward if end.is_readmission])
             await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
             await self._producer.send(make_onward(parcel, onward, self._clock.now_ms()))
             await self._claims.end((job, end.line) for end in onward)
         for end in ends:
             if isinstance(end, LeaseLostError):
                 raise end
+
+    def _let_go(self, parcel: Parcel, lines: list[int]) -> None:
+        """End the hold of lines that go on under another one: their last calls may have cost what was held."""
+        if lines:
+            self._publisher.end_hold(hold_end(parcel, lines, is_unknown=True))
 
     async def dead_letter(self, record: Record, error: UndecodableError) -> None:
         """Keep what cannot be read.

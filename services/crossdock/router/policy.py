@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 
+from crossdock_schemas.ask import told_limit
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.parcel import Candidate, Parcel, Plan
@@ -44,7 +45,10 @@ def plan_route(
         if is_sick(fleet.get(e.name, ()), now_ms=now_ms, limit=sick_error_rate)
     }
     ordered = sorted(endpoints, key=lambda e: (e.name in sick, -_draw(parcel.parcel_id, e), e.name))
-    return Plan(candidates=tuple(_candidate(e, e.name in sick) for e in ordered))
+    is_limited = parcel.hold is not None and parcel.hold.is_limited
+    return Plan(
+        candidates=tuple(_candidate(e, e.name in sick, is_limited=is_limited) for e in ordered)
+    )
 
 
 def is_sick(reports: Sequence[EndpointHealth], *, now_ms: int, limit: float) -> bool:
@@ -65,11 +69,13 @@ def _draw(seed: str, endpoint: Endpoint) -> float:
     return -(price**-2) / math.log(chance)
 
 
-def _candidate(endpoint: Endpoint, sick: bool) -> Candidate:
+def _candidate(endpoint: Endpoint, sick: bool, *, is_limited: bool) -> Candidate:
     return Candidate(
         provider=endpoint.provider,
         model=endpoint.model,
         upstream_model=endpoint.upstream_model,
         prices=endpoint.prices,
         reason="balanced:sick" if sick else "balanced",
+        output_limit=told_limit(endpoint) if is_limited else None,
+        max_tokens_parameter=endpoint.max_tokens_parameter,
     )

@@ -15,7 +15,8 @@ from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.topics import DISPATCH, dispatch_topic
+from crossdock_schemas.topics import DISPATCH, USAGE, dispatch_topic
+from crossdock_schemas.usage import UsageGroup, hold_end
 
 SOURCE = "crossdock/router"
 
@@ -60,32 +61,47 @@ class Router:
             metrics.RECORDS_POLLED.labels(record.topic).inc()
             metrics.BYTES_POLLED.labels(record.topic).inc(record.size)
             try:
-                outgoing.append(await self._routed(record, fleet))
+                outgoing += await self._routed(record, fleet)
             except (ValueError, MissingEnvelopeError) as error:
                 outgoing.append(self._dead.take(record, str(error)))
             else:
                 self._dead.good()
         return outgoing
 
-    async def _routed(self, record: Record, fleet: Fleet) -> Outgoing:
+    async def _routed(self, record: Record, fleet: Fleet) -> list[Outgoing]:
         parcel = decode_envelope(record.headers, Parcel)
         now_ms = self._clock.now_ms()
+        if parcel.plan is not None:  # it was on its way before, and keeps it
+            return [_sent(parcel, record, now_ms)]
         plan = plan_route(
             parcel, self._catalogue, fleet, now_ms=now_ms, sick_error_rate=self._sick_error_rate
         )
         if isinstance(plan, NoRoute):
             value = await self._body(parcel, record)
-            return refuse(parcel, value, _no_route(plan), source=SOURCE, now_ms=now_ms)
-        planned = parcel.model_copy(update={"plan": plan})
-        topic = dispatch_topic(planned.candidate.provider, planned.lane)
-        headers = encode_headers(DISPATCH, SOURCE, planned.parcel_id, now_ms, planned)
-        return Outgoing(topic, record.key, record.value, headers)
+            refused = refuse(parcel, value, _no_route(plan), source=SOURCE, now_ms=now_ms)
+            return [refused, *_ended(parcel, now_ms)]
+        return [_sent(parcel.model_copy(update={"plan": plan}), record, now_ms)]
 
     async def _body(self, parcel: Parcel, record: Record) -> bytes:
         reference = parcel.body_ref
         if reference is None:
             return record.value or b""
         return await self._objects.get_range(reference.path, reference.start, reference.length)
+
+
+def _sent(parcel: Parcel, record: Record, now_ms: int) -> Outgoing:
+    topic = dispatch_topic(parcel.candidate.provider, parcel.lane)
+    headers = encode_headers(DISPATCH, SOURCE, parcel.parcel_id, now_ms, parcel)
+    return Outgoing(topic, record.key, record.value, headers)
+
+
+def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
+    """Return what frees the money that is held for `parcel`."""
+    if parcel.hold is None:
+        return []
+    group = UsageGroup(executions=(), ended=(hold_end(parcel, parcel.lines),))
+    headers = encode_headers(USAGE, SOURCE, parcel.parcel_id, now_ms, None)
+    return [Outgoing(USAGE.name, parcel.account.encode(), group.to_json(), headers)]
 
 
 def _no_route(why: NoRoute) -> Refusal:

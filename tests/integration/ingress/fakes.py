@@ -20,6 +20,7 @@ from crossdock.kernel.errors import LogError
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.batch import (
+    Asked,
     Batch,
     BatchStatus,
     CancelAsked,
@@ -202,12 +203,12 @@ class World:
         outgoing = Outgoing(RESULTS.name, parcel.request_id.encode(), raw, headers)
         self.the_dock.ring.add(self.record(outgoing))
 
-    def _command(self, asked: Submitted | CancelAsked) -> None:
+    def _command(self, asked: Asked) -> None:
         if isinstance(asked, Submitted):
             self.show(make_batch(asked))
             return
         batch = self.the_dock.batches.find(asked.batch_id)
-        if batch is not None:
+        if batch is not None and isinstance(asked, CancelAsked):
             self.show(batch, status=BatchStatus.CANCELLING, cancelling_at_ms=asked.at_ms)
 
     def show(self, batch: Batch, **changes: Any) -> Batch:

@@ -10,6 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from crossdock.ingress.app import make_app
+from crossdock.ingress.principal import MANAGEMENT
 from crossdock.kernel.founding import OPERATOR
 from crossdock.kernel.keys import digest, make_plain_key
 from crossdock.kernel.record import Outgoing
@@ -187,7 +188,9 @@ async def test_a_members_key_sees_its_own_projects_keys_only() -> None:
     [
         ({}, "name"),
         ({"name": ""}, "name"),
-        ({"name": "a", "limit": 10}, "limit"),
+        ({"name": "a", "limit": -10}, "limit"),
+        ({"name": "a", "limit_reset": "daily"}, "limit_reset"),
+        ({"name": "a", "include_byok_in_limit": True}, "include_byok_in_limit"),
         ({"name": "a", "nmae": "b"}, "nmae"),
         ({"name": "a", "role": "king"}, "role"),
         ({"name": "a", "expires_at": "tomorrow"}, "expires_at"),
@@ -196,7 +199,10 @@ async def test_a_members_key_sees_its_own_projects_keys_only() -> None:
         ({"name": "a", "allowed_ips": "10.0.0.1"}, "allowed_ips"),
         ({"name": "a", "tags": {"a": 1}}, "tags.a"),
     ],
-    ids=["no name", "empty name", "budget", "typo", "role", "no time", "no zone", "no network", "no list", "tag"],
+    ids=[
+        "no name", "empty name", "negative limit", "no limit to reset", "own provider keys", "typo", "role",
+        "no time", "no zone", "no network", "no list", "tag",
+    ],
 )  # fmt: skip
 async def test_a_wish_that_is_not_sound_is_refused_by_name(body: Json, param: str) -> None:
     async with managed() as (_, owner):
@@ -315,7 +321,7 @@ async def test_an_organization_begins_with_an_owners_key() -> None:
 NAMED_IN_THE_PATH = {
     "/v1/files/{id}", "/v1/files/{id}/content", "/v1/batches/{id}", "/v1/batches/{id}/cancel", "/v1/keys/{id}",
     "/v1/keys/{id}/rotate", "/v1/projects/{id}", "/v1/uploads/{id}/parts", "/v1/uploads/{id}/complete",
-    "/v1/uploads/{id}/cancel", "/v1/policies/{id}",
+    "/v1/uploads/{id}/cancel", "/v1/policies/{id}", "/v1/budgets/{id}", "/v1/budgets/{id}/{window}",
 }  # fmt: skip
 
 
@@ -340,12 +346,12 @@ async def test_nothing_of_another_organization_or_project_exists() -> None:
 
         seen = []
         for route in routes:
-            management = route.path.startswith(("/v1/keys", "/v1/projects", "/v1/policies"))
+            management = route.path.startswith(MANAGEMENT)
             keys = [foreign_owner] if management else [foreign, neighbour]
             for method in (route.methods or set()) - {"HEAD"}:
                 for identifier in ids:
                     for key in keys:
-                        path = route.path.replace("{id}", identifier)
+                        path = route.path.format(id=identifier, window="total")
                         body = {"part_ids": ["part_" + "0" * 32]}
                         response = await ingress.http.request(method, path, json=body, headers=bearer(key))  # fmt: skip
                         seen.append((method, path, response.status_code))

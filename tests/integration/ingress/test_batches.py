@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from crossdock_schemas.batch import (
+    Asked,
     BatchStatus,
     CancelAsked,
     ModelProgress,
@@ -56,7 +57,7 @@ async def create(ingress: Ingress, **changes: Any) -> Any:
     return await ingress.sdk.batches.create(**{**SOUND, **changes})
 
 
-def commands(ingress: Ingress) -> list[Submitted | CancelAsked]:
+def commands(ingress: Ingress) -> list[Asked]:
     sent = ingress.world.sent_to(BATCH_COMMANDS.name)
     return [batch_command.validate_json(message.value or b"") for message in sent]
 

@@ -7,19 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.accounts.core import TELL_MS, AccountsCore
+from crossdock.accounts.core import AccountsCore
+from crossdock.accounts.money import TELL_MS
 from crossdock.accounts.recent import CHUNK, CHUNKS, MAX_LIVES, Recent
 from crossdock.kernel.record import Page
 from crossdock_schemas.ids import KeyId, derive_token
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Spend
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.usage import CallOutcome, ChargeGroup, Usage
+from crossdock_schemas.windows import day_of
 from support.builders import make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT
 
 KEY = KeyId("key_app")
-DAY_MS = 86_400_000
+TODAY = day_of(NOW_MS)
 
 
 def make_call(number: int, cost: str = "0.01", **changes: Any) -> Usage:
@@ -38,8 +40,12 @@ def unknown(number: int, cost: str = "0.05", **changes: Any) -> Usage:
     return make_call(number, cost, outcome=CallOutcome.UNKNOWN, **changes)
 
 
+def book(core: AccountsCore, rows: list[Usage], now_ms: int) -> None:
+    core.money.book(ChargeGroup(executions=tuple(rows)), now_ms)
+
+
 def spent(core: AccountsCore) -> Decimal:
-    return core.states[ACME].spends[KEY].total_usd
+    return core.states[ACME].spend(KEY).total_usd
 
 
 def entries(core: AccountsCore) -> list[Entry]:
@@ -50,7 +56,7 @@ def entries(core: AccountsCore) -> list[Entry]:
 def test_what_a_step_books_is_one_entry_that_adds_up_to_nothing() -> None:
     core = AccountsCore()
 
-    core.book([make_call(1), make_call(2, provider="borealis"), make_call(3)], NOW_MS)
+    book(core, [make_call(1), make_call(2, provider="borealis"), make_call(3)], NOW_MS)
     (entry,) = entries(core)
 
     assert (entry.number, entry.kind, entry.executions) == (1, EntryKind.CAPTURE, 3)
@@ -62,9 +68,9 @@ def test_what_a_step_books_is_one_entry_that_adds_up_to_nothing() -> None:
 def test_a_call_that_is_told_of_again_as_unknown_is_in_the_books_already() -> None:
     """Its worker died after it had told of it, before it told that the line had ended."""
     core = AccountsCore()
-    core.book([make_call(1)], NOW_MS)
+    book(core, [make_call(1)], NOW_MS)
 
-    core.book([unknown(1)], NOW_MS)
+    book(core, [unknown(1)], NOW_MS)
 
     assert spent(core) == Decimal("0.01")
     assert len(entries(core)) == 1
@@ -72,23 +78,23 @@ def test_a_call_that_is_told_of_again_as_unknown_is_in_the_books_already() -> No
 
 def test_a_call_that_was_taken_for_lost_is_corrected_when_its_worker_tells_of_it() -> None:
     core = AccountsCore()
-    core.book([unknown(1), unknown(1)], NOW_MS)
+    book(core, [unknown(1), unknown(1)], NOW_MS)
     before = spent(core)
 
-    core.book([make_call(1)], NOW_MS)
+    book(core, [make_call(1)], NOW_MS)
 
     assert (before, spent(core)) == (Decimal("0.05"), Decimal("0.01"))
     correction = entries(core)[-1]
     assert correction.kind is EntryKind.CORRECTION
     amounts = {p.ledger: p.amount_usd for p in correction.postings}
     assert amounts == {Ledger.SPEND: Decimal("-0.04"), Ledger.PROVIDER: Decimal("0.04")}
-    assert core.states[ACME].spends[KEY].calls == 1
+    assert core.states[ACME].spend(KEY).calls == 1
 
 
 def test_what_costs_nothing_makes_no_entry() -> None:
     core = AccountsCore()
 
-    core.book([make_call(1, "0")], NOW_MS)
+    book(core, [make_call(1, "0")], NOW_MS)
 
     assert entries(core) == []
     assert spent(core) == 0
@@ -110,7 +116,7 @@ def test_the_books_are_what_the_table_of_calls_says(told: list[tuple[int, bool, 
         if number not in table or (is_known and not table[number][0]):
             table[number] = (is_known, row.cost.total)
 
-        core.book([row], NOW_MS)
+        book(core, [row], NOW_MS)
         step = core.finish()
 
         for page in step.pages:
@@ -132,9 +138,9 @@ def test_of_each_life_the_latest_calls_are_remembered() -> None:
     recent = Recent()
     limit = CHUNK * CHUNKS
     for number in range(limit + CHUNK):
-        recent.take(make_call(number))
+        recent.take(make_call(number), TODAY)
 
-    kept = [recent.take(unknown(n)) is None for n in (limit + CHUNK - 1, 2 * CHUNK, 0)]
+    kept = [recent.take(unknown(n), TODAY) is None for n in (limit + CHUNK - 1, 2 * CHUNK, 0)]
 
     assert kept == [True, True, False]
 
@@ -142,12 +148,12 @@ def test_of_each_life_the_latest_calls_are_remembered() -> None:
 def test_lives_that_ended_long_ago_are_forgotten() -> None:
     recent = Recent()
     for life in range(MAX_LIVES + 1):
-        recent.take(make_call(life, claim=f"life-{life}"))
+        recent.take(make_call(life, claim=f"life-{life}"), TODAY)
 
     pages = recent.finish()
 
-    assert recent.take(unknown(0, claim="life-0")) is not None
-    assert recent.take(unknown(1, claim="life-1")) is None
+    assert recent.take(unknown(0, claim="life-0"), TODAY) is not None
+    assert recent.take(unknown(1, claim="life-1"), TODAY) is None
     assert [p.key for p in pages if p.value is None][:1] == [b"recent/life-0/0"]
 
 
@@ -155,22 +161,22 @@ def test_supposed_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossdock.accounts.recent.MAX_UNKNOWN", 2)
     recent = Recent()
     for number in range(3):
-        recent.take(unknown(number))
+        recent.take(unknown(number), TODAY)
 
-    assert recent.take(unknown(0)) is not None
-    assert recent.take(unknown(2)) is None
+    assert recent.take(unknown(0), TODAY) is not None
+    assert recent.take(unknown(2), TODAY) is None
 
 
 def test_a_ring_goes_on_where_it_was_after_a_restart() -> None:
     first = Recent()
     for number in range(CHUNK + 5):
-        first.take(make_call(number))
+        first.take(make_call(number), TODAY)
     second = Recent()
     second.restore([*first.finish(), Page(b"recent/life-0/3", None)])
     for number in range(CHUNK + 5, CHUNK * CHUNKS):
-        second.take(make_call(number))
+        second.take(make_call(number), TODAY)
 
-    assert all(second.take(unknown(n)) is None for n in (0, CHUNK, CHUNK + 4, CHUNK + 5))
+    assert all(second.take(unknown(n), TODAY) is None for n in (0, CHUNK, CHUNK + 4, CHUNK + 5))
 
 
 def told(core: AccountsCore) -> list[Spend]:
@@ -183,8 +189,8 @@ def test_the_directory_is_told_once_a_second_at_most_and_the_last_word_comes() -
     seen = []
     for at_ms in (0, 10, 500, TELL_MS, TELL_MS + 1, 3 * TELL_MS):
         if at_ms <= 500:
-            core.book([make_call(at_ms)], NOW_MS + at_ms)
-        core.tell(NOW_MS + at_ms)
+            book(core, [make_call(at_ms)], NOW_MS + at_ms)
+        core.money.tell(NOW_MS + at_ms)
         seen.append([spend.total_usd for spend in told(core)])
 
     assert seen == [[Decimal("0.01")], [], [], [Decimal("0.03")], [], []]
@@ -192,10 +198,10 @@ def test_the_directory_is_told_once_a_second_at_most_and_the_last_word_comes() -
 
 def test_after_a_restart_the_directory_is_told_again() -> None:
     core = AccountsCore()
-    core.book([make_call(1)], NOW_MS)
+    book(core, [make_call(1)], NOW_MS)
     pages = {page.key: page.value for page in core.finish().pages if page.value is not None}
     other = restarted(pages)
 
-    other.tell(NOW_MS)
+    other.money.tell(NOW_MS)
 
     assert [spend.total_usd for spend in told(other)] == [Decimal("0.01")]

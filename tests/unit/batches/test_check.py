@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from crossdock.batches.check import Rules, Sound, check_line
+from crossdock_schemas.ask import Ask
 from crossdock_schemas.batch import LineError
 from support.builders import CHAT, make_line
 
@@ -27,7 +28,9 @@ def fault(raw: bytes, rules: Rules = RULES) -> tuple[str, str | None]:
 
 
 def test_a_sound_line_gives_its_id_and_model() -> None:
-    assert check_line(make_line(3), 1, RULES) == Sound("line-3", "tern")
+    line = make_line(3)
+
+    assert check_line(line, 1, RULES) == Sound("line-3", "tern", Ask(len(line)))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from crossdock.batches.feeding import Line, cut, end_lines, make_parcel
 from crossdock.batches.index import Span
+from crossdock.batches.state import Share
+from crossdock_schemas.ask import Ask
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import feed_parcel_id, line_request_id
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
@@ -49,22 +51,23 @@ def test_a_parcel_ends_at_256_kib(last: int, parcels: int) -> None:
 
 
 def test_a_parcel_carries_the_callers_bytes() -> None:
-    lines: list[Line] = [(Span(4, 0, 3), b"one"), (Span(7, 4, 3), b"two")]
+    lines: list[Line] = [(Span(4, 0, 3, Ask(3)), b"one"), (Span(7, 4, 3, Ask(4, 100, 2)), b"two")]
 
-    record = make_parcel(make_batch(), "tern", lines, NOW_MS)
+    record = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
 
     parcel = decode_envelope(record.headers, Parcel)
     assert split_lines(record.value or b"") == [b"one", b"two"]
     assert (parcel.lines, parcel.input_bytes, parcel.lane) == ((4, 7), 6, Lane.BATCH)
     assert parcel.parcel_id == feed_parcel_id(BATCH, 4)
     assert parcel.deadline_ms == make_batch().expires_at_ms
+    assert (parcel.asks(), parcel.position) == ([Ask(3), Ask(4, 100, 2)], 3)
     assert record.topic == "requests"
 
 
 def test_a_large_line_goes_by_reference() -> None:
     lines: list[Line] = [(Span(4, 100, 300_000), None)]
 
-    record = make_parcel(make_batch(), "tern", lines, NOW_MS)
+    record = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
 
     parcel = decode_envelope(record.headers, Parcel)
     assert record.value == b""

@@ -6,9 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, pack, unpack
+from crossdock_schemas.ask import MAX_CHOICES, MAX_TOKENS, Ask
 
 SPANS = st.lists(
-    st.builds(Span, st.integers(0, 2**32 - 1), st.integers(0, 2**62), st.integers(0, 2**32 - 1))
+    st.builds(
+        Span,
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 2**62),
+        st.integers(0, 2**32 - 1),
+        st.builds(
+            Ask,
+            st.integers(0, MAX_TOKENS),
+            st.integers(0, MAX_TOKENS),
+            st.integers(0, MAX_CHOICES),
+        ),
+    )
 )
 
 

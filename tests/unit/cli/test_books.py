@@ -14,9 +14,11 @@ from crossdock.cli.books import (
     Check,
     Difference,
     Numbers,
+    Overdraft,
     Owner,
     Unbalanced,
     check_books,
+    holdings,
     take_spends,
     totals,
     usd,
@@ -31,6 +33,8 @@ JOURNAL = "journal has no gap"
 BALANCE = "entries add up to 0"
 CALLS = "journal is what the calls cost"
 SHARDS = "journal is what the shards say"
+HOLDS = "holds are what the shards say"
+BUDGETS = "no budget was overdrawn"
 
 A, B = Owner("org_1", "proj_1", "key_a"), Owner("org_1", "proj_1", "key_b")
 AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
@@ -44,6 +48,10 @@ def make_books(spent: Mapping[Owner, Decimal] | None = None, **changes: Any) -> 
         "journal": [Numbers("org_1", 1, 9, 9, 0), Numbers("org_2", 1, 2, 2, 0)],
         "spent": found,
         "told": found,
+        "held": {B: Decimal("0.25")},
+        "told_held": {B: Decimal("0.250"), A: Decimal(0)},
+        "budgets": 2,
+        "bound": 5,
     }
     return Books(**(values | changes))
 
@@ -71,6 +79,13 @@ def test_whole_books_are_proved_with_their_figures() -> None:
             "shard_usd": Decimal("0.5"),
             "differing": 0,
         },
+        HOLDS: {
+            "keys": 2,
+            "journal_usd": Decimal("0.25"),
+            "shard_usd": Decimal("0.25"),
+            "differing": 0,
+        },
+        BUDGETS: {"budgets": 2, "entries": 5, "overdrafts": 0},
     }
 
 
@@ -132,6 +147,40 @@ def test_a_difference_with_the_shards_is_named(
     assert wrong(books)[SHARDS].named == [f"org_1 proj_1 key_a: {said}"]
 
 
+@pytest.mark.parametrize(
+    ("held", "told", "said"),
+    [
+        pytest.param({A: 1}, {A: 2}, "journal 1 USD, shard 2 USD", id="another amount"),
+        pytest.param({A: 1}, {}, "journal 1 USD, shard nothing", id="only the journal has it"),
+        pytest.param({A: -1}, {A: -1}, "journal -1 USD, shard -1 USD", id="given back twice"),
+    ],
+)
+def test_a_hold_that_is_not_as_it_should_be_is_named(
+    held: dict[Owner, int], told: dict[Owner, int], said: str
+) -> None:
+    books = make_books(
+        held={owner: Decimal(amount) for owner, amount in held.items()},
+        told_held={owner: Decimal(amount) for owner, amount in told.items()},
+    )
+
+    found = wrong(books)
+
+    assert found.keys() == {HOLDS}
+    assert found[HOLDS].named == [f"org_1 proj_1 key_a: {said}"]
+
+
+def test_an_overdraft_is_named_with_its_budget() -> None:
+    row = Overdraft("org_1", 7, "key_a", "daily", Decimal("0.50"), Decimal("0.500000000001"))
+
+    found = wrong(make_books(overdrafts=[row], overdraft_count=3))
+
+    assert found.keys() == {BUDGETS}
+    assert found[BUDGETS].wrong == 3
+    assert found[BUDGETS].named == [
+        "org_1 entry 7: 0.500000000001 USD of the daily budget of key_a, which is 0.5 USD"
+    ]
+
+
 def test_the_same_key_in_another_project_is_a_difference_both_ways() -> None:
     moved = A._replace(project="proj_2")
 
@@ -175,6 +224,12 @@ def test_the_newest_word_on_a_key_counts() -> None:
     assert totals(known.values()) == {
         Owner("org_local", "proj_default", "key_local"): Decimal("0.2")
     }
+
+
+def test_what_is_held_is_told_beside_what_was_spent() -> None:
+    spend = make_spend("0.1", held_usd=Decimal("0.3"))
+
+    assert holdings([spend]) == {Owner("org_local", "proj_default", "key_local"): Decimal("0.3")}
 
 
 def test_other_entries_of_the_directory_are_none_of_its_business() -> None:

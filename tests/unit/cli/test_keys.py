@@ -53,6 +53,85 @@ def test_everything_about_a_new_key_is_said_at_once(shell: Shell) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        (["--limit", "12.50"], {"limit": "12.50"}),
+        (["--limit", "0", "--limit-reset", "daily"], {"limit": "0", "limit_reset": "daily"}),
+        (["--limit", "1", "--limit-reset", "total"], {"limit": "1"}),
+    ],
+    ids=["for ever", "daily", "for ever, in words"],
+)
+def test_a_new_key_may_have_a_limit(
+    shell: Shell, words: list[str], limit: dict[str, object]
+) -> None:
+    shell.says({"data": make_key(), "key": PLAIN}, 201)
+
+    shell.run("keys", "create", "ci", *words)
+
+    assert shell.body == {"name": "ci"} | limit
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["--limit", "5"], {"limit": "5"}),
+        (["--limit-reset", "weekly"], {"limit_reset": "weekly"}),
+        (["--limit-reset", "total"], {"limit_reset": None}),
+        (["--no-limit"], {"limit": None}),
+        (["--no-limit", "--name", "ci 2"], {"limit": None, "name": "ci 2"}),
+    ],
+    ids=["amount", "window", "the endless window", "none", "none, and a name"],
+)
+def test_a_keys_limit_is_changed(shell: Shell, words: list[str], body: dict[str, object]) -> None:
+    shell.says({"data": make_key()})
+
+    shell.run("keys", "update", "key_1", *words)
+
+    assert shell.body == body
+
+
+@pytest.mark.parametrize("command", [["create", "ci"], ["update", "key_1"]], ids=" ".join)
+@pytest.mark.parametrize("amount", ["", "-1", "ten", "0.0000001", "nan", "1e20"])
+def test_a_limit_that_is_none_is_named(shell: Shell, command: list[str], amount: str) -> None:
+    """And nothing is asked for: an unset variable in a script must not make a key without a limit."""
+    outcome = shell.run("keys", *command, "--limit", amount)
+
+    assert (outcome.code, shell.asked) == (1, [])
+    assert outcome.err.startswith(f"crossdock: --limit {amount!r} is no amount of USD")
+
+
+@pytest.mark.parametrize("more", [["--limit", "1"], ["--limit-reset", "daily"]], ids=" ".join)
+def test_no_limit_and_a_limit_contradict_each_other(shell: Shell, more: list[str]) -> None:
+    outcome = shell.run("keys", "update", "key_1", "--no-limit", *more)
+
+    assert (outcome.code, shell.asked) == (1, [])
+    assert "--no-limit" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("fields", "cells"),
+    [
+        ({}, "- -"),
+        ({"limit": 10.0, "limit_remaining": 0.0}, "10 0"),
+        (
+            {"limit": 12.5, "limit_reset": "monthly", "limit_remaining": 1e-6},
+            "12.5 monthly 0.000001",
+        ),
+    ],
+    ids=["none", "for ever", "monthly"],
+)
+def test_a_list_shows_limits_and_what_is_left_of_them(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], cells: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shell.says({"data": [make_key(**fields)]})
+
+    table = " ".join(shell.run("keys", "list").out.split())
+
+    assert f"active {cells} - 2026-01-31" in table
+
+
 @pytest.mark.parametrize("life", ["", "0", "soon"])
 def test_a_life_that_is_none_makes_no_key(shell: Shell, life: str) -> None:
     """An unset variable in a script would else make a key that lives for ever."""

@@ -7,6 +7,7 @@ from crossdock.ingress.records import (
     make_request_record,
     make_submitted,
 )
+from crossdock_schemas.ask import Ask
 from crossdock_schemas.batch import Batch, batch_command
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import BatchId, make_request_id
@@ -37,7 +38,15 @@ def test_a_request_is_a_parcel_of_one() -> None:
     request_id = make_request_id(1000)
 
     record = make_request_record(
-        LOCAL, request_id, "/v1/embeddings", "m", b"{line}", None, now_ms=1000, deadline_ms=2000
+        LOCAL,
+        request_id,
+        "/v1/embeddings",
+        "m",
+        b"{line}",
+        Ask(6, 0, 0),
+        None,
+        now_ms=1000,
+        deadline_ms=2000,
     )
 
     parcel = decode_envelope(record.headers, Parcel)
@@ -45,6 +54,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
     assert record.key == LOCAL.account.encode()
     assert (parcel.lane, parcel.lines, parcel.attempt) == (Lane.REALTIME, (0,), 1)
     assert parcel.request_id_of(0) == request_id
+    assert parcel.asks() == [Ask(6, 0, 0)]
     assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)
 
 
@@ -57,6 +67,7 @@ def test_a_large_request_leaves_its_line_behind() -> None:
         "/v1/embeddings",
         "m",
         b"{line}",
+        Ask(6, 0, 0),
         reference,
         now_ms=1,
         deadline_ms=2,

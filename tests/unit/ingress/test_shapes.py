@@ -10,7 +10,7 @@ from openai.types import FileObject, Model
 from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.records import make_submitted
 from crossdock.ingress.shapes import show_batch, show_file, show_list, show_models
-from crossdock_schemas.batch import Batch, BatchStatus, LineError, ModelProgress
+from crossdock_schemas.batch import Batch, BatchStatus, LineError, ModelProgress, WaitReason
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId, error_file_id, output_file_id
@@ -102,6 +102,49 @@ def test_a_batch_of_one_model_names_it() -> None:
 
     assert show_batch(make_batch(models=one))["model"] == "m"
     assert show_batch(make_batch(models=one * 2))["model"] is None
+
+
+def test_of_a_model_it_is_told_how_far_it_is() -> None:
+    model = ModelProgress(model="m", total=9, fed=5, done=2, returned=((3, 2),), may_feed=1)
+
+    shown = show_batch(make_batch(models=(model,)))["crossdock"]["models"]
+
+    assert shown == [{"model": "m", "total": 9, "fed": 5, "done": 2}]
+
+
+def make_reason(until_ms: int | None = None) -> WaitReason:
+    return WaitReason(
+        code="budget_exceeded",
+        message="The daily budget of the key key_1 is used up.",
+        scope="key_1",
+        since_ms=1_000_999,
+        until_ms=until_ms,
+    )
+
+
+def test_a_batch_that_waits_says_why_and_how_many_lines() -> None:
+    models = (
+        ModelProgress(model="a", total=9, returned=((0, 2), (5, 3))),
+        ModelProgress(model="b", total=9, returned=((1, 1),), wait_reason=make_reason(86_400_000)),
+    )
+
+    shown = show_batch(make_batch(models=models))["crossdock"]["waiting"]
+
+    assert shown == {
+        "code": "budget_exceeded",
+        "message": "The daily budget of the key key_1 is used up.",
+        "scope": "key_1",
+        "lines": 6,
+        "since": "1970-01-01T00:16:40Z",
+        "until": "1970-01-02T00:00:00Z",
+    }
+
+
+def test_a_wait_may_have_no_end_and_a_batch_no_wait() -> None:
+    endless = (ModelProgress(model="a", total=9, wait_reason=make_reason()),)
+
+    assert show_batch(make_batch(models=endless))["crossdock"]["waiting"]["until"] is None
+    assert show_batch(make_batch())["crossdock"]["waiting"] is None
 
 
 def test_a_file_has_every_field_of_the_sdks_type() -> None:

@@ -7,6 +7,7 @@ from crossdock.kernel.record import Record
 from crossdock.metering.decode import decode
 from crossdock_schemas.batch import PartsPage
 from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.ids import HoldId
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
@@ -16,9 +17,10 @@ from crossdock_schemas.topics import (
     USAGE,
     Topic,
 )
-from crossdock_schemas.usage import UsageGroup
+from crossdock_schemas.usage import HoldEnd, UsageGroup
 from support.builders import (
     BATCH,
+    OWNER,
     make_batch,
     make_change,
     make_entry,
@@ -40,6 +42,18 @@ def test_a_group_of_calls_is_rows_of_attempts() -> None:
     group = UsageGroup(executions=(make_usage(), make_usage(call=2)))
 
     assert counted(make_record(USAGE, group.to_json())) == {"attempts": 2}
+
+
+def test_the_end_of_a_hold_is_no_row() -> None:
+    end = HoldEnd(
+        hold_id=HoldId("hold_" + "1" * 32),
+        account=OWNER["account"],
+        key_id=OWNER["key_id"],
+        slots=(0,),
+    )
+    group = UsageGroup(executions=(), ended=(end,))
+
+    assert counted(make_record(USAGE, group.to_json())) == {"attempts": 0}
 
 
 @pytest.mark.parametrize("topic", [RESULTS, BATCH_RESULTS])

@@ -1,6 +1,6 @@
 """A row's values stand in the order of its columns; money and time are exact."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from crossdock.metering.rows import (
@@ -12,7 +12,7 @@ from crossdock.metering.rows import (
     posting_rows,
     request_row,
 )
-from crossdock_schemas.batch import BatchStatus
+from crossdock_schemas.batch import BatchStatus, ModelProgress, WaitReason
 from crossdock_schemas.control import Refusal
 from crossdock_schemas.ids import RequestId, make_request_id
 from crossdock_schemas.journal import EntryKind
@@ -25,6 +25,7 @@ from support.builders import (
     make_change,
     make_entry,
     make_group,
+    make_hold,
     make_result,
     make_usage,
 )
@@ -97,6 +98,23 @@ def test_a_batch_is_a_row_that_grows() -> None:
     assert (late["batch_id"], late["status"], late["version"]) == (BATCH, "expired", 2)
 
 
+def test_a_batch_says_which_lines_wait_and_why() -> None:
+    reason = WaitReason(
+        code="budget_exceeded", message="0 USD are left", scope="key_local", since_ms=NOW_MS
+    )
+    models = (
+        ModelProgress(model="gull", total=9, fed=9, returned=((3, 1),)),
+        ModelProgress(model="tern", total=9, fed=9, returned=((0, 2), (5, 4)), wait_reason=reason),
+    )
+
+    waits = named("batches", batch_row(make_batch(models=models), 1))
+    runs = named("batches", batch_row(make_batch(), 1))
+
+    names = ("waiting_lines", "waiting_code", "waiting_reason")
+    assert [waits[name] for name in names] == [7, "budget_exceeded", "0 USD are left"]
+    assert [runs[name] for name in names] == [0, "", ""]
+
+
 def test_a_change_is_a_row_with_what_was_and_what_is() -> None:
     row = named("control_log", change_row(make_change(3)))
 
@@ -131,3 +149,16 @@ def test_an_entry_is_a_row_for_each_posting_in_their_order() -> None:
             "key_local",
             "atlas",
         )
+
+
+def test_a_hold_is_of_its_day_and_of_no_provider() -> None:
+    entry = make_hold(8, "0.25", day=date(2027, 1, 14)).model_copy(update={"change": 5})
+
+    held, available = (named("journal", row) for row in posting_rows(entry))
+
+    quarter = Decimal("0.25")
+    assert (held["ledger"], held["amount_usd"]) == ("held", quarter)
+    assert (available["ledger"], available["amount_usd"]) == ("available", -quarter)
+    for row in (held, available):
+        assert (row["kind"], row["change"], row["provider"]) == ("hold", 5, "")
+        assert (row["at"], row["day"]) == (AT, date(2027, 1, 14))

@@ -60,7 +60,7 @@ def test_a_call_repeated_by_another_worker_is_another_execution() -> None:
     request = RequestId("req_" + "0" * 32)
 
     made = {
-        ids.execution_id(request, attempt, call, claim)
+        ids.execution_id(request, attempt, call, claim, None)
         for attempt in (1, 2)
         for call in (1, 2)
         for claim in ("a", "b")

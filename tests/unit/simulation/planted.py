@@ -117,8 +117,20 @@ BUGS = (
     Bug(
         "a repeat does not say of what",
         "provider/attempt.py",
-        "            repeat_of=self.repeat_of,\n        )",
-        "            repeat_of=None,\n        )",
+        "            repeat_of=self.repeat_of,\n        )\n        if self.repeat_of",
+        "            repeat_of=None,\n        )\n        if self.repeat_of",
+    ),
+    Bug(
+        "what may have been paid for is called again under the same hold",
+        "provider/attempt.py",
+        "        if self.book_lapsed() and self.parcel.hold is not None:",
+        "        if self.book_lapsed() and self.parcel.hold is None:",
+    ),
+    Bug(
+        "the end of a line does not end its hold",
+        "provider/publish.py",
+        "            if line.parcel.hold is not None\n        ]",
+        "            if line.parcel.hold is None\n        ]",
     ),
     Bug(
         "what ran through a rebalance is begun a second time",

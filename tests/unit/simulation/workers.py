@@ -21,10 +21,10 @@ from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.ids import ParcelId, line_request_id
-from crossdock_schemas.parcel import join_lines
+from crossdock_schemas.ids import HoldId, ParcelId, hold_id, line_request_id
+from crossdock_schemas.parcel import Hold, Parcel, join_lines
 from crossdock_schemas.result import ResultGroup
-from crossdock_schemas.topics import DISPATCH
+from crossdock_schemas.topics import DISPATCH, REQUESTS
 from crossdock_schemas.usage import CallOutcome, Usage, UsageGroup
 from unit.provider.builders import BATCH, Chance, make_line, make_parcel, make_site, refused, sound
 from unit.simulation.broker import SESSION_S, Broker, Member
@@ -138,6 +138,8 @@ class World:
     running: dict[str, Life] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     leaving: list[asyncio.Task[None]] = field(default_factory=list)
+    held: dict[HoldId, set[int]] = field(default_factory=dict)
+    """By hold, the places of its lines."""
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -156,11 +158,13 @@ class World:
         for name in ("w0", "w1"):
             self.running[name] = Life(self, name)
         feeding = asyncio.get_running_loop().create_task(self._feed())
+        readmitting = asyncio.get_running_loop().create_task(self._readmit())
         for _ in range(self.chance.randint(2, 6)):
             await asyncio.sleep(self.chance.uniform(0.1, 4.0))
             await self._disturb()
         await feeding
         await self._finish()
+        readmitting.cancel()
         return self
 
     async def _feed(self) -> None:
@@ -174,10 +178,28 @@ class World:
                 parcel_id=ParcelId(f"parcel_{number:032x}"),
                 deadline_ms=VirtualClock().now_ms() + 86_400_000,
             )
-            headers = encode_headers(DISPATCH, "test", parcel.parcel_id, 0, parcel)
-            value = join_lines([make_line(line) for line in lines])
-            self.broker.append(Outgoing(TOPIC, parcel.parcel_id.encode(), value, headers))
+            self._admit(parcel, join_lines([make_line(line) for line in lines]))
             await asyncio.sleep(self.chance.uniform(0.0, 1.0))
+
+    def _admit(self, parcel: Parcel, value: bytes | None) -> None:
+        """As accounts and router do: a hold for each parcel, and off to the workers; a copy is passed over."""
+        hold = Hold(hold_id=hold_id(parcel.parcel_id))
+        if hold.hold_id in self.held:
+            return
+        self.held[hold.hold_id] = set(range(len(parcel.lines)))
+        admitted = parcel.model_copy(update={"hold": hold})
+        headers = encode_headers(DISPATCH, "test", parcel.parcel_id, 0, admitted)
+        self.broker.append(Outgoing(TOPIC, parcel.parcel_id.encode(), value, headers))
+
+    async def _readmit(self) -> None:
+        """Admit what workers send back for another hold."""
+        done = 0
+        while True:
+            asked = self.broker.records(REQUESTS.name)
+            for record in asked[done:]:
+                self._admit(decode_envelope(record.headers, Parcel), record.value)
+            done = len(asked)
+            await asyncio.sleep(0.05)
 
     async def _disturb(self) -> None:
         name = self.chance.choice(sorted(self.running))
@@ -273,6 +295,19 @@ class World:
                     found[usage.execution_id] = usage
         return found
 
+    def unfreed(self) -> int:
+        """Return how many lines nobody told accounts of, so that the money that is held for them stays held."""
+        left = {hold: set(slots) for hold, slots in self.held.items()}
+        for record in self.broker.records("usage"):
+            for end in UsageGroup.from_json(record.value or b"").ended:
+                left[end.hold_id] -= set(end.slots)
+        return sum(len(slots) for slots in left.values())
+
+    def uncovered(self) -> int:
+        """Return how many calls may have been paid for beyond the first one of a line that a hold covers."""
+        paid = Counter((u.request_id, u.hold_id) for u in self.rows().values() if _may_be_paid(u))
+        return sum(count - 1 for count in paid.values())
+
     @property
     def repeats(self) -> list[Usage]:
         """Calls after one that was answered, or may have been."""
@@ -310,6 +345,10 @@ class World:
             found.append(f"{invented.total()} rows without a call")
         if unflagged := [u for u in self.repeats if u.repeat_of is None]:
             found.append(f"{len(unflagged)} repeats without a flag")
+        if unfreed := self.unfreed():
+            found.append(f"{unfreed} lines whose holds never end")
+        if uncovered := self.uncovered():
+            found.append(f"{uncovered} calls that no hold covers")
         if self.begun_again > self.cut_off:
             found.append(f"{self.begun_again} lines begun again, {self.cut_off} were in flight")
         return found

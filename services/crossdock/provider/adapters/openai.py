@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from crossdock_schemas.ask import output_of
 from crossdock_schemas.parcel import Candidate
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.usage import CallOutcome
@@ -52,7 +53,7 @@ class Fault:
 
 
 def make_call(line: bytes, candidate: Candidate) -> Call:
-    """Return the call for an input line; the answer is never streamed to us.
+    """Return the call for an input line; the answer is never streamed to us, and never longer than money is held for.
 
     Raises:
         UnreadableLineError: if it is no such line.
@@ -63,6 +64,8 @@ def make_call(line: bytes, candidate: Candidate) -> Call:
         body["model"] = candidate.upstream_model
         body.pop("stream", None)
         body.pop("stream_options", None)
+        if candidate.output_limit and "messages" in body and not output_of(body):
+            body[candidate.max_tokens_parameter] = candidate.output_limit
         return Call(str(custom_id), to_json(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableLineError(repr(error)[:200]) from None

@@ -1,0 +1,85 @@
+"""What a line asks for at most, and what it can cost at most. Pure.
+
+Input: no tokenizer makes more tokens than a text has bytes, and the JSON around it outweighs what a chat template adds.
+Images, audio and files stand for more tokens than their place in the text has bytes; each counts as MEDIA_TOKENS, more
+than any provider's documented charge for one. An endpoint's context length bounds all of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.prices import PER_MILLION
+
+MEDIA_TOKENS = 40_000
+UNLIMITED_OUTPUT = 16_384
+"""Output tokens at most where neither the line nor the catalogue sets a limit; a call under a budget is told so."""
+MAX_TOKENS = 10_000_000  # of a line, or of an answer; no model takes or makes more
+MAX_CHOICES = 1024
+_TEXT = ("text", "refusal")  # no set: a type may be anything, also what has no hash
+
+
+class Ask(NamedTuple):
+    """Of one line, tokens: `input` at most; `output` of one answer at most (0: no limit set); and how many answers."""
+
+    input: int
+    output: int = 0
+    choices: int = 1
+
+
+def ask_of(body: Mapping[str, Any], size: int) -> Ask:
+    """Return what `body`, of `size` bytes, asks for. What is no sound value counts as not given."""
+    if "messages" not in body:
+        return Ask(min(size, MAX_TOKENS), 0, 0)  # embeddings
+    media = _media(body["messages"])
+    return Ask(
+        input=min(size + media * MEDIA_TOKENS, MAX_TOKENS),
+        output=output_of(body),
+        choices=min(max(1, _count(body.get("n"))), MAX_CHOICES),
+    )
+
+
+def output_of(body: Mapping[str, Any]) -> int:
+    """Return the tokens that `body` allows for one answer; 0: it sets no limit."""
+    return max(_count(body.get(name)) for name in ("max_tokens", "max_completion_tokens"))
+
+
+def _count(value: object) -> int:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 < value <= MAX_TOKENS else 0  # type: ignore[operator,call-overload]
+
+
+def _media(messages: object) -> int:
+    if not isinstance(messages, list):
+        return 0
+    contents = (message.get("content") for message in messages if isinstance(message, dict))
+    return sum(_is_media(part) for parts in contents if isinstance(parts, list) for part in parts)
+
+
+def _is_media(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") not in _TEXT
+
+
+def output_limit(endpoint: Endpoint) -> int:
+    """Return how many tokens an answer of `endpoint` has at most, if the line sets no limit."""
+    return endpoint.max_output_tokens or endpoint.context_length or UNLIMITED_OUTPUT
+
+
+def told_limit(endpoint: Endpoint) -> int | None:
+    """Return the limit that a call under a budget is told; None where the model itself has one."""
+    has_own = endpoint.max_output_tokens or endpoint.context_length
+    return None if has_own else UNLIMITED_OUTPUT
+
+
+def worst_usd(ask: Ask, endpoints: Iterable[Endpoint]) -> Decimal:
+    """Return what one successful call for `ask` costs at most at the dearest of `endpoints`, exactly."""
+    return max((_worst_at(ask, endpoint) for endpoint in endpoints), default=Decimal(0))
+
+
+def _worst_at(ask: Ask, endpoint: Endpoint) -> Decimal:
+    inputs = min(ask.input, endpoint.context_length or ask.input)
+    outputs = (ask.output or output_limit(endpoint)) * ask.choices
+    prices = endpoint.prices
+    tokens = inputs * prices.dearest_input + outputs * prices.output
+    return tokens * PER_MILLION + prices.request

@@ -1,0 +1,42 @@
+"""Budgets: how much an organization, a project or a key may spend in a window. Pure."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.message import Message
+
+Usd = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=6)]
+"""USD, to the millionth."""
+
+
+class Window(StrEnum):
+    """When a budget begins anew: midnight UTC, Monday, the first of the month; or never."""
+
+    TOTAL = "total"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class Limit(Message):
+    """So much in a window."""
+
+    window: Window = Window.TOTAL
+    limit_usd: Usd
+
+
+class Budget(Message):
+    """A limit of one organization, project or key. Key in the directory: `budget_`, the window, `_`, the scope's id."""
+
+    account: AccountId
+    scope: str
+    """Id of the organization, project or key that it binds."""
+    window: Window
+    limit_usd: Usd
+    version: int
+    """Number of the change that set it, in its account's log."""
+    updated_at_ms: int

@@ -1,0 +1,50 @@
+"""Days, weeks and months, UTC; a week begins on Monday. Pure."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+from crossdock_schemas.budget import Window
+
+DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
+_MONDAY = 3  # 1970-01-01 was a Thursday: three days after a Monday
+_DECEMBER = 12
+
+
+def day_of(ms: int) -> int:
+    """Return the number of the UTC day that `ms` lies in, from 1970-01-01 on."""
+    return ms // DAY_MS
+
+
+def date_of(day: int) -> date:
+    return _EPOCH + timedelta(days=day)
+
+
+@lru_cache(maxsize=1024)
+def windows_of(day: int) -> tuple[int, int, int]:
+    """Return which day, week and month `day` lies in, each by a number."""
+    at = date_of(day)
+    return day, (day + _MONDAY) // 7, at.year * 12 + at.month
+
+
+def is_in(window: Window, day: int, today: int) -> bool:
+    """Say whether `day` lies in the window of `today`."""
+    if window is Window.TOTAL:
+        return True
+    place = (Window.DAILY, Window.WEEKLY, Window.MONTHLY).index(window)
+    return windows_of(day)[place] == windows_of(today)[place]
+
+
+def end_ms(window: Window, today: int) -> int | None:
+    """Return when the window of `today` ends, in unix ms; None: never."""
+    if window is Window.TOTAL:
+        return None
+    at = date_of(today)
+    if window is Window.DAILY:
+        end = at + timedelta(days=1)
+    elif window is Window.WEEKLY:
+        end = at + timedelta(days=7 - at.weekday())
+    else:
+        is_last = at.month == _DECEMBER
+        end = date(at.year + is_last, 1 if is_last else at.month + 1, 1)
+    return int(datetime(end.year, end.month, end.day, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,59 @@
+"""What becomes of budgets. Pure."""
+
+from typing import Any
+
+from crossdock.accounts.decision import Decision, Refused, unknown
+from crossdock.accounts.state import AccountState
+from crossdock_schemas.budget import Budget, Limit, Window
+from crossdock_schemas.control import BudgetChange, BudgetRemoval
+from crossdock_schemas.directory import budget_id
+
+
+def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decision | Refused:
+    scope, window = command.scope, command.window
+    if not state.has_scope(scope):
+        return unknown("organization, project or key", scope)
+    others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
+    ended = [one for one in Window if one in others]
+    limit = Limit(window=window, limit_usd=command.limit_usd)
+    return Decision(
+        budget_id(scope, window),
+        (make_budget(state, scope, limit, now_ms),),
+        deleted=tuple(budget_id(scope, one) for one in ended),
+        told=_ended(ended) if ended else {},
+    )
+
+
+def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
+    """Return the budget that the change at hand makes."""
+    return Budget(
+        account=state.account,
+        scope=scope,
+        window=limit.window,
+        limit_usd=limit.limit_usd,
+        version=state.number + 1,
+        updated_at_ms=now_ms,
+    )
+
+
+def clear_budget(state: AccountState, command: BudgetRemoval) -> Decision | Refused:
+    scope, window = command.scope, command.window
+    there = state.budgets.get(scope, {})
+    if window is not None:
+        identifier = budget_id(scope, window)
+        if window not in there:
+            return unknown("budget", identifier)
+        return Decision(identifier, deleted=(identifier,))
+    if not there:
+        return unknown("budget of", scope)
+    ended = [one for one in Window if one in there]
+    return Decision(scope, deleted=budgets_of(state, scope), told=_ended(ended))
+
+
+def budgets_of(state: AccountState, scope: str) -> tuple[str, ...]:
+    """Return the identities of a scope's budgets."""
+    return tuple(budget_id(scope, window) for window in state.budgets.get(scope, {}))
+
+
+def _ended(windows: list[Window]) -> dict[str, Any]:
+    return {"ended": [window.value for window in windows]}

@@ -1,0 +1,192 @@
+"""Open holds, and how they lie in pages on the compacted topic. Pure.
+
+A page has the holds of one key that were made after one another: PAGE of them, which end at about the same time. So a
+step touches few pages, and a million open holds are some 16,000 records to read.
+"""
+
+import heapq
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from crossdock.kernel.record import Page
+from crossdock_schemas.ids import AccountId, HoldId, KeyId
+
+PREFIX = "holds"
+PAGE = 64
+_PLACES = 12
+_REST_BYTES = 16
+_FORM = struct.Struct("<16s16sIIII")
+
+
+class Held(NamedTuple):
+    """An open hold."""
+
+    rest: int
+    """What it covers still, in 1e-12 USD."""
+    open: int
+    """A bit for each of its lines that has not ended."""
+    lost: int
+    """A bit for each open line whose last call's end is unknown: it makes no more calls under this hold."""
+    day: int
+    """Number of the UTC day on which it was made."""
+    stop_s: int
+    """Unix time from which on no call can run under it any more."""
+
+
+class Owner(NamedTuple):
+    """Whose hold it is."""
+
+    account: AccountId
+    key_id: KeyId
+
+
+def to_units(amount_usd: Decimal) -> int:
+    return int(amount_usd.scaleb(_PLACES))
+
+
+def to_usd(units: int) -> Decimal:
+    return Decimal(units).scaleb(-_PLACES)
+
+
+def _raw(hold_id: HoldId) -> bytes:
+    return bytes.fromhex(hold_id.rpartition("_")[2])
+
+
+@dataclass
+class KeyHolds:
+    """The open holds of one key."""
+
+    pages: dict[int, dict[bytes, Held]] = field(default_factory=dict)
+    where: dict[bytes, int] = field(default_factory=dict)
+    """Page number by hold."""
+    last: int = 0
+    filled: int = 0
+    """Holds that were ever put on the last page."""
+
+    def add(self, raw: bytes, held: Held) -> int:
+        """Put it on the last page; return that page's number."""
+        if self.filled == PAGE:
+            self.last, self.filled = self.last + 1, 0
+        self.filled += 1
+        self.pages.setdefault(self.last, {})[raw] = held
+        self.where[raw] = self.last
+        return self.last
+
+    def drop(self, raw: bytes) -> int:
+        number = self.where.pop(raw)
+        page = self.pages[number]
+        del page[raw]
+        if not page:
+            del self.pages[number]
+        return number
+
+    def restore(self, number: int, value: bytes) -> None:
+        page = {
+            raw: Held(int.from_bytes(rest), *others)
+            for raw, rest, *others in _FORM.iter_unpack(value)
+        }
+        self.pages[number] = page
+        self.where.update(dict.fromkeys(page, number))
+        if number >= self.last:
+            self.last, self.filled = number, len(page)
+
+
+class Holds:
+    """The open holds of a partition's accounts."""
+
+    def __init__(self) -> None:
+        self._keys: dict[Owner, KeyHolds] = {}
+        self._changed: set[tuple[Owner, int]] = set()
+        self._stops: list[tuple[int, Owner, int]] = []
+        """A heap: no hold of that page stops before that time; more than one entry for a page does no harm."""
+
+    def __len__(self) -> int:
+        return sum(len(holds.where) for holds in self._keys.values())
+
+    def find(self, owner: Owner, hold_id: HoldId) -> Held | None:
+        holds = self._keys.get(owner)
+        raw = _raw(hold_id)
+        if holds is None or raw not in holds.where:
+            return None
+        return holds.pages[holds.where[raw]][raw]
+
+    def add(self, owner: Owner, hold_id: HoldId, held: Held) -> None:
+        holds = self._keys.setdefault(owner, KeyHolds())
+        number = holds.add(_raw(hold_id), held)
+        self._changed.add((owner, number))
+        if len(holds.pages[number]) == 1 or held.stop_s < self._soonest(holds, number):
+            heapq.heappush(self._stops, (held.stop_s, owner, number))
+
+    @staticmethod
+    def _soonest(holds: KeyHolds, number: int) -> int:
+        """Return when the first of a page's holds but the newest one stops."""
+        *earlier, _ = holds.pages[number].values()
+        return min(held.stop_s for held in earlier)
+
+    def put(self, owner: Owner, hold_id: HoldId, held: Held) -> None:
+        """Change an open hold; one without open lines is gone."""
+        holds, raw = self._keys[owner], _raw(hold_id)
+        if held.open:
+            number = holds.where[raw]
+            if held.stop_s < holds.pages[number][raw].stop_s:
+                heapq.heappush(self._stops, (held.stop_s, owner, number))
+            holds.pages[number][raw] = held
+        else:
+            number = holds.drop(raw)
+        self._changed.add((owner, number))
+
+    def take_stopped(self, now_s: int) -> Iterator[tuple[Owner, Held]]:
+        """Yield the holds that nobody ended in time; they are gone."""
+        while self._stops and self._stops[0][0] <= now_s:
+            _, owner, number = heapq.heappop(self._stops)
+            holds = self._keys[owner]
+            for raw, held in list(holds.pages.get(number, {}).items()):
+                if held.stop_s <= now_s:
+                    holds.drop(raw)
+                    self._changed.add((owner, number))
+                    yield owner, held
+            self._watch(owner, number)
+
+    def _watch(self, owner: Owner, number: int) -> None:
+        page = self._keys[owner].pages.get(number)
+        if page:
+            soonest = min(held.stop_s for held in page.values())
+            heapq.heappush(self._stops, (soonest, owner, number))
+
+    def finish(self) -> list[Page]:
+        """Return the pages that changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return [
+            Page(_key(owner, number), _value(self._keys[owner].pages.get(number)))
+            for owner, number in sorted(changed)
+        ]
+
+    def restore(self, pages: list[Page]) -> None:
+        """Take over pages under `holds/`."""
+        for key, value in pages:
+            if value is not None:
+                _, account, key_id, number = key.decode().split("/")
+                owner = Owner(AccountId(account), KeyId(key_id))
+                self._keys.setdefault(owner, KeyHolds()).restore(int(number), value)
+                self._watch(owner, int(number))
+
+
+def _value(page: dict[bytes, Held] | None) -> bytes | None:
+    if not page:
+        return None
+    return b"".join(
+        _FORM.pack(raw, rest.to_bytes(_REST_BYTES), *others)
+        for raw, (rest, *others) in page.items()
+    )
+
+
+def _key(owner: Owner, number: int) -> bytes:
+    return f"{PREFIX}/{owner.account}/{owner.key_id}/{number}".encode()
+
+
+def is_own(key: bytes) -> bool:
+    """Say whether a page of the partition's state belongs here."""
+    return key.startswith(b"holds/")

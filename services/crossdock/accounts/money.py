@@ -1,0 +1,198 @@
+"""The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crossdock.accounts.granting import grants
+from crossdock.accounts.holds import Held, Holds, Owner, to_units
+from crossdock.accounts.recent import Recent
+from crossdock.accounts.records import directory_record, entry_record, granted_record
+from crossdock.accounts.room import Room, count_fitting, room_of, tell_shortage
+from crossdock.accounts.spending import Booking
+from crossdock.accounts.state import (
+    AccountState,
+    entity_page,
+    head_page,
+    identity,
+    waiting_page,
+)
+from crossdock.accounts.waiting import Waiting
+from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.ids import AccountId, KeyId, hold_id
+from crossdock_schemas.parcel import Hold, Parcel
+from crossdock_schemas.usage import ChargeGroup
+from crossdock_schemas.windows import day_of
+
+TELL_MS = 1000
+LONG_STOP_MS = (
+    600_000  # after a deadline no call begins or goes on; its end may be told of a little later
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """How many of a parcel's lines may begin, from the first on, under which hold; and why not the others."""
+
+    count: int
+    hold: Hold | None = None
+    shortage: WaitReason | None = None
+    is_repeated: bool = False
+    """It was admitted before, and is on its way."""
+
+
+class Money:
+    """Works on the partition's `states`, which it shares with whoever applies commands."""
+
+    def __init__(self, states: dict[AccountId, AccountState]) -> None:
+        self._states = states
+        self.recent = Recent()
+        self.holds = Holds()
+        self._bookings: dict[AccountId, Booking] = {}
+        self._untold: dict[KeyId, AccountId] = {}
+        self._told_ms: dict[KeyId, int] = {}
+        self._waiting: set[AccountId] = set()
+        """Accounts that have lines which wait."""
+        self._outgoing: list[Outgoing] = []
+        self._pages: dict[bytes, Page] = {}
+
+    def restore(self, recent: list[Page], holds: list[Page]) -> None:
+        """Take over the pages of recent calls and of holds; the states are there already."""
+        self.recent.restore(recent)
+        self.holds.restore(holds)
+        for account, state in self._states.items():
+            self._untold |= dict.fromkeys(state.spenders, account)  # the directory may be behind
+            if state.waiting:
+                self._waiting.add(account)
+
+    def book(self, group: ChargeGroup, now_ms: int) -> None:
+        """Book what calls cost, those that are not in the books yet; free the holds whose lines ended."""
+        for row in group.executions:
+            self._booking(row.account, now_ms).charge(row)
+        for end in group.ended:
+            self._booking(end.account, now_ms).end(end)
+
+    def expire(self, now_ms: int) -> None:
+        """Free the holds that nobody ended in time."""
+        for owner, held in self.holds.take_stopped(now_ms // 1000):
+            self._booking(owner.account, now_ms).expire(owner.key_id, held)
+
+    def admit(self, parcel: Parcel, worst: Sequence[Decimal], now_ms: int) -> Admitted:
+        """Set aside what the lines of `parcel` can cost at most (`worst`: USD, by line), as far as budgets reach.
+
+        Of a batch the first lines that fit may begin. Its key must be there.
+        """
+        booking = self._booking(parcel.account, now_ms)
+        state = self._states[parcel.account]
+        key = state.keys[parcel.key_id]
+        identifier = hold_id(parcel.parcel_id)
+        if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
+            return Admitted(0, is_repeated=True)
+        room = room_of(state, key)
+        count = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        if parcel.position is None and count < len(worst):
+            count = 0  # it cannot be split
+        self._wait(state, parcel, worst, count)
+        if count:
+            held = _held(worst[:count], state.now_ms, parcel.deadline_ms)
+            booking.hold(key.key_id, key.project, identifier, held)
+        hold = Hold(hold_id=identifier, is_limited=room is not None) if count else None
+        return Admitted(count, hold, _shortage(room, worst, count, state.now_ms))
+
+    def _wait(
+        self, state: AccountState, parcel: Parcel, worst: Sequence[Decimal], count: int
+    ) -> None:
+        """Remember a batch whose lines wait: those that come back now, and those behind them."""
+        if parcel.batch_id is None:
+            return
+        known = state.waiting.get((parcel.batch_id, parcel.model))
+        back = len(worst) - count
+        if not back and not parcel.behind:
+            return
+        waiting = Waiting(
+            account=state.account,
+            batch_id=parcel.batch_id,
+            model=parcel.model,
+            key_id=parcel.key_id,
+            worst_usd=worst[count] if back else worst[-1],
+            lines=back + parcel.behind,
+        )
+        if back and known is not None:
+            waiting = known.model_copy(update={"lines": known.lines + back})
+        state.waiting[waiting.batch_id, waiting.model] = waiting
+        self._waiting.add(state.account)
+        self._keep(waiting_page(waiting, is_over=False))
+
+    def grant(self, now_ms: int) -> None:
+        """Tell the batches whose lines wait that there is money, if there is."""
+        for account in list(self._waiting):
+            state = self._states[account]
+            state.go_on(now_ms)
+            for waiting, granted in list(grants(state)):
+                self._outgoing.append(granted_record(granted, state.now_ms))
+                self._keep(waiting_page(waiting, is_over=True))
+                del state.waiting[waiting.batch_id, waiting.model]
+            if not state.waiting:
+                self._waiting.discard(account)
+
+    def tell(self, now_ms: int) -> None:
+        """Show in the directory what keys have spent and hold: of each once in TELL_MS at most."""
+        self._close()
+        for key_id, account in list(self._untold.items()):
+            if now_ms - self._told_ms.get(key_id, 0) >= TELL_MS:
+                spend = self._states[account].spend(key_id)
+                self._outgoing.append(directory_record(identity(spend), spend, now_ms))
+                self._told_ms[key_id] = now_ms
+                del self._untold[key_id]
+
+    def _booking(self, account: AccountId, now_ms: int) -> Booking:
+        """Return the books of `account`, open until their entries are written."""
+        booking = self._bookings.get(account)
+        if booking is None:
+            state = self._states.setdefault(account, AccountState(account))
+            state.go_on(now_ms)
+            booking = self._bookings[account] = Booking(state, self.holds, self.recent)
+        return booking
+
+    def _keep(self, page: Page) -> None:
+        self._pages[page.key] = page
+
+    def _close(self) -> None:
+        """Write the entries of what was booked since the last call."""
+        for account, booking in self._bookings.items():
+            state = self._states[account]
+            self._outgoing += [entry_record(entry) for entry in booking.entries()]
+            for key_id in booking.touched:
+                self._untold[key_id] = account
+                self._keep(entity_page(state.spend(key_id)))
+            if booking.touched:
+                self._keep(head_page(state))
+        self._bookings.clear()
+
+    def finish(self) -> Step:
+        """Return what was decided since the last call."""
+        self._close()
+        pages = [*self._pages.values(), *self.recent.finish(), *self.holds.finish()]
+        step = Step(self._outgoing, pages)
+        self._outgoing, self._pages = [], {}
+        return step
+
+
+def _held(worst: Sequence[Decimal], now_ms: int, deadline_ms: int) -> Held:
+    return Held(
+        rest=to_units(sum(worst, Decimal(0))),
+        open=(1 << len(worst)) - 1,
+        lost=0,
+        day=day_of(now_ms),
+        stop_s=(deadline_ms + LONG_STOP_MS) // 1000,
+    )
+
+
+def _shortage(
+    room: Room | None, worst: Sequence[Decimal], count: int, now_ms: int
+) -> WaitReason | None:
+    if room is None or count == len(worst):
+        return None
+    left = Room(room.budget, room.left_usd - sum(worst[:count], Decimal(0)))
+    return tell_shortage(left, worst[count], now_ms)

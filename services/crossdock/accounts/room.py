@@ -1,0 +1,66 @@
+"""How much may still be held for a key: what the tightest of its budgets leaves. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crossdock.accounts.state import AccountState
+from crossdock_schemas.account import ApiKey
+from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.budget import Budget
+from crossdock_schemas.directory import level_of
+from crossdock_schemas.windows import day_of, end_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left of one budget, USD; below 0 where more was spent than it allows."""
+
+    budget: Budget
+    left_usd: Decimal
+
+
+def room_of(state: AccountState, key: ApiKey) -> Room | None:
+    """Return what the tightest budget of the organization, the project and the key leaves; None: there is none.
+
+    The state's tallies are those of today.
+    """
+    rooms = (
+        Room(budget, budget.limit_usd - state.tally(scope).used(budget.window))
+        for scope in (state.account, key.project, key.key_id)
+        for budget in state.budgets.get(scope, {}).values()
+    )
+    return min(rooms, key=lambda room: room.left_usd, default=None)
+
+
+def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:
+    """Return how many of these amounts, from the first on, fit into `left_usd`."""
+    count = 0
+    for amount in worst:
+        left_usd -= amount
+        if left_usd < 0:
+            break
+        count += 1
+    return count
+
+
+def tell_shortage(room: Room, asked_usd: Decimal, now_ms: int) -> WaitReason:
+    """Return why what costs `asked_usd` at most cannot begin, with the numbers."""
+    budget, left = room.budget, max(room.left_usd, Decimal(0))
+    until_ms = end_ms(budget.window, day_of(now_ms))
+    message = (
+        f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {_usd(left)} USD of "
+        f"{_usd(budget.limit_usd)}; this can cost up to {_usd(asked_usd)} USD."
+    )
+    return WaitReason(
+        code="budget_exceeded",
+        message=message,
+        scope=budget.scope,
+        since_ms=now_ms,
+        until_ms=until_ms,
+    )
+
+
+def _usd(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,90 @@
+"""What was spent and what is held, by window. Pure."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from crossdock_schemas.budget import Window
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.journal import Spend
+from crossdock_schemas.windows import day_of, is_in
+
+NOTHING = Decimal(0)
+
+
+def _nothing() -> dict[Window, Decimal]:
+    return dict.fromkeys(Window, NOTHING)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums of one organization, project or key, USD, in the windows of `day`."""
+
+    day: int = 0
+    spent: dict[Window, Decimal] = field(default_factory=_nothing)
+    held: dict[Window, Decimal] = field(default_factory=_nothing)
+    calls: int = 0
+
+    def roll(self, today: int) -> None:
+        """Windows that ended before `today` begin anew; a clock that went back changes nothing."""
+        if today <= self.day:
+            return
+        for window in Window:
+            if not is_in(window, self.day, today):
+                self.spent[window] = self.held[window] = NOTHING
+        self.day = today
+
+    def add(
+        self, day: int, *, spent: Decimal = NOTHING, held: Decimal = NOTHING, calls: int = 0
+    ) -> None:
+        """Count what belongs to `day`: in the windows that hold that day still."""
+        self.calls += calls
+        for window in Window:
+            if is_in(window, day, self.day):
+                self.spent[window] += spent
+                self.held[window] += held
+
+    def used(self, window: Window) -> Decimal:
+        """Return what a budget of `window` counts."""
+        return self.spent[window] + self.held[window]
+
+    def merge(self, other: "Tally") -> None:
+        """Add `other`, of a part of what this one sums up."""
+        self.roll(other.day)
+        self.calls += other.calls
+        for window in Window:
+            if is_in(window, other.day, self.day):
+                self.spent[window] += other.spent[window]
+                self.held[window] += other.held[window]
+
+
+def tally_of(spend: Spend) -> Tally:
+    """Return what `spend` says."""
+    spent = (spend.total_usd, spend.day_usd, spend.week_usd, spend.month_usd)
+    held = (spend.held_usd, spend.held_day_usd, spend.held_week_usd, spend.held_month_usd)
+    return Tally(
+        day=day_of(spend.at_ms),
+        spent=dict(zip(Window, spent, strict=True)),
+        held=dict(zip(Window, held, strict=True)),
+        calls=spend.calls,
+    )
+
+
+def spend_of(
+    tally: Tally, account: AccountId, project: ProjectId, key_id: KeyId, now_ms: int
+) -> Spend:
+    """Return what the directory shows of a key; `now_ms` lies in the day of `tally`."""
+    return Spend(
+        account=account,
+        project=project,
+        key_id=key_id,
+        at_ms=now_ms,
+        total_usd=tally.spent[Window.TOTAL],
+        day_usd=tally.spent[Window.DAILY],
+        week_usd=tally.spent[Window.WEEKLY],
+        month_usd=tally.spent[Window.MONTHLY],
+        held_usd=tally.held[Window.TOTAL],
+        held_day_usd=tally.held[Window.DAILY],
+        held_week_usd=tally.held[Window.WEEKLY],
+        held_month_usd=tally.held[Window.MONTHLY],
+        calls=tally.calls,
+    )

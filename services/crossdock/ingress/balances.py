@@ -1,0 +1,73 @@
+"""Balances: what is left of budgets, from what keys have spent and hold. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import attrgetter
+
+from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.journal import Spend
+from crossdock_schemas.windows import day_of, end_ms
+
+Read = Callable[[Spend], Decimal]
+SPENT: dict[Window, Read] = {
+    Window.TOTAL: attrgetter("total_usd"),
+    Window.DAILY: attrgetter("day_usd"),
+    Window.WEEKLY: attrgetter("week_usd"),
+    Window.MONTHLY: attrgetter("month_usd"),
+}
+HELD: dict[Window, Read] = {
+    Window.TOTAL: attrgetter("held_usd"),
+    Window.DAILY: attrgetter("held_day_usd"),
+    Window.WEEKLY: attrgetter("held_week_usd"),
+    Window.MONTHLY: attrgetter("held_month_usd"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A budget, and what all keys of its scope have spent and hold in its window, USD."""
+
+    budget: Budget
+    spend_usd: Decimal
+    held_usd: Decimal
+    resets_at_ms: int | None
+    """When the window ends; None: never."""
+
+    @property
+    def remaining_usd(self) -> Decimal:
+        """What may still be held; not below 0, though a lowered limit may be exceeded."""
+        return max(Decimal(0), self.budget.limit_usd - self.spend_usd - self.held_usd)
+
+
+def balances_of(
+    budgets: Iterable[Budget], spends: Iterable[Spend], now_ms: int
+) -> tuple[Balance, ...]:
+    """Return the balance of each budget, in their order. `spends` may be those of other scopes too."""
+    wanted = tuple(budgets)
+    by_scope = _by_scope({budget.scope for budget in wanted}, spends, now_ms)
+    return tuple(_balance(budget, by_scope.get(budget.scope, ()), now_ms) for budget in wanted)
+
+
+def tightest(balances: Iterable[Balance]) -> Balance | None:
+    """Return the one with the least remaining; None of none."""
+    return min(balances, key=lambda balance: balance.remaining_usd, default=None)
+
+
+def _by_scope(scopes: set[str], spends: Iterable[Spend], now_ms: int) -> dict[str, Sequence[Spend]]:
+    found: defaultdict[str, list[Spend]] = defaultdict(list)
+    for spend in spends if scopes else ():
+        for scope in scopes & {spend.account, spend.project, spend.key_id}:
+            found[scope].append(spend.as_of(now_ms))
+    return dict(found)
+
+
+def _balance(budget: Budget, spends: Sequence[Spend], now_ms: int) -> Balance:
+    spent, held = SPENT[budget.window], HELD[budget.window]
+    return Balance(
+        budget=budget,
+        spend_usd=sum(map(spent, spends), Decimal(0)),
+        held_usd=sum(map(held, spends), Decimal(0)),
+        resets_at_ms=end_ms(budget.window, day_of(now_ms)),
+    )

@@ -1,0 +1,276 @@
+"""Holds, calls, ends, midnights and crashes in any order, against a model that recounts everything each time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from crossdock.accounts.core import AccountsCore
+from crossdock.accounts.money import LONG_STOP_MS
+from crossdock.accounts.spending import UNKNOWN_S
+from crossdock.kernel.record import Page
+from crossdock_schemas.budget import Window
+from crossdock_schemas.control import BudgetChange, BudgetRemoval, ProjectAsked
+from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
+from crossdock_schemas.journal import Entry, Ledger
+from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.prices import Cost
+from crossdock_schemas.topics import ACCOUNT_JOURNAL
+from crossdock_schemas.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
+from crossdock_schemas.windows import day_of, is_in
+from support.builders import make_parcel
+from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+
+OTHER = ProjectId("proj_other")
+KEYS = {KeyId("key_a"): PROJECT, KeyId("key_b"): PROJECT, KeyId("key_c"): OTHER}
+SCOPES = st.sampled_from([ACME, PROJECT, OTHER, *KEYS])
+WORST = st.lists(st.integers(0, 5), min_size=1, max_size=4)
+LIFE_MS = 3_600_000
+
+
+@dataclass
+class Line:
+    """One line under a hold: what it may cost at most, and what is known of its call."""
+
+    worst: int
+    cost: int = 0
+    day: int = 0
+    """On which its cost counts: the hold's; of what is told after the hold's end, the day of the telling."""
+    is_called: bool = False
+    is_lost: bool = False
+    is_waiting: bool = False
+    """It goes on under another hold; what its lost call cost may still be told."""
+    is_ended: bool = False
+
+
+@dataclass
+class ModelHold:
+    """A hold, as anybody would keep it in a list."""
+
+    hold: HoldId
+    key: KeyId
+    day: int
+    stop_ms: int
+    lines: list[Line]
+    is_open: bool = True
+    number: int = field(default=0)
+
+    @property
+    def rest(self) -> int:
+        worst = sum(line.worst for line in self.lines)
+        return worst - sum(line.cost for line in self.lines) if self.is_open else 0
+
+
+class Books(RuleBasedStateMachine):
+    """Amounts are whole USD, so that mistakes are easy to see."""
+
+    holds: Bundle[ModelHold] = Bundle("holds")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core, self.pages, self.entries = AccountsCore(), dict[bytes, bytes](), list[Entry]()
+        self.now_ms = NOW_MS
+        self.budgets: dict[tuple[str, Window], int] = {}
+        self.all: list[ModelHold] = []
+        self.core.apply(make_founded(), NOW_MS)
+        project = make_founded().project.model_copy(update={"project": OTHER, "name": "other"})
+        self.core.apply(ProjectAsked(**common(), project=project), NOW_MS)
+        for key, of_project in KEYS.items():
+            self.core.apply(ask_key(make_key(key, project=of_project)), NOW_MS)
+        self._commit()
+
+    def _commit(self) -> None:
+        self.core.money.grant(self.now_ms)
+        step = self.core.finish()
+        for page in step.pages:
+            self.pages.pop(page.key, None)
+            if page.value is not None:
+                self.pages[page.key] = page.value
+        found = [r.value or b"" for r in step.outgoing if r.topic == ACCOUNT_JOURNAL.name]
+        self.entries += [Entry.from_json(value) for value in found]
+
+    # what anybody would reckon
+
+    def used(self, scope: str, window: Window) -> int:
+        today, total = day_of(self.now_ms), 0
+        for held in self.all:
+            owners = (ACME, KEYS[held.key], held.key)
+            if scope in owners:
+                total += held.rest if is_in(window, held.day, today) else 0
+                total += sum(x.cost for x in held.lines if is_in(window, x.day, today))
+        return total
+
+    def fitting(self, key: KeyId, worst: Iterable[int]) -> int:
+        lefts = [
+            limit - self.used(scope, window)
+            for (scope, window), limit in self.budgets.items()
+            if scope in (ACME, KEYS[key], key)
+        ]
+        count, left = 0, min(lefts, default=10**9)
+        for amount in worst:
+            left -= amount
+            if left < 0:
+                break
+            count += 1
+        return count
+
+    # what happens
+
+    @rule(scope=SCOPES, window=st.sampled_from(Window), limit=st.integers(0, 12))
+    def set_budget(self, scope: str, window: Window, limit: int) -> None:
+        command = BudgetChange(**common(), scope=scope, window=window, limit_usd=Decimal(limit))
+        assert self.core.apply(command, self.now_ms).refusal is None
+        self.budgets[scope, window] = limit
+        self._commit()
+
+    @rule(scope=SCOPES, window=st.sampled_from(Window))
+    def clear_budget(self, scope: str, window: Window) -> None:
+        command = BudgetRemoval(**common(), scope=scope, window=window)
+        is_there = self.budgets.pop((scope, window), None) is not None
+        assert (self.core.apply(command, self.now_ms).refusal is None) == is_there
+        self._commit()
+
+    @rule(target=holds, key=st.sampled_from(sorted(KEYS)), worst=WORST, is_batch=st.booleans())
+    def admit(self, key: KeyId, worst: list[int], is_batch: bool) -> ModelHold:
+        number = len(self.all) + 1
+        worst = worst if is_batch else worst[:1]
+        parcel = self._parcel(number, key, len(worst), is_batch=is_batch)
+        said = self.core.money.admit(parcel, [Decimal(amount) for amount in worst], self.now_ms)
+
+        assert said.count == self.fitting(key, worst)
+        assert (said.shortage is None) == (said.count == len(worst))
+        lines = [Line(amount) for amount in worst[: said.count]]
+        stop_ms = parcel.deadline_ms + LONG_STOP_MS
+        held = ModelHold(hold_id(parcel.parcel_id), key, day_of(self.now_ms), stop_ms, lines, bool(lines), number)  # fmt: skip
+        self.all.append(held)
+        self._commit()
+        return held
+
+    def _parcel(self, number: int, key: KeyId, count: int, *, is_batch: bool) -> Parcel:
+        fields: dict[str, Any] = (
+            {"position": 0} if is_batch else {"batch_id": None, "request_id": "req_1"}
+        )
+        return make_parcel(
+            parcel_id=f"parcel_{number:032x}",
+            account=ACME,
+            project=KEYS[key],
+            key_id=key,
+            lines=tuple(range(count)),
+            deadline_ms=self.now_ms + LIFE_MS,
+            **fields,
+        )
+
+    @rule(held=holds)
+    def admit_again(self, held: ModelHold) -> None:
+        """A copy of what is on its way."""
+        if held.is_open:
+            parcel = self._parcel(held.number, held.key, len(held.lines), is_batch=True)
+            assert self.core.money.admit(parcel, [Decimal(0)] * len(held.lines), self.now_ms).is_repeated  # fmt: skip
+
+    @rule(held=holds, place=st.integers(0, 3), part=st.integers(0, 5), is_known=st.booleans())
+    def call(self, held: ModelHold, place: int, part: int, is_known: bool) -> None:
+        """A call costs no more than what is held; its worker tells of it, or dies. It is told twice."""
+        if place >= len(held.lines) or held.lines[place].is_called:
+            return
+        line = held.lines[place]
+        line.is_called, line.is_lost, line.cost = True, not is_known, min(part, line.worst)
+        line.day = held.day if held.is_open else day_of(self.now_ms)
+        self._tell(held, place, is_known=is_known)
+        self._tell(held, place, is_known=is_known)
+
+    @rule(held=holds, place=st.integers(0, 3), part=st.integers(0, 5))
+    def come_back(self, held: ModelHold, place: int, part: int) -> None:
+        """Who was taken for dead tells what his call cost in truth."""
+        if place >= len(held.lines) or not held.lines[place].is_lost:
+            return
+        line = held.lines[place]
+        line.is_lost, line.cost = False, min(part, line.worst)
+        self._tell(held, place, is_known=True)
+
+    def _tell(self, held: ModelHold, place: int, *, is_known: bool) -> None:
+        row = Charge(
+            execution_id=f"exec_{derive_token(held.hold, place)}",
+            account=ACME,
+            project=KEYS[held.key],
+            key_id=held.key,
+            provider="atlas",
+            outcome=CallOutcome.OK if is_known else CallOutcome.UNKNOWN,
+            cost=Cost(output=Decimal(held.lines[place].cost)),
+            claim="life-1",
+            hold_id=held.hold,
+        )
+        self.core.money.book(ChargeGroup(executions=(row,)), self.now_ms)
+        self._commit()
+
+    @rule(held=holds, places=st.sets(st.integers(0, 3), min_size=1))
+    def end(self, held: ModelHold, places: set[int]) -> None:
+        slots = tuple(p for p in places if p < len(held.lines))
+        unknown = tuple(p for p in slots if held.lines[p].is_lost)
+        self._end(held, tuple(p for p in slots if p not in unknown), is_unknown=False)
+        self._end(held, unknown, is_unknown=True)
+
+    def _end(self, held: ModelHold, slots: tuple[int, ...], *, is_unknown: bool) -> None:
+        end = HoldEnd(hold_id=held.hold, account=ACME, key_id=held.key, slots=slots, is_unknown=is_unknown)  # fmt: skip
+        self.core.money.book(ChargeGroup(executions=(), ended=(end,)), self.now_ms)
+        self._commit()
+        for place in slots:
+            held.lines[place].is_waiting |= is_unknown
+            held.lines[place].is_ended |= not is_unknown
+        still = [line for line in held.lines if not line.is_ended]
+        if not still:
+            held.is_open = False
+        elif all(line.is_waiting for line in still):
+            held.stop_ms = min(held.stop_ms, (self.now_ms // 1000 + UNKNOWN_S) * 1000)
+
+    @rule(hours=st.sampled_from([0, 1, 2, 30, 200, 900]))
+    def wait(self, hours: int) -> None:
+        self.now_ms += hours * 3_600_000
+        for held in self.all:
+            if self.now_ms // 1000 >= held.stop_ms // 1000:
+                held.is_open = False
+        self.core.money.expire(self.now_ms)
+        for state in self.core.states.values():
+            state.go_on(self.now_ms)
+        self._commit()
+
+    @rule()
+    def crash(self) -> None:
+        self.core = AccountsCore()
+        self.core.restore([Page(key, value) for key, value in self.pages.items()])
+        for state in self.core.states.values():
+            state.go_on(self.now_ms)
+
+    # what must hold
+
+    @invariant()
+    def sums_are_the_models(self) -> None:
+        state = self.core.states[ACME]
+        for scope in (ACME, PROJECT, OTHER, *KEYS):
+            found = {window: state.tally(scope).used(window) for window in Window}
+            assert found == {window: self.used(scope, window) for window in Window}
+
+    @invariant()
+    def the_journal_adds_up(self) -> None:
+        assert [entry.number for entry in self.entries] == list(range(1, len(self.entries) + 1))
+        for entry in self.entries:
+            assert sum(posting.amount_usd for posting in entry.postings) == 0
+        for key in KEYS:
+            mine = [held for held in self.all if held.key == key]
+            assert self._posted(Ledger.SPEND, key) == sum(x.cost for h in mine for x in h.lines)
+            assert self._posted(Ledger.HELD, key) == sum(held.rest for held in mine)
+
+    def _posted(self, ledger: Ledger, key: KeyId) -> Decimal:
+        postings = (posting for entry in self.entries for posting in entry.postings)
+        return sum((p.amount_usd for p in postings if (p.ledger, p.key_id) == (ledger, key)), Decimal(0))  # fmt: skip
+
+    @invariant()
+    def open_holds_are_the_models(self) -> None:
+        assert len(self.core.money.holds) == sum(held.is_open for held in self.all)
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

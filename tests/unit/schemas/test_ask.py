@@ -1,0 +1,217 @@
+"""What a line asks for at most is never less than what it can get, and its price never less than its cost."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossdock_schemas.ask import (
+    MAX_CHOICES,
+    MAX_TOKENS,
+    MEDIA_TOKENS,
+    UNLIMITED_OUTPUT,
+    Ask,
+    ask_of,
+    output_limit,
+    told_limit,
+    worst_usd,
+)
+from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.prices import COST_PLACES, Prices, price_tokens
+from crossdock_schemas.tokens import Tokens
+
+SIZE = 300
+RATES = st.decimals(0, Decimal("999999.999999"), places=6)
+PRICES = st.builds(
+    Prices,
+    input=RATES,
+    output=RATES,
+    cached=st.none() | RATES,
+    cache_write=st.none() | RATES,
+    request=RATES,
+)
+LENGTHS = st.none() | st.integers(1, 2_000_000)
+ENDPOINTS = st.builds(
+    Endpoint,
+    provider=st.just("atlas"),
+    model=st.just("tern"),
+    upstream_model=st.just("tern"),
+    operations=st.just(("/v1/chat/completions",)),
+    context_length=LENGTHS,
+    max_output_tokens=LENGTHS,
+    prices=PRICES,
+)
+ASKS = st.builds(Ask, st.integers(0, MAX_TOKENS), st.integers(0, MAX_TOKENS), st.integers(0, MAX_CHOICES))  # fmt: skip
+GARBAGE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["type", "content", "text", "other"]), inner, max_size=3
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+def make_body(**changes: Any) -> dict[str, Any]:
+    return {"model": "tern", "messages": [{"role": "user", "content": "hello"}]} | changes
+
+
+def make_endpoint(**changes: Any) -> Endpoint:
+    values: dict[str, Any] = {
+        "provider": "atlas",
+        "model": "tern",
+        "upstream_model": "tern",
+        "operations": ("/v1/chat/completions",),
+        "prices": Prices(input=Decimal(1), output=Decimal(10)),
+    }
+    return Endpoint(**(values | changes))
+
+
+def with_parts(*parts: object) -> dict[str, Any]:
+    return make_body(messages=[{"role": "user", "content": list(parts)}])
+
+
+def test_a_text_has_no_more_tokens_than_bytes() -> None:
+    assert ask_of(make_body(), SIZE) == Ask(input=SIZE, output=0, choices=1)
+
+
+def test_embeddings_have_no_answer_to_pay_for() -> None:
+    assert ask_of({"model": "tern", "input": "hello"}, SIZE) == Ask(SIZE, 0, 0)
+
+
+def test_a_size_beyond_all_bounds_is_cut() -> None:
+    assert ask_of(make_body(), MAX_TOKENS + 1).input == MAX_TOKENS
+    assert ask_of({"input": "x"}, MAX_TOKENS + 1).input == MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("limits", "output"),
+    [
+        pytest.param({"max_tokens": 7}, 7, id="the old name"),
+        pytest.param({"max_completion_tokens": 7}, 7, id="the new name"),
+        pytest.param({"max_tokens": 7, "max_completion_tokens": 9}, 9, id="the higher of both"),
+        pytest.param({"max_tokens": 7.9}, 7, id="a fraction"),
+        pytest.param({"max_tokens": MAX_TOKENS}, MAX_TOKENS, id="the highest"),
+        pytest.param({"max_tokens": MAX_TOKENS + 1}, 0, id="too high"),
+    ],
+)
+def test_an_answer_is_as_long_as_the_line_allows(limits: dict[str, Any], output: int) -> None:
+    assert ask_of(make_body(**limits), SIZE).output == output
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, "7", -7, 0, 0.5, float("nan"), float("inf"), [7], {"a": 7}],
+    ids=repr,
+)
+def test_what_is_no_sound_number_counts_as_not_given(value: object) -> None:
+    body = make_body(max_tokens=value, max_completion_tokens=value, n=value)
+
+    assert ask_of(body, SIZE) == Ask(SIZE, 0, 1)
+
+
+@pytest.mark.parametrize(("n", "choices"), [(1, 1), (4, 4), (10**6, MAX_CHOICES)])
+def test_every_answer_that_is_asked_for_counts(n: int, choices: int) -> None:
+    assert ask_of(make_body(n=n), SIZE).choices == choices
+
+
+@pytest.mark.parametrize(
+    ("parts", "media"),
+    [
+        pytest.param([{"type": "text", "text": "hi"}], 0, id="text"),
+        pytest.param([{"type": "refusal", "refusal": "no"}], 0, id="a refusal"),
+        pytest.param([{"type": "image_url"}, {"type": "input_audio"}], 2, id="an image and audio"),
+        pytest.param([{"type": "of tomorrow"}, {}], 2, id="what nobody knows"),
+        pytest.param([{"type": ["text"]}, {"type": {}}], 2, id="types that are none"),
+        pytest.param(["text", 7, None], 0, id="no parts at all"),
+    ],
+)
+def test_media_stand_for_more_tokens_than_they_have_bytes(parts: list[object], media: int) -> None:
+    assert ask_of(with_parts(*parts), SIZE).input == SIZE + media * MEDIA_TOKENS
+
+
+def test_the_media_of_all_messages_count() -> None:
+    image = {"role": "user", "content": [{"type": "image_url"}]}
+
+    assert ask_of(make_body(messages=[image, image]), SIZE).input == SIZE + 2 * MEDIA_TOKENS
+
+
+@given(GARBAGE, GARBAGE, GARBAGE)
+def test_no_body_is_too_strange(messages: object, limit: object, n: object) -> None:
+    ask = ask_of({"messages": messages, "max_tokens": limit, "n": n}, SIZE)
+
+    assert SIZE <= ask.input <= MAX_TOKENS
+    assert 0 <= ask.output <= MAX_TOKENS
+    assert 1 <= ask.choices <= MAX_CHOICES
+
+
+@pytest.mark.parametrize(
+    ("known", "limit", "told"),
+    [
+        pytest.param({"max_output_tokens": 5, "context_length": 9}, 5, None, id="its own limit"),
+        pytest.param({"context_length": 9}, 9, None, id="its context"),
+        pytest.param({}, UNLIMITED_OUTPUT, UNLIMITED_OUTPUT, id="nothing is known"),
+    ],
+)
+def test_an_answer_without_a_limit_is_bounded_by_its_endpoint(
+    known: dict[str, int], limit: int, told: int | None
+) -> None:
+    endpoint = make_endpoint(**known)
+
+    assert (output_limit(endpoint), told_limit(endpoint)) == (limit, told)
+    assert worst_usd(Ask(0), [endpoint]) == limit * Decimal("0.00001")
+
+
+def test_the_worst_case_is_exact() -> None:
+    prices = Prices(
+        input=Decimal("0.15"), output=Decimal("0.60"), cache_write=Decimal("0.1875"),
+        request=Decimal("0.0001"),
+    )  # fmt: skip
+
+    worst = worst_usd(Ask(input=1001, output=333, choices=2), [make_endpoint(prices=prices)])
+
+    assert worst == Decimal("0.0001876875") + Decimal("0.0003996") + Decimal("0.0001")
+
+
+def test_no_more_input_is_read_than_the_context_has_room_for() -> None:
+    endpoints = [make_endpoint(context_length=100)]
+
+    worst = [worst_usd(Ask(count, 1), endpoints) for count in (99, 100, 101, MAX_TOKENS)]
+
+    assert worst == [count * Decimal("0.000001") + Decimal("0.00001") for count in (99, 100, 100, 100)]  # fmt: skip
+
+
+def test_the_dearest_endpoint_counts_and_none_costs_nothing() -> None:
+    cheap = make_endpoint(prices=Prices(input=Decimal(9)))
+    dear = make_endpoint(prices=Prices(input=Decimal(1), request=Decimal(1)))
+    ask = Ask(input=100)
+
+    assert worst_usd(ask, [cheap, dear]) == worst_usd(ask, [dear]) > worst_usd(ask, [cheap])
+    assert worst_usd(ask, []) == 0
+
+
+def test_embeddings_cost_their_input() -> None:
+    assert worst_usd(Ask(1_000_000, 0, 0), [make_endpoint()]) == 1
+
+
+@given(ASKS, ENDPOINTS, st.data())
+def test_no_call_within_the_ask_costs_more(
+    ask: Ask, endpoint: Endpoint, data: st.DataObject
+) -> None:
+    most = min(ask.input, endpoint.context_length or ask.input)
+    inputs = data.draw(st.integers(0, most))
+    cached = data.draw(st.integers(0, inputs))
+    written = data.draw(st.integers(0, inputs - cached))
+    answers = (ask.output or output_limit(endpoint)) * ask.choices
+    tokens = Tokens(
+        input=inputs, cached=cached, cache_write=written, output=data.draw(st.integers(0, answers))
+    )
+
+    worst = worst_usd(ask, [endpoint])
+
+    assert worst >= price_tokens(tokens, endpoint.prices).total
+    assert worst == worst.quantize(COST_PLACES)
+    dearest = Tokens(input=most, output=answers)
+    if endpoint.prices.dearest_input == endpoint.prices.input:
+        assert worst == price_tokens(dearest, endpoint.prices).total
