@@ -128,6 +128,13 @@ class ModelProgress(Message):
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
     """Of lines that came back, by line number (0-based), the call of unknown end that their next call repeats."""
 
+    @property
+    def waiting(self) -> int:
+        """Lines that wait for money: those that came back, and those behind them."""
+        if self.wait_reason is None:
+            return 0
+        return sum(count for _, count in self.returned) + self.total - self.fed
+
 
 class Batch(Message):
     """The directory's entry: what GET /v1/batches/{id} is made from. Key on the topic: batch_id."""

@@ -9,6 +9,7 @@ from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.budget import Budget
 from crossdock_schemas.directory import level_of
+from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
 
 
@@ -49,8 +50,8 @@ def tell_shortage(room: Room, asked_usd: Decimal, now_ms: int) -> WaitReason:
     budget, left = room.budget, max(room.left_usd, Decimal(0))
     until_ms = end_ms(budget.window, day_of(now_ms))
     message = (
-        f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {_usd(left)} USD of "
-        f"{_usd(budget.limit_usd)}; this can cost up to {_usd(asked_usd)} USD."
+        f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {usd_text(left)} USD of "
+        f"{usd_text(budget.limit_usd)}; this can cost up to {usd_text(asked_usd)} USD."
     )
     return WaitReason(
         code="budget_exceeded",
@@ -59,8 +60,3 @@ def tell_shortage(room: Room, asked_usd: Decimal, now_ms: int) -> WaitReason:
         since_ms=now_ms,
         until_ms=until_ms,
     )
-
-
-def _usd(amount: Decimal) -> str:
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -14,9 +14,8 @@ from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
 from crossdock_schemas.usage import Charge, HoldEnd
 from crossdock_schemas.windows import date_of, day_of
 
-UNKNOWN_S = (
-    660  # a call lasts 600 s at most; who made it may tell of it after that, if it only stood still
-)
+# who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
+UNKNOWN_S = 60
 
 
 class Place(NamedTuple):

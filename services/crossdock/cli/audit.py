@@ -23,12 +23,12 @@ from crossdock.cli.books import (
     holdings,
     take_spends,
     totals,
-    usd,
 )
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, reached
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _show(checks: Sequence[Check]) -> None:
 
 def _row(check: Check) -> list[object]:
     figures = [
-        f"{name.removesuffix('_usd')} {usd(value)} USD"
+        f"{name.removesuffix('_usd')} {usd_text(value)} USD"
         if isinstance(value, Decimal)
         else f"{name} {value}"
         for name, value in check.figures.items()

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.money import usd_text
 
 SPEND = b"spend_"
 """Keys of the directory that begin so are of what keys spent."""
@@ -105,17 +106,11 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         figures = {
-            name: usd(value) if isinstance(value, Decimal) else value
+            name: usd_text(value) if isinstance(value, Decimal) else value
             for name, value in self.figures.items()
         }
         wrong = {"wrong": self.wrong, "differences": list(self.named)}
         return {"check": self.name, "ok": self.is_ok, "figures": figures} | wrong
-
-
-def usd(amount: Decimal) -> str:
-    """Return an amount; no digit is left out but the zeros at its end."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def take_spends(known: dict[str, Spend], records: Iterable[Record]) -> None:
@@ -178,7 +173,7 @@ def _check_balance(books: Books) -> Check:
     entries = sum(row.entries for row in books.journal)
     figures: Figures = {"entries": entries, "unbalanced": books.unbalanced_count}
     named = [
-        f"{row.account} entry {row.number}: postings add up to {usd(row.off_by_usd)} USD"
+        f"{row.account} entry {row.number}: postings add up to {usd_text(row.off_by_usd)} USD"
         for row in books.unbalanced[:NAMED]
     ]
     return Check("entries add up to 0", figures, books.unbalanced_count, named)
@@ -188,7 +183,7 @@ def _check_calls(books: Books) -> Check:
     spent = sum(books.spent.values(), NOTHING)
     wrong = [
         f"{row.account} {row.project} {row.key_id} {row.provider}: "
-        f"journal {usd(row.spent_usd)} USD, calls {usd(row.cost_usd)} USD"
+        f"journal {usd_text(row.spent_usd)} USD, calls {usd_text(row.cost_usd)} USD"
         for row in books.differences
     ]
     figures: Figures = {"journal_usd": spent, "differing": len(wrong)}
@@ -221,12 +216,12 @@ def _check_budgets(books: Books) -> Check:
         "overdrafts": books.overdraft_count,
     }
     named = [
-        f"{row.account} entry {row.number}: {usd(row.used_usd)} USD of the {row.window} budget of {row.scope}, "
-        f"which is {usd(row.limit_usd)} USD"
+        f"{row.account} entry {row.number}: {usd_text(row.used_usd)} USD of the {row.window} budget of {row.scope}, "
+        f"which is {usd_text(row.limit_usd)} USD"
         for row in books.overdrafts[:NAMED]
     ]
     return Check("no budget was overdrawn", figures, books.overdraft_count, named)
 
 
 def _told(amounts: Mapping[Owner, Decimal], owner: Owner) -> str:
-    return f"{usd(amounts[owner])} USD" if owner in amounts else "nothing"
+    return f"{usd_text(amounts[owner])} USD" if owner in amounts else "nothing"

@@ -14,6 +14,7 @@ from crossdock_schemas.directory import level_of
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.money import usd_text
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.tokens import Tokens
 
@@ -96,7 +97,7 @@ def _show_waiting(batch: Batch) -> Json | None:
         "code": reason.code,
         "message": reason.message,
         "scope": reason.scope,
-        "lines": sum(count for model in batch.models for _, count in model.returned),
+        "lines": sum(model.waiting for model in batch.models),
         "since": _iso(reason.since_ms),
         "until": _maybe_iso(reason.until_ms),
     }
@@ -256,10 +257,10 @@ def show_balance(balance: Balance) -> Json:
         "scope": budget.scope,
         "level": level_of(budget.scope),
         "window": budget.window.value,
-        "limit_usd": f"{budget.limit_usd:f}",
-        "spend_usd": f"{balance.spend_usd:f}",
-        "held_usd": f"{balance.held_usd:f}",
-        "remaining_usd": f"{balance.remaining_usd:f}",
+        "limit_usd": usd_text(budget.limit_usd),
+        "spend_usd": usd_text(balance.spend_usd),
+        "held_usd": usd_text(balance.held_usd),
+        "remaining_usd": usd_text(balance.remaining_usd),
         "resets_at": _maybe_iso(balance.resets_at_ms),
     }
 

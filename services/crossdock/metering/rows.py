@@ -79,7 +79,7 @@ def batch_row(batch: Batch, offset: int) -> Sequence[object]:
     finished_ms = (
         batch.completed_at_ms or batch.failed_at_ms or batch.expired_at_ms or batch.cancelled_at_ms
     )
-    waiting = sum(count for progress in batch.models for _, count in progress.returned)
+    waiting = sum(model.waiting for model in batch.models)
     reason = batch.wait_reason
     return (
         batch.account, batch.project, batch.key_id, batch.batch_id, batch.status.value, batch.operation,

@@ -21,11 +21,11 @@ from crossdock.cli.books import (
     holdings,
     take_spends,
     totals,
-    usd,
 )
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock_schemas.journal import Spend
+from crossdock_schemas.money import usd_text
 from support.builders import make_spend
 
 CONTROL = "control log has no gap"
@@ -212,7 +212,7 @@ def test_only_so_many_are_named_but_all_are_counted(count: int) -> None:
     [("0E-12", "0"), ("0.500000000000", "0.5"), ("1200", "1200"), ("-1E-12", "-0.000000000001")],
 )
 def test_an_amount_is_exact_and_without_zeros_at_its_end(amount: str, said: str) -> None:
-    assert usd(Decimal(amount)) == said
+    assert usd_text(Decimal(amount)) == said
 
 
 def test_the_newest_word_on_a_key_counts() -> None:

@@ -165,11 +165,11 @@ def test_a_budget_is_shown_in_exact_decimals(window: Window, resets_at: str | No
         month_usd=Decimal("1E-12"),
     )
 
-    assert show_budget(balance_of(make_budget(window=window, usd="12.50"), spend)) == {
+    assert show_budget(balance_of(make_budget(window=window, usd="12.5"), spend)) == {
         "scope": "key_1",
         "level": "key",
         "window": window.value,
-        "limit_usd": "12.50",
+        "limit_usd": "12.5",
         "spend_usd": "0.000000000001",
         "held_usd": "0",
         "remaining_usd": "12.499999999999",
@@ -187,7 +187,7 @@ LIMIT = ("limit", "limit_reset", "limit_remaining", "include_byok_in_limit")
     ("budgets", "shown"),
     [
         ([], (None, None, None, False)),
-        ([make_budget(usd="12.50")], (12.5, None, 8.5, False)),
+        ([make_budget(usd="12.5")], (12.5, None, 8.5, False)),
         ([make_budget(window=Window.MONTHLY)], (10.0, "monthly", 7.0, False)),
         ([make_budget(usd="1"), make_budget(window=Window.DAILY)], (1.0, None, 0.0, False)),
     ],

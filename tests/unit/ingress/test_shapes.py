@@ -134,7 +134,7 @@ def test_a_batch_that_waits_says_why_and_how_many_lines() -> None:
         "code": "budget_exceeded",
         "message": "The daily budget of the key key_1 is used up.",
         "scope": "key_1",
-        "lines": 6,
+        "lines": 10,
         "since": "1970-01-01T00:16:40Z",
         "until": "1970-01-02T00:00:00Z",
     }

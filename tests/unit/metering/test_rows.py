@@ -111,7 +111,7 @@ def test_a_batch_says_which_lines_wait_and_why() -> None:
     runs = named("batches", batch_row(make_batch(), 1))
 
     names = ("waiting_lines", "waiting_code", "waiting_reason")
-    assert [waits[name] for name in names] == [7, "budget_exceeded", "0 USD are left"]
+    assert [waits[name] for name in names] == [6, "budget_exceeded", "0 USD are left"]
     assert [runs[name] for name in names] == [0, "", ""]
 
 
