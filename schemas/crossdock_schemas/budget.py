@@ -27,6 +27,8 @@ class Limit(Message):
 
     window: Window = Window.TOTAL
     limit_usd: Usd
+    include_byok: bool = False
+    """Whether what own provider keys pay for counts too."""
 
 
 class Budget(Message):
@@ -37,6 +39,8 @@ class Budget(Message):
     """Id of the organization, project or key that it binds."""
     window: Window
     limit_usd: Usd
+    include_byok: bool = False
+    """Whether what own provider keys pay for counts too."""
     version: int
     """Number of the change that set it, in its account's log."""
     updated_at_ms: int

@@ -1,13 +1,13 @@
 """Cancels: what shall not be called any more. Every provider worker reads all of them."""
 
-from crossdock_schemas.ids import BatchId, KeyId, RequestId
+from crossdock_schemas.ids import BatchId, CredentialId, KeyId, RequestId
 from crossdock_schemas.message import Message
 
 
 class Cancelled(Message):
-    """A batch, a single request, or all of a key: what of it has not been claimed is never called."""
+    """A batch, a single request, or all of a key, also of an own provider key: what is not claimed is never called."""
 
-    id: BatchId | RequestId | KeyId
+    id: BatchId | RequestId | KeyId | CredentialId
     at_ms: int
     is_lifted: bool = False
     """It may be called again: a key that was disabled is not any more."""

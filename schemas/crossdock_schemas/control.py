@@ -7,9 +7,11 @@ from pydantic import Field, TypeAdapter
 
 from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
-from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
+from crossdock_schemas.credential import MAX_SORT_ORDER, Credential, Region
+from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import Rules
+from crossdock_schemas.policy import MAX_PATTERNS, Patterns, Rules
+from crossdock_schemas.secret import SealedSecret
 
 
 class _Command(Message):
@@ -119,6 +121,7 @@ class BudgetChange(_Command):
     scope: str
     window: Window
     limit_usd: Usd
+    include_byok: bool = False
     only: bool = False
 
 
@@ -128,6 +131,50 @@ class BudgetRemoval(_Command):
     do: Literal["clear_budget"] = "clear_budget"
     scope: str
     window: Window | None = None
+
+
+class CredentialAsked(_Command):
+    """An own provider key. Its secret was sealed before it came here."""
+
+    do: Literal["create_credential"] = "create_credential"
+    credential: Credential
+    sealed: SealedSecret
+
+
+class CredentialChange(_Command):
+    """None, and what is not among `emptied`: as it is."""
+
+    do: Literal["change_credential"] = "change_credential"
+    credential_id: CredentialId
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    disabled: bool | None = None
+    is_fallback: bool | None = None
+    is_required: bool | None = None
+    is_byok_only: bool | None = None
+    sort_order: int | None = Field(default=None, ge=0, le=MAX_SORT_ORDER)
+    allowed_models: Patterns | None = None
+    allowed_keys: tuple[KeyId, ...] | None = Field(default=None, max_length=MAX_PATTERNS)
+    declared_zdr: bool | None = None
+    declared_region: Region | None = None
+    emptied: tuple[Literal["allowed_models", "allowed_keys", "declared_region"], ...] = ()
+    """Fields that shall demand and say nothing any more."""
+    sealed: SealedSecret | None = None
+    """Another secret in the place of the present one, of the next version."""
+    label: str | None = Field(default=None, max_length=16)
+    """Of the other secret."""
+
+
+class CredentialDeletion(_Command):
+    do: Literal["delete_credential"] = "delete_credential"
+    credential_id: CredentialId
+
+
+class CredentialRewrap(_Command):
+    """The same secret under another master key; nothing else changes."""
+
+    do: Literal["rewrap_credential"] = "rewrap_credential"
+    credential_id: CredentialId
+    sealed: SealedSecret
 
 
 Command = Annotated[
@@ -143,7 +190,11 @@ Command = Annotated[
     | PolicyChange
     | PolicyRemoval
     | BudgetChange
-    | BudgetRemoval,
+    | BudgetRemoval
+    | CredentialAsked
+    | CredentialChange
+    | CredentialDeletion
+    | CredentialRewrap,
     Field(discriminator="do"),
 ]
 COMMANDS: tuple[type[Message], ...] = (
@@ -160,6 +211,10 @@ COMMANDS: tuple[type[Message], ...] = (
     PolicyRemoval,
     BudgetChange,
     BudgetRemoval,
+    CredentialAsked,
+    CredentialChange,
+    CredentialDeletion,
+    CredentialRewrap,
 )
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 
@@ -186,7 +241,7 @@ class Change(Message):
     action: str
     """What was asked: the command's `do`."""
     target: str
-    """Id of the organization, project, key, policy or budget."""
+    """Id of the organization, project, key, policy, budget or own provider key."""
     before: dict[str, str] = Field(default_factory=dict)
     """The fields that changed, as they were: JSON by name."""
     after: dict[str, str] = Field(default_factory=dict)

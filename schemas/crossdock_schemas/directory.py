@@ -2,20 +2,22 @@
 
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Policy | Budget | Spend
+Entity = Organization | Project | ApiKey | Policy | Budget | Credential | Spend
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
     "policy": Policy,
     "budget": Budget,
+    "byok": Credential,
     "spend": Spend,
 }
 """By what a key begins with, before its first underscore."""
-_LEVELS = {"org": "organization", "proj": "project", "key": "key"}
+LEVELS = {"org": "organization", "proj": "project", "key": "key"}
 
 
 def kind_of(identifier: str) -> type[Entity] | None:
@@ -24,7 +26,7 @@ def kind_of(identifier: str) -> type[Entity] | None:
 
 def level_of(scope: str) -> str:
     """Return what a policy's scope is, in words."""
-    return _LEVELS[scope.partition("_")[0]]
+    return LEVELS[scope.partition("_")[0]]
 
 
 def budget_id(scope: str, window: Window) -> str:

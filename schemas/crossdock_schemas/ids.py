@@ -15,6 +15,7 @@ RequestId = NewType("RequestId", str)
 ExecutionId = NewType("ExecutionId", str)
 ChangeId = NewType("ChangeId", str)
 HoldId = NewType("HoldId", str)
+CredentialId = NewType("CredentialId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -54,6 +55,10 @@ def make_project_id(now_ms: int) -> ProjectId:
 
 def make_key_id(now_ms: int) -> KeyId:
     return KeyId(f"key_{make_token(now_ms)}")
+
+
+def make_credential_id(now_ms: int) -> CredentialId:
+    return CredentialId(f"byok_{make_token(now_ms)}")
 
 
 def make_change_id(now_ms: int) -> ChangeId:

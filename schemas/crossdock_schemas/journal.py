@@ -43,6 +43,8 @@ class Posting(Message):
     key_id: KeyId
     provider: str = ""
     """Of `spend` and `provider`; a hold is for whoever will be called."""
+    is_byok: bool = False
+    """Of calls with an own provider key."""
     day: date
     """UTC day in whose windows it counts: the hold's; that of the booking where there is no hold."""
     amount_usd: Decimal
@@ -83,6 +85,11 @@ class Spend(Message):
     held_day_usd: Decimal = Decimal(0)
     held_week_usd: Decimal = Decimal(0)
     held_month_usd: Decimal = Decimal(0)
+    byok_usd: Decimal = Decimal(0)
+    """What of the total own provider keys paid for."""
+    byok_day_usd: Decimal = Decimal(0)
+    byok_week_usd: Decimal = Decimal(0)
+    byok_month_usd: Decimal = Decimal(0)
     calls: int = 0
     """Calls behind it."""
 
@@ -94,5 +101,7 @@ class Spend(Message):
         ended = [
             name for name, t, w in zip(("day", "week", "month"), then, now, strict=True) if t != w
         ]
-        zeros = {f"{kind}{name}_usd": Decimal(0) for name in ended for kind in ("", "held_")}
+        zeros = {
+            f"{kind}{name}_usd": Decimal(0) for name in ended for kind in ("", "held_", "byok_")
+        }
         return self.model_copy(update={**zeros, "at_ms": now_ms})

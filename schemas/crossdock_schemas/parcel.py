@@ -10,9 +10,11 @@ from enum import StrEnum
 from pydantic import Field
 
 from crossdock_schemas.ask import Ask
+from crossdock_schemas.credential import CredentialRef
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
+    CredentialId,
     ExecutionId,
     HoldId,
     KeyId,
@@ -63,6 +65,10 @@ class Candidate(Message):
     """Tokens of an answer at most, to be told to the provider where the line sets no limit."""
     max_tokens_parameter: str = "max_tokens"
     """How to tell it."""
+    credential_id: CredentialId | None = None
+    """The own provider key that its calls are made with; None: the installation's."""
+    credential_version: int | None = None
+    """At least of this version must that key's secret be."""
 
 
 class Plan(Message):
@@ -119,6 +125,10 @@ class Parcel(Message):
     body_ref: BodyRef | None = None
     permitted: tuple[str, ...] | None = None
     """Names of the endpoints that policies leave; None: all that serve the model."""
+    shared: tuple[str, ...] | None = None
+    """Names of those that may be called with the installation's key; None: all that are permitted."""
+    credentials: tuple[CredentialRef, ...] | None = None
+    """Own provider keys that it may use; None: none."""
     plan: Plan | None = None
 
     def request_id_of(self, line: int) -> RequestId:

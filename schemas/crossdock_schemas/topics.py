@@ -19,6 +19,7 @@ from crossdock_schemas.budget import Budget
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
 from crossdock_schemas.control import COMMANDS, Change
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
@@ -27,6 +28,7 @@ from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.usage import UsageGroup
 
 HOUR_MS = 3_600_000
@@ -97,11 +99,21 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project or key; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
+    key="id of the organization, project, key or own provider key; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Budget, Spend),
+    value=(Organization, Project, ApiKey, Policy, Budget, Credential, Spend),
     producers=("accounts",),
     consumers=("ingress",),
+    cleanup="compact",
+    retention_ms=None,
+)
+ACCOUNT_SECRETS = Topic(
+    name="accounts.secrets",
+    key="id of the own provider key",
+    header=None,
+    value=(SealedSecret,),
+    producers=("accounts",),
+    consumers=("provider",),
     cleanup="compact",
     retention_ms=None,
 )
@@ -202,7 +214,7 @@ USAGE = Topic(
 )
 FLEET = Topic(
     name="fleet",
-    key="endpoint/worker",
+    key="endpoint/worker, endpoint@own key/worker",
     header=None,
     value=(EndpointHealth,),
     producers=("provider",),
@@ -241,7 +253,7 @@ CLAIMS = Topic(
 )
 CANCELS = Topic(
     name="cancels",
-    key="batch_id, request_id or key_id",
+    key="batch_id, request_id, key_id or id of an own provider key",
     header=None,
     value=(Cancelled,),
     producers=("ingress", "batches", "accounts"),
@@ -293,6 +305,7 @@ TOPICS: tuple[Topic, ...] = (
     ACCOUNT_COMMANDS,
     ACCOUNT_STATE,
     ACCOUNT_DIRECTORY,
+    ACCOUNT_SECRETS,
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
     REQUESTS,

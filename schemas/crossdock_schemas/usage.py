@@ -10,6 +10,7 @@ from pydantic import Field
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
+    CredentialId,
     ExecutionId,
     HoldId,
     KeyId,
@@ -56,6 +57,8 @@ class Charge(Message):
     """The life of the worker that made the call, also where another one supposes its end."""
     hold_id: HoldId | None = Field(default=None, pattern=HOLD_PATTERN)
     """The hold that covers it."""
+    is_byok: bool = False
+    """It was made with an own provider key: what it cost is owed by that key's owner."""
 
 
 class HoldEnd(Message):
@@ -103,6 +106,8 @@ class Usage(Charge):
     """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
     repeat_of: ExecutionId | None = None
     """The call of unknown end that this one repeats."""
+    credential_id: CredentialId | None = None
+    """The own provider key that it was made with."""
 
 
 def hold_end(parcel: Parcel, lines: Sequence[int], *, is_unknown: bool = False) -> HoldEnd:

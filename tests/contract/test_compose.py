@@ -22,7 +22,7 @@ from crossdock.batches.settings import BatchesSettings
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.provision import ProvisionSettings
-from crossdock.kernel.settings import SHARED, Settings
+from crossdock.kernel.settings import SHARED, Settings, name_of
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.metering.settings import MeteringSettings
 from crossdock.provider.settings import ProviderSettings
@@ -49,6 +49,7 @@ GIVEN = {
     "CROSSDOCK_OWNER_KEY_SHA256": "0" * 64,
     "CROSSDOCK_API_KEY_SHA256": "0" * 64,
     "CROSSDOCK_INGRESS_KEY_SECRET": "0" * 64,
+    "CROSSDOCK_MASTER_KEY": "0" * 64,
 }
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -130,6 +131,7 @@ def test_a_service_is_given_no_name_that_nobody_reads(stage: str) -> None:
     settings, prefix = STAGES[stage]
     shared = {f"{SHARED}{field.upper()}" for field in Settings.model_fields}
     own = {f"{prefix}{field.upper()}" for field in settings.model_fields}
+    own |= {name_of(field, prefix) for field in settings.model_fields}
 
     names = {name for name in environment_of(stage) if not name.startswith("AWS_")}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.cli.reference import STAGES, main, settings_page
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.settings import Settings, name_of
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -17,7 +17,7 @@ def test_every_stages_settings_are_on_it() -> None:
 
     for stage, settings in STAGES.items():
         for field in settings.model_fields.keys() - Settings.model_fields.keys():
-            assert f"`CROSSDOCK_{stage.upper()}_{field.upper()}`" in page
+            assert f"`{name_of(field, f'CROSSDOCK_{stage.upper()}_')}`" in page
 
 
 def test_every_stage_with_settings_is_known() -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from typing_extensions import override
 from crossdock.cli.app import main
 from crossdock.cli.client import Dock
 from crossdock.cli.foresight import Asked
+from crossdock_schemas.secret import SealedSecret
 
 PLAIN = "sk-cd-v1-plain"
 HASH = "ab" * 32
@@ -130,13 +131,23 @@ class Shell:
     past: Sequence[Asked] = ()
     """What ClickHouse knows."""
     looks: list[tuple[str, str, float]] = field(default_factory=list)
+    typed: str = ""
+    """What is typed where nobody sees it."""
+    sealed: Mapping[str, SealedSecret] = field(default_factory=dict)
+    """What is on the topic of secrets."""
 
     def says(self, value: object, status: int = 200) -> None:
         self.answer = lambda _: httpx.Response(status, json=value)
 
     def run(self, *words: str) -> Outcome:
         with pytest.raises(SystemExit) as ended:
-            main(words, make_dock=self._make_dock, read_asked=self._read_asked)
+            main(
+                words,
+                make_dock=self._make_dock,
+                read_asked=self._read_asked,
+                read_secret=lambda _: self.typed,
+                read_sealed=self._read_sealed,
+            )
         written = self.capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)
 
@@ -156,6 +167,9 @@ class Shell:
     def _read_asked(self, url: str, account: str, hours: float) -> Sequence[Asked]:
         self.looks.append((url, account, hours))
         return self.past
+
+    async def _read_sealed(self, _servers: str) -> Mapping[str, SealedSecret]:
+        return self.sealed
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         request.read()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from crossdock_schemas.contracts.asyncapi import asyncapi
-from crossdock_schemas.contracts.pages import tables_page, topics_page
+from crossdock_schemas.contracts.pages import newest, tables_page, topics_page
 from crossdock_schemas.contracts.schema import Json, contracts, json_schema
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -15,9 +15,13 @@ def documents() -> dict[str, str]:
     found = {f"schemas/json/{one.name}.json": _dump(json_schema(one)) for one in contracts()}
     found["schemas/json/asyncapi.json"] = _dump(asyncapi())
     found["infra/docs/topics.md"] = topics_page()
-    sql = "\n".join(file.read_text() for file in sorted(SQL.glob("*.sql")))
-    found["infra/docs/tables.md"] = tables_page(sql)
+    found["infra/docs/tables.md"] = tables_page(read_sql())
     return found
+
+
+def read_sql() -> str:
+    """Return all migrations in their order; of a view that was made anew, the newest."""
+    return newest("\n".join(file.read_text() for file in sorted(SQL.glob("*.sql"))))
 
 
 def _dump(document: Json) -> str:

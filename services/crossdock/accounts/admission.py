@@ -7,11 +7,13 @@ is what policies say now.
 
 from dataclasses import dataclass
 
+from crossdock.accounts.own import choose_own, concerning
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
+from crossdock_schemas.credential import Credential, CredentialRef
 from crossdock_schemas.directory import level_of, policy_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Permission, Policy, permit
@@ -30,6 +32,10 @@ class Permit:
 
     endpoints: tuple[Endpoint, ...]
     names: tuple[str, ...] | None = None
+    shared: tuple[str, ...] | None = None
+    """Of them those that the installation's key may be used at; None: all."""
+    credentials: tuple[CredentialRef, ...] | None = None
+    """Own provider keys that may be used; None: none."""
 
 
 class Admission:
@@ -48,9 +54,10 @@ class Admission:
             return DISABLED
         if state.projects[key.project].disabled:
             return STOPPED
-        policies = applying(state, key)
+        policies, own = applying(state, key), concerning(state, key)
         wish = (
             *((policy.scope, policy.version) for policy in policies),
+            *((credential.credential_id, credential.version) for credential in own),
             parcel.model,
             parcel.operation,
         )
@@ -58,18 +65,38 @@ class Admission:
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[wish] = self._permit(policies, parcel.model, parcel.operation)
+            known = self._permit(policies, own, parcel.model, parcel.operation)
+            self._known[wish] = known
         return known
 
-    def _permit(self, policies: list[Policy], model: str, operation: str) -> Permit | Refusal:
+    def _permit(
+        self, policies: list[Policy], own: list[Credential], model: str, operation: str
+    ) -> Permit | Refusal:
         endpoints = self._catalogue.serving(model, operation)
         permission = permit(endpoints, policies)
         if not permission.excluded:
-            return Permit(endpoints)
+            return _with_own(own, endpoints, None, model)
         if not permission.permitted:
             return _refused(model, permission)
         left = tuple(one for one in endpoints if one.name in permission.permitted)
-        return Permit(left, permission.permitted)
+        return _with_own(own, left, permission.permitted, model)
+
+
+def _with_own(
+    own: list[Credential],
+    endpoints: tuple[Endpoint, ...],
+    names: tuple[str, ...] | None,
+    model: str,
+) -> Permit | Refusal:
+    """Return what own provider keys make of the endpoints that policies leave."""
+    found = choose_own(own, endpoints, model)
+    if endpoints and not found.endpoints:
+        message = (
+            f"Own provider keys close every endpoint of {model!r} to the installation's keys (is_byok_only), "
+            "and none of them covers the model."
+        )
+        return Refusal(403, DENIED, message, DENIED, "model")
+    return Permit(found.endpoints, names, found.shared, found.credentials)
 
 
 def no_money(why: WaitReason) -> Refusal:

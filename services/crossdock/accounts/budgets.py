@@ -15,13 +15,23 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
         return unknown("organization, project or key", scope)
     others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
     ended = [one for one in Window if one in others]
-    limit = Limit(window=window, limit_usd=command.limit_usd)
+    limit = Limit(window=window, limit_usd=command.limit_usd, include_byok=command.include_byok)
+    old = state.budgets.get(scope, {}).get(window)
+    told: dict[str, Any] = _ended(ended) if ended else {}
+    if limit.include_byok or (old is not None and old.include_byok):
+        told |= limit_told(
+            limit
+        )  # why whole: what is read from the log need not look for what was before
     return Decision(
         budget_id(scope, window),
         (make_budget(state, scope, limit, now_ms),),
         deleted=tuple(budget_id(scope, one) for one in ended),
-        told=_ended(ended) if ended else {},
+        told=told,
     )
+
+
+def limit_told(limit: Limit | Budget) -> dict[str, Any]:
+    return {"limit_usd": f"{limit.limit_usd:f}", "include_byok": limit.include_byok}
 
 
 def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
@@ -31,6 +41,7 @@ def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> B
         scope=scope,
         window=limit.window,
         limit_usd=limit.limit_usd,
+        include_byok=limit.include_byok,
         version=state.number + 1,
         updated_at_ms=now_ms,
     )

@@ -12,6 +12,7 @@ from crossdock.accounts.records import (
     change_record,
     directory_record,
     founded_record,
+    secret_record,
 )
 from crossdock.accounts.state import (
     AccountState,
@@ -87,6 +88,7 @@ class AccountsCore:
             state.drop(identifier)
             self._keep(gone_page(state.account, identifier))
             self._outgoing.append(directory_record(identifier, None, now_ms))
+        self._outgoing += [secret_record(name, it, now_ms) for name, it in decision.secrets]
         self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
         self._outgoing += [founded_record(founded) for founded in decision.forwarded]
 

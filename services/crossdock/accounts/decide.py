@@ -1,6 +1,12 @@
 """What a command makes of an account. Pure: `(state, command, now) -> Decision | Refused`; nothing is changed here."""
 
 from crossdock.accounts.budgets import clear_budget, set_budget
+from crossdock.accounts.credentials import (
+    change_credential,
+    create_credential,
+    delete_credential,
+    rewrap_credential,
+)
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.permission import why_denied
@@ -11,6 +17,10 @@ from crossdock_schemas.control import (
     BudgetChange,
     BudgetRemoval,
     Command,
+    CredentialAsked,
+    CredentialChange,
+    CredentialDeletion,
+    CredentialRewrap,
     Founded,
     KeyAsked,
     KeyChange,
@@ -63,8 +73,16 @@ def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy s
             return _clear_policy(state, command)
         case BudgetChange():
             return set_budget(state, command, now_ms)
-        case BudgetRemoval():  # pragma: no branch  # mypy sees that no case is missing
+        case BudgetRemoval():
             return clear_budget(state, command)
+        case CredentialAsked():
+            return create_credential(state, command, now_ms)
+        case CredentialChange():
+            return change_credential(state, command, now_ms)
+        case CredentialDeletion():
+            return delete_credential(state, command)
+        case CredentialRewrap():  # pragma: no branch  # mypy sees that no case is missing
+            return rewrap_credential(state, command)
 
 
 def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as above
@@ -87,6 +105,10 @@ def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as abov
                 if command.window is None
                 else budget_id(command.scope, command.window)
             )
+        case CredentialAsked():
+            return command.credential.credential_id
+        case CredentialChange() | CredentialDeletion() | CredentialRewrap():
+            return command.credential_id
         case OrganizationAsked():
             return command.organization.account
         case (

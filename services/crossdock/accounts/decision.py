@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import Command, Founded, Refusal
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import Entity
+from crossdock_schemas.ids import CredentialId
+from crossdock_schemas.secret import SealedSecret
 
-E = TypeVar("E", Organization, Project, ApiKey)
+E = TypeVar("E", Organization, Project, ApiKey, Credential)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Decision:
     forwarded: tuple[Founded, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the log says besides the target's own fields."""
+    secrets: tuple[tuple[CredentialId, SealedSecret | None], ...] = ()
+    """What becomes of own provider keys' secrets; None: it is taken away."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """What becomes of an account's keys. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from crossdock.accounts.budgets import budgets_of, make_budget
+from crossdock.accounts.budgets import budgets_of, limit_told, make_budget
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation, Refusal
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import Entity, policy_id
 from crossdock_schemas.ids import KeyId
+from crossdock_schemas.policy import MAX_PATTERNS
 
 MAX_KEYS = 10_000
 
@@ -32,7 +35,7 @@ def create_key(state: AccountState, command: KeyAsked, now_ms: int) -> Decision 
     if command.limit is None:
         return Decision(key.key_id, (key,))
     budget = make_budget(state, key.key_id, command.limit, now_ms)
-    told = {"limit_usd": f"{budget.limit_usd:f}", "window": budget.window.value}
+    told = limit_told(budget) | {"window": budget.window.value}
     return Decision(key.key_id, (key, budget), told=told)
 
 
@@ -103,11 +106,28 @@ def _inherited(
     stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": now_ms}
     policy = state.policies.get(policy_id(key_id))
     budgets = state.budgets.get(key_id, {})
-    told = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
+    limits = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
+    byok = [window.value for window, budget in budgets.items() if budget.include_byok]
+    told = {"successor": successor, "budgets": limits} | ({"byok": byok} if byok else {})
     copies: list[Entity] = [budget.model_copy(update=stamps) for budget in budgets.values()]
     if policy is not None:
         copies.append(policy.model_copy(update=stamps))
-    return copies, {"successor": successor, "budgets": told}
+    copies += _lent(state, key_id, successor, stamps)
+    return copies, told
+
+
+def _lent(
+    state: AccountState, key_id: KeyId, successor: KeyId, stamps: dict[str, Any]
+) -> Iterator[Credential]:
+    """Yield the own provider keys that name the key, with the successor beside it; keys that are gone are left out."""
+    for credential in state.credentials.values():
+        allowed = credential.allowed_keys or ()
+        if key_id in allowed:
+            still = [key for key in allowed if key in state.keys]
+            fields = {"allowed_keys": (*still, successor)[-MAX_PATTERNS:]}
+            yield credential.model_copy(
+                update=fields | {name: stamps[name] for name in ("version", "updated_at_ms")}
+            )
 
 
 def delete_key(state: AccountState, command: KeyDeletion, now_ms: int) -> Decision | Refused:

@@ -117,19 +117,24 @@ class AccountsPartition:
     ) -> list[Outgoing]:
         """Send on the lines that there is money for; the others go back to their batch, or are refused."""
         worst = [worst_usd(ask, permit.endpoints) for ask in parcel.asks()]
+        decided = {
+            "permitted": permit.names,
+            "shared": permit.shared,
+            "credentials": permit.credentials,
+        }
         said = self.core.money.admit(parcel, worst, now_ms)
         if said.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)
             return []
         if said.shortage is None:
-            whole = parcel.model_copy(update={"hold": said.hold, "permitted": permit.names})
+            whole = parcel.model_copy(update={"hold": said.hold, **decided})
             return [admitted_record(whole, record.value, record)]
         sent = []
         if (
             said.count
         ):  # only a batch's parcel is split, and one whose body lies elsewhere has one line
             lines = parcel.lines[: said.count]
-            part = parcel.part(lines, hold=said.hold, permitted=permit.names)
+            part = parcel.part(lines, hold=said.hold, **decided)
             value = join_lines(split_lines(record.value or b"")[: said.count])
             sent.append(admitted_record(part, value, record))
         if parcel.batch_id is None or parcel.position is None:

@@ -6,14 +6,17 @@ from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
 from crossdock_schemas.control import Change, Founded
 from crossdock_schemas.directory import Entity
+from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
     ACCOUNT_DIRECTORY,
     ACCOUNT_JOURNAL,
+    ACCOUNT_SECRETS,
     ADMITTED,
     BATCH_COMMANDS,
     CANCELS,
@@ -44,6 +47,11 @@ def entry_record(entry: Entry) -> Outgoing:
 def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:
     """Return the entry that everybody may see; without an entity the one that takes it away."""
     return _record(ACCOUNT_DIRECTORY, identifier, identifier, entity, at_ms)
+
+
+def secret_record(identifier: CredentialId, sealed: SealedSecret | None, at_ms: int) -> Outgoing:
+    """Return what workers open; without a secret what takes it away."""
+    return _record(ACCOUNT_SECRETS, identifier, identifier, sealed, at_ms)
 
 
 def cancel_record(cancelled: Cancelled) -> Outgoing:

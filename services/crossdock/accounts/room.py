@@ -27,11 +27,15 @@ def room_of(state: AccountState, key: ApiKey) -> Room | None:
     The state's tallies are those of today.
     """
     rooms = (
-        Room(budget, budget.limit_usd - state.tally(scope).used(budget.window))
+        Room(budget, budget.limit_usd - _used(state, budget))
         for scope in (state.account, key.project, key.key_id)
         for budget in state.budgets.get(scope, {}).values()
     )
     return min(rooms, key=lambda room: room.left_usd, default=None)
+
+
+def _used(state: AccountState, budget: Budget) -> Decimal:
+    return state.tally(budget.scope).used(budget.window, include_byok=budget.include_byok)
 
 
 def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:

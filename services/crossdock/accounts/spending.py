@@ -25,6 +25,7 @@ class Place(NamedTuple):
     key_id: KeyId
     provider: str
     day: int
+    is_byok: bool = False
 
 
 @dataclass
@@ -75,10 +76,10 @@ class Booking:
     def _charged(self, row: Charge, taken: Taken, given: Decimal) -> None:
         kind = EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
         calls = 0 if taken.is_correction else 1
-        place = Place(row.project, row.key_id, row.provider, taken.day)
+        place = Place(row.project, row.key_id, row.provider, taken.day, row.is_byok)
         self._add(kind, place, spent=taken.amount_usd, count=1, calls=calls)
         if given:
-            self._add(kind, place._replace(provider=""), held=-given)
+            self._add(kind, Place(row.project, row.key_id, "", taken.day), held=-given)
 
     def end(self, end: HoldEnd) -> None:
         """Free what is left of a hold whose last lines ended. What is told again changes nothing."""
@@ -119,7 +120,9 @@ class Booking:
             sums.held[place] = sums.held.get(place, NOTHING) + held
         self._state.spenders.setdefault(place.key_id, place.project)
         for scope in (self._state.account, place.project, place.key_id):
-            self._state.tally(scope).add(place.day, spent=spent, held=held, calls=calls)
+            self._state.tally(scope).add(
+                place.day, spent=spent, held=held, calls=calls, is_byok=place.is_byok
+            )
         self.touched.add(place.key_id)
 
     def entries(self) -> list[Entry]:
@@ -168,6 +171,7 @@ def _both_sides(ledger: Ledger, other: Ledger, sums: dict[Place, Decimal]) -> It
                     project=place.project,
                     key_id=place.key_id,
                     provider=place.provider,
+                    is_byok=place.is_byok,
                     day=date_of(place.day),
                     amount_usd=signed,
                 )

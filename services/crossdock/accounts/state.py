@@ -9,8 +9,9 @@ from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id
-from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, BatchId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.windows import day_of
@@ -37,6 +38,8 @@ class AccountState:
     """By identity."""
     budgets: dict[str, dict[Window, Budget]] = field(default_factory=dict)
     """By scope."""
+    credentials: dict[CredentialId, Credential] = field(default_factory=dict)
+    """Own provider keys, without their secrets."""
     tallies: dict[str, Tally] = field(default_factory=dict)
     """By scope: the organization, projects and keys, also those that were deleted."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
@@ -56,6 +59,8 @@ class AccountState:
                 self.policies[policy_id(entity.scope)] = entity
             case Budget():
                 self.budgets.setdefault(entity.scope, {})[entity.window] = entity
+            case Credential():
+                self.credentials[entity.credential_id] = entity
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
                 self._take(entity)
 
@@ -87,12 +92,13 @@ class AccountState:
         return spend_of(self.tallies[key_id], self.account, project, key_id, self.now_ms)
 
     def find(self, identifier: str) -> Entity | None:
-        """Return the organization, project, key or policy of that identity."""
+        """Return the organization, project, key, policy, budget or own provider key of that identity."""
         return (
             {self.account: self.organization}.get(AccountId(identifier))
             or self.projects.get(ProjectId(identifier))
             or self.keys.get(KeyId(identifier))
             or self.policies.get(identifier)
+            or self.credentials.get(CredentialId(identifier))
             or self._budget(identifier)
         )
 
@@ -101,10 +107,12 @@ class AccountState:
         return next((b for b in found if budget_id(b.scope, b.window) == identifier), None)
 
     def drop(self, identifier: str) -> None:
-        """Take a key, a policy or a budget away."""
+        """Take a key, a policy, a budget or an own provider key away."""
         budget = self._budget(identifier)
         if identifier in self.policies:
             del self.policies[identifier]
+        elif identifier in self.credentials:
+            del self.credentials[CredentialId(identifier)]
         elif budget is not None:
             del self.budgets[budget.scope][budget.window]
         else:
@@ -118,6 +126,7 @@ class AccountState:
             *self.keys.values(),
             *self.policies.values(),
             *(budget for budgets in self.budgets.values() for budget in budgets.values()),
+            *self.credentials.values(),
             *(self.spend(key_id) for key_id in self.spenders),
         ]
 
@@ -143,6 +152,8 @@ def identity(entity: Entity) -> str:
             return policy_id(entity.scope)
         case Budget():
             return budget_id(entity.scope, entity.window)
+        case Credential():
+            return entity.credential_id
         case Spend():  # pragma: no branch  # mypy sees that no case is missing
             return f"spend_{entity.key_id}"
 

@@ -22,6 +22,8 @@ class Tally:
     day: int = 0
     spent: dict[Window, Decimal] = field(default_factory=_nothing)
     held: dict[Window, Decimal] = field(default_factory=_nothing)
+    byok: dict[Window, Decimal] = field(default_factory=_nothing)
+    """What of `spent` own provider keys paid for."""
     calls: int = 0
 
     def roll(self, today: int) -> None:
@@ -30,11 +32,17 @@ class Tally:
             return
         for window in Window:
             if not is_in(window, self.day, today):
-                self.spent[window] = self.held[window] = NOTHING
+                self.spent[window] = self.held[window] = self.byok[window] = NOTHING
         self.day = today
 
     def add(
-        self, day: int, *, spent: Decimal = NOTHING, held: Decimal = NOTHING, calls: int = 0
+        self,
+        day: int,
+        *,
+        spent: Decimal = NOTHING,
+        held: Decimal = NOTHING,
+        calls: int = 0,
+        is_byok: bool = False,
     ) -> None:
         """Count what belongs to `day`: in the windows that hold that day still."""
         self.calls += calls
@@ -42,10 +50,13 @@ class Tally:
             if is_in(window, day, self.day):
                 self.spent[window] += spent
                 self.held[window] += held
+                if is_byok:
+                    self.byok[window] += spent
 
-    def used(self, window: Window) -> Decimal:
-        """Return what a budget of `window` counts."""
-        return self.spent[window] + self.held[window]
+    def used(self, window: Window, *, include_byok: bool = True) -> Decimal:
+        """Return what a budget of `window` counts. What is held counts whole: nobody knows yet whose key will pay."""
+        paid_by_others = NOTHING if include_byok else self.byok[window]
+        return self.spent[window] - paid_by_others + self.held[window]
 
     def merge(self, other: "Tally") -> None:
         """Add `other`, of a part of what this one sums up."""
@@ -55,16 +66,19 @@ class Tally:
             if is_in(window, other.day, self.day):
                 self.spent[window] += other.spent[window]
                 self.held[window] += other.held[window]
+                self.byok[window] += other.byok[window]
 
 
 def tally_of(spend: Spend) -> Tally:
     """Return what `spend` says."""
     spent = (spend.total_usd, spend.day_usd, spend.week_usd, spend.month_usd)
     held = (spend.held_usd, spend.held_day_usd, spend.held_week_usd, spend.held_month_usd)
+    byok = (spend.byok_usd, spend.byok_day_usd, spend.byok_week_usd, spend.byok_month_usd)
     return Tally(
         day=day_of(spend.at_ms),
         spent=dict(zip(Window, spent, strict=True)),
         held=dict(zip(Window, held, strict=True)),
+        byok=dict(zip(Window, byok, strict=True)),
         calls=spend.calls,
     )
 
@@ -86,5 +100,9 @@ def spend_of(
         held_day_usd=tally.held[Window.DAILY],
         held_week_usd=tally.held[Window.WEEKLY],
         held_month_usd=tally.held[Window.MONTHLY],
+        byok_usd=tally.byok[Window.TOTAL],
+        byok_day_usd=tally.byok[Window.DAILY],
+        byok_week_usd=tally.byok[Window.WEEKLY],
+        byok_month_usd=tally.byok[Window.MONTHLY],
         calls=tally.calls,
     )

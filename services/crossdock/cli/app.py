@@ -11,6 +11,7 @@ from crossdock.cli import (
     audit,
     batches,
     budgets,
+    byok,
     dead_letters,
     demo,
     keys,
@@ -18,6 +19,7 @@ from crossdock.cli import (
     orgs,
     policies,
     projects,
+    secrets,
     trial,
     usage,
 )
@@ -46,6 +48,8 @@ app.add_typer(projects.app, name="projects")
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(byok.app, name="byok")
+app.add_typer(secrets.app, name="secrets")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Doors:
     """Opens what `audit` reads."""
     read_asked: trial.ReadAsked | None = None
     """Reads the requests that `policies test` looks back on."""
+    read_secret: Callable[[str], str] | None = None
+    """Asks on the terminal for what shall not be seen."""
+    read_sealed: secrets.ReadSealed | None = None
+    """Reads the sealed secrets that `secrets rotate` puts under another master key."""
 
 
 def main(
@@ -66,10 +74,12 @@ def main(
     make_dock: Callable[[str, str], Any] | None = None,
     open_books: audit.OpenBooks | None = None,
     read_asked: trial.ReadAsked | None = None,
+    read_secret: Callable[[str], str] | None = None,
+    read_sealed: secrets.ReadSealed | None = None,
 ) -> None:
     """Run one command. What it talks to may be given in place of its own, see Doors."""
     try:
-        app(argv, obj=Doors(make_dock, open_books, read_asked))
+        app(argv, obj=Doors(make_dock, open_books, read_asked, read_secret, read_sealed))
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)

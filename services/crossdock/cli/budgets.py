@@ -9,7 +9,7 @@ import typer
 from crossdock.cli.consent import YesOption, ask, need_consent
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.management import Management, open_management
-from crossdock.cli.options import JsonOption, usd_of
+from crossdock.cli.options import IncludeByokOption, JsonOption, usd_of
 from crossdock.cli.scopes import ScopeName, scope_of
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.errors import ProcessError
@@ -65,6 +65,7 @@ def set_(
     scope: ScopeName,
     amount: Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")],
     window: WindowOption = Window.TOTAL,
+    include_byok: IncludeByokOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
@@ -73,7 +74,9 @@ def set_(
     What a call can cost at most is held before it runs. Beyond the budget a single request is refused, and a batch's
     lines wait.
     """
-    body = {"limit_usd": usd_of("AMOUNT", amount)}
+    body: dict[str, object] = {"limit_usd": usd_of("AMOUNT", amount)}
+    if include_byok is not None:
+        body["include_byok"] = include_byok
     with open_management(ctx, data_dir_) as management:
         entry = management.replace(PLACE, scope_of(management, scope), window.value, body=body)
     if as_json:

@@ -14,6 +14,7 @@ from crossdock.cli.management import open_management
 from crossdock.cli.options import (
     AllowIpOption,
     DisableOption,
+    IncludeByokOption,
     JsonOption,
     NewAllowIpOption,
     NewNameOption,
@@ -126,6 +127,7 @@ def create(
     ] = None,
     limit: LimitOption = None,
     limit_reset: ResetOption = None,
+    include_byok: IncludeByokOption = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     as_json: JsonOption = False,
@@ -141,6 +143,7 @@ def create(
         "expires_at": end,
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if limit_reset is Window.TOTAL else limit_reset,
+        "include_byok_in_limit": include_byok,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
@@ -166,6 +169,7 @@ def update(
     limit: LimitOption = None,
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take all its limits away.")] = False,
     limit_reset: ResetOption = None,
+    include_byok: IncludeByokOption = None,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     as_json: JsonOption = False,
@@ -181,6 +185,7 @@ def update(
         "disabled": disabled,
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if is_endless else limit_reset,
+        "include_byok_in_limit": include_byok,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }

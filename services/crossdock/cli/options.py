@@ -33,6 +33,13 @@ NewNameOption = Annotated[str | None, typer.Option("--name", help="Another name.
 DisableOption = Annotated[
     bool | None, typer.Option("--disable/--enable", help="Out of use, until enabled again.")
 ]
+IncludeByokOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--include-byok/--exclude-byok",
+        help="Whether what own provider keys pay for counts too; if not given, it does not.",
+    ),
+]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")

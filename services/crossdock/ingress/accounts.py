@@ -10,8 +10,9 @@ from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import Entity, budget_id, kind_of
-from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
@@ -31,6 +32,7 @@ class AccountsView:
         """By the id of the organization, project or key that they bind."""
         self.budgets: dict[str, Budget] = {}
         """By their identity, see `budget_id`."""
+        self.credentials: dict[CredentialId, Credential] = {}
         self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -50,10 +52,13 @@ class AccountsView:
             pass_over(record, error)
             return
         self._drop_key(KeyId(identifier))
-        self._put(identifier, entity)
+        if entity is None:
+            self._drop(identifier)
+        else:
+            self._put(identifier, entity)
         self.arrivals.came(identifier)
 
-    def _put(self, identifier: str, entity: Entity | None) -> None:
+    def _put(self, identifier: str, entity: Entity) -> None:
         match entity:
             case Organization():
                 self.organizations[entity.account] = entity
@@ -68,11 +73,16 @@ class AccountsView:
                 self.policies[entity.scope] = entity
             case Budget():
                 self.budgets[identifier] = entity
+            case Credential():
+                self.credentials[entity.credential_id] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
-            case None:  # keys, policies and budgets are taken away, nothing else ever is
-                self.policies.pop(identifier.removeprefix("policy_"), None)
-                self.budgets.pop(identifier, None)
+
+    def _drop(self, identifier: str) -> None:
+        """Keys, policies, budgets and own provider keys are taken away, nothing else ever is."""
+        self.policies.pop(identifier.removeprefix("policy_"), None)
+        self.budgets.pop(identifier, None)
+        self.credentials.pop(CredentialId(identifier), None)
 
     def _drop_key(self, key_id: KeyId) -> None:
         old = self.keys.pop(key_id, None)

@@ -1,17 +1,23 @@
 """The HTTP face: routes, and around them the key, the ids and the errors."""
 
+import json
+from functools import cache
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from crossdock.ingress.answers import answer_raw
 from crossdock.ingress.batches import BatchRoutes
 from crossdock.ingress.budgets import BudgetRoutes
+from crossdock.ingress.byok import CredentialRoutes
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.face import HANDLERS, Face
 from crossdock.ingress.files import FileRoutes
 from crossdock.ingress.keys import KeyRoutes
 from crossdock.ingress.models import ModelRoutes
+from crossdock.ingress.openapi.document import document
 from crossdock.ingress.organizations import OrganizationRoutes
 from crossdock.ingress.policies import PolicyRoutes
 from crossdock.ingress.principal import Authentication
@@ -31,7 +37,9 @@ def make_app(dock: Dock) -> Face:
         *OrganizationRoutes(dock).routes(),
         *PolicyRoutes(dock).routes(),
         *BudgetRoutes(dock).routes(),
+        *CredentialRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
+        Route("/openapi.json", _openapi, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
@@ -41,3 +49,12 @@ def make_app(dock: Dock) -> Face:
 
 async def _healthz(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _openapi(_request: Request) -> Response:
+    return answer_raw(_document())
+
+
+@cache
+def _document() -> bytes:
+    return json.dumps(document(), separators=(",", ":")).encode()

@@ -17,6 +17,12 @@ SPENT: dict[Window, Read] = {
     Window.WEEKLY: attrgetter("week_usd"),
     Window.MONTHLY: attrgetter("month_usd"),
 }
+BYOK: dict[Window, Read] = {
+    Window.TOTAL: attrgetter("byok_usd"),
+    Window.DAILY: attrgetter("byok_day_usd"),
+    Window.WEEKLY: attrgetter("byok_week_usd"),
+    Window.MONTHLY: attrgetter("byok_month_usd"),
+}
 HELD: dict[Window, Read] = {
     Window.TOTAL: attrgetter("held_usd"),
     Window.DAILY: attrgetter("held_day_usd"),
@@ -27,7 +33,7 @@ HELD: dict[Window, Read] = {
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """A budget, and what all keys of its scope have spent and hold in its window, USD."""
+    """A budget, and what all keys of its scope have spent, as far as it counts, and hold in its window, USD."""
 
     budget: Budget
     spend_usd: Decimal
@@ -65,9 +71,10 @@ def _by_scope(scopes: set[str], spends: Iterable[Spend], now_ms: int) -> dict[st
 
 def _balance(budget: Budget, spends: Sequence[Spend], now_ms: int) -> Balance:
     spent, held = SPENT[budget.window], HELD[budget.window]
+    uncounted = () if budget.include_byok else map(BYOK[budget.window], spends)
     return Balance(
         budget=budget,
-        spend_usd=sum(map(spent, spends), Decimal(0)),
+        spend_usd=sum(map(spent, spends), Decimal(0)) - sum(uncounted, Decimal(0)),
         held_usd=sum(map(held, spends), Decimal(0)),
         resets_at_ms=end_ms(budget.window, day_of(now_ms)),
     )

@@ -14,7 +14,6 @@ from crossdock.ingress.files import find_file
 from crossdock.ingress.paging import choose_page
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_command_record, make_submitted
-from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.shapes import show_batch, show_list
 from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
@@ -118,12 +117,7 @@ def _same(known: Batch, wish: BatchWish) -> Batch:
     asked = (wish.operation, wish.input_file_id, wish.completion_window, wish.metadata)
     made = (known.operation, known.input_file_id, known.completion_window, known.metadata)
     if asked != made:
-        raise RefusedError(
-            400,
-            "This Idempotency-Key was used for another batch.",
-            kind="idempotency_error",
-            reason="idempotency_key_reused",
-        )
+        raise refusals.key_reused()
     return known
 
 

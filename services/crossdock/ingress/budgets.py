@@ -16,7 +16,7 @@ from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
 from crossdock.ingress.shapes import show_budget
-from crossdock.ingress.wishes import check_amount, check_window_name
+from crossdock.ingress.wishes import check_amount, check_flag, check_window_name
 from crossdock_schemas.budget import Window
 from crossdock_schemas.control import BudgetChange, BudgetRemoval
 
@@ -55,6 +55,7 @@ class BudgetRoutes:
             scope=scope,
             window=window,
             limit_usd=check_amount(body),
+            include_byok=check_flag(body, "include_byok") or False,
         )
         await self._limits.ask(command)
         return answer_json({"data": show_budget(self._find(scope, window))})

@@ -20,7 +20,7 @@ MIN_EXPIRY_S = 3600
 MAX_EXPIRY_S = 2_592_000  # 30 days
 MIN_WINDOW_S = 60
 MAX_WINDOW_S = 7 * 86_400
-_WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
+WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
 _UNIT_S = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -81,7 +81,7 @@ def check_batch(body: Json) -> BatchWish:
 
 def check_window(window: str) -> int:
     """Return the window's seconds. OpenAI knows '24h' only; we take 1m to 7d."""
-    match = _WINDOW.fullmatch(window)
+    match = WINDOW.fullmatch(window)
     seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
     if not MIN_WINDOW_S <= seconds <= MAX_WINDOW_S:
         raise refusals.wrong_value(

@@ -1,6 +1,9 @@
 """All that the routes stand on, as one argument."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from pydantic import SecretStr
 
 from crossdock.ingress.accounts import AccountsView, Answers
 from crossdock.ingress.directory import BatchesView, FilesView
@@ -10,8 +13,13 @@ from crossdock.ingress.ports import Log
 from crossdock.ingress.ring import Ring
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.clock import Clock
+from crossdock.kernel.http import ask_status
 from crossdock.kernel.objects import Objects
+from crossdock.kernel.secrets import MasterKeys
 from crossdock_schemas.catalogue import Catalogue
+
+AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
+"""Asks an address with a key; returns the status of the answer, or None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,19 @@ class Dock:
     batches: BatchesView
     ring: Ring
     gate: Gate
+    master_keys: MasterKeys | None
+    """What own provider keys are sealed with; None: there are none."""
+    ask_status: AskStatus
 
 
 def make_dock(
-    settings: IngressSettings, catalogue: Catalogue, clock: Clock, objects: Objects, log: Log
+    settings: IngressSettings,
+    catalogue: Catalogue,
+    clock: Clock,
+    objects: Objects,
+    log: Log,
+    *,
+    ask_status: AskStatus = ask_status,
 ) -> Dock:
     """Return an ingress with empty views; tails fill them."""
     return Dock(
@@ -47,4 +64,6 @@ def make_dock(
         batches=BatchesView(),
         ring=Ring(max_count=settings.ring_count, max_bytes=settings.ring_bytes),
         gate=Gate(max_waiting=settings.max_waiting, max_held_bytes=settings.max_held_bytes),
+        master_keys=settings.master_keys(),
+        ask_status=ask_status,
     )

@@ -21,7 +21,7 @@ from crossdock_schemas.ids import make_request_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-OPEN_PATHS = ("/healthz",)
+OPEN_PATHS = ("/healthz", "/openapi.json")
 CLIENT_GONE = 499
 
 

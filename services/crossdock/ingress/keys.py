@@ -12,6 +12,7 @@ from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import Principal, principal_of
+from crossdock.ingress.scopes import find_project
 from crossdock.ingress.shapes import Json, show_balance, show_key
 from crossdock.ingress.wishes import (
     LIMIT_FIELDS,
@@ -68,7 +69,7 @@ class KeyRoutes:
     async def list(self, request: Request) -> Response:
         query, who = request.query_params, principal_of(request)
         now_ms = self._dock.clock.now_ms()
-        project = query.get("project_id")
+        project = self._named_project(query.get("project_id"), who)
         start = check_number(query.get("offset"), "offset", default=0, lowest=0, highest=10**6)
         with_disabled, with_expired = (
             query.get(name) == "true" for name in ("include_disabled", "include_expired")
@@ -182,6 +183,12 @@ class KeyRoutes:
 
     def _has_moved(self, key: ApiKey) -> bool:
         return self._keys.get(key.key_id) != key
+
+    def _named_project(self, identifier: str | None, who: Principal) -> ProjectId | None:
+        """Return the project that a list shall be of; None: of all that `who` sees."""
+        if identifier is None:
+            return None
+        return find_project(self._dock.accounts, who, identifier).project
 
     def _find(self, request: Request) -> ApiKey:
         identifier = request.path_params["id"]

@@ -53,7 +53,7 @@ class Limits:
         """
         present = _limit_of(tightest(self.own(key.key_id)))
         limit = check_limit(body, present)
-        is_asked = not ASKING.isdisjoint(body)
+        is_asked = limit != present or not ASKING.isdisjoint(body)
         if not is_asked or (limit is None and present is None):
             return None
         signed = sign(who, self._now_ms)
@@ -64,6 +64,7 @@ class Limits:
             scope=key.key_id,
             window=limit.window,
             limit_usd=limit.limit_usd,
+            include_byok=limit.include_byok,
             only=True,
         )
 
@@ -104,7 +105,8 @@ class Limits:
 def _limit_of(balance: Balance | None) -> Limit | None:
     if balance is None:
         return None
-    return Limit(window=balance.budget.window, limit_usd=balance.budget.limit_usd)
+    budget = balance.budget
+    return Limit(window=budget.window, limit_usd=budget.limit_usd, include_byok=budget.include_byok)
 
 
 def _moved(view: AccountsView, command: BudgetCommand) -> list[str]:

@@ -11,6 +11,7 @@ from crossdock.ingress.checks import Json, parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import principal_of
+from crossdock.ingress.scopes import find_project
 from crossdock.ingress.shapes import show_organization, show_project
 from crossdock.ingress.wishes import (
     check_flag,
@@ -165,12 +166,7 @@ class OrganizationRoutes:
         return organization
 
     def _find(self, request: Request) -> Project:
-        identifier, who = request.path_params["id"], principal_of(request)
-        project = self._dock.accounts.projects.get(identifier)
-        is_visible = project is not None and project.account == who.account
-        if project is None or not is_visible or not who.sees_project(project.project):
-            raise refusals.no_such("Project", identifier)
-        return project
+        return find_project(self._dock.accounts, principal_of(request), request.path_params["id"])
 
 
 async def _body(request: Request, known: tuple[str, ...]) -> Json:

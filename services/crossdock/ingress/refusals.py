@@ -106,6 +106,33 @@ def wrong_value(param: str, got: object, rule: str) -> RefusedError:
     )
 
 
+def no_secret() -> RefusedError:
+    """Refuse a provider's key that is none, without saying it again."""
+    rule = "Expected 8 to 4096 visible ASCII characters."
+    return RefusedError(
+        400, f"Invalid value for 'key'. {rule}", param="key", reason="invalid_value"
+    )
+
+
+def bad_provider_key(provider: str, status: int) -> RefusedError:
+    return RefusedError(
+        400,
+        f"The provider {provider!r} answered {status}: it does not take this key.",
+        param="key",
+        reason="invalid_provider_key",
+    )
+
+
+def no_master_key() -> RefusedError:
+    return RefusedError(
+        503,
+        "This installation keeps no provider keys: its operator must set CROSSDOCK_MASTER_KEY.",
+        kind="server_error",
+        reason="byok_not_configured",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def too_large(limit: int, param: str | None = None) -> RefusedError:
     return RefusedError(
         413,
@@ -138,6 +165,15 @@ def not_served(model: str, operation: str) -> RefusedError:
         f"The model '{model}' is not served by the {operation.removeprefix('/')} endpoint.",
         param="model",
         reason="model_not_found",
+    )
+
+
+def key_reused() -> RefusedError:
+    return RefusedError(
+        400,
+        "This Idempotency-Key was used for another batch.",
+        kind="idempotency_error",
+        reason="idempotency_key_reused",
     )
 
 

@@ -2,13 +2,13 @@
 
 from pydantic import Field, SecretStr
 
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.masterkeys import MasterKeySettings
 
 MIB = 1024**2
 GIB = 1024**3
 
 
-class IngressSettings(Settings):
+class IngressSettings(MasterKeySettings):
     """CROSSDOCK_INGRESS_*."""
 
     host: str = "127.0.0.1"

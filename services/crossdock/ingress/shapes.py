@@ -1,6 +1,6 @@
 """OpenAI's and OpenRouter's objects, made from ours. Unset fields are null, never left out. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,15 +10,17 @@ from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.batch import Batch, LineError, ModelProgress
 from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.file import StoredFile
-from crossdock_schemas.ids import error_file_id, output_file_id
+from crossdock_schemas.ids import KeyId, error_file_id, output_file_id
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]
+WINDOWS = ("", "_daily", "_weekly", "_monthly")
 
 
 def show_batch(batch: Batch) -> Json:
@@ -170,10 +172,7 @@ def show_key(key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_
         "project_id": key.project,
         "tags": key.tags,
         "allowed_ips": list(key.allowed_ips),
-        "usage": float(spent.total_usd) if spent else 0.0,
-        "usage_daily": float(spent.day_usd) if spent else 0.0,
-        "usage_weekly": float(spent.week_usd) if spent else 0.0,
-        "usage_monthly": float(spent.month_usd) if spent else 0.0,
+        **_show_spending(spent),
         **_show_limit(tightest(balances)),
         "creator_key_id": key.creator,
         "rotated_from": key.rotated_from,
@@ -190,8 +189,18 @@ def _show_limit(balance: Balance | None) -> Json:
         "limit": None if budget is None else float(budget.limit_usd),
         "limit_reset": None if budget is None or is_endless else budget.window.value,
         "limit_remaining": None if balance is None else float(balance.remaining_usd),
-        "include_byok_in_limit": False,
+        "include_byok_in_limit": budget is not None and budget.include_byok,
     }
+
+
+def _show_spending(spent: Spend | None) -> Json:
+    """Return what the installation's keys paid for, and apart from it what own ones did, as OpenRouter does."""
+    if spent is None:
+        return {f"{of}usage{window}": 0.0 for of in ("", "byok_") for window in WINDOWS}
+    whole = (spent.total_usd, spent.day_usd, spent.week_usd, spent.month_usd)
+    own = (spent.byok_usd, spent.byok_day_usd, spent.byok_week_usd, spent.byok_month_usd)
+    shared = {f"usage{w}": float(a - b) for w, a, b in zip(WINDOWS, whole, own, strict=True)}
+    return shared | {f"byok_usage{w}": float(b) for w, b in zip(WINDOWS, own, strict=True)}
 
 
 def show_project(project: Project) -> Json:
@@ -258,10 +267,43 @@ def show_balance(balance: Balance) -> Json:
         "level": level_of(budget.scope),
         "window": budget.window.value,
         "limit_usd": usd_text(budget.limit_usd),
+        "include_byok": budget.include_byok,
         "spend_usd": usd_text(balance.spend_usd),
         "held_usd": usd_text(balance.held_usd),
         "remaining_usd": usd_text(balance.remaining_usd),
         "resets_at": _maybe_iso(balance.resets_at_ms),
+    }
+
+
+def show_credential(credential: Credential, keys: Mapping[KeyId, ApiKey]) -> Json:
+    """Return an own provider key without the key, with OpenRouter's names where it has them."""
+    models, allowed, region = (
+        credential.allowed_models,
+        credential.allowed_keys,
+        credential.declared_region,
+    )
+    return {
+        "id": credential.credential_id,
+        "organization_id": credential.account,
+        "project_id": credential.project,
+        "provider": credential.provider,
+        "name": credential.name,
+        "label": credential.label,
+        "disabled": credential.disabled,
+        "is_fallback": credential.is_fallback,
+        "is_required": credential.is_required,
+        "is_byok_only": credential.is_byok_only,
+        "sort_order": credential.sort_order,
+        "allowed_models": None if models is None else list(models),
+        "allowed_api_key_hashes": (
+            None if allowed is None else [keys[one].hash for one in allowed if one in keys]
+        ),
+        "declared_zdr": credential.declared_zdr,
+        "declared_region": None if region is None else region.value,
+        "secret_version": credential.secret_version,
+        "version": credential.version,
+        "created_at": _iso(credential.created_at_ms),
+        "updated_at": _iso(credential.updated_at_ms),
     }
 
 

@@ -29,7 +29,7 @@ LIFE_MS = 3_600_000  # OpenAI's: an hour to complete it
 KEPT_MS = 86_400_000  # then it is still known for a day
 MAX_PART_BYTES = 64 * MIB
 MAX_PARTS = 10_000
-_PART_ID = re.compile(r"part_[0-9a-f]{32}")
+PART_ID = re.compile(r"part_[0-9a-f]{32}")
 
 Status = Literal["pending", "completed", "cancelled", "expired"]
 
@@ -102,7 +102,7 @@ def check_part_ids(body: Json) -> list[str]:
     if not 1 <= len(part_ids) <= MAX_PARTS:
         raise refusals.wrong_value("part_ids", len(part_ids), f"Expected 1 to {MAX_PARTS} parts.")
     for part_id in part_ids:
-        if not isinstance(part_id, str) or not _PART_ID.fullmatch(part_id):
+        if not isinstance(part_id, str) or not PART_ID.fullmatch(part_id):
             raise no_part(part_id)
     return part_ids
 

@@ -17,10 +17,11 @@ from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
 RULES = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers", "max_price")
+BUDGET_FIELDS = ("limit_usd", "include_byok")
 LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 """OpenRouter's names for what a key may spend."""
 RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
-_USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
+USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
 
 
 def check_known(body: Mapping[str, object], known: Collection[str]) -> None:
@@ -116,7 +117,7 @@ def check_tags(body: Json) -> dict[str, str] | None:
 def check_rules(body: Json) -> Rules:
     """Return a policy's rules; `max_price` is `{"prompt", "completion"}` in USD per million tokens."""
     check_known(body, RULES)
-    prices = body.get("max_price") or {}
+    prices = {} if body.get("max_price") is None else body["max_price"]
     if not isinstance(prices, dict):
         raise refusals.wrong_type("max_price", "an object", prices)
     check_known(prices, ("prompt", "completion"))
@@ -143,7 +144,7 @@ def check_usd(body: Json, name: str) -> Decimal | None:
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise refusals.wrong_type(name, "a number or a string", given)
     text = given if isinstance(given, str) else f"{Decimal(str(given)):f}"
-    if not _USD.fullmatch(text):
+    if not USD.fullmatch(text):
         rule = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
         raise refusals.wrong_value(name, given, rule)
     return Decimal(text)
@@ -151,10 +152,11 @@ def check_usd(body: Json, name: str) -> Decimal | None:
 
 def check_amount(body: Json) -> Decimal:
     """Return the USD of a budget's body."""
-    check_known(body, ("limit_usd",))
+    check_known(body, BUDGET_FIELDS)
     amount = check_usd(body, "limit_usd")
     if amount is None:
         raise refusals.missing("limit_usd")
+    check_flag(body, "include_byok")
     return amount
 
 
@@ -170,8 +172,7 @@ def check_limit(body: Json, present: Limit | None = None) -> Limit | None:
 
     What `body` does not say stays as it is. An amount alone keeps the window, a window alone keeps the amount.
     """
-    _check_byok(body)
-    window = _check_reset(body)
+    window, byok = _check_reset(body), check_flag(body, "include_byok_in_limit")
     if "limit" not in body:
         usd = None if present is None else present.limit_usd
     else:
@@ -180,9 +181,13 @@ def check_limit(body: Json, present: Limit | None = None) -> Limit | None:
         if window not in {None, Window.TOTAL}:
             rule = "There is no limit to reset: give `limit` too."
             raise refusals.wrong_value("limit_reset", body["limit_reset"], rule)
+        if byok:
+            rule = "There is no limit that could include them: give `limit` too."
+            raise refusals.wrong_value("include_byok_in_limit", True, rule)
         return None
-    usual = Window.TOTAL if present is None else present.window
-    return Limit(window=window or usual, limit_usd=usd)
+    usual = present or Limit(limit_usd=usd)
+    is_included = usual.include_byok if byok is None else byok
+    return Limit(window=window or usual.window, limit_usd=usd, include_byok=is_included)
 
 
 def _check_reset(body: Json) -> Window | None:
@@ -195,14 +200,6 @@ def _check_reset(body: Json) -> Window | None:
     if given not in RESETS:
         raise _no_window("limit_reset", given, RESETS, " Null: never.")
     return Window(given)
-
-
-def _check_byok(body: Json) -> None:
-    if check_flag(body, "include_byok_in_limit"):
-        rule = (
-            "There are no own provider keys yet whose calls a limit could include: leave it false."
-        )
-        raise refusals.wrong_value("include_byok_in_limit", True, rule)
 
 
 def _no_window(name: str, given: object, known: Iterable[Window], more: str = "") -> RefusedError:

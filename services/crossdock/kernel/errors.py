@@ -11,6 +11,7 @@ CrossdockError
 ├── StoreError               the object store
 │   └── NoSuchObjectError
 ├── TableError               ClickHouse
+├── SecretError              a sealed secret that no master key of ours opens
 └── ProcessError             a child process, a port, a lock (crossdock.local)
 """
 
@@ -112,6 +113,16 @@ class TableError(CrossdockError):
 
     code = "clickhouse"
     retryable = True
+
+
+class SecretError(CrossdockError):
+    """A sealed secret does not open: its master key is not among ours, or it is not what was sealed in this place."""
+
+    code = "secret_sealed"
+
+    def __init__(self, credential_id: str, why: str) -> None:
+        super().__init__(f"the secret of {credential_id!r} does not open: {why}")
+        self.credential_id = credential_id
 
 
 class ProcessError(CrossdockError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import httpx
+from pydantic import SecretStr
 from pyreqwest import exceptions
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.response import Response
@@ -112,6 +113,25 @@ def _causes(error: exceptions.PyreqwestError) -> str:
     details = getattr(error, "details", None) or {}
     causes = [cause["message"] for cause in details.get("causes") or ()]
     return ": ".join([error.message, *causes])
+
+
+async def ask_status(url: str, key: SecretStr) -> int | None:
+    """Return the status that a GET of `url` with `key` is answered with; None if there is no answer."""
+    transport = open_transport(
+        connect_timeout_s=5.0,
+        read_timeout_s=10.0,
+        call_timeout_s=10.0,
+        max_connections=1,
+        headers={"authorization": f"Bearer {key.get_secret_value()}"},
+    )
+    try:
+        response = await transport.handle_async_request(httpx.Request("GET", url))
+    except httpx.TransportError:
+        return None
+    else:
+        return response.status_code
+    finally:
+        await transport.aclose()
 
 
 def open_transport(

@@ -14,8 +14,8 @@ _NOISY = ("aiokafka", "faust", "mode", "urllib3", "httpx", "uvicorn.access", "cl
 
 def _renderers() -> list[structlog.typing.Processor]:
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
-    # why: locals hold prompts, answers and keys
+        # why not its own: that one shows locals, which hold prompts, answers and keys
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
 

@@ -13,6 +13,8 @@ SHARED = "CROSSDOCK_"
 _FOREIGN = {
     "kafka_bootstrap_servers": "KAFKA_BOOTSTRAP_SERVERS",
     "clickhouse_url": "CLICKHOUSE_URL",
+    "master_key": "CROSSDOCK_MASTER_KEY",
+    "master_key_file": "CROSSDOCK_MASTER_KEY_FILE",
 }
 
 

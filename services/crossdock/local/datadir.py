@@ -24,6 +24,9 @@ PREFERRED = {
 }
 
 
+MASTER_KEY = "master-key"
+
+
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Return $CROSSDOCK_DATA_DIR, or the user's own data folder."""
     if environ.get("CROSSDOCK_DATA_DIR"):
@@ -148,6 +151,11 @@ class DataDir:
     def key_secret(self) -> str:
         """Return the secret with which keys are told to be authentic."""
         return self._kept("key-secret", lambda: secrets.token_hex(32))[0]
+
+    def master_key(self) -> Path:
+        """Return the file of the keys that own provider keys are sealed with; a line each, the first one seals."""
+        self._kept(MASTER_KEY, lambda: secrets.token_hex(32))
+        return self.path / MASTER_KEY
 
     def _kept(self, name: str, make: Callable[[], str]) -> tuple[str, bool]:
         """Return a secret, and whether it was made just now. Its file is its owner's alone."""

@@ -25,6 +25,9 @@ ENGINE_ALLOCATOR = (
 )
 STOP_S = 25.0
 PROVIDER_STOP_S = 130.0  # calls that run are paid for: its drain limit, and a little more
+MASTER_KEYS = ("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE")
+SEALING = ("ingress", "provider")
+"""Stages that seal or open own provider keys."""
 STAGES = ("metering", "provider", "router", "batches", "accounts", "ingress")
 
 
@@ -78,8 +81,9 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
         _python("simulator", 0, env, ports),
     ]
     provision = ProcessSpec("provision", [sys.executable, "-m", "crossdock.kernel.provision"], env)
+    master = _master_keys(data, environ)
     stages = tuple(
-        _python(stage, number, env, ports)
+        _python(stage, number, {**env, **(master if stage in SEALING else {})}, ports)
         for stage in STAGES
         for number in range(wish.count(stage))
     )
@@ -94,7 +98,7 @@ def _environment(
     addresses: Mapping[str, str],
 ) -> dict[str, str]:
     key, _ = data.api_key()
-    env = dict(environ) | dict(addresses)
+    env = _without_master_keys(environ) | dict(addresses)
     for name in ("OPENAI_BASE_URL", "CROSSDOCK_SIMULATOR_URL", "CROSSDOCK_DATA_DIR"):
         env.pop(name, None)
     env |= {
@@ -112,6 +116,17 @@ def _environment(
     if wish.latency_ms is not None:
         env["CROSSDOCK_SIMULATOR_LATENCY_MS"] = str(wish.latency_ms)
     return env
+
+
+def _without_master_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what every process is told: the keys of own provider keys are for those alone that seal and open them."""
+    return {name: value for name, value in environ.items() if name not in MASTER_KEYS}
+
+
+def _master_keys(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return where the stages that seal and open find the keys: the user's own, else the installation's file."""
+    given = {name: environ[name] for name in MASTER_KEYS if environ.get(name)}
+    return given or {MASTER_KEYS[1]: str(data.master_key())}
 
 
 def _write_catalogue(
@@ -163,4 +178,6 @@ def _kafka(data: DataDir, ports: Mapping[str, int], environ: Mapping[str, str]) 
         kafka_jars(cache_folder(environ)),
     )
     node.prepare()
-    return ProcessSpec("kafka", node.argv(), dict(environ), open_port=ports["kafka"])
+    return ProcessSpec(
+        "kafka", node.argv(), _without_master_keys(environ), open_port=ports["kafka"]
+    )

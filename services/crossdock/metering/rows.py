@@ -19,7 +19,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "status_code", "error_code", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
         "reasoning_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd",
         "price_version", "provider_cost_usd", "created_at", "started_at", "finished_at", "provider_request_id",
-        "duplicate_suspected", "repeat_of", "version",
+        "duplicate_suspected", "repeat_of", "is_byok", "credential_id", "version",
     ),
     "requests": (
         "account", "project", "key_id", "request_id", "batch_id", "line", "custom_id", "lane", "operation", "model",
@@ -37,7 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "journal": (
         "account", "number", "line", "at", "kind", "change", "executions", "ledger", "project", "key_id", "provider",
-        "day", "amount_usd",
+        "is_byok", "day", "amount_usd",
     ),
 }  # fmt: skip
 
@@ -56,7 +56,8 @@ def attempt_row(usage: Usage) -> Sequence[object]:
         usage.status_code or 0, usage.error_code or "", tokens.input, tokens.cached, tokens.cache_write, tokens.output,
         tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
         usage.provider_cost_usd, at(usage.created_at_ms), at(usage.started_at_ms), at(usage.finished_at_ms),
-        usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "",
+        usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "", usage.is_byok,
+        usage.credential_id or "",
         usage.outcome is not CallOutcome.UNKNOWN,
     )  # fmt: skip
 
@@ -104,8 +105,8 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
     return [
         (
             entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
-            entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider, posting.day,
-            posting.amount_usd,
+            entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider,
+            posting.is_byok, posting.day, posting.amount_usd,
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
+from pydantic import SecretStr
 
 from crossdock.kernel import metrics
 from crossdock.kernel.backoff import backoff_s
@@ -30,6 +31,7 @@ from crossdock.provider.endings import (
     failure_line,
     status_of,
     success_line,
+    unavailable,
 )
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Finished, Publisher
@@ -45,6 +47,8 @@ PATIENCE_S = (
 )
 SPREAD_S = 0.05  # after a common wait the lines come back over this, doubled with each call
 SPREAD_DOUBLINGS = 8
+BAD_KEY = (401, 403)
+HIDDEN = b"[own provider key]"
 CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
 
 
@@ -76,6 +80,10 @@ def _never() -> bool:
     return False
 
 
+async def _none() -> SecretStr | None:
+    return None
+
+
 @dataclass
 class Attempt:
     """The tries of one line at one candidate.
@@ -94,6 +102,8 @@ class Attempt:
     claims: Claims
     job: Job
     is_cancelled: Callable[[], bool] = _never
+    find_own: Callable[[], Awaitable[SecretStr | None]] = _none
+    """Returns the candidate's own key, if it has one that may be used this moment."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = field(init=False)
     lost: int = field(init=False)
@@ -116,7 +126,7 @@ class Attempt:
             return self._onward(self.parcel.attempt, self.calls, is_readmission=True)
         while True:
             async with self.site.slots:
-                said = await self._call(request_id, call) if self._is_free() else None
+                said = await self._turn(request_id, call) if self._is_free() else None
             if isinstance(said, Answer):
                 return self._completed(request_id, call, said)
             if said is None:
@@ -149,9 +159,13 @@ class Attempt:
 
     def _is_free(self) -> bool:
         """Say whether a call may be made this moment."""
-        is_open = not self.site.closed_s(self.parcel.candidate.model)
+        is_open = not self._closed_s()
         may_begin = self._left_s() > 0 and not self._is_too_late()
         return is_open and may_begin and not self.draining.is_set() and not self.is_cancelled()
+
+    def _closed_s(self) -> float:
+        candidate = self.parcel.candidate
+        return self.site.closed_s(candidate.model, candidate.credential_id)
 
     async def _wait(self, request_id: RequestId, call: Call) -> Finished | Onward | None:
         """Wait until the endpoint opens; return how the line ends if no call shall be made."""
@@ -161,7 +175,7 @@ class Attempt:
             return self._expired(request_id, call)
         if self.draining.is_set():
             return self._onward(self.parcel.attempt, self.calls)
-        wait_s = self.site.closed_s(self.parcel.candidate.model)
+        wait_s = self._closed_s()
         if wait_s > PATIENCE_S and self.parcel.has_next_candidate:
             return self._fallen_back()
         if min(wait_s, self._left_s()) > PATIENCE_S:
@@ -183,18 +197,30 @@ class Attempt:
             async with asyncio.timeout(min(wait_s, self._left_s())):
                 await self.draining.wait()
 
-    async def _call(self, request_id: RequestId, call: Call) -> Answer | Verdict:
+    async def _turn(self, request_id: RequestId, call: Call) -> Answer | Verdict:
+        """Call, with the candidate's own key if it names one: without that key there is no call."""
+        credential_id = self.parcel.candidate.credential_id
+        if credential_id is None:
+            return await self._call(request_id, call, None)
+        own = await self.find_own()
+        return (
+            unavailable(credential_id) if own is None else await self._call(request_id, call, own)
+        )
+
+    async def _call(
+        self, request_id: RequestId, call: Call, own: SecretStr | None
+    ) -> Answer | Verdict:
         number = self.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
         self.calls = number
         upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + number
-        request = self.site.request(self.parcel.operation, call.body, request_id, upstream)
+        request = self.site.request(self.parcel.operation, call.body, request_id, upstream, own=own)
         response: httpx.Response | None = None
         sent_ms = self.clock.now_ms()
         try:
             response = await self._send(request)
-            said = self._judge(response)
+            said = self._judge(response, own)
         except httpx.TransportError as error:
             said = judge_loss(error)
         except TimeoutError:
@@ -218,12 +244,23 @@ class Attempt:
             await response.aread()
         return response
 
-    def _judge(self, response: httpx.Response) -> Answer | Verdict:
+    def _judge(self, response: httpx.Response, own: SecretStr | None) -> Answer | Verdict:
+        content = _without(own, response.content)
         if not response.is_success:
             now = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
-            return judge_answer(response.status_code, response.headers, response.content, now=now)
-        said = read_answer(self.parcel.operation, response.content)
+            verdict = judge_answer(response.status_code, response.headers, content, now=now)
+            return self._about_key(verdict) if own is not None else verdict
+        said = read_answer(self.parcel.operation, content)
         return said if isinstance(said, Answer) else judge_fault(said.outcome, said.code)
+
+    def _about_key(self, verdict: Verdict) -> Verdict:
+        """Tell the owner of a key that the provider does not take it."""
+        if verdict.status not in BAD_KEY:
+            return verdict
+        named = f"the own provider key {self.parcel.candidate.credential_id!r}"
+        return replace(
+            verdict, message=f"the provider refused {named} with status {verdict.status}"
+        )
 
     def _book(
         self, call: Call, said: Answer | Verdict, response: httpx.Response | None, timing: Timing
@@ -245,14 +282,18 @@ class Attempt:
         """Note how the endpoint fared."""
         outcome = said.outcome if isinstance(said, Verdict) else CallOutcome.OK
         is_fault = isinstance(said, Verdict) and said.action is not Action.GIVE_UP
-        self.site.note(self.parcel.candidate.model, outcome, took_ms, is_fault=is_fault)
+        candidate = self.parcel.candidate
+        self.site.note(
+            candidate.model, outcome, took_ms, is_fault=is_fault, own=candidate.credential_id
+        )
 
     async def _after(
         self, verdict: Verdict, request_id: RequestId, call: Call
     ) -> Finished | Onward | None:
         """Return the end that `verdict` means, or None to call again (after the wait)."""
         if verdict.after_s is not None:
-            self.site.close_for(self.parcel.candidate.model, verdict.after_s)
+            candidate = self.parcel.candidate
+            self.site.close_for(candidate.model, verdict.after_s, candidate.credential_id)
         if verdict.action is Action.RETRY_HERE and self._may_call_again(verdict):
             if verdict.after_s is None:
                 await self._rest(self._backoff_s())
@@ -355,3 +396,11 @@ class Attempt:
             finished_at_ms=self.clock.now_ms(),
         )
         return Finished(self.parcel, result, line)
+
+
+def _without(own: SecretStr | None, content: bytes) -> bytes:
+    """Return an answer in which the key is not said again: a provider may quote it."""
+    if own is None:
+        return content
+    plain = own.get_secret_value().encode()
+    return content.replace(plain, HIDDEN) if plain in content else content

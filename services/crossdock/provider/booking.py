@@ -124,6 +124,8 @@ class LineBook:
             model=parcel.model,
             provider=candidate.provider,
             upstream_model=candidate.upstream_model,
+            is_byok=candidate.credential_id is not None,
+            credential_id=candidate.credential_id,
             attempt=parcel.attempt,
             call=number,
             route_reason=candidate.reason,

@@ -14,7 +14,7 @@ MAX_COUNT = 200_000  # about 30 MB; the oldest go first
 
 
 class Cancels:
-    """Ids of cancelled batches and single requests, and of keys that are no more, of the last days."""
+    """Ids of cancelled batches and single requests, and of keys that are out of use, of the last days."""
 
     def __init__(self, *, max_count: int = MAX_COUNT) -> None:
         self._at_ms: OrderedDict[str, int] = OrderedDict()
@@ -41,7 +41,10 @@ class Cancels:
 
     def holds(self, parcel: Parcel) -> bool:
         """Say whether `parcel` shall not be called."""
-        return (parcel.batch_id or parcel.request_id) in self._at_ms or parcel.key_id in self._at_ms
+        return self.has(parcel.batch_id or parcel.request_id) or self.has(parcel.key_id)
+
+    def has(self, identifier: str | None) -> bool:
+        return identifier in self._at_ms
 
     def _oldest_ms(self) -> int:
         return next(iter(self._at_ms.values()))

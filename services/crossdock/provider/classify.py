@@ -58,7 +58,7 @@ class Verdict:
     after_s: float | None = None
     """The provider asked to wait that long."""
     body: bytes | None = None
-    """The provider's own error, one line of JSON in OpenAI's envelope, where it is meant for the caller."""
+    """The error in OpenAI's envelope, one line of JSON, where it is meant for the caller: so is its status then."""
 
 
 def judge_answer(

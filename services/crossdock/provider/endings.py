@@ -20,10 +20,21 @@ UNREADABLE = Verdict(
     400,
 )
 """Of a line that no call could be made of."""
+KEY_UNAVAILABLE = "byok_key_unavailable"
 
 
 def _quoted(text: str) -> bytes:
     return json.dumps(text).encode()
+
+
+def unavailable(credential_id: str) -> Verdict:
+    """Return what becomes of a call whose own key is not there: it is not made."""
+    message = f"The own provider key {credential_id!r} cannot be used: it was deleted, is disabled, or does not open."
+    error = {"message": message, "type": "invalid_request_error", "param": None}
+    body = json.dumps({"error": error | {"code": KEY_UNAVAILABLE}}, separators=(",", ":")).encode()
+    return Verdict(
+        CallOutcome.CLIENT_ERROR, Action.FALL_BACK, KEY_UNAVAILABLE, message, 401, body=body
+    )
 
 
 def success_line(request_id: str, custom_id: str, body: bytes) -> bytes:
@@ -44,7 +55,7 @@ def status_of(verdict: Verdict) -> int:
         return _STATUS[verdict.outcome]
     if verdict.status is None:
         return 502
-    is_callers = verdict.action is Action.GIVE_UP
+    is_callers = verdict.action is Action.GIVE_UP or verdict.body is not None
     return verdict.status if is_callers or verdict.status >= SERVER_FAULT else 502
 
 

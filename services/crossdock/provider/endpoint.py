@@ -7,13 +7,21 @@ from collections.abc import Mapping
 
 import httpx
 from prometheus_client import Counter
+from pydantic import SecretStr
 
 from crossdock.kernel import metrics
 from crossdock_schemas.catalogue import Provider
 from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.usage import CallOutcome
 
 HALF_LIFE_S = 30.0
+FORGOTTEN_S = (
+    600.0  # an own key that was not called for so long; its health is of no weight any more
+)
+
+Door = tuple[str, CredentialId | None]
+"""A model, and the own key that it is called with: one customer's limits are nobody else's."""
 
 
 class Fare:
@@ -22,7 +30,12 @@ class Fare:
     def __init__(self) -> None:
         self.calls = self.errors = self.latency_ms = 0.0
         self._at = time.monotonic()
+        """Of the last call."""
         self.is_news = False
+
+    @property
+    def idle_s(self) -> float:
+        return time.monotonic() - self._at
 
     def note(self, *, is_fault: bool, took_ms: float) -> None:
         """Count a call; `is_fault` if the provider is to blame."""
@@ -46,13 +59,24 @@ class ProviderSite:
         self.slots = asyncio.Semaphore(provider.max_in_flight)
         self._headers = [("content-type", "application/json"), *headers.items()]
         self._urls: dict[str, httpx.URL] = {}
-        self._closed_until: dict[str, float] = {}
+        self._closed_until: dict[Door, float] = {}
         self._calls: dict[CallOutcome, Counter] = {}
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
-        self.fares: dict[str, Fare] = {}
+        self.fares: dict[Door, Fare] = {}
 
-    def request(self, operation: str, body: bytes, request_id: str, number: int) -> httpx.Request:
-        """Return the call; `number` tells a request's calls apart for the provider's own log."""
+    def request(
+        self,
+        operation: str,
+        body: bytes,
+        request_id: str,
+        number: int,
+        *,
+        own: SecretStr | None = None,
+    ) -> httpx.Request:
+        """Return the call; `number` tells a request's calls apart for the provider's own log.
+
+        An `own` key goes in the place of the installation's, which the transport would send.
+        """
         url = self._urls.get(operation)
         if url is None:
             path = operation.removeprefix("/v1")
@@ -62,34 +86,45 @@ class ProviderSite:
             ("x-crossdock-request-id", request_id),
             ("x-crossdock-attempt", str(number)),
         ]
+        if own is not None:
+            headers.append(("authorization", f"Bearer {own.get_secret_value()}"))
         # why a stream: `content` makes httpx work out headers that the door sets anyway, 8 us
         return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
 
-    def close_for(self, model: str, after_s: float) -> None:
-        """The provider asked for a pause of this model."""
+    def close_for(self, model: str, after_s: float, own: CredentialId | None = None) -> None:
+        """The provider asked for a pause of this model, from those who call it with this key."""
         until = time.monotonic() + after_s
-        self._closed_until[model] = max(until, self._closed_until.get(model, 0.0))
+        self._closed_until[model, own] = max(until, self._closed_until.get((model, own), 0.0))
 
-    def closed_s(self, model: str) -> float:
+    def closed_s(self, model: str, own: CredentialId | None = None) -> float:
         """Return the seconds until calls are welcome again."""
-        return max(0.0, self._closed_until.get(model, 0.0) - time.monotonic())
+        return max(0.0, self._closed_until.get((model, own), 0.0) - time.monotonic())
 
-    def note(self, model: str, outcome: CallOutcome, took_ms: float, *, is_fault: bool) -> None:
+    def note(  # what, with which key, how it went
+        self,
+        model: str,
+        outcome: CallOutcome,
+        took_ms: float,
+        *,
+        is_fault: bool,
+        own: CredentialId | None = None,
+    ) -> None:
         """Count a call of `model`."""
         calls = self._calls.get(outcome)
         if calls is None:
             calls = self._calls[outcome] = metrics.CALLS.labels(self.provider.name, outcome.value)
         calls.inc()
         self._seconds.observe(took_ms / 1000)
-        self.fares.setdefault(model, Fare()).note(is_fault=is_fault, took_ms=took_ms)
+        self.fares.setdefault((model, own), Fare()).note(is_fault=is_fault, took_ms=took_ms)
 
     def news(self, worker: str, now_ms: int) -> list[EndpointHealth]:
-        """Return the health of the models called since the last time."""
+        """Return the health of the models called since the last time, with each key that called them."""
         found = []
-        for model, fare in self.fares.items():
+        self._forget_idle()
+        for (model, own), fare in self.fares.items():
             if fare.is_news:
                 fare.is_news = False
-                closed_s = self.closed_s(model)
+                closed_s = self.closed_s(model, own)
                 found.append(
                     EndpointHealth(
                         endpoint=f"{self.provider.name}/{model}",
@@ -98,7 +133,16 @@ class ProviderSite:
                         latency_ms=fare.latency_ms,
                         calls=round(fare.calls),
                         closed_until_ms=now_ms + round(closed_s * 1000) if closed_s else 0,
+                        credential_id=own,
                         at_ms=now_ms,
                     )
                 )
         return found
+
+    def _forget_idle(self) -> None:
+        """Own keys come and go: let go of those that nobody calls any more."""
+        for door, fare in list(self.fares.items()):
+            _, own = door
+            if own is not None and fare.idle_s > FORGOTTEN_S and not self.closed_s(*door):
+                del self.fares[door]
+                self._closed_until.pop(door, None)

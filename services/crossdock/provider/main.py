@@ -31,16 +31,18 @@ from crossdock.kernel.lookahead import Place, Share
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.pool import Pool, lines_weight
+from crossdock.kernel.secrets import MasterKeys
 from crossdock.kernel.shard import ShardWorker
 from crossdock.provider import later, publish
 from crossdock.provider.cancels import KEEP_MS, Cancels
 from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.keyring import Keyring
 from crossdock.provider.publish import Publisher
 from crossdock.provider.settings import ProviderSettings
 from crossdock.provider.worker import Worker
 from crossdock_schemas.catalogue import Catalogue, Provider
 from crossdock_schemas.parcel import Lane
-from crossdock_schemas.topics import CANCELS, dispatch_topic
+from crossdock_schemas.topics import ACCOUNT_SECRETS, CANCELS, dispatch_topic
 
 GROUP = "crossdock.provider"
 SEND_LIMIT_S = 900.0  # a broker may be away that long; calls that are paid for wait to be booked
@@ -95,7 +97,8 @@ class Service:
     worker: Worker
     publisher: Publisher
     claimer: Claimer
-    cancels: Tail
+    tails: Sequence[Tail]
+    """What was cancelled, and own provider keys: read to the end before work begins."""
     later: ShardWorker
     clock: Clock
     health: Health
@@ -106,10 +109,10 @@ class Service:
         """Serve until `stop`; what runs then is finished, published and committed."""
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.cancels.run(ended))
-            await (
-                self.cancels.caught_up.wait()
-            )  # what was cancelled while nobody worked is not called
+            for tail in self.tails:
+                group.create_task(tail.run(ended))
+            for tail in self.tails:  # what was cancelled while nobody worked is not called
+                await tail.caught_up.wait()
             background = [
                 group.create_task(self.publisher.run()),
                 group.create_task(self.claimer.run()),
@@ -190,16 +193,19 @@ def make_later(settings: ProviderSettings, clock: Clock, health: Health) -> Shar
     return shard
 
 
-def make_service(
+async def make_service(
     settings: ProviderSettings,
     providers: Sequence[Provider],
     sites: Mapping[str, ProviderSite],
     producer: Producer,
     health: Health,
+    *,
+    master_keys: MasterKeys | None,
 ) -> Service:
     """Return the parts of this process, wired."""
     name = f"provider.{settings.instance}"
     clock, draining, cancels = SystemClock(), asyncio.Event(), Cancels()
+    keyring = Keyring(master_keys)
     publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
     claim = secrets.token_hex(8)
     claimer = Claimer(producer, clock, worker=name, claim=claim, source=publish.SOURCE)
@@ -211,16 +217,20 @@ def make_service(
         clock,
         claims=claimer,
         cancels=cancels,
+        keyring=keyring,
         chance=random.Random(),  # noqa: S311  # jitter
         health=health,
         draining=draining,
     )
-    tail = Tail(
-        settings.kafka_bootstrap_servers,
-        [(CANCELS.name, 0)],
-        cancels.apply,
-        client=f"{name}.cancels",
-        since_ms=clock.now_ms() - KEEP_MS,
+    servers = settings.kafka_bootstrap_servers
+    since_ms = clock.now_ms() - KEEP_MS
+    count = await producer.partition_count(ACCOUNT_SECRETS.name)
+    places = [(ACCOUNT_SECRETS.name, partition) for partition in range(count)]
+    tails = (
+        Tail(
+            servers, [(CANCELS.name, 0)], cancels.apply, client=f"{name}.cancels", since_ms=since_ms
+        ),
+        Tail(servers, places, keyring.apply, client=f"{name}.secrets"),
     )
     return Service(
         settings,
@@ -228,7 +238,7 @@ def make_service(
         worker,
         publisher,
         claimer,
-        tail,
+        tails,
         make_later(settings, clock, health),
         clock,
         health,
@@ -240,6 +250,7 @@ async def main(environ: Mapping[str, str]) -> int:
     settings = ProviderSettings.from_env(environ, prefix="CROSSDOCK_PROVIDER_")
     configure_logs(settings.log_level, "provider")
     providers = served(settings, load_catalogue(settings.catalogue))
+    master_keys = settings.master_keys()
     sites = {provider.name: open_site(provider, environ) for provider in providers}
     health = Health("provider", settings.ordinal)
     servers = settings.kafka_bootstrap_servers
@@ -254,7 +265,9 @@ async def main(environ: Mapping[str, str]) -> int:
                 servers, client=f"provider.{settings.instance}", send_limit_s=SEND_LIMIT_S
             )
         )
-        service = make_service(settings, providers, sites, producer, health)
+        service = await make_service(
+            settings, providers, sites, producer, health, master_keys=master_keys
+        )
         return await lifecycle.run(
             service.run, drain_s=settings.drain_s, left=lambda: f"{service.in_flight} lines"
         )

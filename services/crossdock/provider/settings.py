@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.masterkeys import MasterKeySettings
 
 
-class ProviderSettings(Settings):
+class ProviderSettings(MasterKeySettings):
     """CROSSDOCK_PROVIDER_*."""
 
     drain_s: float = Field(default=120.0, gt=0)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from crossdock.kernel.backoff import backoff_s
 from crossdock.kernel.claimer import Job
@@ -22,6 +22,7 @@ from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.keyring import Keyring
 from crossdock.provider.onward import make_onward
 from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
@@ -56,6 +57,7 @@ class Worker:
         *,
         claims: Claims,
         cancels: Cancels,
+        keyring: Keyring | None = None,
         chance: random.Random,
         health: Health,
         draining: asyncio.Event | None = None,
@@ -67,6 +69,7 @@ class Worker:
         self._clock = clock
         self._claims = claims
         self._cancels = cancels
+        self._keyring = Keyring(None) if keyring is None else keyring
         self._chance = chance
         self._health = health
         self._draining = draining or asyncio.Event()
@@ -135,8 +138,17 @@ class Worker:
             claims=self._claims,
             job=job,
             is_cancelled=partial(self._cancels.holds, parcel),
+            find_own=partial(self._find_own, parcel),
             draining=self._draining,
         )
+
+    async def _find_own(self, parcel: Parcel) -> SecretStr | None:
+        """Return the own key of this attempt's candidate, unless it is out of use."""
+        candidate = parcel.candidate
+        own = candidate.credential_id
+        if own is None or self._cancels.has(own):
+            return None
+        return await self._keyring.find(parcel.account, own, candidate.credential_version or 1)
 
     async def _run_line(self, running: Attempt) -> Onward | LeaseLostError | None:
         """Run a line; returns None once its end is published and told, or how it goes on."""
@@ -200,7 +212,7 @@ class Worker:
         return [
             Outgoing(
                 FLEET.name,
-                f"{health.endpoint}/{worker}".encode(),
+                f"{health.name}/{worker}".encode(),
                 health.to_json(),
                 encode_headers(FLEET, SOURCE, health.endpoint, now_ms, None),
             )

@@ -1,14 +1,15 @@
 """Which endpoint first? A pure decision: the same parcel, catalogue and fleet give the same plan."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 
 from crossdock_schemas.ask import told_limit
 from crossdock_schemas.catalogue import Catalogue, Endpoint
-from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.credential import CredentialRef
+from crossdock_schemas.fleet import EndpointHealth, health_name
 from crossdock_schemas.parcel import Candidate, Parcel, Plan
 
 MIN_CALLS = 5  # fewer tell nothing of an endpoint's health
@@ -25,30 +26,76 @@ class NoRoute:
 
 
 Fleet = Mapping[str, Sequence[EndpointHealth]]
-"""By endpoint name, what each worker says."""
+"""By endpoint, or endpoint and own key (`health_name`), what each worker says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An endpoint, and whose key calls it."""
+
+    endpoint: Endpoint
+    own: CredentialRef | None = None
+
+    @property
+    def name(self) -> str:
+        own = self.own
+        return health_name(self.endpoint.name, None if own is None else own.credential_id)
+
+    @property
+    def place(self) -> int:
+        """Its class: own keys, the installation's, own keys to fall back on."""
+        if self.own is None:
+            return 1
+        return 2 if self.own.is_fallback else 0
+
+    @property
+    def sort_order(self) -> int:
+        return 0 if self.own is None else self.own.sort_order
 
 
 def plan_route(
     parcel: Parcel, catalogue: Catalogue, fleet: Fleet, *, now_ms: int, sick_error_rate: float
 ) -> Plan | NoRoute:
-    """Order the endpoints: healthy before sick, then price-weighted by a rendezvous hash of the parcel."""
+    """Order the ways: own keys, the installation's, own ones to fall back on.
+
+    Within each: healthy before sick, own keys as their owner sorts them, then price-weighted by a rendezvous hash of
+    the parcel.
+    """
     endpoints = [
         endpoint
         for endpoint in catalogue.serving(parcel.model, parcel.operation)
         if parcel.permitted is None or endpoint.name in parcel.permitted
     ]
-    if not endpoints:
+    ways = list(_ways(parcel, endpoints))
+    if not ways:
         return NoRoute(parcel.model, parcel.operation)
     sick = {
-        e.name
-        for e in endpoints
-        if is_sick(fleet.get(e.name, ()), now_ms=now_ms, limit=sick_error_rate)
+        way.name
+        for way in ways
+        if is_sick(fleet.get(way.name, ()), now_ms=now_ms, limit=sick_error_rate)
     }
-    ordered = sorted(endpoints, key=lambda e: (e.name in sick, -_draw(parcel.parcel_id, e), e.name))
+
+    def rank(way: Way) -> tuple[object, ...]:
+        chance = -_draw(parcel.parcel_id, way)
+        return way.place, way.name in sick, way.sort_order, chance, way.name
+
     is_limited = parcel.hold is not None and parcel.hold.is_limited
+    ordered = sorted(ways, key=rank)
     return Plan(
-        candidates=tuple(_candidate(e, e.name in sick, is_limited=is_limited) for e in ordered)
+        candidates=tuple(
+            _candidate(way, way.name in sick, is_limited=is_limited) for way in ordered
+        )
     )
+
+
+def _ways(parcel: Parcel, endpoints: Sequence[Endpoint]) -> Iterable[Way]:
+    """Yield every way that accounts permits: each own key makes a copy of its provider's endpoints."""
+    for endpoint in endpoints:
+        if parcel.shared is None or endpoint.name in parcel.shared:
+            yield Way(endpoint)
+        for own in parcel.credentials or ():
+            if own.provider == endpoint.provider:
+                yield Way(endpoint, own)
 
 
 def is_sick(reports: Sequence[EndpointHealth], *, now_ms: int, limit: float) -> bool:
@@ -61,21 +108,31 @@ def is_sick(reports: Sequence[EndpointHealth], *, now_ms: int, limit: float) -> 
     return calls >= MIN_CALLS and errors / calls > limit
 
 
-def _draw(seed: str, endpoint: Endpoint) -> float:
+def _draw(seed: str, way: Way) -> float:
     """Return a weighted rendezvous draw: with weight 1/price², the highest wins in proportion to its weight."""
-    digest = blake2b(f"{seed}|{endpoint.name}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{seed}|{way.name}".encode(), digest_size=8).digest()
     chance = (int.from_bytes(digest) + 1) / (2**64 + 1)
-    price = float(max(_FREE, endpoint.prices.input + endpoint.prices.output))
+    prices = way.endpoint.prices
+    price = float(max(_FREE, prices.input + prices.output))
     return -(price**-2) / math.log(chance)
 
 
-def _candidate(endpoint: Endpoint, sick: bool, *, is_limited: bool) -> Candidate:
+def _candidate(way: Way, sick: bool, *, is_limited: bool) -> Candidate:
+    endpoint, own = way.endpoint, way.own
     return Candidate(
         provider=endpoint.provider,
         model=endpoint.model,
         upstream_model=endpoint.upstream_model,
         prices=endpoint.prices,
-        reason="balanced:sick" if sick else "balanced",
+        reason=_reason(own, sick),
         output_limit=told_limit(endpoint) if is_limited else None,
         max_tokens_parameter=endpoint.max_tokens_parameter,
+        credential_id=None if own is None else own.credential_id,
+        credential_version=None if own is None else own.version,
     )
+
+
+def _reason(own: CredentialRef | None, sick: bool) -> str:
+    if own is not None:
+        return "byok:fallback" if own.is_fallback else "byok"
+    return "balanced:sick" if sick else "balanced"

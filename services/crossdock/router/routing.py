@@ -10,7 +10,7 @@ from crossdock.kernel.dead_letters import DeadLetters, pass_over
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.kernel.refusal import Refusal, refuse
-from crossdock.router.policy import Fleet, NoRoute, plan_route
+from crossdock.router.policy import STALE_MS, Fleet, NoRoute, plan_route
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
@@ -19,6 +19,9 @@ from crossdock_schemas.topics import DISPATCH, USAGE, dispatch_topic
 from crossdock_schemas.usage import UsageGroup, hold_end
 
 SOURCE = "crossdock/router"
+MAX_REPORTS = (
+    10_000  # endpoints and own keys whose health is remembered before stale ones are let go
+)
 
 
 class Router:
@@ -31,6 +34,7 @@ class Router:
         clock: Clock,
         *,
         sick_error_rate: float,
+        max_reports: int = MAX_REPORTS,
     ) -> None:
         self._catalogue = catalogue
         self._objects = objects
@@ -38,6 +42,7 @@ class Router:
         self._sick_error_rate = sick_error_rate
         self._dead = DeadLetters("router", clock)
         self._reports: dict[str, dict[str, EndpointHealth]] = {}
+        self._max_reports = self._most = max_reports
 
     def observe(self, record: Record) -> None:
         """Take a report of the fleet."""
@@ -46,7 +51,17 @@ class Router:
         except ValidationError as error:
             pass_over(record, error)
             return
-        self._reports.setdefault(health.endpoint, {})[health.worker] = health
+        self._reports.setdefault(health.name, {})[health.worker] = health
+        if len(self._reports) > self._most:
+            self._forget_stale()
+
+    def _forget_stale(self) -> None:
+        """Let go of what nobody called of late: own keys come and go."""
+        now_ms = self._clock.now_ms()
+        for name, reports in list(self._reports.items()):
+            if all(now_ms - one.at_ms > STALE_MS for one in reports.values()):
+                del self._reports[name]
+        self._most = max(self._max_reports, 2 * len(self._reports))
 
     async def route(self, records: Sequence[Record]) -> list[Outgoing]:
         """Return each parcel on its way.

@@ -49,9 +49,11 @@ from crossdock_schemas.topics import (
     RESULTS,
 )
 from support.accounts import KEY_SECRET, LOCAL, found_accounts
+from support.openapi import Watched
 
 API_KEY = "sk-cd-test"
 OWNER_KEY = "sk-cd-owner"
+MASTER_KEY = "5e" * 32
 CHAT_MODEL = "atlas-large"
 EMBEDDING_MODEL = "atlas-embed"
 
@@ -60,7 +62,7 @@ Answer = Callable[[Parcel, Json], tuple[int, Json] | None]
 
 
 def make_settings(**changes: Any) -> IngressSettings:
-    return IngressSettings(**{"key_secret": KEY_SECRET, **changes})
+    return IngressSettings(**{"key_secret": KEY_SECRET, "master_key": MASTER_KEY, **changes})
 
 
 def make_catalogue() -> Catalogue:
@@ -294,11 +296,12 @@ class Ingress:
 
 @asynccontextmanager
 async def running_ingress(world: World | None = None, **settings: Any) -> AsyncIterator[Ingress]:
-    """Serve on a free port of loopback until the context ends."""
+    """Serve on a free port of loopback until the context ends; every answer must be as the API's document says."""
     world = world or World()
     clock = ManualClock()
     objects = open_objects(settings.pop("objects_url", "memory://"))
-    dock = make_dock(make_settings(**settings), make_catalogue(), clock, objects, world)
+    doors = {"ask_status": settings.pop("ask_status")} if "ask_status" in settings else {}
+    dock = make_dock(make_settings(**settings), make_catalogue(), clock, objects, world, **doors)
     world.dock = dock
     world.accounts, founding = found_accounts(OWNER_KEY, API_KEY, clock.now_ms())
     world.tell(founding)
@@ -306,10 +309,11 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
     bound.listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     stop = asyncio.Event()
+    watched = Watched(make_app(dock))
     with bound:
         async with asyncio.TaskGroup() as group:
             group.create_task(dock.outbox.run(stop))
-            group.create_task(serve(make_app(dock), bound, stop, drain_s=1))
+            group.create_task(serve(watched, bound, stop, drain_s=1))
             auth = {"authorization": f"Bearer {API_KEY}"}
             try:
                 async with (
@@ -320,3 +324,4 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
             finally:
                 stop.set()
                 dock.outbox.wake()
+    assert watched.faults == []

@@ -7,10 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import Route
 
-from crossdock.ingress.app import make_app
-from crossdock.ingress.principal import MANAGEMENT
 from crossdock.kernel.founding import OPERATOR
 from crossdock.kernel.keys import digest, make_plain_key
 from crossdock.kernel.record import Outgoing
@@ -44,8 +41,8 @@ class Management:
 
 
 @asynccontextmanager
-async def managed() -> AsyncIterator[tuple[Ingress, Management]]:
-    async with running_ingress() as ingress:
+async def managed(**settings: Any) -> AsyncIterator[tuple[Ingress, Management]]:
+    async with running_ingress(**settings) as ingress:
         yield ingress, Management(ingress)
 
 
@@ -316,61 +313,3 @@ async def test_an_organization_begins_with_an_owners_key() -> None:
     assert shown == organization
     assert not shown["is_operator"]
     assert further.status_code == 403
-
-
-NAMED_IN_THE_PATH = {
-    "/v1/files/{id}", "/v1/files/{id}/content", "/v1/batches/{id}", "/v1/batches/{id}/cancel", "/v1/keys/{id}",
-    "/v1/keys/{id}/rotate", "/v1/projects/{id}", "/v1/uploads/{id}/parts", "/v1/uploads/{id}/complete",
-    "/v1/uploads/{id}/cancel", "/v1/policies/{id}", "/v1/budgets/{id}", "/v1/budgets/{id}/{window}",
-}  # fmt: skip
-
-
-async def test_nothing_of_another_organization_or_project_exists() -> None:
-    """Every route that names something in its path, with everything that there is of the others."""
-    async with managed() as (ingress, owner):
-        sdk = ingress.sdk
-        file = await sdk.files.create(file=("a.jsonl", b"{}\n"), purpose="batch")
-        batch = await sdk.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-        upload = await sdk.uploads.create(
-            filename="b.jsonl", purpose="batch", bytes=3, mime_type="application/jsonl"
-        )
-        _, foreign_owner = await other_organization(owner)
-        foreign = (await Management(ingress, foreign_owner).make_key())["key"]
-        project = (await owner.ask("POST", "/projects", {"name": "staging"})).json()["data"]["id"]
-        neighbour = (await owner.make_key(project_id=project))["key"]
-        ids = [file.id, batch.id, upload.id, "key_local", digest(API_KEY), "proj_default"]
-        routes = [r for r in _routes(ingress) if "{id}" in r.path]
-        assert {route.path for route in routes} == NAMED_IN_THE_PATH
-
-        seen = []
-        for route in routes:
-            management = route.path.startswith(MANAGEMENT)
-            keys = [foreign_owner] if management else [foreign, neighbour]
-            for method in (route.methods or set()) - {"HEAD"}:
-                for identifier in ids:
-                    for key in keys:
-                        path = route.path.format(id=identifier, window="total")
-                        body = {"part_ids": ["part_" + "0" * 32]}
-                        response = await ingress.http.request(method, path, json=body, headers=bearer(key))  # fmt: skip
-                        seen.append((method, path, response.status_code))
-        lists = [
-            (await ingress.http.get(path, headers=bearer(key))).json()["data"]
-            for path in ("/v1/files", "/v1/batches")
-            for key in (foreign, neighbour)
-        ]
-        stolen = await sdk.with_options(api_key=foreign).batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-
-    assert [one for one in seen if one[2] != 404] == []
-    assert len(seen) > 80
-    assert lists == [[], [], [], []]
-    assert stolen.status == "validating"
-    sent = ingress.world.sent[-1].value or b""
-    assert b'"input_path":null' in sent  # another's file is no file: the batch fails in validation
-
-
-def _routes(ingress: Ingress) -> list[Route]:
-    return [route for route in make_app(ingress.dock).routes if isinstance(route, Route)]

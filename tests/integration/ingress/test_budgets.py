@@ -63,10 +63,10 @@ async def test_a_budget_is_set_shown_and_cleared(scope: str, level: str) -> None
     assert shown == listed == [made]
     assert (made["scope"], made["level"], made["organization_id"]) == (scope, level, "org_local")
     assert [made[name] for name in ("limit_usd", "spend_usd", "held_usd", "remaining_usd")] == [
-        "12.50",
+        "12.5",
         "0",
         "0",
-        "12.50",
+        "12.5",
     ]
     assert made["resets_at"].endswith("T00:00:00Z")
     assert (cleared, again.status_code, afterwards) == ({"deleted": True}, 404, {})
@@ -175,12 +175,14 @@ async def test_a_key_is_made_with_a_limit() -> None:
         ({"daily": 1, "total": 9}, {"limit": None, "limit_reset": None}, {}, ["clear_budget"]),
         ({}, {"limit": None}, {}, []),
         ({"daily": 1}, {"include_byok_in_limit": False}, {"daily": "1"}, []),
+        ({"daily": 1}, {"include_byok_in_limit": True}, {"daily": "1"}, ["set_budget"]),
         ({"daily": 1}, {"name": "b", "limit": 5}, {"daily": "5"}, ["set_budget", "change_key"]),
         ({"daily": 1}, {"name": "b"}, {"daily": "1"}, ["change_key"]),
     ],
     ids=[
         "a first limit", "another amount", "from then on endless", "another window",
         "the tightest of two stays alone", "none", "none of two", "none of none", "no word of it",
+        "own keys count too",
         "and a name", "a name alone",
     ],
 )  # fmt: skip
@@ -210,10 +212,10 @@ async def test_a_keys_limit_is_one_budget(
     [
         ({"limit_reset": "daily"}, "limit_reset"),
         ({"limit": -1}, "limit"),
-        ({"limit": 1, "include_byok_in_limit": True}, "include_byok_in_limit"),
+        ({"limit": None, "include_byok_in_limit": True}, "include_byok_in_limit"),
         ({"limit": 1, "disabled": "yes"}, "disabled"),
     ],
-    ids=["a window of no limit", "negative", "own provider keys", "another field"],
+    ids=["a window of no limit", "negative", "own provider keys of no limit", "another field"],
 )
 async def test_of_a_change_that_is_not_sound_nothing_is_done(body: Json, param: str) -> None:
     async with managed() as (ingress, owner):
@@ -240,7 +242,7 @@ async def test_a_key_sees_every_budget_that_binds_it() -> None:
         ("project", "proj_default", "total", "10", "5", "5"),
         ("key", "key_local", "daily", "1", "2", "0"),
     ]
-    assert set(own["budgets"][0]) == {*fields, "held_usd", "resets_at"}
+    assert set(own["budgets"][0]) == {*fields, "held_usd", "include_byok", "resets_at"}
     assert (own["limit"], own["limit_remaining"]) == (1.0, 0.0)
 
 

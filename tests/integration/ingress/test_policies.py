@@ -50,11 +50,21 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
         ({"allowed_models": "a"}, "allowed_models"),
         ({"ignored_models": ["a b"]}, "ignored_models.0"),
         ({"max_price": 1}, "max_price"),
+        ({"max_price": False}, "max_price"),
         ({"max_price": {"prompt": -1}}, "max_price.prompt"),
         ({"max_price": {"completion": "dear"}}, "max_price.completion"),
         ({"max_price": {"image": 1}}, "image"),
     ],
-    ids=["typo", "no list", "space", "no object", "negative", "no number", "unknown price"],
+    ids=[
+        "typo",
+        "no list",
+        "space",
+        "no object",
+        "a boolean",
+        "negative",
+        "no number",
+        "unknown price",
+    ],
 )
 async def test_rules_that_are_not_sound_are_refused_by_name(
     body: dict[str, Any], param: str

@@ -68,16 +68,20 @@ class Ledgers:
         whose = {"account": self.account, "project": PROJECT, "key_id": key_id}
         await self._book(make_hold(self.entries + 1, amount_usd, day, **whose))
 
-    async def capture(self, spent_usd: str, held_usd: str, day: date = TODAY) -> None:
+    async def capture(
+        self, spent_usd: str, held_usd: str, day: date = TODAY, *, is_byok: bool = False
+    ) -> None:
         """Book what a call cost; its hold gives up so much."""
         whose: dict[str, Any] = {"project": PROJECT, "key_id": KEY, "day": day}
         sides = [
-            (Ledger.SPEND, spent_usd),
-            (Ledger.PROVIDER, f"-{spent_usd}"),
-            (Ledger.HELD, f"-{held_usd}"),
-            (Ledger.AVAILABLE, held_usd),
+            (Ledger.SPEND, spent_usd, is_byok),
+            (Ledger.PROVIDER, f"-{spent_usd}", is_byok),
+            (Ledger.HELD, f"-{held_usd}", False),
+            (Ledger.AVAILABLE, held_usd, False),
         ]
-        postings = tuple(make_posting(amount, ledger, **whose) for ledger, amount in sides)
+        postings = tuple(
+            make_posting(amount, ledger, is_byok=own, **whose) for ledger, amount, own in sides
+        )
         kind = EntryKind.CAPTURE
         entry = make_entry(self.entries + 1, account=self.account, kind=kind, postings=postings)
         await self._book(entry)
@@ -295,3 +299,32 @@ async def test_a_hold_that_comes_twice_is_one(books: Ledgers) -> None:
         await books.hold("1")
 
     assert await books.overdrawn() == []
+
+
+async def test_what_own_keys_paid_for_counts_where_the_budget_says_so(books: Ledgers) -> None:
+    """Bit by bit: not counted, counted from the change on that says so (with what was spent before), not any more."""
+    await books.set_budget(KEY, "total", "1")
+    await books.hold("1")
+    await books.capture("1", "1", is_byok=True)
+    await books.hold("1")
+    await books.hold("-1")
+    assert await books.overdrawn() == []
+
+    await books.set_budget(KEY, "total", "1", include_byok=True)
+    await books.hold("0.5")
+    await books.hold("-0.5")
+    await books.set_budget(KEY, "total", "1", include_byok=False)
+    await books.hold("1")
+
+    assert await books.overdrawn() == [5]
+
+
+async def test_budgets_tell_whether_they_count_own_keys(books: Ledgers) -> None:
+    await books.change("create_key", KEY, limit_usd="1", window="daily", include_byok=True)
+    await books.change("rotate_key", KEY, successor=OTHER, budgets={"daily": "1", "total": "2"}, byok=["daily"])  # fmt: skip
+
+    found = await books.ask(
+        f"SELECT scope, window, include_byok FROM crossdock.budget_history {_OF} "
+        "ORDER BY from_change, window"
+    )
+    assert found == [(KEY, "daily", True), (OTHER, "daily", True), (OTHER, "total", False)]

@@ -7,8 +7,11 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from crossdock.kernel.http import Transport, open_transport
+from crossdock.kernel.http import Transport, ask_status, open_transport
+from crossdock.provider.endpoint import ProviderSite
+from crossdock_schemas.catalogue import Provider
 
 SMALL = gzip.compress(b'{"a":1}')
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -164,3 +167,35 @@ async def test_a_cancelled_call_leaves_the_door_open() -> None:
                 await call(door, f"{url}/silent")
 
         assert (await call(door, f"{url}/sound")).status_code == 200
+
+
+async def test_an_own_key_goes_up_in_the_place_of_the_installations() -> None:
+    """Both would be an accident: the one would pay for the other, or see it."""
+    async with opened() as (door, url):
+        provider = Provider(name="first", base_url=f"{url}/v1", models=())
+        site = ProviderSite(provider, door, {})
+        request = site.request("/v1/echo", b"{}", "req_1", 1, own=SecretStr("own"))
+
+        answer = await door.handle_async_request(request)
+
+    headers = answer.content.decode().splitlines()
+    assert [line for line in headers if line.startswith("authorization")] == [
+        "authorization: bearer own"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("way", "status"), [("sound", 200), ("moved", 302), ("closed", None), ("no-http", None)]
+)
+async def test_the_status_of_an_answer_is_told_or_that_there_is_none(
+    way: str, status: int | None
+) -> None:
+    async with opened() as (_, url):
+        assert await ask_status(f"{url}/{way}", SecretStr("key")) == status
+
+
+async def test_nobody_there_is_no_answer() -> None:
+    async with opened() as (_, url):
+        pass
+
+    assert await ask_status(url, SecretStr("key")) is None

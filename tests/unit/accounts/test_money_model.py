@@ -38,6 +38,8 @@ class Line:
 
     worst: int
     cost: int = 0
+    is_byok: bool = False
+    """Whether an own provider key paid for its call."""
     day: int = 0
     """On which its cost counts: the hold's; of what is told after the hold's end, the day of the telling."""
     is_called: bool = False
@@ -74,7 +76,8 @@ class Books(RuleBasedStateMachine):
         super().__init__()
         self.core, self.pages, self.entries = AccountsCore(), dict[bytes, bytes](), list[Entry]()
         self.now_ms = NOW_MS
-        self.budgets: dict[tuple[str, Window], int] = {}
+        self.budgets: dict[tuple[str, Window], tuple[int, bool]] = {}
+        """Limits, and whether they count what own provider keys pay for."""
         self.all: list[ModelHold] = []
         self.core.apply(make_founded(), NOW_MS)
         project = make_founded().project.model_copy(update={"project": OTHER, "name": "other"})
@@ -95,19 +98,21 @@ class Books(RuleBasedStateMachine):
 
     # what anybody would reckon
 
-    def used(self, scope: str, window: Window) -> int:
+    def used(self, scope: str, window: Window, *, include_byok: bool = True) -> int:
+        """Only what is spent is left out: what is held counts whole, whoever will pay."""
         today, total = day_of(self.now_ms), 0
         for held in self.all:
             owners = (ACME, KEYS[held.key], held.key)
             if scope in owners:
                 total += held.rest if is_in(window, held.day, today) else 0
-                total += sum(x.cost for x in held.lines if is_in(window, x.day, today))
+                counted = [x for x in held.lines if include_byok or not x.is_byok]
+                total += sum(x.cost for x in counted if is_in(window, x.day, today))
         return total
 
     def fitting(self, key: KeyId, worst: Iterable[int]) -> int:
         lefts = [
-            limit - self.used(scope, window)
-            for (scope, window), limit in self.budgets.items()
+            limit - self.used(scope, window, include_byok=include_byok)
+            for (scope, window), (limit, include_byok) in self.budgets.items()
             if scope in (ACME, KEYS[key], key)
         ]
         count, left = 0, min(lefts, default=10**9)
@@ -120,11 +125,13 @@ class Books(RuleBasedStateMachine):
 
     # what happens
 
-    @rule(scope=SCOPES, window=st.sampled_from(Window), limit=st.integers(0, 12))
-    def set_budget(self, scope: str, window: Window, limit: int) -> None:
-        command = BudgetChange(**common(), scope=scope, window=window, limit_usd=Decimal(limit))
+    @rule(
+        scope=SCOPES, window=st.sampled_from(Window), limit=st.integers(0, 12), byok=st.booleans()
+    )
+    def set_budget(self, scope: str, window: Window, limit: int, byok: bool) -> None:
+        command = BudgetChange(**common(), scope=scope, window=window, limit_usd=Decimal(limit), include_byok=byok)  # fmt: skip
         assert self.core.apply(command, self.now_ms).refusal is None
-        self.budgets[scope, window] = limit
+        self.budgets[scope, window] = (limit, byok)
         self._commit()
 
     @rule(scope=SCOPES, window=st.sampled_from(Window))
@@ -171,14 +178,21 @@ class Books(RuleBasedStateMachine):
             parcel = self._parcel(held.number, held.key, len(held.lines), is_batch=True)
             assert self.core.money.admit(parcel, [Decimal(0)] * len(held.lines), self.now_ms).is_repeated  # fmt: skip
 
-    @rule(held=holds, place=st.integers(0, 3), part=st.integers(0, 5), is_known=st.booleans())
-    def call(self, held: ModelHold, place: int, part: int, is_known: bool) -> None:
+    @rule(
+        held=holds,
+        place=st.integers(0, 3),
+        part=st.integers(0, 5),
+        is_known=st.booleans(),
+        is_byok=st.booleans(),
+    )
+    def call(self, held: ModelHold, place: int, part: int, is_known: bool, is_byok: bool) -> None:
         """A call costs no more than what is held; its worker tells of it, or dies. It is told twice."""
         if place >= len(held.lines) or held.lines[place].is_called:
             return
         line = held.lines[place]
         line.is_called, line.is_lost, line.cost = True, not is_known, min(part, line.worst)
         line.day = held.day if held.is_open else day_of(self.now_ms)
+        line.is_byok = is_byok
         self._tell(held, place, is_known=is_known)
         self._tell(held, place, is_known=is_known)
 
@@ -202,6 +216,7 @@ class Books(RuleBasedStateMachine):
             cost=Cost(output=Decimal(held.lines[place].cost)),
             claim="life-1",
             hold_id=held.hold,
+            is_byok=held.lines[place].is_byok,
         )
         self.core.money.book(ChargeGroup(executions=(row,)), self.now_ms)
         self._commit()
@@ -250,8 +265,9 @@ class Books(RuleBasedStateMachine):
     def sums_are_the_models(self) -> None:
         state = self.core.states[ACME]
         for scope in (ACME, PROJECT, OTHER, *KEYS):
-            found = {window: state.tally(scope).used(window) for window in Window}
-            assert found == {window: self.used(scope, window) for window in Window}
+            for byok in (True, False):
+                found = {w: state.tally(scope).used(w, include_byok=byok) for w in Window}
+                assert found == {w: self.used(scope, w, include_byok=byok) for w in Window}
 
     @invariant()
     def the_journal_adds_up(self) -> None:
@@ -262,9 +278,12 @@ class Books(RuleBasedStateMachine):
             mine = [held for held in self.all if held.key == key]
             assert self._posted(Ledger.SPEND, key) == sum(x.cost for h in mine for x in h.lines)
             assert self._posted(Ledger.HELD, key) == sum(held.rest for held in mine)
+            own = sum(x.cost for h in mine for x in h.lines if x.is_byok)
+            assert self._posted(Ledger.SPEND, key, is_byok=True) == own
 
-    def _posted(self, ledger: Ledger, key: KeyId) -> Decimal:
-        postings = (posting for entry in self.entries for posting in entry.postings)
+    def _posted(self, ledger: Ledger, key: KeyId, *, is_byok: bool = False) -> Decimal:
+        """Return what was posted; of own provider keys alone if it `is_byok`."""
+        postings = (p for entry in self.entries for p in entry.postings if p.is_byok or not is_byok)
         return sum((p.amount_usd for p in postings if (p.ledger, p.key_id) == (ledger, key)), Decimal(0))  # fmt: skip
 
     @invariant()

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,15 +12,17 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
 from crossdock_schemas.control import (
     Command,
+    CredentialChange,
     KeyChange,
     KeyDeletion,
     PolicyChange,
     PolicyRemoval,
     ProjectChange,
 )
+from crossdock_schemas.credential import Credential
 from crossdock_schemas.ids import KeyId, hold_id
 from crossdock_schemas.parcel import BodyRef, Hold, Parcel
 from crossdock_schemas.policy import Rules
@@ -40,6 +43,7 @@ from crossdock_schemas.topics import (
 from crossdock_schemas.usage import UsageGroup
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.test_credentials import asked, make_credential, seal
 
 APP = KeyId("key_app")
 CATALOGUE = Catalogue(
@@ -309,3 +313,69 @@ async def test_parcels_of_one_wish_get_one_answer() -> None:
 
     left = [decode_envelope(r.headers, Parcel).permitted for r in on(ADMITTED.name, list(step.outgoing))]  # fmt: skip
     assert left == [("borealis/tern",)] * 3
+
+
+# own provider keys
+
+
+async def with_own(*credentials: Credential, policy_: PolicyChange | None = None) -> Outgoing:
+    """Return what becomes of a parcel of a key that these own provider keys concern."""
+    partition = await founded()
+    commands: list[Command] = [asked(credential) for credential in credentials]
+    commands += [policy_] if policy_ is not None else []
+    await partition.step([command_record(command) for command in commands])
+    (sent,) = (await partition.step([request_record(wanted(), offset=9)])).outgoing[-1:]
+    return sent
+
+
+async def test_own_keys_travel_with_the_parcel() -> None:
+    sent = await with_own(make_credential(is_required=True), make_credential("byok_2", disabled=True))  # fmt: skip
+
+    parcel = decode_envelope(sent.headers, Parcel)
+    assert sent.topic == ADMITTED.name
+    assert parcel.shared == ("borealis/tern",)
+    assert [ref.credential_id for ref in parcel.credentials or ()] == ["byok_1"]
+
+
+async def test_without_own_keys_the_envelope_says_nothing_of_them() -> None:
+    sent = await with_own(make_credential(allowed_models=("gull",)))
+
+    envelope = dict(sent.headers)[ENVELOPE]
+    assert b"credentials" not in envelope
+    assert b"shared" not in envelope
+
+
+async def test_a_policy_binds_own_keys_too() -> None:
+    forbidden = policy("key_app", ignored_providers=("atlas",))
+
+    sent = await with_own(make_credential(), policy_=forbidden)
+
+    parcel = decode_envelope(sent.headers, Parcel)
+    assert (parcel.permitted, parcel.credentials) == (("borealis/tern",), None)
+
+
+async def test_where_own_keys_close_everything_the_lines_end() -> None:
+    only: dict[str, Any] = {"is_byok_only": True, "allowed_models": ("gull",)}
+
+    sent = await with_own(
+        make_credential(**only), make_credential("byok_2", provider="borealis", **only)
+    )
+
+    group = decode_envelope(sent.headers, ResultGroup)
+    assert (group.results[0].status_code, group.results[0].error_code) == (403, "permission_denied")
+    assert b"is_byok_only" in (sent.value or b"")
+
+
+async def test_another_secret_is_in_the_next_parcels_plan() -> None:
+    partition = await founded()
+    await partition.step([command_record(asked(make_credential()))])
+    first = await partition.step([request_record(numbered(1), offset=1)])
+    change = CredentialChange(**common(), credential_id="byok_1", sealed=seal(version=2))
+    second = await partition.step([command_record(change, 2), request_record(numbered(2), offset=3)])  # fmt: skip
+
+    versions = []
+    for step in (first, second):
+        (admitted,) = on(ADMITTED.name, list(step.outgoing))
+        (ref,) = decode_envelope(admitted.headers, Parcel).credentials or ()
+        versions.append(ref.version)
+    assert versions == [1, 2]

@@ -186,3 +186,16 @@ def test_nobody_is_asked_about_a_budget_that_is_none(
 
     assert (outcome.code, outcome.err) == (1, "crossdock: 'proj_1' has no weekly budget\n")
     assert shell.calls == [("GET", "/v1/budgets/proj_1")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("--include-byok",), True), (("--exclude-byok",), False)]
+)
+def test_a_budget_may_count_own_provider_keys(
+    shell: Shell, words: tuple[str, ...], said: bool
+) -> None:
+    shell.says({"data": make_budget()})
+
+    shell.run("budgets", "set", "proj_1", "12.50", *words)
+
+    assert shell.body == {"limit_usd": "12.50", "include_byok": said}

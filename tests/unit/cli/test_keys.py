@@ -330,3 +330,14 @@ def test_an_id_is_one_part_of_the_address(shell: Shell) -> None:
 )
 def test_a_keys_state_is_of_now(fields: dict[str, object], state: str) -> None:
     assert state_of(make_key(**fields), NOW_MS) == state
+
+
+def test_a_limit_may_count_own_provider_keys(shell: Shell) -> None:
+    shell.says({"data": make_key(), "key": PLAIN}, 201)
+
+    shell.run("keys", "create", "ci", "--limit", "5", "--include-byok")
+    made = shell.body
+    shell.run("keys", "update", "key_1", "--exclude-byok")
+
+    assert made == {"name": "ci", "limit": "5", "include_byok_in_limit": True}
+    assert shell.body == {"include_byok_in_limit": False}

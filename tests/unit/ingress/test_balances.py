@@ -40,6 +40,19 @@ def make_spend(key: str = "key_1", project: str = "proj_1", **changes: Any) -> S
     return Spend(**{**usual, **changes})
 
 
+def make_key() -> ApiKey:
+    return ApiKey(
+        key_id=KeyId("key_1"),
+        hash="0" * 64,
+        label="sk",
+        account=AccountId("org_1"),
+        project=ProjectId("proj_1"),
+        name="ci",
+        created_at_ms=NOW_MS,
+        updated_at_ms=NOW_MS,
+    )
+
+
 def make_windowed(at_ms: int) -> Spend:
     """Return what a key spent and holds, another amount in each window."""
     return make_spend(
@@ -170,6 +183,7 @@ def test_a_budget_is_shown_in_exact_decimals(window: Window, resets_at: str | No
         "level": "key",
         "window": window.value,
         "limit_usd": "12.5",
+        "include_byok": False,
         "spend_usd": "0.000000000001",
         "held_usd": "0",
         "remaining_usd": "12.499999999999",
@@ -199,17 +213,33 @@ def test_a_keys_limit_is_shown_as_openrouter_does(
     spend = make_windowed(NOW_MS).model_copy(
         update={"held_usd": Decimal(0), "held_month_usd": Decimal(0)}
     )
-    key = ApiKey(
-        key_id=KeyId("key_1"),
-        hash="0" * 64,
-        label="sk",
-        account=AccountId("org_1"),
-        project=ProjectId("proj_1"),
-        name="ci",
-        created_at_ms=NOW_MS,
-        updated_at_ms=NOW_MS,
-    )
-
-    said = show_key(key, spend, balances_of(budgets, [spend], NOW_MS), NOW_MS)
+    said = show_key(make_key(), spend, balances_of(budgets, [spend], NOW_MS), NOW_MS)
 
     assert tuple(said[name] for name in LIMIT) == shown
+
+
+@pytest.mark.parametrize(("include_byok", "spent"), [(False, "3"), (True, "5")])
+def test_what_own_keys_paid_for_counts_where_the_budget_says_so(
+    include_byok: bool, spent: str
+) -> None:
+    budget = make_budget(window=Window.DAILY, usd="10").model_copy(
+        update={"include_byok": include_byok}
+    )
+    spend = make_spend(total_usd=Decimal(9), day_usd=Decimal(5), byok_day_usd=Decimal(2))
+
+    balance = balance_of(budget, spend)
+
+    assert balance.spend_usd == Decimal(spent)
+    assert balance.remaining_usd == 10 - Decimal(spent)
+    assert show_budget(balance)["include_byok"] is include_byok
+
+
+def test_a_key_shows_apart_what_own_provider_keys_paid_for() -> None:
+    spend = make_spend(
+        at_ms=NOW_MS, total_usd=Decimal(9), day_usd=Decimal(5), byok_usd=Decimal(4), byok_day_usd=Decimal(2)
+    )  # fmt: skip
+
+    shown = show_key(make_key(), spend, (), NOW_MS)
+
+    assert (shown["usage"], shown["byok_usage"]) == (5.0, 4.0)
+    assert (shown["usage_daily"], shown["byok_usage_daily"]) == (3.0, 2.0)

@@ -18,8 +18,10 @@ from crossdock.ingress.wishes import (
 from crossdock_schemas.budget import Limit, Window
 
 
-def make_limit(usd: str = "10", window: Window = Window.TOTAL) -> Limit:
-    return Limit(limit_usd=Decimal(usd), window=window)
+def make_limit(
+    usd: str = "10", window: Window = Window.TOTAL, *, include_byok: bool = False
+) -> Limit:
+    return Limit(limit_usd=Decimal(usd), window=window, include_byok=include_byok)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,7 @@ def test_a_window_is_one_of_four() -> None:
         ({"limit": 10, "limit_reset": None, "include_byok_in_limit": None}, make_limit()),
         ({"limit": "10", "limit_reset": "monthly"}, make_limit(window=Window.MONTHLY)),
         ({"limit": 0}, make_limit("0")),
+        ({"limit": 10, "include_byok_in_limit": True}, make_limit(include_byok=True)),
     ],
 )
 def test_a_new_keys_limit_is_what_is_said(body: dict[str, Any], limit: Limit | None) -> None:
@@ -135,7 +138,7 @@ def test_what_is_not_said_of_a_limit_stays(body: dict[str, Any], limit: Limit | 
         ({"limit": 1, "limit_reset": ["daily"]}, "limit_reset", "Supported values"),
         ({"limit_reset": "daily"}, "limit_reset", "no limit to reset"),
         ({"limit": None, "limit_reset": "daily"}, "limit_reset", "no limit to reset"),
-        ({"limit": 1, "include_byok_in_limit": True}, "include_byok_in_limit", "own provider keys"),
+        ({"include_byok_in_limit": True}, "include_byok_in_limit", "no limit that could"),
         ({"include_byok_in_limit": "no"}, "include_byok_in_limit", "a boolean"),
     ],
 )

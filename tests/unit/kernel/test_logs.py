@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import pty
 import subprocess
 import sys
 
@@ -59,6 +61,30 @@ except OSError:
     assert '"name": "call"' in done.stderr
     assert "sk-secret" not in done.stderr
     assert "the secret prompt" not in done.stderr
+
+
+def test_a_traceback_on_a_terminal_shows_no_values_either() -> None:
+    """Rich's tracebacks, which structlog takes where a person looks, show all locals."""
+    program = """
+import structlog
+from crossdock.kernel.logs import configure_logs
+configure_logs("INFO", "provider")
+def call(header):
+    raise OSError("refused")
+try:
+    call("Bearer " + "sk-secret")
+except OSError:
+    structlog.get_logger().exception("it.failed")
+"""
+    ours, theirs = pty.openpty()
+
+    subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
+    os.close(theirs)
+    said = os.read(ours, 65_536).decode()
+    os.close(ours)
+
+    assert "refused" in said
+    assert "sk-secret" not in said
 
 
 def record(text: str, *, level: int = logging.ERROR, name: str = "aiokafka.conn") -> logging.LogRecord:  # fmt: skip

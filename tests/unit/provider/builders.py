@@ -19,7 +19,15 @@ from crossdock.provider.attempt import Attempt
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
 from crossdock_schemas.catalogue import Offer, Provider
-from crossdock_schemas.ids import AccountId, BatchId, KeyId, ParcelId, ProjectId, RequestId
+from crossdock_schemas.ids import (
+    AccountId,
+    BatchId,
+    CredentialId,
+    KeyId,
+    ParcelId,
+    ProjectId,
+    RequestId,
+)
 from crossdock_schemas.parcel import Candidate, Lane, Parcel, Plan
 from crossdock_schemas.prices import Prices
 from crossdock_schemas.usage import Usage, UsageGroup
@@ -32,14 +40,21 @@ Answer = httpx.Response | Exception
 Respond = Callable[[httpx.Request], Answer | Awaitable[Answer]]
 
 
-def make_candidate(provider: str = "first") -> Candidate:
+def make_candidate(provider: str = "first", credential_id: str | None = None) -> Candidate:
     return Candidate(
         provider=provider,
         model="gull",
         upstream_model=f"{provider}-gull",
         prices=PRICES,
-        reason="balanced",
+        reason="balanced" if credential_id is None else "byok",
+        credential_id=None if credential_id is None else CredentialId(credential_id),
+        credential_version=None if credential_id is None else 1,
     )
+
+
+def make_plan(*credentials: str | None) -> Plan:
+    """Return a plan of one endpoint, once with each key; None: the installation's."""
+    return Plan(candidates=tuple(make_candidate(credential_id=one) for one in credentials))
 
 
 def make_parcel(

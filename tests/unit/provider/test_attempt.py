@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from crossdock.kernel.clock import ManualClock
 from crossdock.provider.attempt import Onward
 from crossdock.provider.publish import Finished
+from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.result import Outcome
 from crossdock_schemas.tokens import Tokens
@@ -20,6 +22,7 @@ from unit.provider.builders import (
     make_attempt,
     make_line,
     make_parcel,
+    make_plan,
     make_single,
     make_site,
     refused,
@@ -322,3 +325,110 @@ async def test_the_fleet_hears_whose_fault_it_was(status: int, is_to_blame: floa
 
     (health,) = site.news("provider.0", NOW_MS)
     assert health.error_rate == is_to_blame
+
+
+# own provider keys
+
+OWN = SecretStr("sk-own-0123456789")
+
+
+async def have_own() -> SecretStr | None:
+    return OWN
+
+
+async def have_none() -> SecretStr | None:
+    return None
+
+
+async def test_a_call_is_made_with_the_own_key_and_booked_as_such() -> None:
+    provided = Provided(sound())
+    parcel = make_parcel(plan=make_plan("byok_1"))
+    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_own)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    (request,) = provided.requests
+    assert request.headers.get_list("authorization") == [f"Bearer {OWN.get_secret_value()}"]
+    (row,) = books.rows
+    assert (row.is_byok, row.credential_id, row.route_reason) == (True, "byok_1", "byok")
+    assert row.cost.total > 0
+
+
+async def test_a_call_of_the_installations_asks_for_no_own_key() -> None:
+    async def fail() -> SecretStr | None:
+        raise AssertionError
+
+    provided = Provided(sound())
+    attempt, books = make_attempt(provided, find_own=fail)
+
+    await attempt.run()
+
+    assert "authorization" not in provided.requests[0].headers
+    assert (books.rows[0].is_byok, books.rows[0].credential_id) == (False, None)
+
+
+async def test_without_its_key_nothing_is_called_and_the_next_candidate_has_the_line() -> None:
+    provided = Provided(sound())
+    parcel = make_parcel(plan=make_plan("byok_1", None))
+    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_none)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Onward)
+    assert (end.attempt, provided.requests, books.rows) == (2, [], [])
+
+
+async def test_without_its_key_and_without_another_candidate_the_line_says_which_key() -> None:
+    provided = Provided(sound())
+    parcel = make_parcel(plan=make_plan("byok_1"))
+    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_none)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.status_code, end.result.error_code) == (401, "byok_key_unavailable")
+    response = line_of(end)["response"]
+    assert response["status_code"] == 401
+    assert response["body"]["error"]["code"] == "byok_key_unavailable"
+    assert "byok_1" in response["body"]["error"]["message"]
+    assert (provided.requests, books.rows) == ([], [])
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+async def test_a_provider_that_quotes_the_key_is_not_quoted(status: int) -> None:
+    plain = OWN.get_secret_value()
+    said = sound(echo=plain) if status == 200 else refused(status, message=f"bad key {plain}")
+    parcel = make_parcel(plan=make_plan("byok_1"))
+    attempt, books = make_attempt(Provided(said), parcel=parcel, find_own=have_own)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert plain.encode() not in end.line
+    assert all(plain.encode() not in row.to_json() for row in books.rows)
+    assert end.result.outcome is (Outcome.COMPLETED if status == 200 else Outcome.FAILED)
+
+
+async def test_a_key_that_the_provider_does_not_take_is_named() -> None:
+    parcel = make_parcel(plan=make_plan("byok_1"))
+    attempt, _ = make_attempt(Provided(refused(401)), parcel=parcel, find_own=have_own)
+
+    end = await attempt.run()
+
+    assert "'byok_1'" in line_of(end)["response"]["body"]["error"]["message"]
+
+
+async def test_one_customers_limit_closes_nobody_elses_way() -> None:
+    provided = Provided(refused(429, headers={"retry-after": "60"}))
+    site = make_site(provided)
+    parcel = make_parcel(plan=make_plan("byok_1", None))
+    attempt, _ = make_attempt(provided, parcel=parcel, site=site, find_own=have_own)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Onward)
+    assert site.closed_s("gull", CredentialId("byok_1")) > 50
+    assert site.closed_s("gull") == site.closed_s("gull", CredentialId("byok_2")) == 0
+    (health,) = site.news("w", NOW_MS)
+    assert (health.credential_id, health.name) == ("byok_1", "first/gull@byok_1")

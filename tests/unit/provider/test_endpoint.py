@@ -1,8 +1,10 @@
 import time
 
 import pytest
+from pydantic import SecretStr
 
-from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.endpoint import FORGOTTEN_S, ProviderSite
+from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.usage import CallOutcome
 from unit.provider.builders import NOW_MS, make_site, sound
 
@@ -53,3 +55,37 @@ def test_news_say_until_when_a_model_is_closed() -> None:
 
     slack_ms = (time.monotonic() - started) * 1000 + 1
     assert NOW_MS + 10_000 - slack_ms <= health.closed_until_ms <= NOW_MS + 10_000
+
+
+def test_an_own_key_goes_with_its_own_request() -> None:
+    site = make()
+
+    own = site.request("/v1/chat/completions", b"{}", "req_1", 1, own=SecretStr("sk-own"))
+
+    assert own.headers["authorization"] == "Bearer sk-own"
+    assert "authorization" not in site.request("/v1/embeddings", b"{}", "req_1", 2).headers
+
+
+def test_own_keys_fare_and_close_by_themselves() -> None:
+    site = make()
+    own = CredentialId("byok_1")
+    site.note("gull", CallOutcome.RATE_LIMITED, 1, is_fault=True, own=own)
+    site.close_for("gull", 10, own)
+    site.note("gull", CallOutcome.OK, 1, is_fault=False)
+
+    found = {health.credential_id: health for health in site.news("w", NOW_MS)}
+
+    assert found[own].closed_until_ms > NOW_MS
+    assert (found[None].closed_until_ms, found[None].error_rate) == (0, 0)
+
+
+def test_the_health_of_own_keys_that_nobody_uses_any_more_is_let_go() -> None:
+    site = make()
+    for own in (None, CredentialId("byok_1"), CredentialId("byok_2")):
+        site.note("gull", CallOutcome.OK, 1, is_fault=False, own=own)
+        site.fares["gull", own]._at -= FORGOTTEN_S + 1
+    site.close_for("gull", 60, CredentialId("byok_2"))
+
+    site.news("w", NOW_MS)
+
+    assert [own for _, own in site.fares] == [None, "byok_2"]

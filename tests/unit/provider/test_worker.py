@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from obstore.store import MemoryStore
+from pydantic import SecretStr
 from typing_extensions import override
 
 from crossdock.kernel.claims import Start
@@ -15,12 +16,15 @@ from crossdock.kernel.errors import LeaseLostError, StoreError, UndecodableError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.secrets import MasterKeys
 from crossdock.provider.cancels import Cancels
+from crossdock.provider.keyring import Keyring
 from crossdock.provider.publish import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.ids import AccountId, CredentialId
 from crossdock_schemas.parcel import BodyRef, Parcel, join_lines
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import DISPATCH
@@ -33,6 +37,7 @@ from unit.provider.builders import (
     make_job,
     make_line,
     make_parcel,
+    make_plan,
     make_site,
     refused,
     sound,
@@ -54,6 +59,7 @@ async def working(
     draining: asyncio.Event | None = None,
     claims: FakeClaims | None = None,
     cancels: Cancels | None = None,
+    keyring: Keyring | None = None,
     health: Health | None = None,
 ) -> AsyncIterator[Worker]:
     clock = ManualClock(NOW_MS)
@@ -66,6 +72,7 @@ async def working(
         clock,
         claims=claims or FakeClaims(),
         cancels=cancels or Cancels(),
+        keyring=keyring,
         chance=Chance(),
         health=health or Health("provider", 0),
         draining=draining,
@@ -400,3 +407,28 @@ async def test_a_long_wait_is_spent_in_a_topic() -> None:
     assert max(onward.calls_made for onward in waiting) == 1
     assert all(abs((onward.due_ms or 0) - NOW_MS - 47_000) < 1500 for onward in waiting)
     assert results_of(log) == []
+
+
+@pytest.mark.parametrize(
+    ("is_disabled", "status"), [(False, 200), (True, 401)], ids=["in use", "disabled"]
+)
+async def test_an_own_key_is_used_until_it_is_out_of_use(is_disabled: bool, status: int) -> None:
+    keys, log, cancels = MasterKeys([b"m" * 32]), FakeLog(), Cancels()
+    keyring = Keyring(keys)
+    sealed = keys.seal(SecretStr("sk-own-12345"), AccountId("org_local"), CredentialId("byok_1"), 1)
+    keyring.apply(Record("accounts.secrets", 0, 0, NOW_MS, b"byok_1", sealed.to_json(), ()))
+    if is_disabled:
+        cancelled = Cancelled(id="byok_1", at_ms=NOW_MS).to_json()
+        cancels.apply(Record("cancels", 0, 0, NOW_MS, b"byok_1", cancelled, ()))
+    seen: list[str | None] = []
+
+    def provided(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization"))
+        return sound()
+
+    async with working(provided, log, cancels=cancels, keyring=keyring) as worker:
+        parcel = make_parcel(plan=make_plan("byok_1"))
+        await worker.handle(make_job(make_record(parcel, make_line())))
+
+    assert [result.status_code for result in results_of(log)] == [status]
+    assert seen == ([] if is_disabled else ["Bearer sk-own-12345"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from crossdock.router.policy import STALE_MS, NoRoute, is_sick, plan_route
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.credential import CredentialRef
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.ids import ParcelId
 from crossdock_schemas.parcel import Parcel, Plan
@@ -159,3 +160,86 @@ def test_what_policies_do_not_leave_is_no_candidate() -> None:
 
     assert names(left) == ["dear"]
     assert isinstance(none, NoRoute)
+
+
+# own provider keys
+
+
+def make_ref(identifier: str, provider: str = "a", **changes: Any) -> CredentialRef:
+    values: dict[str, Any] = {"credential_id": identifier, "provider": provider, "version": 1}
+    return CredentialRef(**(values | changes))
+
+
+def ways(found: Plan) -> list[tuple[str, str | None]]:
+    return [(one.provider, one.credential_id) for one in found.candidates]
+
+
+def test_own_keys_come_first_then_the_installations_then_own_ones_to_fall_back_on() -> None:
+    refs = (
+        make_ref("byok_last", is_fallback=True, sort_order=0),
+        make_ref("byok_second", sort_order=2),
+        make_ref("byok_first", "b", sort_order=1),
+        make_ref("byok_lost", is_fallback=True, sort_order=5),
+    )
+    parcel = make_parcel(credentials=refs)
+
+    found = plan(parcel, make_catalogue(a="1", b="1000"))
+
+    assert ways(found)[:2] == [("b", "byok_first"), ("a", "byok_second")]
+    assert sorted(ways(found)[2:4]) == [("a", None), ("b", None)]
+    assert ways(found)[4:] == [("a", "byok_last"), ("a", "byok_lost")]
+    reasons = [one.reason for one in found.candidates]
+    assert reasons == ["byok", "byok", "balanced", "balanced", "byok:fallback", "byok:fallback"]
+    assert [one.credential_version for one in found.candidates] == [1, 1, None, None, 1, 1]
+
+
+def test_the_installations_order_is_the_same_beside_own_keys() -> None:
+    catalogue = make_catalogue(a="1", b="1", c="2")
+    for parcel in parcels(50):
+        beside = parcel.model_copy(update={"credentials": (make_ref("byok_1"),)})
+
+        alone = ways(plan(parcel, catalogue))
+
+        assert ways(plan(beside, catalogue)) == [("a", "byok_1"), *alone]
+
+
+def test_what_is_closed_to_the_installations_key_is_reached_by_own_ones_alone() -> None:
+    parcel = make_parcel(credentials=(make_ref("byok_1"),), shared=("b/tern",))
+
+    assert ways(plan(parcel, make_catalogue(a="1", b="1"))) == [("a", "byok_1"), ("b", None)]
+
+
+def test_where_nobody_may_call_there_is_no_route() -> None:
+    parcel = make_parcel(shared=())
+
+    found = plan_route(parcel, make_catalogue(a="1"), {}, now_ms=NOW_MS, sick_error_rate=LIMIT)
+
+    assert isinstance(found, NoRoute)
+
+
+def test_policies_bind_own_keys_too() -> None:
+    parcel = make_parcel(permitted=("b/tern",), credentials=(make_ref("byok_1"),))
+
+    assert ways(plan(parcel, make_catalogue(a="1", b="1"))) == [("b", None)]
+
+
+def test_keys_of_one_order_take_turns() -> None:
+    refs = (make_ref("byok_1"), make_ref("byok_2"))
+    wanted = [one.model_copy(update={"credentials": refs}) for one in parcels(400)]
+
+    first = Counter(ways(plan(parcel, make_catalogue(a="1")))[0][1] for parcel in wanted)
+
+    assert 140 < first["byok_1"] < 260
+
+
+def test_one_customers_limit_makes_nobody_else_sick() -> None:
+    closed = make_health("a/tern", credential_id="byok_1", closed_until_ms=NOW_MS + 60_000)
+    refs = (make_ref("byok_1"), make_ref("byok_2", sort_order=9))
+    catalogue = make_catalogue(a="1")
+
+    fleet = {closed.name: (closed,)}
+    found = plan_route(make_parcel(credentials=refs), catalogue, fleet, now_ms=NOW_MS, sick_error_rate=LIMIT)  # fmt: skip
+
+    assert isinstance(found, Plan)
+    assert ways(found) == [("a", "byok_2"), ("a", "byok_1"), ("a", None)]
+    assert found.candidates[2].reason == "balanced"

@@ -10,11 +10,12 @@ from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import NoSuchObjectError
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.record import Record
+from crossdock.router.policy import STALE_MS
 from crossdock.router.routing import Router
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
-from crossdock_schemas.ids import RequestId
+from crossdock_schemas.ids import CredentialId, RequestId
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
 from crossdock_schemas.prices import Prices
 from crossdock_schemas.result import Outcome, ResultGroup
@@ -135,3 +136,27 @@ def test_a_report_that_cannot_be_read_is_counted() -> None:
     make_router().observe(Record("fleet", 0, 0, 0, b"", b"{", []))
 
     assert dead_letters("fleet") == before + 1
+
+
+def test_the_health_of_own_keys_that_nobody_uses_any_more_is_let_go() -> None:
+    clock = ManualClock(NOW_MS)
+    router = Router(CATALOGUE, open_objects("memory://"), clock, sick_error_rate=0.5, max_reports=3)
+
+    def report(number: int) -> None:
+        health = EndpointHealth(
+            endpoint="a/tern",
+            worker="w",
+            error_rate=0,
+            latency_ms=1,
+            calls=1,
+            credential_id=CredentialId(f"byok_{number}"),
+            at_ms=clock.now_ms(),
+        )
+        router.observe(Record(FLEET.name, 0, 0, 0, b"", health.to_json(), []))
+
+    for number in range(3):
+        report(number)
+    clock.advance(STALE_MS + 1)
+    report(3)
+
+    assert set(router._reports) == {"a/tern@byok_3"}

@@ -1,0 +1,78 @@
+"""Own provider keys (BYOK): what everybody may know of one. The key itself is a `SealedSecret`. Pure."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from crossdock_schemas.account import MAX_NAME, ApiKey
+from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
+from crossdock_schemas.message import Message
+from crossdock_schemas.policy import MAX_PATTERNS, Patterns, is_meant
+
+MAX_SORT_ORDER = 1_000_000
+
+
+class Region(StrEnum):
+    """Where the provider works on what this key sends, as its owner declares."""
+
+    GLOBAL = "global"
+    EUROPE = "europe"
+    US = "us"
+
+
+class Credential(Message):
+    """An own key at a provider, without the key. Key in the directory: its id."""
+
+    credential_id: CredentialId
+    account: AccountId
+    project: ProjectId | None = None
+    """The project that may use it; None: the whole organization."""
+    provider: str
+    """Its name in the catalogue."""
+    name: str = Field(min_length=1, max_length=MAX_NAME)
+    label: str = Field(max_length=16)
+    """The secret's last characters, to be recognized by."""
+    disabled: bool = False
+    is_fallback: bool = False
+    """It comes after the installation's own capacity; else before."""
+    is_required: bool = False
+    """The models that it covers are never called at its provider with the installation's key."""
+    is_byok_only: bool = False
+    """Nothing is ever called at its provider with the installation's key."""
+    sort_order: int = Field(default=0, ge=0, le=MAX_SORT_ORDER)
+    """Of several keys the lowest is tried first."""
+    allowed_models: Patterns | None = None
+    """Only such models; `*` stands for any text. None: every one."""
+    allowed_keys: tuple[KeyId, ...] | None = Field(default=None, max_length=MAX_PATTERNS)
+    """Only requests of these API keys. None: of every one."""
+    declared_zdr: bool = False
+    """Its owner declares that the provider keeps nothing."""
+    declared_region: Region | None = None
+    """Where its owner declares that the provider works."""
+    secret_version: int = Field(default=1, ge=1)
+    """Each new secret raises it by one."""
+    version: int = 0
+    """Number of the change that set it, in its account's log."""
+    created_at_ms: int
+    updated_at_ms: int
+
+    def concerns(self, key: ApiKey) -> bool:
+        """Say whether requests of `key` may use it, whatever their model."""
+        is_there = self.project in {None, key.project}
+        is_allowed = self.allowed_keys is None or key.key_id in self.allowed_keys
+        return not self.disabled and is_there and is_allowed
+
+    def covers(self, model: str) -> bool:
+        patterns = self.allowed_models
+        return patterns is None or any(is_meant(model, pattern) for pattern in patterns)
+
+
+class CredentialRef(Message):
+    """An own key that a parcel may use, as its plan needs it."""
+
+    credential_id: CredentialId
+    provider: str
+    is_fallback: bool = False
+    sort_order: int = 0
+    version: int
+    """Of its secret when the parcel was admitted; a newer one is used instead."""

@@ -1,0 +1,131 @@
+"""Checks of what is asked about own provider keys. Pure; a fault is raised as a `RefusedError`.
+
+A provider's key is taken out of the body before anything else looks at it, and no refusal says it again.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from crossdock.ingress import refusals
+from crossdock.ingress.checks import Json
+from crossdock.ingress.wishes import check_flag, check_name
+from crossdock_schemas.credential import MAX_SORT_ORDER, Region
+from crossdock_schemas.policy import MAX_PATTERNS, Patterns
+from crossdock_schemas.secret import SealedSecret
+
+FLAGS = ("disabled", "is_fallback", "is_required", "is_byok_only", "declared_zdr")
+CHANGED = (
+    *("key", "name", *FLAGS, "sort_order"),
+    *("allowed_models", "allowed_api_key_hashes", "declared_region"),
+)
+MADE = ("provider", "project_id", "test", *CHANGED)
+EMPTIED = {
+    "allowed_models": "allowed_models",
+    "allowed_api_key_hashes": "allowed_keys",
+    "declared_region": "declared_region",
+}
+"""Fields that a null opens, and ours."""
+SECRET = re.compile(r"[\x21-\x7e]{8,4096}")
+HASH = re.compile(r"[0-9a-f]{64}")
+_patterns: TypeAdapter[tuple[str, ...]] = TypeAdapter(Patterns)
+
+
+def take_secret(body: Json) -> SecretStr | None:
+    """Take the provider's key out of `body`; None: it is not there."""
+    given = body.pop("key", None)
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise refusals.wrong_type("key", "a string", given)
+    if not SECRET.fullmatch(given):
+        raise refusals.no_secret()
+    return SecretStr(given)
+
+
+def check_fields(body: Json) -> dict[str, Any]:
+    """Return what `body` says of a credential, by our names; `allowed_api_key_hashes` is left to who knows keys."""
+    said: dict[str, Any] = {name: check_flag(body, name) for name in FLAGS}
+    said["name"] = check_name(body) if body.get("name") is not None else None
+    said["sort_order"] = _check_order(body)
+    said["allowed_models"] = _check_models(body)
+    said["declared_region"] = _check_region(body)
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def check_hashes(body: Json) -> tuple[str, ...] | None:
+    """Return the SHA-256 of the API keys that may use it; None: nothing is said, or all may."""
+    given = body.get("allowed_api_key_hashes")
+    if given is None:
+        return None
+    rule = f"an array of 1 to {MAX_PATTERNS} keys' SHA-256, as 64 hexadecimal digits each"
+    if not isinstance(given, list):
+        raise refusals.wrong_type("allowed_api_key_hashes", rule, given)
+    if not 1 <= len(given) <= MAX_PATTERNS:
+        raise refusals.wrong_value("allowed_api_key_hashes", f"{len(given)} entries", f"Expected {rule}.")  # fmt: skip
+    for one in given:
+        if not isinstance(one, str) or not HASH.fullmatch(one):
+            raise refusals.wrong_value("allowed_api_key_hashes", one, f"Expected {rule}.")
+    return tuple(dict.fromkeys(given))
+
+
+def emptied(body: Json) -> tuple[str, ...]:
+    """Return our names of the fields that `body` opens."""
+    return tuple(ours for name, ours in EMPTIED.items() if name in body and body[name] is None)
+
+
+def check_provider(body: Json, known: Collection[str]) -> str:
+    given = body.get("provider")
+    if given is None:
+        raise refusals.missing("provider")
+    if not isinstance(given, str):
+        raise refusals.wrong_type("provider", "a string", given)
+    if given not in known:
+        supported = ", ".join(map(repr, known))
+        raise refusals.wrong_value("provider", given, f"Supported values are: {supported}.")
+    return given
+
+
+def check_sealed(body: Json) -> SealedSecret:
+    try:
+        return SealedSecret.model_validate(body)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise refusals.wrong_value(".".join(map(str, detail["loc"])), "...", f"{detail['msg']}.") from None  # fmt: skip
+
+
+def _check_order(body: Json) -> int | None:
+    given = body.get("sort_order")
+    if given is None:
+        return None
+    if type(given) is not int:
+        raise refusals.wrong_type("sort_order", "an integer", given)
+    if not 0 <= given <= MAX_SORT_ORDER:
+        raise refusals.wrong_value("sort_order", given, f"Expected 0 to {MAX_SORT_ORDER}.")
+    return given
+
+
+def _check_models(body: Json) -> tuple[str, ...] | None:
+    given = body.get("allowed_models")
+    if given is None:
+        return None
+    try:
+        return _patterns.validate_python(given)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        param = ".".join(("allowed_models", *map(str, detail["loc"])))
+        raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None
+
+
+def _check_region(body: Json) -> Region | None:
+    given = body.get("declared_region")
+    if given is None:
+        return None
+    try:
+        return Region(given)
+    except ValueError:
+        known = ", ".join(repr(region.value) for region in Region)
+        rule = f"Supported values are: {known}; null: none is declared."
+        raise refusals.wrong_value("declared_region", given, rule) from None

@@ -1,0 +1,94 @@
+"""/v1/budgets."""
+
+from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi.operation import MEMBERS, Body, Operation, answer
+from crossdock.ingress.openapi.policies import DELETED, LEVEL, VERSION
+from crossdock.ingress.openapi.schema import (
+    EXACT_USD,
+    FLAG,
+    TIME,
+    Json,
+    array,
+    choice,
+    data,
+    exactly,
+    nullable,
+    ref,
+    shown,
+    told,
+    wish,
+)
+from crossdock.ingress.wishes import USD
+from crossdock_schemas.budget import Window
+
+TAG = "budgets"
+WINDOW = choice(Window)
+AMOUNT: Json = {
+    "type": ["number", "string"],
+    "minimum": 0,
+    "pattern": exactly(USD.pattern),
+    "description": "USD, at most 6 decimal places.",
+}
+_BALANCE = {
+    "scope": names.SCOPE,
+    "level": LEVEL,
+    "window": WINDOW,
+    "limit_usd": EXACT_USD,
+    "include_byok": told(FLAG, "Whether what own provider keys pay for counts too."),
+    "spend_usd": EXACT_USD,
+    "held_usd": told(EXACT_USD, "What calls that run, or may begin, can cost at most."),
+    "remaining_usd": EXACT_USD,
+    "resets_at": nullable(told(TIME, "Null: never.")),
+}
+
+SCHEMAS: dict[str, Json] = {
+    "Balance": shown(_BALANCE, "A budget, as whoever it binds sees it."),
+    "Budget": shown(
+        {
+            **_BALANCE,
+            "organization_id": names.ORGANIZATION,
+            "version": VERSION,
+            "updated_at": TIME,
+        }
+    ),
+    "BudgetRequest": wish(
+        {"limit_usd": AMOUNT, "include_byok": nullable(FLAG)}, required=("limit_usd",)
+    ),
+}
+
+_ID = {"id": names.SCOPE}
+_IDS = {"id": names.SCOPE, "window": WINDOW}
+
+OPERATIONS = (
+    Operation(
+        "GET", "/v1/budgets", "list_budgets", "List the budgets that the key may see",
+        tag=TAG,
+        answers=answer(data(array(ref("Budget")))),
+    ),
+    Operation(
+        "GET", "/v1/budgets/{id}", "get_budgets", "Show a scope's budgets",
+        tag=TAG,
+        names=_ID,
+        answers=answer(data(array(ref("Budget")))),
+        errors=(errors.NONE_SUCH,),
+    ),
+    Operation(
+        "PUT", "/v1/budgets/{id}/{window}", "set_budget", "Set a scope's budget in a window",
+        tag=TAG,
+        text="A member may set those of its own project's inference keys.",
+        names=_IDS,
+        roles=MEMBERS,
+        body=Body(ref("BudgetRequest"), {"limit_usd": "12.50"}),
+        answers=answer(data(ref("Budget"))),
+        errors=(*errors.CHANGE, errors.NONE_SUCH),
+    ),
+    Operation(
+        "DELETE", "/v1/budgets/{id}/{window}", "clear_budget", "Take a scope's budget away",
+        tag=TAG,
+        text="A member may clear those of its own project's inference keys.",
+        names=_IDS,
+        roles=MEMBERS,
+        answers=answer(DELETED),
+        errors=(*errors.DECIDED, *errors.VALUES, errors.NONE_SUCH),
+    ),
+)  # fmt: skip

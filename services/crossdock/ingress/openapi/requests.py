@@ -1,0 +1,86 @@
+"""/v1/chat/completions and /v1/embeddings. Bodies and answers are OpenAI's; told is what we look at ourselves."""
+
+from crossdock.ingress.openapi import errors
+from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
+from crossdock.ingress.openapi.schema import TEXT, Json, array, ref, told, wish
+
+TAG = "requests"
+STREAM = "text/event-stream"
+_OBJECT: Json = {"type": "object"}
+_MODEL = told(TEXT, "One of `GET /v1/models`.")
+
+
+def _theirs(name: str) -> Json:
+    address = f"https://platform.openai.com/docs/api-reference/{name}"
+    return {"externalDocs": {"url": address}, "additionalProperties": True}
+
+
+SCHEMAS: dict[str, Json] = {
+    "ChatCompletionRequest": wish(
+        {
+            "model": _MODEL,
+            "messages": array(_OBJECT, minItems=1),
+            "stream": told(
+                {}, "True: the finished answer as a correct stream of server-sent events."
+            ),
+            "stream_options": told({}, "`include_usage`: a last chunk with the usage."),
+        },
+        required=("model", "messages"),
+        is_closed=False,
+    )
+    | _theirs("chat/create"),
+    "ChatCompletion": {
+        "type": "object",
+        "description": "What the provider answered, byte for byte.",
+        **_theirs("chat/object"),
+    },
+    "EmbeddingRequest": wish(
+        {
+            "model": _MODEL,
+            "input": {
+                "oneOf": [TEXT | {"minLength": 1}, {"type": "array", "minItems": 1}],
+                "description": "A text, several, or tokens.",
+            },
+        },
+        required=("model", "input"),
+        is_closed=False,
+    )
+    | _theirs("embeddings/create"),
+    "Embeddings": {
+        "type": "object",
+        "description": "What the provider answered, byte for byte.",
+        **_theirs("embeddings/object"),
+    },
+}
+
+_ERRORS = (
+    *errors.SENT,
+    errors.UNPAID,
+    errors.NO_MODEL,
+    errors.BUSY,
+    errors.KAFKA,
+    errors.LATE,
+)
+_HELLO = {"role": "user", "content": "Hello"}
+_STREAM: Json = told(TEXT, "Chunks of a chat completion, `data: [DONE]` last.")
+
+OPERATIONS = (
+    Operation(
+        "POST", "/v1/chat/completions", "create_chat_completion", "Run one chat completion",
+        tag=TAG,
+        text="Waits for the answer. If the caller hangs up before a provider was called, nothing is paid.",
+        body=Body(ref("ChatCompletionRequest"), {"model": "atlas-large", "messages": [_HELLO]}),
+        answers=(Answer({JSON: ref("ChatCompletion"), STREAM: _STREAM}),),
+        errors=_ERRORS,
+        passes_on="The provider's own error.",
+    ),
+    Operation(
+        "POST", "/v1/embeddings", "create_embedding", "Run one embedding",
+        tag=TAG,
+        text="Waits for the answer. If the caller hangs up before a provider was called, nothing is paid.",
+        body=Body(ref("EmbeddingRequest"), {"model": "atlas-embed", "input": "Hello"}),
+        answers=(Answer({JSON: ref("Embeddings")}),),
+        errors=_ERRORS,
+        passes_on="The provider's own error.",
+    ),
+)  # fmt: skip

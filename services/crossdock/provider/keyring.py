@@ -1,0 +1,98 @@
+"""Own provider keys in a worker: sealed as their topic tells, opened in memory when a call needs one."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from pydantic import SecretStr, ValidationError
+
+from crossdock.kernel.dead_letters import pass_over
+from crossdock.kernel.errors import SecretError
+from crossdock.kernel.record import Record
+from crossdock.kernel.secrets import MasterKeys
+from crossdock_schemas.ids import AccountId, CredentialId
+from crossdock_schemas.secret import SealedSecret
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+WAIT_S = 1.0  # a parcel may come before its key, which was told in the same transaction or an earlier one
+MAX_MISSING = 10_000
+
+
+class Keyring:
+    """Invariant: nothing that it holds open is written anywhere, and a key that was taken away is gone at once."""
+
+    def __init__(self, keys: MasterKeys | None, *, wait_s: float = WAIT_S) -> None:
+        self._keys = keys
+        self._wait_s = wait_s
+        self._sealed: dict[CredentialId, SealedSecret] = {}
+        self._opened: dict[tuple[AccountId, CredentialId], SecretStr | None] = {}
+        self._missing: set[CredentialId] = set()
+        """Those that were taken away, or waited for in vain."""
+        self._arrivals: dict[CredentialId, asyncio.Event] = {}
+
+    def apply(self, record: Record) -> None:
+        """Take in a record of the topic."""
+        identifier = CredentialId((record.key or b"").decode(errors="replace"))
+        try:
+            sealed = None if record.value is None else SealedSecret.from_json(record.value)
+        except ValidationError as error:
+            pass_over(record, error)
+            return
+        old = self._sealed.pop(identifier, None)
+        if old is not None:
+            self._opened.pop((old.account, identifier), None)
+        if sealed is None:
+            self._miss(identifier)
+        else:
+            self._sealed[identifier] = sealed
+            self._missing.discard(identifier)
+        if identifier in self._arrivals:
+            self._arrivals.pop(identifier).set()
+
+    async def find(
+        self, account: AccountId, credential_id: CredentialId, version: int
+    ) -> SecretStr | None:
+        """Return the key of `credential_id` in its newest version; None if there is none that opens.
+
+        One that is not there yet, or only in an older version, is waited for a moment.
+        """
+        sealed = self._sealed.get(credential_id)
+        if sealed is None and credential_id in self._missing:
+            return None
+        if sealed is None or sealed.version < version:
+            sealed = await self._arrived(credential_id, version)
+        if sealed is None:
+            self._miss(credential_id)
+            return None
+        return self._open(account, sealed, credential_id)
+
+    async def _arrived(self, credential_id: CredentialId, version: int) -> SealedSecret | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s):
+                while credential_id not in self._missing:
+                    sealed = self._sealed.get(credential_id)
+                    if sealed is not None and sealed.version >= version:
+                        return sealed
+                    await self._arrivals.setdefault(credential_id, asyncio.Event()).wait()
+        return self._sealed.get(credential_id)
+
+    def _open(
+        self, account: AccountId, sealed: SealedSecret, credential_id: CredentialId
+    ) -> SecretStr | None:
+        """Open it once: what does not open is told of once, too."""
+        place = (account, credential_id)
+        if place not in self._opened:
+            try:
+                if self._keys is None:
+                    raise SecretError(credential_id, "this process has no master key")  # noqa: TRY301
+                self._opened[place] = self._keys.open(sealed, account, credential_id)
+            except SecretError as error:
+                log.warning("byok.unavailable", credential_id=credential_id, reason=str(error))
+                self._opened[place] = None
+        return self._opened[place]
+
+    def _miss(self, credential_id: CredentialId) -> None:
+        if len(self._missing) >= MAX_MISSING:
+            self._missing.clear()
+        self._missing.add(credential_id)

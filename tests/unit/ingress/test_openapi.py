@@ -1,0 +1,147 @@
+"""The document of the API tells of every route and every error, and of nothing else."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
+
+from crossdock.ingress import checks, refusals
+from crossdock.ingress.app import make_app
+from crossdock.ingress.dock import make_dock
+from crossdock.ingress.openapi.document import OPERATIONS, document, security_of
+from crossdock.ingress.openapi.operation import Operation
+from crossdock.ingress.settings import IngressSettings
+from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.objects import open_objects
+from crossdock.kernel.record import Outgoing
+from crossdock_schemas.account import Role
+from crossdock_schemas.catalogue import Catalogue
+from support.accounts import KEY_SECRET
+from support.openapi import api, closed, faults, operations, resolved
+
+Json = dict[str, Any]
+
+
+class Nowhere:
+    """A log that takes nothing."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        raise AssertionError(messages)
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    settings = IngressSettings.model_validate({"key_secret": KEY_SECRET})
+    clock, objects = ManualClock(), open_objects("memory://")
+    for route in make_app(make_dock(settings, Catalogue(), clock, objects, Nowhere())).routes:
+        assert isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}:
+            yield method, route.path_format
+
+
+def test_every_route_is_described_and_every_description_has_a_route() -> None:
+    described = [(method, path) for method, path, _ in operations()]
+
+    assert sorted(described) == sorted(routes())
+
+
+def test_every_description_is_in_the_document() -> None:
+    assert len(list(operations())) == len(OPERATIONS)
+
+
+def test_the_document_is_an_openapi_document() -> None:
+    OpenAPIV31SpecValidator(document()).validate()
+
+
+def test_a_document_with_a_fault_is_told() -> None:
+    broken = document()
+    del broken["info"]["title"]
+
+    assert list(OpenAPIV31SpecValidator(broken).iter_errors())
+
+
+def references_in(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from [node["$ref"]] if "$ref" in node else []
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in node:
+            yield from references_in(one)
+
+
+def test_whatever_is_in_common_is_used() -> None:
+    parts = document()["components"]
+    there = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in parts[kind]}  # fmt: skip
+
+    assert set(references_in(document())) == there
+
+
+@pytest.mark.parametrize("one", [op for op in OPERATIONS if op.body], ids=lambda op: op.name)
+def test_the_example_of_a_body_is_one(one: Operation) -> None:
+    assert one.body is not None
+    needs_file = "multipart" in one.body.media
+    files = {"file": "", "data": ""} if needs_file else {}
+
+    wanted = resolved(closed(one.body.schema))["properties"]
+
+    sent = {name: value for name, value in files.items() if name in wanted} | dict(one.body.example)
+    assert faults(closed(one.body.schema), sent) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("get_health", []),
+        ("get_openapi", []),
+        ("create_batch", [{"inferenceKey": []}]),
+        ("get_own_key", [{"inferenceKey": []}, *({"managementKey": [role]} for role in Role)]),
+        ("list_keys", [{"managementKey": [role]} for role in Role]),
+        ("change_organization", [{"managementKey": ["owner"]}]),
+    ],
+)
+def test_who_may_ask_follows_from_the_path(name: str, who: list[Json]) -> None:
+    (one,) = (op for op in OPERATIONS if op.name == name)
+
+    assert security_of(one) == who
+
+
+def codes_told() -> set[str | None]:
+    """Return every code that the document tells of."""
+    found: set[str | None] = set()
+    for _, _, operation in operations():
+        for response in operation["responses"].values():
+            for content in resolved(response)["content"].values():
+                error = content["schema"].get("properties", {}).get("error", {})
+                code = error.get("properties", {}).get("code", {})
+                found |= {*code.get("enum", ()), *code.get("examples", ())}
+    return found
+
+
+def test_every_code_of_a_refusal_is_told_of_by_some_route() -> None:
+    sources = [Path(str(module.__file__)).read_text() for module in (refusals, checks)]
+
+    reasons = {reason for text in sources for reason in re.findall(r'reason="(\w+)"', text)}
+
+    assert len(reasons) > 10
+    assert reasons - codes_told() == set()
+
+
+def test_every_code_is_on_the_page_of_the_api() -> None:
+    page = (Path(__file__).parents[3] / "infra/docs/api.md").read_text()
+
+    assert {code for code in codes_told() if code and f"`{code}`" not in page} == set()
+
+
+SPECIMENS = [error for one in OPERATIONS for error in one.errors]
+
+
+def test_every_error_is_in_the_envelope() -> None:
+    assert [
+        fault
+        for error in SPECIMENS
+        for fault in faults(api()["components"]["schemas"]["Error"], json.loads(error.body))
+    ] == []

@@ -1,0 +1,322 @@
+"""What is taken and shown is what the document of the API says."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crossdock.ingress import credentials, refusals
+from crossdock.ingress.balances import Balance
+from crossdock.ingress.checks import check_batch, check_request
+from crossdock.ingress.credentials import (
+    check_fields,
+    check_hashes,
+    check_provider,
+    take_secret,
+)
+from crossdock.ingress.keys import MADE
+from crossdock.ingress.openapi.document import document
+from crossdock.ingress.refusals import RefusedError
+from crossdock.ingress.shapes import (
+    show_balance,
+    show_batch,
+    show_budget,
+    show_credential,
+    show_deleted,
+    show_file,
+    show_key,
+    show_models,
+    show_organization,
+    show_policy,
+    show_project,
+)
+from crossdock.ingress.upload import make_upload, show_part, show_upload
+from crossdock.ingress.wishes import (
+    check_amount,
+    check_flag,
+    check_known,
+    check_limit,
+    check_name,
+    check_networks,
+    check_role,
+    check_rules,
+    check_tags,
+    check_time,
+)
+from crossdock_schemas.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
+from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.credential import Credential
+from crossdock_schemas.file import StoredFile
+from crossdock_schemas.ids import AccountId, CredentialId, FileId, KeyId
+from crossdock_schemas.policy import Policy, Rules
+from crossdock_schemas.prices import Prices
+from support.accounts import LOCAL
+from support.builders import NOW_MS, OWNER, make_batch, make_spend, make_wait_reason
+from support.openapi import api, faults
+
+Json = dict[str, Any]
+WHO = {"account": OWNER["account"], "project": OWNER["project"]}
+AT = {"created_at_ms": NOW_MS, "updated_at_ms": NOW_MS}
+
+
+def make_catalogue() -> Catalogue:
+    offer = Offer(model="m", operations=("/v1/chat/completions", "/v1/embeddings"), prices=Prices())
+    return Catalogue(providers=(Provider(name="p", base_url="http://none", models=(offer,)),))
+
+
+def make_key(**changes: Any) -> ApiKey:
+    values: Json = {**OWNER, **AT, "hash": "0" * 64, "label": "sk-...", "name": "app"}
+    return ApiKey(**(values | changes))
+
+
+def make_balance(window: Window = Window.DAILY, resets_at_ms: int | None = NOW_MS) -> Balance:
+    budget = Budget(
+        account=OWNER["account"],
+        scope="key_local",
+        window=window,
+        limit_usd=Decimal("12.50"),
+        version=3,
+        updated_at_ms=NOW_MS,
+    )
+    return Balance(budget, Decimal("1E-12"), Decimal(0), resets_at_ms)
+
+
+def make_file(**changes: Any) -> StoredFile:
+    values: Json = {
+        **WHO,
+        "file_id": FileId("file-1"),
+        "filename": "a.jsonl",
+        "purpose": "batch",
+        "bytes": 3,
+        "created_at_ms": NOW_MS,
+    }
+    return StoredFile(**(values | changes))
+
+
+def make_policy(**rules: Any) -> Policy:
+    return Policy(
+        account=AccountId("org_local"),
+        scope="proj_default",
+        rules=Rules(**rules),
+        version=1,
+        updated_at_ms=NOW_MS,
+    )
+
+
+def make_credential(**changes: Any) -> Credential:
+    values: Json = {
+        **AT,
+        "credential_id": CredentialId("byok_1"),
+        "account": OWNER["account"],
+        "provider": "atlas",
+        "name": "ours",
+        "label": "...wxyz",
+        "version": 1,
+    }
+    return Credential(**(values | changes))
+
+
+UPLOAD = {"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "text/plain"}
+WAITING = ModelProgress(model="m", total=9, fed=5, returned=((1, 2),), wait_reason=make_wait_reason())  # fmt: skip
+ENDLESS = ModelProgress(model="m", total=9, wait_reason=make_wait_reason(until_ms=None))
+WRONG = (LineError(code="x", message="y"), LineError(code="x", message="y", line=1, param="z"))
+STAMPS = {
+    f"{stamp}_at_ms": NOW_MS
+    for stamp in ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
+}  # fmt: skip
+
+
+def _upload(status: str, file: StoredFile | None = None) -> Json:
+    made = make_upload(LOCAL, UPLOAD, 100, NOW_MS)
+    return show_upload(made.model_copy(update={"status": status, "file": file}), NOW_MS)
+
+
+def _models() -> Json:
+    (model,) = show_models(make_catalogue())
+    return model
+
+
+def _own_key() -> Json:
+    shown = show_key(make_key(), None, (), NOW_MS)
+    return shown | {"is_management_key": False, "budgets": [show_balance(make_balance())]}
+
+
+SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
+    ("Batch", "that begins", lambda: show_batch(make_batch())),
+    ("Batch", "at its end", lambda: show_batch(make_batch(**STAMPS, completed=1, failed=1))),
+    ("Batch", "without metadata", lambda: show_batch(make_batch(metadata=None))),
+    ("Batch", "that waits", lambda: show_batch(make_batch(models=(WAITING,)))),
+    ("Batch", "that waits for ever", lambda: show_batch(make_batch(models=(ENDLESS, ENDLESS)))),
+    ("Batch", "with errors", lambda: show_batch(make_batch(errors=WRONG))),
+    ("Batch", "that cost", lambda: show_batch(make_batch(cost_usd=Decimal("1E-12")))),
+    *(
+        ("Batch", status.value, lambda status=status: show_batch(make_batch(status=status)))
+        for status in BatchStatus
+    ),
+    ("File", "of a caller", lambda: show_file(make_file(expires_at_ms=NOW_MS), 3)),
+    ("File", "of a batch", lambda: show_file(make_file(purpose="batch_output"), 3)),
+    ("FileDeleted", "", lambda: show_deleted("file", "file-1")),
+    ("Upload", "that waits", lambda: _upload("pending")),
+    ("Upload", "that is a file", lambda: _upload("completed", make_file())),
+    ("UploadPart", "", lambda: show_part("part_" + "0" * 32, "upload_1", NOW_MS)),
+    ("Model", "", _models),
+    ("Key", "for requests", lambda: show_key(make_key(), None, (), NOW_MS)),
+    (
+        "Key",
+        "with a limit",
+        lambda: show_key(
+            make_key(role=Role.OWNER, tags={"a": "b"}, allowed_ips=("10.0.0.0/8",), expires_at_ms=NOW_MS),
+            make_spend(),
+            (make_balance(),),
+            NOW_MS,
+        ),
+    ),
+    (
+        "Key",
+        "that was rotated",
+        lambda: show_key(
+            make_key(creator=KeyId("key_1"), rotated_from=KeyId("key_2")),
+            None,
+            (make_balance(Window.TOTAL, None),),
+            NOW_MS,
+        ),
+    ),
+    ("OwnKey", "", _own_key),
+    ("Project", "", lambda: show_project(Project(**WHO, **AT, name="p", tags={"a": "b"}))),
+    (
+        "Organization",
+        "",
+        lambda: show_organization(
+            Organization(account=OWNER["account"], name="o", max_key_life_s=1, **AT)
+        ),
+    ),
+    ("Policy", "of nothing", lambda: show_policy(make_policy())),
+    (
+        "Policy",
+        "of all",
+        lambda: show_policy(
+            make_policy(allowed_models=("a",), allowed_providers=(), max_prompt_price="0.5")
+        ),
+    ),
+    ("Budget", "", lambda: show_budget(make_balance())),
+    ("Budget", "without an end", lambda: show_budget(make_balance(Window.TOTAL, None))),
+    ("Balance", "", lambda: show_balance(make_balance())),
+    ("Byok", "", lambda: show_credential(make_credential(), {})),
+    (
+        "Byok",
+        "for a few",
+        lambda: show_credential(
+            make_credential(
+                project=OWNER["project"],
+                allowed_models=("*",),
+                allowed_keys=("key_local", "key_gone"),
+                declared_region="europe",
+            ),
+            {KeyId("key_local"): make_key()},
+        ),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "case", "show"), SHOWN, ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+def test_what_is_shown_is_what_the_document_says(
+    name: str, case: str, show: Callable[[], Json]
+) -> None:
+    shown = show()
+
+    assert faults(api()["components"]["schemas"][name], shown) == []
+    for field in shown:
+        less = {other: value for other, value in shown.items() if other != field}
+        assert faults(api()["components"]["schemas"][name], less) != []
+    assert faults(api()["components"]["schemas"][name], shown | {"more": 1}) != []
+
+
+VALUES: list[Any] = [
+    None, True, False, 0, 1, 3600, -1, 0.5, 1e-7, 10**15, "", "x", "24h", "8d", "/v1/embeddings", "batch", "12.50",
+    "-1", "1e3", "daily", "total", "owner", "2027-01-31T12:00:00Z", "a b", "k" * 300, [], [1], ["a"], ["a b"], ["10.0.0.0/8"], ["0" * 64], "europe", ["*"] * 101, {}, {"a": "b"}, {"a": 1},
+    {"k" * 65: ""}, {"k": "v" * 513}, {str(n): "" for n in range(17)}, {"prompt": "0.5"}, {"prompt": -1},
+    {"image": 1}, {"anchor": "created_at", "seconds": 3600}, {"anchor": "created_at", "seconds": 1},
+]  # fmt: skip
+
+
+def _request(operation: str) -> Callable[[Json], object]:
+    return lambda body: check_request(body, operation, make_catalogue())
+
+
+def check_key(body: Json) -> None:
+    """Check what POST /v1/keys checks; `project_id` is left to the shard."""
+    check_known(body, MADE)
+    check_name(body)
+    check_role(body)
+    check_tags(body)
+    check_networks(body)
+    check_time(body, "expires_at")
+    check_limit(body)
+
+
+def check_own_key(body: Json) -> None:
+    """Check what POST /v1/byok checks; `project_id` is looked for among the projects."""
+    body = dict(body)
+    if take_secret(body) is None:
+        raise refusals.missing("key")
+    check_known(body, credentials.MADE)
+    check_provider(body, ("atlas",))
+    check_fields(body)
+    check_hashes(body)
+    check_flag(body, "test")
+
+
+CHECKED: list[tuple[str, Json, Callable[[Json], object]]] = [
+    ("BatchRequest", {"input_file_id": "f", "endpoint": "/v1/embeddings", "completion_window": "1h"}, check_batch),
+    ("UploadRequest", UPLOAD, lambda body: make_upload(LOCAL, body, 10**16, NOW_MS)),
+    ("ChatCompletionRequest", {"model": "m", "messages": [{}]}, _request("/v1/chat/completions")),
+    ("EmbeddingRequest", {"model": "m", "input": "x"}, _request("/v1/embeddings")),
+    ("BudgetRequest", {"limit_usd": 1}, check_amount),
+    ("PolicyRules", {}, check_rules),
+    ("KeyRequest", {"name": "n"}, check_key),
+    ("ByokRequest", {"provider": "atlas", "key": "sk-of-ones-own"}, check_own_key),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sound", "check"), CHECKED, ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+def test_what_is_taken_is_what_the_document_says(
+    name: str, sound: Json, check: Callable[[Json], object]
+) -> None:
+    schema = document()["components"]["schemas"][name]
+    check(sound)
+    assert faults(schema, sound) == []
+
+    taken = 0
+    for field in schema["properties"].keys() - {"project_id"}:
+        for value in VALUES:
+            body = sound | {field: value}
+            if is_taken(check, body):
+                taken += 1
+                assert faults(schema, body) == [], body
+    assert taken > 0
+
+
+@pytest.mark.parametrize(("name", "sound", "check"), CHECKED, ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+def test_what_must_be_there_is_what_the_document_says(
+    name: str, sound: Json, check: Callable[[Json], object]
+) -> None:
+    schema = document()["components"]["schemas"][name]
+
+    needed = {
+        field
+        for field in sound
+        if not is_taken(check, {other: value for other, value in sound.items() if other != field})
+    }
+
+    assert needed == set(schema.get("required", ()))
+
+
+def is_taken(check: Callable[[Json], object], body: Json) -> bool:
+    try:
+        check(body)
+    except RefusedError:
+        return False
+    return True
