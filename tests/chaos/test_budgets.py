@@ -111,7 +111,8 @@ def test_however_many_want_it_at_once_a_budget_is_never_overdrawn(
 
     dock.manage("PUT", f"budgets/{key_id}/total", {"limit_usd": 100})
     ended = dock.wait(batch_id)
-    assert ended.request_counts and ended.request_counts.completed == LINES
+    assert ended.request_counts
+    assert ended.request_counts.completed == LINES
     until(lambda: held(dock, key_id) == 0, what="all holds freed")
     assert crossdock("audit", "--data-dir", str(dock.data.path)).returncode == 0
 
