@@ -46,7 +46,9 @@ BATCH_LINES = 3000
 OPEN_BATCHES = 2
 TIGHT_LINES = 200
 TIGHT_USD = Decimal("0.02")
-"""Of a key's budget, for about a dozen of its lines; so much more every RAISE_S."""
+"""Of a key's budget, for some dozen of its lines; so much more every RAISE_S."""
+TIGHT_TOKENS = 64
+TIGHT_CALLERS = 8
 RAISE_S = 3.0
 ENOUGH_USD = Decimal(1000)
 
@@ -94,7 +96,8 @@ class Load:
 
     def begin(self) -> None:
         self.key = self.dock.make_key("tight", limit=str(self.limit_usd))
-        for work in (self._submit, self._ask, self._submit_tight, self._ask_tight, self._raise):
+        tight = [self._ask_tight] * TIGHT_CALLERS
+        for work in (self._submit, self._ask, self._submit_tight, self._raise, *tight):
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -122,7 +125,8 @@ class Load:
                 client = self.dock.client_of(self.key[1])
                 states = [client.batches.retrieve(name).status for name in self.tight[-1:]]
                 if not states or states == ["completed"]:
-                    self.tight.append(self.dock.submit(chat_lines(TIGHT_LINES), key=self.key[1]))
+                    lines = chat_lines(TIGHT_LINES, max_tokens=TIGHT_TOKENS)
+                    self.tight.append(self.dock.submit(lines, key=self.key[1]))
             time.sleep(0.5)
 
     def _ask_tight(self) -> None:
@@ -130,7 +134,9 @@ class Load:
         while not self.stopping.is_set():
             try:
                 client.chat.completions.create(
-                    model=MODELS[0], messages=[{"role": "user", "content": "Hi"}], max_tokens=500
+                    model=MODELS[2],
+                    messages=[{"role": "user", "content": "Hi"}],
+                    max_tokens=TIGHT_TOKENS,
                 )
             except openai.APIStatusError as error:
                 self.refused += error.status_code == 402

@@ -239,7 +239,9 @@ class Dock:
         ]
 
 
-def chat_lines(count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200) -> list[Line]:
+def chat_lines(
+    count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200, **parameters: Any
+) -> list[Line]:
     return [
         {
             "custom_id": f"line-{number}",
@@ -248,7 +250,8 @@ def chat_lines(count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200
             "body": {
                 "model": models[number % len(models)],
                 "messages": [{"role": "user", "content": f"{number} " + "word " * (chars // 5)}],
-            },
+            }
+            | parameters,
         }
         for number in range(count)
     ]
