@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
+from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.ids import AccountId, BatchId, ExecutionId, FileId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.tokens import Tokens
@@ -160,6 +161,8 @@ class Batch(Message):
     expired_at_ms: int | None = None
     cancelling_at_ms: int | None = None
     cancelled_at_ms: int | None = None
+    estimate: Estimate | None = None
+    """What it may cost; known when its input is read."""
     total: int = 0
     completed: int = 0
     failed: int = 0

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +129,8 @@ class Shell:
     answer: Answer = lambda _: httpx.Response(500)
     past: Sequence[Asked] = ()
     """What ClickHouse knows."""
+    usual: Mapping[str, float] = field(default_factory=dict)
+    """How long answers were, by model, as ClickHouse says."""
     looks: list[tuple[str, str, float]] = field(default_factory=list)
 
     def says(self, value: object, status: int = 200) -> None:
@@ -136,7 +138,12 @@ class Shell:
 
     def run(self, *words: str) -> Outcome:
         with pytest.raises(SystemExit) as ended:
-            main(words, make_dock=self._make_dock, read_asked=self._read_asked)
+            main(
+                words,
+                make_dock=self._make_dock,
+                read_asked=self._read_asked,
+                read_usual=lambda _, __: self.usual,
+            )
         written = self.capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)
 

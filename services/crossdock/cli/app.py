@@ -13,6 +13,7 @@ from crossdock.cli import (
     budgets,
     dead_letters,
     demo,
+    estimate,
     keys,
     local,
     orgs,
@@ -58,6 +59,8 @@ class Doors:
     """Opens what `audit` reads."""
     read_asked: trial.ReadAsked | None = None
     """Reads the requests that `policies test` looks back on."""
+    read_usual: estimate.ReadUsual | None = None
+    """Reads how long answers were, for `batches estimate`."""
 
 
 def main(
@@ -66,10 +69,11 @@ def main(
     make_dock: Callable[[str, str], Any] | None = None,
     open_books: audit.OpenBooks | None = None,
     read_asked: trial.ReadAsked | None = None,
+    read_usual: estimate.ReadUsual | None = None,
 ) -> None:
     """Run one command. What it talks to may be given in place of its own, see Doors."""
     try:
-        app(argv, obj=Doors(make_dock, open_books, read_asked))
+        app(argv, obj=Doors(make_dock, open_books, read_asked, read_usual))
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)
