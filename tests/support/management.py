@@ -64,7 +64,11 @@ def make_policy(**fields: object) -> dict[str, Any]:
         "ignored_models": [],
         "allowed_providers": None,
         "ignored_providers": ["cinder"],
-        "max_price": {"prompt": "0.5", "completion": None},
+        "max_price": {"prompt": "0.5", "completion": None, "request": None},
+        "data_collection": None,
+        "zdr": False,
+        "allowed_data_regions": None,
+        "quantizations": None,
         "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields

@@ -22,10 +22,15 @@ from crossdock.cli.options import JsonOption
 from crossdock.cli.rules import (
     AllowedModels,
     AllowedProviders,
+    AllowedRegions,
     IgnoredModels,
     IgnoredProviders,
     MaxCompletionPrice,
     MaxPromptPrice,
+    MaxRequestPrice,
+    NoTraining,
+    Quantizations,
+    ZeroRetention,
     policy_of,
     rules_of,
 )
@@ -53,6 +58,11 @@ def try_rules(
     ignored_providers: IgnoredProviders = None,
     max_prompt_price: MaxPromptPrice = None,
     max_completion_price: MaxCompletionPrice = None,
+    max_request_price: MaxRequestPrice = None,
+    no_training: NoTraining = False,
+    zdr: ZeroRetention = False,
+    allowed_data_regions: AllowedRegions = None,
+    quantizations: Quantizations = None,
     hours: Annotated[
         float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
     ] = 24.0,
@@ -72,6 +82,11 @@ def try_rules(
         ignored_providers=ignored_providers,
         max_prompt_price=max_prompt_price,
         max_completion_price=max_completion_price,
+        max_request_price=max_request_price,
+        no_training=no_training,
+        zdr=zdr,
+        allowed_data_regions=allowed_data_regions,
+        quantizations=quantizations,
     )
     found = reached(data_dir_)
     url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")

@@ -237,16 +237,19 @@ def show_policy(policy: Policy) -> Json:
         "scope": policy.scope,
         "level": level_of(policy.scope),
         "organization_id": policy.account,
-        "allowed_models": None if rules.allowed_models is None else list(rules.allowed_models),
+        "allowed_models": _listed(rules.allowed_models),
         "ignored_models": list(rules.ignored_models),
-        "allowed_providers": (
-            None if rules.allowed_providers is None else list(rules.allowed_providers)
-        ),
+        "allowed_providers": _listed(rules.allowed_providers),
         "ignored_providers": list(rules.ignored_providers),
         "max_price": {
             "prompt": _price(rules.max_prompt_price),
             "completion": _price(rules.max_completion_price),
+            "request": _price(rules.max_request_price),
         },
+        "data_collection": rules.data_collection,
+        "zdr": rules.zdr,
+        "allowed_data_regions": _listed(rules.allowed_data_regions),
+        "quantizations": _listed(rules.quantizations),
         "version": policy.version,
         "updated_at": _iso(policy.updated_at_ms),
     }
@@ -276,6 +279,10 @@ def show_balance(balance: Balance) -> Json:
         "remaining_usd": usd_text(balance.remaining_usd),
         "resets_at": _maybe_iso(balance.resets_at_ms),
     }
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def _price(price: Decimal | None) -> str | None:
