@@ -10,6 +10,7 @@ import typer
 from crossdock.cli import (
     audit,
     batches,
+    bootstrap,
     budgets,
     dead_letters,
     demo,
@@ -37,6 +38,7 @@ app.command()(local.status)
 app.command()(local.logs)
 app.command()(local.check)
 app.command()(local.env)
+app.command()(bootstrap.bootstrap)
 app.command()(usage.usage)
 app.command()(audit.audit)
 app.command()(demo.demo)
