@@ -3,6 +3,7 @@
 No plain key is in here: a key is known by the SHA-256 of its text.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import Field
@@ -33,6 +34,8 @@ class Organization(Message):
     """A new inference key must expire within this many seconds; None: it need not expire."""
     allowed_ips: tuple[str, ...] = ()
     """Networks in CIDR form that its keys may be used from; empty: from everywhere."""
+    prepaid_from_usd: Decimal | None = None
+    """What it had spent in all, USD, when it began to need credits for what it spends; None: it needs none."""
     created_at_ms: int
     updated_at_ms: int
 

@@ -65,10 +65,10 @@ class CancelAsked(Message):
 class WaitReason(Message):
     """Why lines wait, for people and programs."""
 
-    code: Literal["budget_exceeded"]
+    code: Literal["budget_exceeded", "insufficient_credits"]
     message: str
     scope: str
-    """Id of the organization, project or key whose budget it is."""
+    """Id of the organization, project or key whose budget it is, or whose credits."""
     since_ms: int
     until_ms: int | None = None
     """When the budget's window ends; None: it has no end."""

@@ -7,6 +7,8 @@ from pydantic import Field, TypeAdapter
 
 from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
+from crossdock_schemas.credit import MAX_REFERENCE, CreditKind, Reference
+from crossdock_schemas.credit import Usd as CreditUsd
 from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import Rules
@@ -130,6 +132,43 @@ class BudgetRemoval(_Command):
     window: Window | None = None
 
 
+class CreditAsked(_Command):
+    """The operator's organization asks for credits of any organization. Its own shard hands it on as `Credited`."""
+
+    do: Literal["ask_credit"] = "ask_credit"
+    organization: AccountId
+    kind: CreditKind
+    amount_usd: CreditUsd
+    reference: Reference
+    note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+
+
+class Credited(_Command):
+    """An organization gets credits. The same reference again changes nothing, and is refused."""
+
+    do: Literal["credit"] = "credit"
+    kind: CreditKind
+    amount_usd: CreditUsd | None = None
+    """What is credited; the fee comes on top. None: what `paid_usd` leaves."""
+    paid_usd: CreditUsd | None = None
+    """What was paid, the fee in it."""
+    reference: Reference
+    note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+
+
+class PrepaymentAsked(_Command):
+    """The operator's organization asks that an organization needs credits, or none. Handed on as `PrepaymentSet`."""
+
+    do: Literal["ask_prepayment"] = "ask_prepayment"
+    organization: AccountId
+    is_prepaid: bool
+
+
+class PrepaymentSet(_Command):
+    do: Literal["set_prepayment"] = "set_prepayment"
+    is_prepaid: bool
+
+
 Command = Annotated[
     Founded
     | OrganizationAsked
@@ -143,7 +182,11 @@ Command = Annotated[
     | PolicyChange
     | PolicyRemoval
     | BudgetChange
-    | BudgetRemoval,
+    | BudgetRemoval
+    | CreditAsked
+    | Credited
+    | PrepaymentAsked
+    | PrepaymentSet,
     Field(discriminator="do"),
 ]
 COMMANDS: tuple[type[Message], ...] = (
@@ -160,6 +203,10 @@ COMMANDS: tuple[type[Message], ...] = (
     PolicyRemoval,
     BudgetChange,
     BudgetRemoval,
+    CreditAsked,
+    Credited,
+    PrepaymentAsked,
+    PrepaymentSet,
 )
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 

@@ -2,16 +2,18 @@
 
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Policy | Budget | Spend
+Entity = Organization | Project | ApiKey | Policy | Budget | Credit | Spend
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
     "policy": Policy,
     "budget": Budget,
+    "credit": Credit,
     "spend": Spend,
 }
 """By what a key begins with, before its first underscore."""

@@ -15,6 +15,7 @@ RequestId = NewType("RequestId", str)
 ExecutionId = NewType("ExecutionId", str)
 ChangeId = NewType("ChangeId", str)
 HoldId = NewType("HoldId", str)
+CreditId = NewType("CreditId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -110,6 +111,12 @@ def repeat_parcel_id(parcel: ParcelId, calls_made: int, first_line: int) -> Parc
 def hold_id(parcel: ParcelId) -> HoldId:
     """Return the id of the hold under which `parcel` is admitted."""
     return HoldId(f"hold_{parcel.rpartition('_')[2]}")
+
+
+def derive_credit_id(account: AccountId, reference: str) -> CreditId:
+    """Return the id of the credit that `reference` names: the same one always."""
+    digest = hashlib.blake2b(f"{account}|{reference}".encode(), digest_size=16)
+    return CreditId(f"credit_{digest.hexdigest()}")
 
 
 def execution_id(

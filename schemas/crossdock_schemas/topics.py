@@ -19,6 +19,7 @@ from crossdock_schemas.budget import Budget
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
 from crossdock_schemas.control import COMMANDS, Change
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
@@ -97,9 +98,9 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project or key; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
+    key="id of the organization, project or key; policy_ and the scope's id; budget_, a window and the scope's id; id of a credit; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Budget, Spend),
+    value=(Organization, Project, ApiKey, Policy, Budget, Credit, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",

@@ -1,7 +1,7 @@
 """The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from crossdock.accounts.granting import grants
@@ -20,6 +20,7 @@ from crossdock.accounts.state import (
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.parcel import Hold, Parcel
 from crossdock_schemas.usage import ChargeGroup
@@ -73,6 +74,10 @@ class Money:
         for end in group.ended:
             self._booking(end.account, now_ms).end(end)
 
+    def credit(self, credit: Credit, now_ms: int) -> None:
+        """Book credits that came or went."""
+        self._booking(credit.account, now_ms).credit(credit)
+
     def expire(self, now_ms: int) -> None:
         """Free the holds that nobody ended in time."""
         for owner, held in self.holds.take_stopped(now_ms // 1000):
@@ -97,8 +102,9 @@ class Money:
         if count:
             held = _held(worst[:count], state.now_ms, parcel.deadline_ms)
             booking.hold(key.key_id, key.project, identifier, held)
-        hold = Hold(hold_id=identifier, is_limited=room is not None) if count else None
-        return Admitted(count, hold, _shortage(room, worst, count, state.now_ms))
+        is_limited = room is not None
+        hold = Hold(hold_id=identifier, is_limited=is_limited) if count else None
+        return Admitted(count, hold, _shortage(state, room, worst, count))
 
     def _wait(
         self, state: AccountState, parcel: Parcel, worst: Sequence[Decimal], count: int
@@ -166,7 +172,7 @@ class Money:
             for key_id in booking.touched:
                 self._untold[key_id] = account
                 self._keep(entity_page(state.spend(key_id)))
-            if booking.touched:
+            if booking.has_booked:
                 self._keep(head_page(state))
         self._bookings.clear()
 
@@ -190,9 +196,9 @@ def _held(worst: Sequence[Decimal], now_ms: int, deadline_ms: int) -> Held:
 
 
 def _shortage(
-    room: Room | None, worst: Sequence[Decimal], count: int, now_ms: int
+    state: AccountState, room: Room | None, worst: Sequence[Decimal], count: int
 ) -> WaitReason | None:
     if room is None or count == len(worst):
         return None
-    left = Room(room.budget, room.left_usd - sum(worst[:count], Decimal(0)))
-    return tell_shortage(left, worst[count], now_ms)
+    left = replace(room, left_usd=room.left_usd - sum(worst[:count], Decimal(0)))
+    return tell_shortage(left, state.account, worst[count], state.now_ms)

@@ -23,6 +23,7 @@ from crossdock_schemas.batch import LinesReturned
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
+from crossdock_schemas.credit import Terms
 from crossdock_schemas.parcel import Parcel, join_lines, split_lines
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
 from crossdock_schemas.usage import ChargeGroup
@@ -36,10 +37,16 @@ class AccountsPartition:
     """Implements `kernel.shard.Partition`."""
 
     def __init__(
-        self, catalogue: Catalogue, objects: Objects, clock: Clock, *, health: Health
+        self,
+        catalogue: Catalogue,
+        objects: Objects,
+        clock: Clock,
+        *,
+        health: Health,
+        terms: Terms | None = None,
     ) -> None:
         self.wake = asyncio.Event()
-        self.core = AccountsCore()
+        self.core = AccountsCore(terms)
         self._admission = Admission(catalogue)
         self._objects = objects
         self._clock = clock

@@ -4,7 +4,7 @@ from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.batch import Granted, LinesReturned
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
-from crossdock_schemas.control import Change, Founded
+from crossdock_schemas.control import Change, Credited, Founded, PrepaymentSet
 from crossdock_schemas.directory import Entity
 from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
@@ -67,5 +67,5 @@ def granted_record(granted: Granted, at_ms: int) -> Outgoing:
     return _record(BATCH_COMMANDS, granted.batch_id, granted.batch_id, granted, at_ms)
 
 
-def founded_record(founded: Founded) -> Outgoing:
-    return _record(ACCOUNT_COMMANDS, founded.account, founded.change_id, founded, founded.at_ms)
+def forwarded_record(command: Founded | Credited | PrepaymentSet) -> Outgoing:
+    return _record(ACCOUNT_COMMANDS, command.account, command.change_id, command, command.at_ms)

@@ -9,28 +9,31 @@ from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.budget import Budget
 from crossdock_schemas.directory import level_of
+from crossdock_schemas.ids import AccountId
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left of one budget, USD; below 0 where more was spent than it allows."""
+    """What is left of one budget, or (None) of the credits, USD; below 0 where more was spent than there is."""
 
-    budget: Budget
+    budget: Budget | None
     left_usd: Decimal
 
 
 def room_of(state: AccountState, key: ApiKey) -> Room | None:
-    """Return what the tightest budget of the organization, the project and the key leaves; None: there is none.
+    """Return what the tightest budget of organization, project and key leaves, or the credits; None: nothing binds.
 
     The state's tallies are those of today.
     """
-    rooms = (
+    rooms = [
         Room(budget, budget.limit_usd - state.tally(scope).used(budget.window))
         for scope in (state.account, key.project, key.key_id)
         for budget in state.budgets.get(scope, {}).values()
-    )
+    ]
+    if state.organization is not None and state.organization.prepaid_from_usd is not None:
+        rooms.append(Room(None, state.credits_left()))
     return min(rooms, key=lambda room: room.left_usd, default=None)
 
 
@@ -45,9 +48,17 @@ def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:
     return count
 
 
-def tell_shortage(room: Room, asked_usd: Decimal, now_ms: int) -> WaitReason:
+def tell_shortage(room: Room, account: AccountId, asked_usd: Decimal, now_ms: int) -> WaitReason:
     """Return why what costs `asked_usd` at most cannot begin, with the numbers."""
     budget, left = room.budget, max(room.left_usd, Decimal(0))
+    if budget is None:
+        return WaitReason(
+            code="insufficient_credits",
+            message=f"The organization has {usd_text(left)} USD of credits left; this can cost up to "
+            f"{usd_text(asked_usd)} USD. Ask the operator for a top-up.",
+            scope=account,
+            since_ms=now_ms,
+        )
     until_ms = end_ms(budget.window, day_of(now_ms))
     message = (
         f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {usd_text(left)} USD of "

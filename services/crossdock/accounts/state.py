@@ -3,14 +3,16 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from crossdock.accounts.tally import Tally, spend_of, tally_of
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id
-from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, BatchId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.windows import day_of
@@ -41,6 +43,9 @@ class AccountState:
     """By scope: the organization, projects and keys, also those that were deleted."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
     """Keys that have a tally."""
+    credits: dict[CreditId, Credit] = field(default_factory=dict)
+    credits_usd: Decimal = Decimal(0)
+    """The sum of them."""
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
@@ -56,6 +61,9 @@ class AccountState:
                 self.policies[policy_id(entity.scope)] = entity
             case Budget():
                 self.budgets.setdefault(entity.scope, {})[entity.window] = entity
+            case Credit():
+                self.credits[entity.credit_id] = entity
+                self.credits_usd += entity.amount_usd
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
                 self._take(entity)
 
@@ -118,8 +126,16 @@ class AccountState:
             *self.keys.values(),
             *self.policies.values(),
             *(budget for budgets in self.budgets.values() for budget in budgets.values()),
+            *self.credits.values(),
             *(self.spend(key_id) for key_id in self.spenders),
         ]
+
+    def credits_left(self) -> Decimal:
+        """Return the credits that are neither spent nor held, USD; the tallies are those of today."""
+        begun = self.organization.prepaid_from_usd if self.organization is not None else None
+        return (
+            self.credits_usd + (begun or Decimal(0)) - self.tally(self.account).used(Window.TOTAL)
+        )
 
     def has_scope(self, identifier: str) -> bool:
         """Say whether it is the organization, one of its projects or one of its keys."""
@@ -143,6 +159,8 @@ def identity(entity: Entity) -> str:
             return policy_id(entity.scope)
         case Budget():
             return budget_id(entity.scope, entity.window)
+        case Credit():
+            return entity.credit_id
         case Spend():  # pragma: no branch  # mypy sees that no case is missing
             return f"spend_{entity.key_id}"
 

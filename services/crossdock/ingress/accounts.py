@@ -10,8 +10,9 @@ from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import Entity, budget_id, kind_of
-from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
@@ -31,6 +32,7 @@ class AccountsView:
         """By the id of the organization, project or key that they bind."""
         self.budgets: dict[str, Budget] = {}
         """By their identity, see `budget_id`."""
+        self.credits: dict[CreditId, Credit] = {}
         self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -53,7 +55,7 @@ class AccountsView:
         self._put(identifier, entity)
         self.arrivals.came(identifier)
 
-    def _put(self, identifier: str, entity: Entity | None) -> None:
+    def _put(self, identifier: str, entity: Entity | None) -> None:  # noqa: C901  # one line for each kind
         match entity:
             case Organization():
                 self.organizations[entity.account] = entity
@@ -68,6 +70,8 @@ class AccountsView:
                 self.policies[entity.scope] = entity
             case Budget():
                 self.budgets[identifier] = entity
+            case Credit():
+                self.credits[entity.credit_id] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
             case None:  # keys, policies and budgets are taken away, nothing else ever is
