@@ -71,7 +71,7 @@ def test_what_was_paid_with_the_fee_in_it_is_split() -> None:
     credit(core, "0", amount_usd=None, paid_usd=Decimal("105.50"))
 
     (found,) = core.states[ACME].credits.values()
-    assert (found.amount_usd, found.fee_usd) == (100, Decimal("5.50"))
+    assert (found.amount_usd, found.fee_usd) == (Decimal(100), Decimal("5.50"))
 
 
 @given(st.integers(1, 10**7), st.integers(0, 10_000), st.integers(0, 1000))
