@@ -12,6 +12,7 @@ from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 
 MAX_NAME = 255
+MAX_RPM = 1_000_000
 
 
 class Role(StrEnum):
@@ -69,6 +70,8 @@ class ApiKey(Message):
     tags: dict[str, str] = Field(default_factory=dict)
     allowed_ips: tuple[str, ...] = ()
     """Networks in CIDR form that it may be used from, besides what the organization demands; empty: from everywhere."""
+    rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
+    """Requests a minute at most; None: as many as come."""
     expires_at_ms: int | None = None
     creator: KeyId | None = None
     """The management key that made it; None: the installation did."""

@@ -65,13 +65,13 @@ class CancelAsked(Message):
 class WaitReason(Message):
     """Why lines wait, for people and programs."""
 
-    code: Literal["budget_exceeded", "insufficient_credits"]
+    code: Literal["budget_exceeded", "insufficient_credits", "rate_limit_exceeded"]
     message: str
     scope: str
     """Id of the organization, project or key whose budget it is, or whose credits."""
     since_ms: int
     until_ms: int | None = None
-    """When the budget's window ends; None: it has no end."""
+    """When the budget's window ends, or the next request may begin; None: there is no such time."""
 
 
 class LinesReturned(Message):

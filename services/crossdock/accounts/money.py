@@ -6,19 +6,29 @@ from decimal import Decimal
 
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
+from crossdock.accounts.rates import after
 from crossdock.accounts.recent import Recent
 from crossdock.accounts.records import directory_record, entry_record, granted_record
-from crossdock.accounts.room import Room, count_fitting, room_of, tell_shortage
+from crossdock.accounts.room import (
+    Room,
+    count_begun,
+    count_fitting,
+    room_of,
+    tell_haste,
+    tell_shortage,
+)
 from crossdock.accounts.spending import Booking
 from crossdock.accounts.state import (
     AccountState,
     entity_page,
     head_page,
     identity,
+    rate_page,
     waiting_page,
 )
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.credit import Credit
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
@@ -95,16 +105,26 @@ class Money:
         if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
             return Admitted(0, is_repeated=True)
         room = room_of(state, key)
-        count = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        paid = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        begun = count_begun(state, key)
+        count = paid if begun is None else min(paid, begun)
         if parcel.position is None and count < len(worst):
             count = 0  # it cannot be split
         self._wait(state, parcel, worst, count)
         if count:
             held = _held(worst[:count], state.now_ms, parcel.deadline_ms)
             booking.hold(key.key_id, key.project, identifier, held)
+            self._begin(state, key, count)
         is_limited = room is not None
         hold = Hold(hold_id=identifier, is_limited=is_limited) if count else None
-        return Admitted(count, hold, _shortage(state, room, worst, count))
+        return Admitted(count, hold, _why_not(state, key, room, worst, paid, count))
+
+    def _begin(self, state: AccountState, key: ApiKey, count: int) -> None:
+        """Count requests that begin, where a limit a minute binds their key."""
+        if key.rpm is not None:
+            busy_ms = state.busy_until_ms.get(key.key_id, 0)
+            state.busy_until_ms[key.key_id] = after(busy_ms, key.rpm, state.now_ms, count)
+            self._keep(rate_page(state, key.key_id))
 
     def _wait(
         self, state: AccountState, parcel: Parcel, worst: Sequence[Decimal], count: int
@@ -195,10 +215,18 @@ def _held(worst: Sequence[Decimal], now_ms: int, deadline_ms: int) -> Held:
     )
 
 
-def _shortage(
-    state: AccountState, room: Room | None, worst: Sequence[Decimal], count: int
+def _why_not(  # noqa: PLR0917  # what there is, what is wanted, and how far it reached
+    state: AccountState,
+    key: ApiKey,
+    room: Room | None,
+    worst: Sequence[Decimal],
+    paid: int,
+    count: int,
 ) -> WaitReason | None:
-    if room is None or count == len(worst):
+    """Return why only `count` lines may begin where there is money for `paid`; None: all may."""
+    if count == len(worst):
         return None
-    left = replace(room, left_usd=room.left_usd - sum(worst[:count], Decimal(0)))
-    return tell_shortage(left, state.account, worst[count], state.now_ms)
+    if room is not None and paid < len(worst) and (key.rpm is None or paid <= count):
+        left = replace(room, left_usd=room.left_usd - sum(worst[:paid], Decimal(0)))
+        return tell_shortage(left, state.account, worst[paid], state.now_ms)
+    return tell_haste(state, key)

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import Admission, Permit, no_money
+from crossdock.accounts.admission import Admission, Permit, not_now
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.records import SOURCE, admitted_record, returned_record
 from crossdock.kernel.clock import Clock
@@ -140,7 +140,7 @@ class AccountsPartition:
             value = join_lines(split_lines(record.value or b"")[: said.count])
             sent.append(admitted_record(part, value, record))
         if parcel.batch_id is None or parcel.position is None:
-            return [await self._refuse(parcel, record, no_money(said.shortage), now_ms)]
+            return [await self._refuse(parcel, record, not_now(said.shortage), now_ms)]
         returned = LinesReturned(
             batch_id=parcel.batch_id,
             model=parcel.model,

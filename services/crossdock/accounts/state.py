@@ -19,6 +19,7 @@ from crossdock_schemas.windows import day_of
 
 HEAD = "head"
 WAITING = "waiting"
+RATE = "rate"
 
 
 @dataclass
@@ -46,6 +47,8 @@ class AccountState:
     credits: dict[CreditId, Credit] = field(default_factory=dict)
     credits_usd: Decimal = Decimal(0)
     """The sum of them."""
+    busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
+    """Of keys with a limit of requests, see `rates`."""
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
@@ -173,6 +176,11 @@ def gone_page(account: AccountId, identifier: str) -> Page:
     return Page(f"{account}/{identifier}".encode(), None)
 
 
+def rate_page(state: AccountState, key_id: KeyId) -> Page:
+    key = f"{state.account}/{RATE}_{key_id}"
+    return Page(key.encode(), str(state.busy_until_ms[key_id]).encode())
+
+
 def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
     key = f"{waiting.account}/{waiting.name}".encode()
     return Page(key, None if is_over else waiting.to_json())
@@ -195,6 +203,8 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
             head = json.loads(value)
             state.number, state.entries = head["number"], head["entries"]
             state.now_ms = head["now_ms"]
+        elif identifier.startswith(f"{RATE}_"):
+            state.busy_until_ms[KeyId(identifier.removeprefix(f"{RATE}_"))] = int(value)
         elif identifier.startswith(f"{WAITING}_"):
             waiting = Waiting.from_json(value)
             state.waiting[waiting.batch_id, waiting.model] = waiting

@@ -39,6 +39,10 @@ COLUMNS = (
 LimitOption = Annotated[
     str | None, typer.Option("--limit", help="What it may spend, such as 12.50.", metavar="USD")
 ]
+RpmOption = Annotated[
+    int | None,
+    typer.Option("--rpm", min=0, help="Requests a minute at most; 0: as many as come."),
+]
 ResetOption = Annotated[
     Window | None,
     typer.Option(
@@ -126,6 +130,7 @@ def create(
     ] = None,
     limit: LimitOption = None,
     limit_reset: ResetOption = None,
+    rpm: RpmOption = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     as_json: JsonOption = False,
@@ -141,6 +146,7 @@ def create(
         "expires_at": end,
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if limit_reset is Window.TOTAL else limit_reset,
+        "rpm": rpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
@@ -166,6 +172,7 @@ def update(
     limit: LimitOption = None,
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take all its limits away.")] = False,
     limit_reset: ResetOption = None,
+    rpm: RpmOption = None,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     as_json: JsonOption = False,
@@ -181,6 +188,7 @@ def update(
         "disabled": disabled,
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if is_endless else limit_reset,
+        "rpm": rpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }

@@ -183,6 +183,7 @@ def show_key(key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_
         "project_id": key.project,
         "tags": key.tags,
         "allowed_ips": list(key.allowed_ips),
+        "rpm": key.rpm,
         "usage": float(spent.total_usd) if spent else 0.0,
         "usage_daily": float(spent.day_usd) if spent else 0.0,
         "usage_weekly": float(spent.week_usd) if spent else 0.0,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.account import MAX_NAME, Role
+from crossdock_schemas.account import MAX_NAME, MAX_RPM, Role
 from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.policy import Rules
 
@@ -73,6 +73,19 @@ def check_seconds(body: Json, name: str, *, default: int | None, highest: int) -
         raise refusals.wrong_value(
             name, given, f"Expected a value from 0 to {highest}, in seconds."
         )
+    return given
+
+
+def check_rpm(body: Json) -> int | None:
+    """Return how many requests a minute are asked for; 0: as many as come. None: nothing is said."""
+    given = body.get("rpm")
+    if given is None:
+        return None
+    if type(given) is not int:
+        raise refusals.wrong_type("rpm", "an integer", given)
+    if not 0 <= given <= MAX_RPM:
+        rule = f"Expected requests a minute, from 1 to {MAX_RPM}; 0 for no limit."
+        raise refusals.wrong_value("rpm", given, rule)
     return given
 
 
