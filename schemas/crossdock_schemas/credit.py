@@ -54,6 +54,8 @@ class Terms(Message):
     fee_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(0)
     """Of each top-up."""
     fee_minimum_usd: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    low_balance_usd: Annotated[Decimal, Field(ge=0)] = Decimal(10)
+    """Credits below it are low: an alert tells so."""
 
     def fee_of(self, amount_usd: Decimal) -> Decimal:
         """Return the fee on top of `amount_usd`, in whole cents, rounded up."""

@@ -16,6 +16,7 @@ ExecutionId = NewType("ExecutionId", str)
 ChangeId = NewType("ChangeId", str)
 HoldId = NewType("HoldId", str)
 CreditId = NewType("CreditId", str)
+AlertId = NewType("AlertId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -117,6 +118,12 @@ def derive_credit_id(account: AccountId, reference: str) -> CreditId:
     """Return the id of the credit that `reference` names: the same one always."""
     digest = hashlib.blake2b(f"{account}|{reference}".encode(), digest_size=16)
     return CreditId(f"credit_{digest.hexdigest()}")
+
+
+def derive_alert_id(*parts: object) -> AlertId:
+    """Return the id of the alert that `parts` name: the same one always."""
+    digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=16)
+    return AlertId(f"alert_{digest.hexdigest()}")
 
 
 def execution_id(

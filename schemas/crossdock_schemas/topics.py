@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import (
     Batch,
     CancelAsked,
@@ -122,6 +123,15 @@ ACCOUNT_CHANGES = Topic(
     value=(Change,),
     producers=("accounts",),
     consumers=("ingress", "metering"),
+    retention_ms=30 * DAY_MS,
+)
+ACCOUNT_ALERTS = Topic(
+    name="accounts.alerts",
+    key="account",
+    header=None,
+    value=(Alert,),
+    producers=("accounts",),
+    consumers=("metering",),
     retention_ms=30 * DAY_MS,
 )
 REQUESTS = Topic(
@@ -296,6 +306,7 @@ TOPICS: tuple[Topic, ...] = (
     ACCOUNT_DIRECTORY,
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
+    ACCOUNT_ALERTS,
     REQUESTS,
     ADMITTED,
     DISPATCH,

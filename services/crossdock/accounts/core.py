@@ -36,7 +36,7 @@ class AccountsCore:
     def __init__(self, terms: Terms | None = None) -> None:
         self._terms = terms or Terms()
         self.states: dict[AccountId, AccountState] = {}
-        self.money = Money(self.states)
+        self.money = Money(self.states, self._terms)
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 

@@ -32,7 +32,11 @@ async def main(environ: Mapping[str, str]) -> int:
     configure_logs(settings.log_level, "accounts")
     catalogue = load_catalogue(settings.catalogue)
     clock = SystemClock()
-    terms = Terms(fee_percent=settings.fee_percent, fee_minimum_usd=settings.fee_minimum_usd)
+    terms = Terms(
+        fee_percent=settings.fee_percent,
+        fee_minimum_usd=settings.fee_minimum_usd,
+        low_balance_usd=settings.low_balance_usd,
+    )
     health = Health("accounts", settings.ordinal)
     async with AsyncExitStack() as stack:
         health.check("kafka", BROKER.why_not)

@@ -1,14 +1,15 @@
 """The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from crossdock.accounts.alerting import alerts
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
 from crossdock.accounts.rates import after
 from crossdock.accounts.recent import Recent
-from crossdock.accounts.records import directory_record, entry_record, granted_record
+from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
 from crossdock.accounts.room import (
     Room,
     count_begun,
@@ -19,7 +20,9 @@ from crossdock.accounts.room import (
 )
 from crossdock.accounts.spending import Booking
 from crossdock.accounts.state import (
+    CREDITS,
     AccountState,
+    alerted_page,
     entity_page,
     head_page,
     identity,
@@ -30,7 +33,8 @@ from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Terms
+from crossdock_schemas.directory import budget_id
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.parcel import Hold, Parcel
 from crossdock_schemas.usage import ChargeGroup
@@ -56,8 +60,11 @@ class Admitted:
 class Money:
     """Works on the partition's `states`, which it shares with whoever applies commands."""
 
-    def __init__(self, states: dict[AccountId, AccountState]) -> None:
+    def __init__(self, states: dict[AccountId, AccountState], terms: Terms) -> None:
         self._states = states
+        self._terms = terms
+        self._short: dict[AccountId, dict[str, str]] = {}
+        """What had no room for what somebody wanted since the last step: budgets and credits, with their scopes."""
         self.recent = Recent()
         self.holds = Holds()
         self._bookings: dict[AccountId, Booking] = {}
@@ -117,7 +124,11 @@ class Money:
             self._begin(state, key, count)
         is_limited = room is not None
         hold = Hold(hold_id=identifier, is_limited=is_limited) if count else None
-        return Admitted(count, hold, _why_not(state, key, room, worst, paid, count))
+        why = _why_not(state, key, room, worst, paid, count)
+        if room is not None and why is not None and why.code != "rate_limit_exceeded":
+            scope = state.account if room.budget is None else room.budget.scope
+            self._short.setdefault(state.account, {})[room.name] = scope
+        return Admitted(count, hold, why)
 
     def _begin(self, state: AccountState, key: ApiKey, count: int) -> None:
         """Count requests that begin, where a limit a minute binds their key."""
@@ -194,7 +205,18 @@ class Money:
                 self._keep(entity_page(state.spend(key_id)))
             if booking.has_booked:
                 self._keep(head_page(state))
+            self._alert(state, booking.touched)
         self._bookings.clear()
+
+    def _alert(self, state: AccountState, touched: Collection[KeyId]) -> None:
+        """Tell whoever watches of budgets and credits that are nearly, or all, used up."""
+        short = self._short.pop(state.account, {})
+        projects = {state.spenders[key_id] for key_id in touched}
+        scopes = {state.account, *touched, *projects, *short.values()}
+        for alert in alerts(state, scopes, short.keys(), self._terms):
+            self._outgoing.append(alert_record(alert))
+            place = CREDITS if alert.window is None else budget_id(alert.scope, alert.window)
+            self._keep(alerted_page(state, place))
 
     def finish(self) -> Step:
         """Return what was decided since the last call."""

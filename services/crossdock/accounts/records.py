@@ -1,6 +1,7 @@
 """The records that accounts writes. Pure."""
 
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import Granted, LinesReturned
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
@@ -10,6 +11,7 @@ from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.topics import (
+    ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
     ACCOUNT_DIRECTORY,
@@ -39,6 +41,10 @@ def change_record(change: Change) -> Outgoing:
 def entry_record(entry: Entry) -> Outgoing:
     identifier = f"{entry.account}/{entry.number}"
     return _record(ACCOUNT_JOURNAL, entry.account, identifier, entry, entry.at_ms)
+
+
+def alert_record(alert: Alert) -> Outgoing:
+    return _record(ACCOUNT_ALERTS, alert.account, alert.alert_id, alert, alert.at_ms)
 
 
 def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crossdock.accounts.rates import count_allowed, next_ms
-from crossdock.accounts.state import AccountState
+from crossdock.accounts.state import CREDITS, AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.budget import Budget
-from crossdock_schemas.directory import level_of
+from crossdock_schemas.directory import budget_id, level_of
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
@@ -21,6 +21,11 @@ class Room:
 
     budget: Budget | None
     left_usd: Decimal
+
+    @property
+    def name(self) -> str:
+        """The budget's identity, or `credits`."""
+        return CREDITS if self.budget is None else budget_id(self.budget.scope, self.budget.window)
 
 
 def room_of(state: AccountState, key: ApiKey) -> Room | None:

@@ -14,3 +14,5 @@ class AccountsSettings(Settings):
     """Of each top-up of credits, charged on top."""
     fee_minimum_usd: Decimal = Field(default=Decimal(0), ge=0)
     """Of that fee, USD."""
+    low_balance_usd: Decimal = Field(default=Decimal(10), ge=0)
+    """Credits below it are low: an alert tells so."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.accounts.tally import Tally, spend_of, tally_of
 from crossdock.accounts.waiting import Waiting
@@ -20,6 +21,15 @@ from crossdock_schemas.windows import day_of
 HEAD = "head"
 WAITING = "waiting"
 RATE = "rate"
+ALERTED = "alerted"
+CREDITS = "credits"
+
+
+class Alerted(NamedTuple):
+    """What was told: of which happening, and how grave it was (1: nearly used, 2: used)."""
+
+    happening: str
+    level: int
 
 
 @dataclass
@@ -49,6 +59,8 @@ class AccountState:
     """The sum of them."""
     busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
     """Of keys with a limit of requests, see `rates`."""
+    alerted: dict[str, Alerted] = field(default_factory=dict)
+    """What was told last, by the identity of a budget, or `credits`."""
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
@@ -181,6 +193,11 @@ def rate_page(state: AccountState, key_id: KeyId) -> Page:
     return Page(key.encode(), str(state.busy_until_ms[key_id]).encode())
 
 
+def alerted_page(state: AccountState, place: str) -> Page:
+    key = f"{state.account}/{ALERTED}_{place}"
+    return Page(key.encode(), json.dumps(state.alerted[place]).encode())
+
+
 def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
     key = f"{waiting.account}/{waiting.name}".encode()
     return Page(key, None if is_over else waiting.to_json())
@@ -189,6 +206,19 @@ def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
 def head_page(state: AccountState) -> Page:
     value = json.dumps({"number": state.number, "entries": state.entries, "now_ms": state.now_ms})
     return Page(f"{state.account}/{HEAD}".encode(), value.encode())
+
+
+def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
+    kind, _, name = identifier.partition("_")
+    if kind == RATE:
+        state.busy_until_ms[KeyId(name)] = int(value)
+    elif kind == ALERTED:
+        state.alerted[name] = Alerted(*json.loads(value))
+    elif kind == WAITING:
+        waiting = Waiting.from_json(value)
+        state.waiting[waiting.batch_id, waiting.model] = waiting
+    else:
+        state.put(KINDS[kind].from_json(value))
 
 
 def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
@@ -203,13 +233,8 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
             head = json.loads(value)
             state.number, state.entries = head["number"], head["entries"]
             state.now_ms = head["now_ms"]
-        elif identifier.startswith(f"{RATE}_"):
-            state.busy_until_ms[KeyId(identifier.removeprefix(f"{RATE}_"))] = int(value)
-        elif identifier.startswith(f"{WAITING}_"):
-            waiting = Waiting.from_json(value)
-            state.waiting[waiting.batch_id, waiting.model] = waiting
         else:
-            state.put(KINDS[identifier.partition("_")[0]].from_json(value))
+            _restore_page(state, identifier, value)
     for state in states.values():
         for tally in state.tallies.values():
             tally.roll(day_of(state.now_ms))
