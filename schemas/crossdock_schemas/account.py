@@ -3,6 +3,7 @@
 No plain key is in here: a key is known by the SHA-256 of its text.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 
 MAX_NAME = 255
+MAX_RPM = 1_000_000
 
 
 class Role(StrEnum):
@@ -33,6 +35,8 @@ class Organization(Message):
     """A new inference key must expire within this many seconds; None: it need not expire."""
     allowed_ips: tuple[str, ...] = ()
     """Networks in CIDR form that its keys may be used from; empty: from everywhere."""
+    prepaid_from_usd: Decimal | None = None
+    """What it had spent in all, USD, when it began to need credits for what it spends; None: it needs none."""
     created_at_ms: int
     updated_at_ms: int
 
@@ -66,6 +70,8 @@ class ApiKey(Message):
     tags: dict[str, str] = Field(default_factory=dict)
     allowed_ips: tuple[str, ...] = ()
     """Networks in CIDR form that it may be used from, besides what the organization demands; empty: from everywhere."""
+    rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
+    """Requests a minute at most; None: as many as come."""
     expires_at_ms: int | None = None
     creator: KeyId | None = None
     """The management key that made it; None: the installation did."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
+from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.ids import AccountId, BatchId, ExecutionId, FileId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.tokens import Tokens
@@ -64,13 +65,13 @@ class CancelAsked(Message):
 class WaitReason(Message):
     """Why lines wait, for people and programs."""
 
-    code: Literal["budget_exceeded"]
+    code: Literal["budget_exceeded", "insufficient_credits", "rate_limit_exceeded"]
     message: str
     scope: str
-    """Id of the organization, project or key whose budget it is."""
+    """Id of the organization, project or key whose budget it is, or whose credits."""
     since_ms: int
     until_ms: int | None = None
-    """When the budget's window ends; None: it has no end."""
+    """When the budget's window ends, or the next request may begin; None: there is no such time."""
 
 
 class LinesReturned(Message):
@@ -160,6 +161,8 @@ class Batch(Message):
     expired_at_ms: int | None = None
     cancelling_at_ms: int | None = None
     cancelled_at_ms: int | None = None
+    estimate: Estimate | None = None
+    """What it may cost; known when its input is read."""
     total: int = 0
     completed: int = 0
     failed: int = 0

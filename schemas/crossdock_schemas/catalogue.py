@@ -10,6 +10,21 @@ from crossdock_schemas.message import Message
 from crossdock_schemas.prices import Prices
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Region = Literal["global", "europe", "us"]
+Quantization = Literal[
+    "int4",
+    "int8",
+    "fp4",
+    "mxfp4",
+    "nvfp4",
+    "fp6",
+    "fp8",
+    "mxfp8",
+    "fp16",
+    "bf16",
+    "fp32",
+    "unknown",
+]  # OpenRouter's names
 Operation = Literal["/v1/chat/completions", "/v1/embeddings"]
 OPERATIONS: tuple[Operation, ...] = ("/v1/chat/completions", "/v1/embeddings")
 
@@ -28,6 +43,7 @@ class Offer(_Entry):
     upstream_model: str | None = None
     """The provider's own name for it; `model` if not given."""
     operations: tuple[Operation, ...] = ("/v1/chat/completions",)
+    quantization: Quantization = "unknown"
     context_length: int | None = Field(default=None, ge=1)
     """Tokens of question and answer together."""
     max_output_tokens: int | None = Field(default=None, ge=1)
@@ -45,6 +61,12 @@ class Provider(_Entry):
     base_url: str
     api_key_env: str | None = None
     """The environment variable of the provider workers that holds the key; None sends no Authorization."""
+    trains_on_data: bool = True
+    """It may train on what it is sent; False only where you know that it does not."""
+    retains_data: bool = True
+    """It may keep what it is sent; False only where you know that it keeps nothing."""
+    region: Region = "global"
+    """Where it works on what it is sent."""
     max_in_flight: int = Field(default=256, ge=1)
     """Calls at once, per worker."""
     connect_timeout_s: float = 5.0
@@ -66,6 +88,10 @@ class Endpoint(Message):
     context_length: int | None = None
     max_output_tokens: int | None = None
     max_tokens_parameter: str = "max_tokens"
+    quantization: Quantization = "unknown"
+    trains_on_data: bool = True
+    retains_data: bool = True
+    region: Region = "global"
     prices: Prices
 
     @property
@@ -101,6 +127,10 @@ class Catalogue(_Entry):
                 context_length=offer.context_length,
                 max_output_tokens=offer.max_output_tokens,
                 max_tokens_parameter=offer.max_tokens_parameter,
+                quantization=offer.quantization,
+                trains_on_data=provider.trains_on_data,
+                retains_data=provider.retains_data,
+                region=provider.region,
                 prices=offer.prices,
             )
             for provider in self.providers

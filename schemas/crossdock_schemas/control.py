@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from crossdock_schemas.account import MAX_NAME, ApiKey, Organization, Project
+from crossdock_schemas.account import MAX_NAME, MAX_RPM, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
 from crossdock_schemas.credential import MAX_SORT_ORDER, Credential, Region
+from crossdock_schemas.credit import MAX_REFERENCE, CreditKind, Reference
+from crossdock_schemas.credit import Usd as CreditUsd
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns, Rules
@@ -79,6 +81,8 @@ class KeyChange(_Command):
 
     do: Literal["change_key"] = "change_key"
     key_id: KeyId
+    rpm: int | None = Field(default=None, ge=0, le=MAX_RPM)
+    """0: no limit."""
     name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
     disabled: bool | None = None
     tags: dict[str, str] | None = None
@@ -177,6 +181,43 @@ class CredentialRewrap(_Command):
     sealed: SealedSecret
 
 
+class CreditAsked(_Command):
+    """The operator's organization asks for credits of any organization. Its own shard hands it on as `Credited`."""
+
+    do: Literal["ask_credit"] = "ask_credit"
+    organization: AccountId
+    kind: CreditKind
+    amount_usd: CreditUsd
+    reference: Reference
+    note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+
+
+class Credited(_Command):
+    """An organization gets credits. The same reference again changes nothing, and is refused."""
+
+    do: Literal["credit"] = "credit"
+    kind: CreditKind
+    amount_usd: CreditUsd | None = None
+    """What is credited; the fee comes on top. None: what `paid_usd` leaves."""
+    paid_usd: CreditUsd | None = None
+    """What was paid, the fee in it."""
+    reference: Reference
+    note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+
+
+class PrepaymentAsked(_Command):
+    """The operator's organization asks that an organization needs credits, or none. Handed on as `PrepaymentSet`."""
+
+    do: Literal["ask_prepayment"] = "ask_prepayment"
+    organization: AccountId
+    is_prepaid: bool
+
+
+class PrepaymentSet(_Command):
+    do: Literal["set_prepayment"] = "set_prepayment"
+    is_prepaid: bool
+
+
 Command = Annotated[
     Founded
     | OrganizationAsked
@@ -194,7 +235,11 @@ Command = Annotated[
     | CredentialAsked
     | CredentialChange
     | CredentialDeletion
-    | CredentialRewrap,
+    | CredentialRewrap
+    | CreditAsked
+    | Credited
+    | PrepaymentAsked
+    | PrepaymentSet,
     Field(discriminator="do"),
 ]
 COMMANDS: tuple[type[Message], ...] = (
@@ -215,6 +260,10 @@ COMMANDS: tuple[type[Message], ...] = (
     CredentialChange,
     CredentialDeletion,
     CredentialRewrap,
+    CreditAsked,
+    Credited,
+    PrepaymentAsked,
+    PrepaymentSet,
 )
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 

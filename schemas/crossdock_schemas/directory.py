@@ -3,10 +3,11 @@
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
-Entity = Organization | Project | ApiKey | Policy | Budget | Credential | Spend
+Entity = Organization | Project | ApiKey | Policy | Budget | Credential | Credit | Spend
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
@@ -14,6 +15,7 @@ KINDS: dict[str, type[Entity]] = {
     "policy": Policy,
     "budget": Budget,
     "byok": Credential,
+    "credit": Credit,
     "spend": Spend,
 }
 """By what a key begins with, before its first underscore."""

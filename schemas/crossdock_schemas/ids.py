@@ -16,6 +16,8 @@ ExecutionId = NewType("ExecutionId", str)
 ChangeId = NewType("ChangeId", str)
 HoldId = NewType("HoldId", str)
 CredentialId = NewType("CredentialId", str)
+CreditId = NewType("CreditId", str)
+AlertId = NewType("AlertId", str)
 
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
@@ -115,6 +117,18 @@ def repeat_parcel_id(parcel: ParcelId, calls_made: int, first_line: int) -> Parc
 def hold_id(parcel: ParcelId) -> HoldId:
     """Return the id of the hold under which `parcel` is admitted."""
     return HoldId(f"hold_{parcel.rpartition('_')[2]}")
+
+
+def derive_credit_id(account: AccountId, reference: str) -> CreditId:
+    """Return the id of the credit that `reference` names: the same one always."""
+    digest = hashlib.blake2b(f"{account}|{reference}".encode(), digest_size=16)
+    return CreditId(f"credit_{digest.hexdigest()}")
+
+
+def derive_alert_id(*parts: object) -> AlertId:
+    """Return the id of the alert that `parts` name: the same one always."""
+    digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=16)
+    return AlertId(f"alert_{digest.hexdigest()}")
 
 
 def execution_id(

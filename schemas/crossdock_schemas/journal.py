@@ -18,6 +18,11 @@ class EntryKind(StrEnum):
     """The end of a call that was booked at an estimate became known."""
     RELEASE = "release"
     """No more calls under these holds: what is left of them is free."""
+    TOP_UP = "top_up"
+    """Credits were paid for, with the fee."""
+    GRANT = "grant"
+    ADJUSTMENT = "adjustment"
+    REFUND = "refund"
     EXPIRY = "expiry"
     """Nobody told of the end of these holds, and no call can run any more."""
 
@@ -31,6 +36,14 @@ class Ledger(StrEnum):
     """What is owed to a provider: falls by the same amount."""
     HELD = "held"
     """What is set aside for a key's calls."""
+    CREDITS = "credits"
+    """What an organization has paid or was given in advance; what it spends is under `spend`."""
+    PAYMENT = "payment"
+    """What came in for credits: falls by credits and fee."""
+    FEE = "fee"
+    """What the operator charged for top-ups."""
+    GRANTED = "granted"
+    """What the operator gave: falls by grants and adjustments."""
     AVAILABLE = "available"
     """What a key may hold still: falls by what is set aside, and rises when it is captured or free."""
 
@@ -39,8 +52,9 @@ class Posting(Message):
     """One side of an entry."""
 
     ledger: Ledger
-    project: ProjectId
-    key_id: KeyId
+    project: ProjectId = ProjectId("")
+    key_id: KeyId = KeyId("")
+    """Both empty where it is the organization's: of credits, payments, fees and what was granted."""
     provider: str = ""
     """Of `spend` and `provider`; a hold is for whoever will be called."""
     is_byok: bool = False
@@ -61,7 +75,7 @@ class Entry(Message):
     change: int = 0
     """Number of the account's last change before it: by it the budgets of the moment are known."""
     executions: int
-    """Calls behind it; of a hold, a release or an expiry: lines."""
+    """Calls behind it; of a hold, a release or an expiry: lines; of credits: none."""
     postings: tuple[Posting, ...]
 
 

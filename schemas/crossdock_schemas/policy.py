@@ -5,11 +5,11 @@ Fields are OpenRouter's guardrail's; names may hold `*` for any text. Prices are
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.catalogue import Endpoint, Quantization, Region
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
 
@@ -30,6 +30,17 @@ class Rules(Message):
     """USD per million input tokens at most."""
     max_completion_price: Price | None = None
     """USD per million output tokens at most."""
+    max_request_price: Price | None = None
+    """USD per call at most, besides its tokens."""
+    data_collection: Literal["deny"] | None = None
+    """deny: nobody who may train on what it is sent."""
+    zdr: bool = False
+    """Zero data retention: nobody who may keep what it is sent."""
+    allowed_data_regions: Annotated[tuple[Region, ...], Field(max_length=MAX_PATTERNS)] | None = (
+        None
+    )
+    quantizations: Annotated[tuple[Quantization, ...], Field(max_length=MAX_PATTERNS)] | None = None
+    """Only these precisions of a model's weights."""
 
     def broken_by(self, endpoint: Endpoint) -> str | None:
         """Return the name of the first rule that `endpoint` breaks."""
@@ -41,6 +52,11 @@ class Rules(Message):
             ("ignored_providers", _is_among(endpoint.provider, self.ignored_providers)),
             ("max_prompt_price", _is_above(prices.input, self.max_prompt_price)),
             ("max_completion_price", _is_above(prices.output, self.max_completion_price)),
+            ("max_request_price", _is_above(prices.request, self.max_request_price)),
+            ("data_collection", self.data_collection == "deny" and endpoint.trains_on_data),
+            ("zdr", self.zdr and endpoint.retains_data),
+            ("allowed_data_regions", _is_none_of(endpoint.region, self.allowed_data_regions)),
+            ("quantizations", _is_none_of(endpoint.quantization, self.quantizations)),
         )
         return next((name for name, is_broken in checks if is_broken), None)
 
@@ -119,6 +135,10 @@ def is_meant(name: str, pattern: str) -> bool:
 
 def _is_outside(name: str, patterns: Sequence[str] | None) -> bool:
     return patterns is not None and not _is_among(name, patterns)
+
+
+def _is_none_of(name: str, allowed: Sequence[str] | None) -> bool:
+    return allowed is not None and name not in allowed
 
 
 def _is_above(price: Decimal, limit: Decimal | None) -> bool:

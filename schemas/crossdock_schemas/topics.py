@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import (
     Batch,
     CancelAsked,
@@ -20,6 +21,7 @@ from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
 from crossdock_schemas.control import COMMANDS, Change
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
@@ -99,9 +101,9 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project, key or own provider key; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
+    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Budget, Credential, Spend),
+    value=(Organization, Project, ApiKey, Policy, Budget, Credential, Credit, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",
@@ -133,6 +135,15 @@ ACCOUNT_CHANGES = Topic(
     value=(Change,),
     producers=("accounts",),
     consumers=("ingress", "metering"),
+    retention_ms=30 * DAY_MS,
+)
+ACCOUNT_ALERTS = Topic(
+    name="accounts.alerts",
+    key="account",
+    header=None,
+    value=(Alert,),
+    producers=("accounts",),
+    consumers=("metering",),
     retention_ms=30 * DAY_MS,
 )
 REQUESTS = Topic(
@@ -308,6 +319,7 @@ TOPICS: tuple[Topic, ...] = (
     ACCOUNT_SECRETS,
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
+    ACCOUNT_ALERTS,
     REQUESTS,
     ADMITTED,
     DISPATCH,

@@ -47,7 +47,7 @@ def agree(dock: Dock, batch_id: str, tell: Callable[[str], None], what: str) -> 
     report = Report()
     began = time.monotonic()
     batch = dock.wait(batch_id, timeout_s=240)
-    audit_books(dock, [batch], report, lines=LINES)
+    audit_books(dock, [(batch, LINES)], report)
     tell(
         f"{what}: {report.lines} lines, {report.failed} failed, {report.calls} calls, {report.rows} rows, "
         f"{report.repeats} repeated and {report.flagged} flagged; done {time.monotonic() - began:.0f} s afterwards"

@@ -27,6 +27,10 @@ class Report:
     lines: int = 0
     failed: int = 0
     singles: int = 0
+    refused: int = 0
+    holds: int = 0
+    most_used: Decimal = Decimal(0)
+    """The greatest part of a budget that was spent and held at any hold."""
     calls: int = 0
     rows: int = 0
     unknown: int = 0
@@ -39,7 +43,8 @@ class Report:
     def tell(self, say: Say) -> None:
         say(f"{dict(self.done)} in {self.took_s:.0f} s")
         say(f"accepted {self.lines} lines in {self.batches} batches, {self.failed} failed")
-        say(f"single requests answered: {self.singles}")
+        say(f"single requests answered: {self.singles}; refused for want of money: {self.refused}")
+        say(f"holds under budgets: {self.holds}, which used {self.most_used:%} of one at most")
         say(f"calls: {self.calls} in the provider's ledger, {self.rows} rows")
         say(f"of unknown end: {self.unknown}; repeated: {self.repeats}, flagged: {self.flagged}")
         say(f"in flight in workers when they were killed or paused: {self.in_flight}")
@@ -49,18 +54,19 @@ class Report:
         say("no fault" if not self.faults else f"{len(self.faults)} faults")
 
 
-def audit_books(dock: Dock, ended: Sequence[Batch], report: Report, *, lines: int) -> None:
-    """Hold the files, the ledger, the rows and the prices against each other; `lines` is a batch's length."""
+def audit_books(dock: Dock, ended: Sequence[tuple[Batch, int]], report: Report) -> None:
+    """Hold the files, the ledger, the rows and the prices against each other; `ended`: batches and their lengths."""
     until(dock.is_at_rest, timeout_s=180, what="the dock at rest")
     time.sleep(1.5)  # the sink's last batch of rows is a second old at most
     report.batches = len(ended)
-    for batch in ended:
+    for batch, lines in ended:
         _audit_lines(dock, batch, report, lines)
     rows = read_rows(dock)
     _audit_calls(dock.ledger(), rows, report)
     _audit_repeats(rows, report)
     _audit_cost(dock, rows, report)
     _audit_journal(dock, report)
+    _audit_budgets(dock, report)
 
 
 def _audit_lines(dock: Dock, batch: Batch, report: Report, lines: int) -> None:
@@ -174,6 +180,15 @@ def _audit_cost(dock: Dock, rows: Sequence[Row], report: Report) -> None:
         report.cost_usd += row.cost_usd
         if cost.total != row.cost_usd:
             report.faults.append(f"{row.execution_id}: {row.cost_usd} USD, not {cost.total}")
+
+
+def _audit_budgets(dock: Dock, report: Report) -> None:
+    """Replay the journal: what was held under a budget, and what had been spent, never was more than the budget."""
+    sql = "SELECT count(), toString(max(used_usd / limit_usd)) FROM crossdock.budget_use"
+    ((holds, most),) = dock.rows(sql)
+    report.holds, report.most_used = int(holds), Decimal(most)
+    if report.most_used > 1:
+        report.faults.append(f"{report.most_used} of a budget were used")
 
 
 def _audit_journal(dock: Dock, report: Report) -> None:

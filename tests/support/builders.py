@@ -7,10 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from crossdock.batches.index import Span
+from crossdock_schemas.alert import Alert, AlertKind
 from crossdock_schemas.batch import Batch, Submitted, WaitReason
+from crossdock_schemas.budget import Window
 from crossdock_schemas.control import Change
+from crossdock_schemas.credit import Credit, CreditKind
 from crossdock_schemas.ids import (
     AccountId,
+    AlertId,
     BatchId,
     ChangeId,
     ExecutionId,
@@ -19,6 +23,7 @@ from crossdock_schemas.ids import (
     ParcelId,
     ProjectId,
     RequestId,
+    derive_credit_id,
     line_request_id,
 )
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting, Spend
@@ -193,9 +198,37 @@ def make_hold(number: int = 1, amount_usd: str = "0.5", day: date = TODAY, **own
     )
 
 
+def make_alert(**changes: Any) -> Alert:
+    values: dict[str, Any] = {
+        "alert_id": AlertId("alert_" + "5" * 32),
+        "account": OWNER["account"],
+        "kind": AlertKind.BUDGET_NEARLY_USED,
+        "scope": OWNER["key_id"],
+        "window": Window.DAILY,
+        "limit_usd": Decimal(10),
+        "spent_usd": Decimal("8.25"),
+        "at_ms": NOW_MS,
+        "until_ms": NOW_MS + DAY_S * 1000,
+    }
+    return Alert(**(values | changes))
+
+
 def make_spend(total_usd: str = "0.5", **changes: Any) -> Spend:
     values: dict[str, Any] = {"at_ms": NOW_MS, "total_usd": Decimal(total_usd), "calls": 1}
     return Spend(**(OWNER | values | changes))
+
+
+def make_credit(amount_usd: str = "10", reference: str = "invoice 1", **changes: Any) -> Credit:
+    account = changes.get("account", OWNER["account"])
+    values: dict[str, Any] = {
+        "account": account,
+        "credit_id": derive_credit_id(account, reference),
+        "kind": CreditKind.GRANT,
+        "amount_usd": Decimal(amount_usd),
+        "reference": reference,
+        "at_ms": NOW_MS,
+    }
+    return Credit(**(values | changes))
 
 
 def make_line(number: int = 0, *, model: str = "tern", **changes: Any) -> bytes:

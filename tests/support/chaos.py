@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import openai
@@ -43,6 +44,13 @@ SHARE_PAUSED = 0.04
 SHARE_RESTARTED = 0.06
 BATCH_LINES = 3000
 OPEN_BATCHES = 2
+TIGHT_LINES = 200
+TIGHT_USD = Decimal("0.02")
+"""Of a key's budget, for some dozen of its lines; so much more every RAISE_S."""
+TIGHT_TOKENS = 64
+TIGHT_CALLERS = 8
+RAISE_S = 3.0
+ENOUGH_USD = Decimal(1000)
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,20 @@ class Load:
 
     dock: Dock
     batches: list[str] = field(default_factory=list)
+    tight: list[str] = field(default_factory=list)
+    """Batches of a key whose budget is short."""
     answered: int = 0
+    refused: int = 0
+    """Single requests of that key that there was no money for."""
+    key: tuple[str, str] = ("", "")
+    limit_usd: Decimal = TIGHT_USD
     stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def begin(self) -> None:
-        for work in (self._submit, self._ask):
+        self.key = self.dock.make_key("tight", limit=str(self.limit_usd))
+        tight = [self._ask_tight] * TIGHT_CALLERS
+        for work in (self._submit, self._ask, self._submit_tight, self._raise, *tight):
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -90,6 +106,7 @@ class Load:
         self.stopping.set()
         for thread in self._threads:
             thread.join(120)
+        self._set_limit(ENOUGH_USD)
 
     def _submit(self) -> None:
         while not self.stopping.is_set():
@@ -101,6 +118,41 @@ class Load:
         states = [self.dock.client.batches.retrieve(name).status for name in self.batches[-8:]]
         if sum(state in {"validating", "in_progress"} for state in states) < OPEN_BATCHES:
             self.batches.append(self.dock.submit(chat_lines(BATCH_LINES)))
+
+    def _submit_tight(self) -> None:
+        while not self.stopping.is_set():
+            with suppress(openai.APIError):
+                client = self.dock.client_of(self.key[1])
+                states = [client.batches.retrieve(name).status for name in self.tight[-1:]]
+                if not states or states == ["completed"]:
+                    lines = chat_lines(TIGHT_LINES, max_tokens=TIGHT_TOKENS)
+                    self.tight.append(self.dock.submit(lines, key=self.key[1]))
+            time.sleep(0.5)
+
+    def _ask_tight(self) -> None:
+        client = self.dock.client_of(self.key[1]).with_options(max_retries=0, timeout=30)
+        while not self.stopping.is_set():
+            try:
+                client.chat.completions.create(
+                    model=MODELS[2],
+                    messages=[{"role": "user", "content": "Hi"}],
+                    max_tokens=TIGHT_TOKENS,
+                )
+            except openai.APIStatusError as error:
+                self.refused += error.status_code == 402
+            except openai.APIError:
+                pass
+            time.sleep(0.1)
+
+    def _raise(self) -> None:
+        """Give a little more, again and again: also a change of a budget may meet a kill."""
+        while not self.stopping.wait(RAISE_S):
+            with suppress(OSError):
+                self._set_limit(self.limit_usd + TIGHT_USD)
+
+    def _set_limit(self, limit_usd: Decimal) -> None:
+        self.limit_usd = limit_usd
+        self.dock.manage("PUT", f"budgets/{self.key[0]}/total", {"limit_usd": str(limit_usd)})
 
     def _ask(self) -> None:
         client = self.dock.client.with_options(max_retries=0, timeout=30)
@@ -159,11 +211,18 @@ def _in_flight(dock: Dock, name: str) -> int:
 
 def audit(dock: Dock, load: Load, report: Report) -> None:
     """Compare what was accepted with what came of it, the provider's ledger with the rows, the cost with the prices."""
-    ended = [dock.wait(name, timeout_s=300) for name in load.batches]
-    report.singles = load.answered
-    audit_books(dock, ended, report, lines=BATCH_LINES)
+    ended = [(dock.wait(name, timeout_s=300), BATCH_LINES) for name in load.batches]
+    ended += [(dock.wait(name, timeout_s=300), TIGHT_LINES) for name in load.tight]
+    report.singles, report.refused = load.answered, load.refused
+    until(lambda: _held(dock) == 0, timeout_s=120, what="the end of all holds")
+    audit_books(dock, ended, report)
     if report.repeats > report.in_flight:
         report.faults.append(f"{report.repeats} repeats, {report.in_flight} were in flight")
+
+
+def _held(dock: Dock) -> Decimal:
+    (row,) = dock.rows("SELECT toString(sum(held_usd)) FROM crossdock.held_by_key")
+    return Decimal(row[0])
 
 
 def run(dock: Dock, *, kills: int, seed: int, say: Say) -> Report:

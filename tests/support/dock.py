@@ -39,13 +39,38 @@ class Dock:
     @property
     def client(self) -> openai.OpenAI:
         """The stock SDK. One client for all tests: its sockets are closed in order at the end."""
-        key, _ = self.data.api_key()
+        return self.client_of(self.data.api_key()[0])
+
+    def client_of(self, key: str) -> openai.OpenAI:
+        """Return the stock SDK with a key."""
         url = self.addresses["OPENAI_BASE_URL"]
         if (url, key) not in self._clients:
             self._clients[url, key] = openai.OpenAI(
                 base_url=url, api_key=key, max_retries=5, timeout=60
             )
         return self._clients[url, key]
+
+    def manage(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the API for accounts, as the owner; return the answer's JSON. What is not there yet is asked again."""
+        url = f"{self.addresses['OPENAI_BASE_URL']}/{path}"
+        headers = {"authorization": f"Bearer {self.data.owner_key()}"}
+        data = None if body is None else json.dumps(body).encode()
+        give_up = time.monotonic() + 60
+        while True:
+            request = urllib.request.Request(url, data=data, method=method, headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.loads(answer.read())
+            except OSError as error:
+                is_final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+                if is_final or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
+
+    def make_key(self, name: str, **fields: Any) -> tuple[str, str]:
+        """Return the id of a new inference key, and the key."""
+        made = self.manage("POST", "keys", {"name": name} | fields)
+        return made["data"]["id"], made["key"]
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -172,11 +197,13 @@ class Dock:
     # batches
 
     def submit(self, lines: Iterable[Line], *, name: str = "input.jsonl", **arguments: Any) -> str:
+        """Return the id of a new batch. `key`: of another key than the installation's."""
         content = "".join(json.dumps(line) + "\n" for line in lines).encode()
         return self.submit_bytes(content, name=name, **arguments)
 
     def submit_bytes(self, content: bytes, *, name: str = "input.jsonl", **arguments: Any) -> str:
-        client = self.client
+        key = arguments.pop("key", None)
+        client = self.client if key is None else self.client_of(key)
         file = client.files.create(file=(name, content), purpose="batch")
         wanted: dict[str, Any] = {
             "endpoint": "/v1/chat/completions",
@@ -212,7 +239,9 @@ class Dock:
         ]
 
 
-def chat_lines(count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200) -> list[Line]:
+def chat_lines(
+    count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200, **parameters: Any
+) -> list[Line]:
     return [
         {
             "custom_id": f"line-{number}",
@@ -221,7 +250,8 @@ def chat_lines(count: int, *, models: tuple[str, ...] = MODELS, chars: int = 200
             "body": {
                 "model": models[number % len(models)],
                 "messages": [{"role": "user", "content": f"{number} " + "word " * (chars // 5)}],
-            },
+            }
+            | parameters,
         }
         for number in range(count)
     ]

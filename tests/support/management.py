@@ -65,7 +65,11 @@ def make_policy(**fields: object) -> dict[str, Any]:
         "ignored_models": [],
         "allowed_providers": None,
         "ignored_providers": ["cinder"],
-        "max_price": {"prompt": "0.5", "completion": None},
+        "max_price": {"prompt": "0.5", "completion": None, "request": None},
+        "data_collection": None,
+        "zdr": False,
+        "allowed_data_regions": None,
+        "quantizations": None,
         "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields
@@ -130,6 +134,8 @@ class Shell:
     answer: Answer = lambda _: httpx.Response(500)
     past: Sequence[Asked] = ()
     """What ClickHouse knows."""
+    usual: Mapping[str, float] = field(default_factory=dict)
+    """How long answers were, by model, as ClickHouse says."""
     looks: list[tuple[str, str, float]] = field(default_factory=list)
     typed: str = ""
     """What is typed where nobody sees it."""
@@ -147,6 +153,7 @@ class Shell:
                 read_asked=self._read_asked,
                 read_secret=lambda _: self.typed,
                 read_sealed=self._read_sealed,
+                read_usual=lambda _, __: self.usual,
             )
         written = self.capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)

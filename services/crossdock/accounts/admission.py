@@ -99,8 +99,11 @@ def _with_own(
     return Permit(found.endpoints, names, found.shared, found.credentials)
 
 
-def no_money(why: WaitReason) -> Refusal:
-    """Return how a single request ends that no budget has room for."""
+def not_now(why: WaitReason) -> Refusal:
+    """Return how a single request ends that may not begin now."""
+    if why.code == "rate_limit_exceeded":
+        wait_ms = (why.until_ms or why.since_ms) - why.since_ms
+        return Refusal(429, why.code, why.message, "requests", retry_after_s=-(-wait_ms // 1000))
     return Refusal(402, why.code, why.message, "payment_required")
 
 

@@ -11,7 +11,7 @@ from crossdock.accounts.records import (
     cancel_record,
     change_record,
     directory_record,
-    founded_record,
+    forwarded_record,
     secret_record,
 )
 from crossdock.accounts.state import (
@@ -24,6 +24,7 @@ from crossdock.accounts.state import (
 )
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
+from crossdock_schemas.credit import Credit, Terms
 from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import AccountId
 
@@ -33,9 +34,10 @@ UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 class AccountsCore:
     """Applies commands one after the other. Invariant: of every account the numbers of its changes have no gap."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Terms | None = None) -> None:
+        self._terms = terms or Terms()
         self.states: dict[AccountId, AccountState] = {}
-        self.money = Money(self.states)
+        self.money = Money(self.states, self._terms)
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 
@@ -52,7 +54,7 @@ class AccountsCore:
         state = self.states.get(command.account) or AccountState(command.account)
         state.go_on(now_ms)
         now_ms = state.now_ms
-        decision = decide(state, command, now_ms)
+        decision = decide(state, command, self._terms, now_ms)
         before, after = _differences(state, decision)
         if isinstance(decision, Decision):
             self._put(state, decision, now_ms)
@@ -84,13 +86,15 @@ class AccountsCore:
             state.put(entity)
             self._keep(entity_page(entity))
             self._outgoing.append(directory_record(identity(entity), entity, now_ms))
+            if isinstance(entity, Credit):
+                self.money.credit(entity, now_ms)
         for identifier in decision.deleted:
             state.drop(identifier)
             self._keep(gone_page(state.account, identifier))
             self._outgoing.append(directory_record(identifier, None, now_ms))
         self._outgoing += [secret_record(name, it, now_ms) for name, it in decision.secrets]
         self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
-        self._outgoing += [founded_record(founded) for founded in decision.forwarded]
+        self._outgoing += [forwarded_record(command) for command in decision.forwarded]
 
     def _keep(self, page: Page) -> None:
         self._pages[page.key] = page

@@ -7,6 +7,12 @@ from crossdock.accounts.credentials import (
     delete_credential,
     rewrap_credential,
 )
+from crossdock.accounts.credits import (
+    add_credit,
+    hand_on_credit,
+    hand_on_prepayment,
+    set_prepayment,
+)
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.permission import why_denied
@@ -21,6 +27,8 @@ from crossdock_schemas.control import (
     CredentialChange,
     CredentialDeletion,
     CredentialRewrap,
+    CreditAsked,
+    Credited,
     Founded,
     KeyAsked,
     KeyChange,
@@ -30,18 +38,22 @@ from crossdock_schemas.control import (
     OrganizationChange,
     PolicyChange,
     PolicyRemoval,
+    PrepaymentAsked,
+    PrepaymentSet,
     ProjectAsked,
     ProjectChange,
     Refusal,
 )
+from crossdock_schemas.credit import Terms
 from crossdock_schemas.directory import Entity, budget_id, policy_id
+from crossdock_schemas.ids import derive_credit_id
 from crossdock_schemas.policy import Policy
 
 MAX_PROJECTS = 1_000
 
 
 def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy sees that none is missing
-    state: AccountState, command: Command, now_ms: int
+    state: AccountState, command: Command, terms: Terms, now_ms: int
 ) -> Decision | Refused:
     """Return what `command` makes of `state`."""
     target = _target(command)
@@ -81,8 +93,16 @@ def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy s
             return change_credential(state, command, now_ms)
         case CredentialDeletion():
             return delete_credential(state, command)
-        case CredentialRewrap():  # pragma: no branch  # mypy sees that no case is missing
+        case CredentialRewrap():
             return rewrap_credential(state, command)
+        case CreditAsked():
+            return hand_on_credit(command)
+        case Credited():
+            return add_credit(state, command, terms, now_ms)
+        case PrepaymentAsked():
+            return hand_on_prepayment(command)
+        case PrepaymentSet():  # pragma: no branch  # mypy sees that no case is missing
+            return set_prepayment(state, command, now_ms)
 
 
 def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as above
@@ -111,8 +131,12 @@ def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as abov
             return command.credential_id
         case OrganizationAsked():
             return command.organization.account
+        case CreditAsked() | PrepaymentAsked():
+            return command.organization
+        case Credited():
+            return derive_credit_id(command.account, command.reference)
         case (
-            Founded() | OrganizationChange()
+            Founded() | OrganizationChange() | PrepaymentSet()
         ):  # pragma: no branch  # mypy sees that no case is missing
             return command.account
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import Command, Founded, Refusal
+from crossdock_schemas.control import Command, Credited, Founded, PrepaymentSet, Refusal
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import CredentialId
@@ -24,7 +24,8 @@ class Decision:
     deleted: tuple[str, ...] = ()
     """Identities of entities."""
     cancels: tuple[Cancelled, ...] = ()
-    forwarded: tuple[Founded, ...] = ()
+    forwarded: tuple[Founded | Credited | PrepaymentSet, ...] = ()
+    """To another account's shard, or this one's own."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the log says besides the target's own fields."""
     secrets: tuple[tuple[CredentialId, SealedSecret | None], ...] = ()

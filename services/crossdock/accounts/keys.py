@@ -52,7 +52,10 @@ def change_key(state: AccountState, command: KeyChange, now_ms: int) -> Decision
     key = state.keys.get(command.key_id)
     if key is None:
         return unknown("key", command.key_id)
-    renewed = changed(key, given(command, "name", "disabled", "tags", "allowed_ips"), now_ms)
+    fields = given(command, "name", "disabled", "tags", "allowed_ips")
+    if command.rpm is not None:
+        fields["rpm"] = command.rpm or None
+    renewed = changed(key, fields, now_ms)
     if renewed.disabled and state.is_last_owner(key):
         return _last_owner(key)
     cancels: tuple[Cancelled, ...] = ()

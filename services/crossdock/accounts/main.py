@@ -15,6 +15,7 @@ from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.shard import ShardSpec, ShardWorker
+from crossdock_schemas.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE, REQUESTS, USAGE
 
 QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two
@@ -31,6 +32,11 @@ async def main(environ: Mapping[str, str]) -> int:
     configure_logs(settings.log_level, "accounts")
     catalogue = load_catalogue(settings.catalogue)
     clock = SystemClock()
+    terms = Terms(
+        fee_percent=settings.fee_percent,
+        fee_minimum_usd=settings.fee_minimum_usd,
+        low_balance_usd=settings.low_balance_usd,
+    )
     health = Health("accounts", settings.ordinal)
     async with AsyncExitStack() as stack:
         health.check("kafka", BROKER.why_not)
@@ -39,7 +45,9 @@ async def main(environ: Mapping[str, str]) -> int:
         objects = open_objects(settings.objects_url)
         worker = ShardWorker(
             SPEC,
-            lambda _partition: AccountsPartition(catalogue, objects, clock, health=health),
+            lambda _partition: AccountsPartition(
+                catalogue, objects, clock, health=health, terms=terms
+            ),
             servers=settings.kafka_bootstrap_servers,
             instance=settings.instance,
             health=health,

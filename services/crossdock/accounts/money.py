@@ -1,25 +1,40 @@
 """The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from crossdock.accounts.alerting import alerts
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
+from crossdock.accounts.rates import after
 from crossdock.accounts.recent import Recent
-from crossdock.accounts.records import directory_record, entry_record, granted_record
-from crossdock.accounts.room import Room, count_fitting, room_of, tell_shortage
+from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
+from crossdock.accounts.room import (
+    Room,
+    count_begun,
+    count_fitting,
+    room_of,
+    tell_haste,
+    tell_shortage,
+)
 from crossdock.accounts.spending import Booking
 from crossdock.accounts.state import (
+    CREDITS,
     AccountState,
+    alerted_page,
     entity_page,
     head_page,
     identity,
+    rate_page,
     waiting_page,
 )
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.credit import Credit, Terms
+from crossdock_schemas.directory import budget_id
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.parcel import Hold, Parcel
 from crossdock_schemas.usage import ChargeGroup
@@ -45,8 +60,11 @@ class Admitted:
 class Money:
     """Works on the partition's `states`, which it shares with whoever applies commands."""
 
-    def __init__(self, states: dict[AccountId, AccountState]) -> None:
+    def __init__(self, states: dict[AccountId, AccountState], terms: Terms) -> None:
         self._states = states
+        self._terms = terms
+        self._short: dict[AccountId, dict[str, str]] = {}
+        """What had no room for what somebody wanted since the last step: budgets and credits, with their scopes."""
         self.recent = Recent()
         self.holds = Holds()
         self._bookings: dict[AccountId, Booking] = {}
@@ -73,6 +91,10 @@ class Money:
         for end in group.ended:
             self._booking(end.account, now_ms).end(end)
 
+    def credit(self, credit: Credit, now_ms: int) -> None:
+        """Book credits that came or went."""
+        self._booking(credit.account, now_ms).credit(credit)
+
     def expire(self, now_ms: int) -> None:
         """Free the holds that nobody ended in time."""
         for owner, held in self.holds.take_stopped(now_ms // 1000):
@@ -90,15 +112,30 @@ class Money:
         if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
             return Admitted(0, is_repeated=True)
         room = room_of(state, key)
-        count = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        paid = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        begun = count_begun(state, key)
+        count = paid if begun is None else min(paid, begun)
         if parcel.position is None and count < len(worst):
             count = 0  # it cannot be split
         self._wait(state, parcel, worst, count)
         if count:
             held = _held(worst[:count], state.now_ms, parcel.deadline_ms)
             booking.hold(key.key_id, key.project, identifier, held)
-        hold = Hold(hold_id=identifier, is_limited=room is not None) if count else None
-        return Admitted(count, hold, _shortage(room, worst, count, state.now_ms))
+            self._begin(state, key, count)
+        is_limited = room is not None
+        hold = Hold(hold_id=identifier, is_limited=is_limited) if count else None
+        why = _why_not(state, key, room, worst, paid, count)
+        if room is not None and why is not None and why.code != "rate_limit_exceeded":
+            scope = state.account if room.budget is None else room.budget.scope
+            self._short.setdefault(state.account, {})[room.name] = scope
+        return Admitted(count, hold, why)
+
+    def _begin(self, state: AccountState, key: ApiKey, count: int) -> None:
+        """Count requests that begin, where a limit a minute binds their key."""
+        if key.rpm is not None:
+            busy_ms = state.busy_until_ms.get(key.key_id, 0)
+            state.busy_until_ms[key.key_id] = after(busy_ms, key.rpm, state.now_ms, count)
+            self._keep(rate_page(state, key.key_id))
 
     def _wait(
         self, state: AccountState, parcel: Parcel, worst: Sequence[Decimal], count: int
@@ -166,9 +203,20 @@ class Money:
             for key_id in booking.touched:
                 self._untold[key_id] = account
                 self._keep(entity_page(state.spend(key_id)))
-            if booking.touched:
+            if booking.has_booked:
                 self._keep(head_page(state))
+            self._alert(state, booking.touched)
         self._bookings.clear()
+
+    def _alert(self, state: AccountState, touched: Collection[KeyId]) -> None:
+        """Tell whoever watches of budgets and credits that are nearly, or all, used up."""
+        short = self._short.pop(state.account, {})
+        projects = {state.spenders[key_id] for key_id in touched}
+        scopes = {state.account, *touched, *projects, *short.values()}
+        for alert in alerts(state, scopes, short.keys(), self._terms):
+            self._outgoing.append(alert_record(alert))
+            place = CREDITS if alert.window is None else budget_id(alert.scope, alert.window)
+            self._keep(alerted_page(state, place))
 
     def finish(self) -> Step:
         """Return what was decided since the last call."""
@@ -189,10 +237,18 @@ def _held(worst: Sequence[Decimal], now_ms: int, deadline_ms: int) -> Held:
     )
 
 
-def _shortage(
-    room: Room | None, worst: Sequence[Decimal], count: int, now_ms: int
+def _why_not(  # noqa: PLR0917  # what there is, what is wanted, and how far it reached
+    state: AccountState,
+    key: ApiKey,
+    room: Room | None,
+    worst: Sequence[Decimal],
+    paid: int,
+    count: int,
 ) -> WaitReason | None:
-    if room is None or count == len(worst):
+    """Return why only `count` lines may begin where there is money for `paid`; None: all may."""
+    if count == len(worst):
         return None
-    left = Room(room.budget, room.left_usd - sum(worst[:count], Decimal(0)))
-    return tell_shortage(left, worst[count], now_ms)
+    if room is not None and paid < len(worst) and (key.rpm is None or paid <= count):
+        left = replace(room, left_usd=room.left_usd - sum(worst[:paid], Decimal(0)))
+        return tell_shortage(left, state.account, worst[paid], state.now_ms)
+    return tell_haste(state, key)

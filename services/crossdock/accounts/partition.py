@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import Admission, Permit, no_money
+from crossdock.accounts.admission import Admission, Permit, not_now
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.records import SOURCE, admitted_record, returned_record
 from crossdock.kernel.clock import Clock
@@ -23,6 +23,7 @@ from crossdock_schemas.batch import LinesReturned
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
+from crossdock_schemas.credit import Terms
 from crossdock_schemas.parcel import Parcel, join_lines, split_lines
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
 from crossdock_schemas.usage import ChargeGroup
@@ -36,10 +37,16 @@ class AccountsPartition:
     """Implements `kernel.shard.Partition`."""
 
     def __init__(
-        self, catalogue: Catalogue, objects: Objects, clock: Clock, *, health: Health
+        self,
+        catalogue: Catalogue,
+        objects: Objects,
+        clock: Clock,
+        *,
+        health: Health,
+        terms: Terms | None = None,
     ) -> None:
         self.wake = asyncio.Event()
-        self.core = AccountsCore()
+        self.core = AccountsCore(terms)
         self._admission = Admission(catalogue)
         self._objects = objects
         self._clock = clock
@@ -138,7 +145,7 @@ class AccountsPartition:
             value = join_lines(split_lines(record.value or b"")[: said.count])
             sent.append(admitted_record(part, value, record))
         if parcel.batch_id is None or parcel.position is None:
-            return [await self._refuse(parcel, record, no_money(said.shortage), now_ms)]
+            return [await self._refuse(parcel, record, not_now(said.shortage), now_ms)]
         returned = LinesReturned(
             batch_id=parcel.batch_id,
             model=parcel.model,

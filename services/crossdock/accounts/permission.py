@@ -7,6 +7,8 @@ from crossdock_schemas.control import (
     BudgetRemoval,
     Command,
     CredentialRewrap,
+    CreditAsked,
+    Credited,
     Founded,
     KeyAsked,
     KeyChange,
@@ -14,8 +16,12 @@ from crossdock_schemas.control import (
     KeyRotation,
     OrganizationAsked,
     OrganizationChange,
+    PrepaymentAsked,
+    PrepaymentSet,
 )
 from crossdock_schemas.ids import KeyId
+
+OperatorsCommand = OrganizationAsked | CreditAsked | PrepaymentAsked
 
 
 def why_denied(state: AccountState, command: Command, now_ms: int) -> str | None:
@@ -24,8 +30,10 @@ def why_denied(state: AccountState, command: Command, now_ms: int) -> str | None
     owner: everything. admin: all but the organization itself and owners' keys. member: inference keys of its own
     project. analyst: nothing, it reads.
     """
-    if isinstance(command, Founded | CredentialRewrap):
-        return None  # a rewrap shows and changes nothing: ingress lets the operator's owners ask for any account's
+    if isinstance(command, CredentialRewrap):
+        return None  # it shows and changes nothing: ingress lets the operator's owners ask for any account's
+    if isinstance(command, Founded | Credited | PrepaymentSet):
+        return None  # the installation itself asks, or the operator's shard, which asked already
     actor = state.keys.get(command.actor) if command.actor is not None else None
     if actor is None or not actor.is_alive(now_ms):
         return "The key that asks does not exist any more, or is disabled or expired."
@@ -33,7 +41,7 @@ def why_denied(state: AccountState, command: Command, now_ms: int) -> str | None
         return "An inference key manages nothing. Use a management key."
     if actor.role is Role.OWNER:
         return _owner(state, command)
-    if isinstance(command, OrganizationAsked | OrganizationChange):
+    if isinstance(command, OperatorsCommand | OrganizationChange):
         return f"The role {actor.role.value} may not change organizations. Use an owner's key."
     keys = _keys_of(state, command)
     if actor.role is Role.ADMIN:
@@ -47,8 +55,10 @@ def why_denied(state: AccountState, command: Command, now_ms: int) -> str | None
 
 def _owner(state: AccountState, command: Command) -> str | None:
     is_operator = state.organization is not None and state.organization.is_operator
-    if isinstance(command, OrganizationAsked) and not is_operator:
-        return "Only owners of the operator's organization may create organizations."
+    if isinstance(command, OperatorsCommand) and not is_operator:
+        return (
+            "Only owners of the operator's organization may create organizations and book credits."
+        )
     return None
 
 

@@ -1,10 +1,11 @@
 """The records that accounts writes. Pure."""
 
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import Granted, LinesReturned
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
-from crossdock_schemas.control import Change, Founded
+from crossdock_schemas.control import Change, Credited, Founded, PrepaymentSet
 from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.journal import Entry
@@ -12,6 +13,7 @@ from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.topics import (
+    ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
     ACCOUNT_DIRECTORY,
@@ -42,6 +44,10 @@ def change_record(change: Change) -> Outgoing:
 def entry_record(entry: Entry) -> Outgoing:
     identifier = f"{entry.account}/{entry.number}"
     return _record(ACCOUNT_JOURNAL, entry.account, identifier, entry, entry.at_ms)
+
+
+def alert_record(alert: Alert) -> Outgoing:
+    return _record(ACCOUNT_ALERTS, alert.account, alert.alert_id, alert, alert.at_ms)
 
 
 def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:
@@ -75,5 +81,5 @@ def granted_record(granted: Granted, at_ms: int) -> Outgoing:
     return _record(BATCH_COMMANDS, granted.batch_id, granted.batch_id, granted, at_ms)
 
 
-def founded_record(founded: Founded) -> Outgoing:
-    return _record(ACCOUNT_COMMANDS, founded.account, founded.change_id, founded, founded.at_ms)
+def forwarded_record(command: Founded | Credited | PrepaymentSet) -> Outgoing:
+    return _record(ACCOUNT_COMMANDS, command.account, command.change_id, command, command.at_ms)

@@ -1,7 +1,18 @@
 """What the accounts shard needs to know."""
 
+from decimal import Decimal
+
+from pydantic import Field
+
 from crossdock.kernel.settings import Settings
 
 
 class AccountsSettings(Settings):
-    """CROSSDOCK_ACCOUNTS_*. Nothing of its own yet."""
+    """CROSSDOCK_ACCOUNTS_*."""
+
+    fee_percent: Decimal = Field(default=Decimal(0), ge=0, le=100)
+    """Of each top-up of credits, charged on top."""
+    fee_minimum_usd: Decimal = Field(default=Decimal(0), ge=0)
+    """Of that fee, USD."""
+    low_balance_usd: Decimal = Field(default=Decimal(10), ge=0)
+    """Credits below it are low: an alert tells so."""

@@ -9,6 +9,7 @@ from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
+from crossdock_schemas.credit import Credit, CreditKind
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
 from crossdock_schemas.usage import Charge, HoldEnd
@@ -45,8 +46,14 @@ class Booking:
         self._holds = holds
         self._recent = recent
         self._sums: dict[EntryKind, Sums] = {}
+        self._credits: list[Credit] = []
+        self.has_booked = False
         self.touched: set[KeyId] = set()
         """Keys whose sums changed."""
+
+    def credit(self, credit: Credit) -> None:
+        """Add credits, or take them away: against who paid them, or who gave them."""
+        self._credits.append(credit)
 
     def hold(self, key_id: KeyId, project: ProjectId, hold_id: HoldId, held: Held) -> None:
         """Set `held` aside for a parcel."""
@@ -127,7 +134,10 @@ class Booking:
 
     def entries(self) -> list[Entry]:
         """Return the entries, which get their numbers now; none of nothing."""
-        found = []
+        found = [
+            self._entry(EntryKind(credit.kind.value), 0, _credit_postings(credit))
+            for credit in self._credits
+        ]
         for kind, sums in self._sums.items():
             postings = [
                 *_both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
@@ -135,7 +145,8 @@ class Booking:
             ]
             if postings:
                 found.append(self._entry(kind, sums.count, tuple(postings)))
-        self._sums = {}
+        self._sums, self._credits = {}, []
+        self.has_booked = bool(found or self.touched)
         return found
 
     def _entry(self, kind: EntryKind, count: int, postings: tuple[Posting, ...]) -> Entry:
@@ -150,6 +161,20 @@ class Booking:
             executions=count,
             postings=postings,
         )
+
+
+def _credit_postings(credit: Credit) -> tuple[Posting, ...]:
+    """Return the sides of a credit: who pays pays the fee too."""
+    is_paid = credit.kind in (CreditKind.TOP_UP, CreditKind.REFUND)
+    amounts = (
+        (Ledger.CREDITS, credit.amount_usd),
+        (Ledger.FEE, credit.fee_usd),
+        (Ledger.PAYMENT if is_paid else Ledger.GRANTED, -credit.amount_usd - credit.fee_usd),
+    )
+    day = date_of(day_of(credit.at_ms))
+    return tuple(
+        Posting(ledger=ledger, day=day, amount_usd=amount) for ledger, amount in amounts if amount
+    )
 
 
 def _after(held: Held, end: HoldEnd, now_s: int) -> Held:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.accounts.tally import Tally, spend_of, tally_of
 from crossdock.accounts.waiting import Waiting
@@ -10,14 +12,25 @@ from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id
-from crossdock_schemas.ids import AccountId, BatchId, CredentialId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, BatchId, CredentialId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.windows import day_of
 
 HEAD = "head"
 WAITING = "waiting"
+RATE = "rate"
+ALERTED = "alerted"
+CREDITS = "credits"
+
+
+class Alerted(NamedTuple):
+    """What was told: of which happening, and how grave it was (1: nearly used, 2: used)."""
+
+    happening: str
+    level: int
 
 
 @dataclass
@@ -44,10 +57,17 @@ class AccountState:
     """By scope: the organization, projects and keys, also those that were deleted."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
     """Keys that have a tally."""
+    credits: dict[CreditId, Credit] = field(default_factory=dict)
+    credits_usd: Decimal = Decimal(0)
+    """The sum of them."""
+    busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
+    """Of keys with a limit of requests, see `rates`."""
+    alerted: dict[str, Alerted] = field(default_factory=dict)
+    """What was told last, by the identity of a budget, or `credits`."""
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
-    def put(self, entity: Entity) -> None:
+    def put(self, entity: Entity) -> None:  # noqa: C901  # one line for each kind
         match entity:
             case Organization():
                 self.organization = entity
@@ -61,6 +81,9 @@ class AccountState:
                 self.budgets.setdefault(entity.scope, {})[entity.window] = entity
             case Credential():
                 self.credentials[entity.credential_id] = entity
+            case Credit():
+                self.credits[entity.credit_id] = entity
+                self.credits_usd += entity.amount_usd
             case Spend():  # pragma: no branch  # mypy sees that no case is missing
                 self._take(entity)
 
@@ -127,8 +150,18 @@ class AccountState:
             *self.policies.values(),
             *(budget for budgets in self.budgets.values() for budget in budgets.values()),
             *self.credentials.values(),
+            *self.credits.values(),
             *(self.spend(key_id) for key_id in self.spenders),
         ]
+
+    def credits_left(self) -> Decimal:
+        """Return the credits that are neither spent nor held, USD; the tallies are those of today.
+
+        What own provider keys pay for takes none.
+        """
+        begun = self.organization.prepaid_from_usd if self.organization is not None else None
+        used = self.tally(self.account).used(Window.TOTAL, include_byok=False)
+        return self.credits_usd + (begun or Decimal(0)) - used
 
     def has_scope(self, identifier: str) -> bool:
         """Say whether it is the organization, one of its projects or one of its keys."""
@@ -140,7 +173,7 @@ class AccountState:
         return owners == [key]
 
 
-def identity(entity: Entity) -> str:
+def identity(entity: Entity) -> str:  # noqa: C901  # one line for each kind
     match entity:
         case Organization():
             return entity.account
@@ -154,6 +187,8 @@ def identity(entity: Entity) -> str:
             return budget_id(entity.scope, entity.window)
         case Credential():
             return entity.credential_id
+        case Credit():
+            return entity.credit_id
         case Spend():  # pragma: no branch  # mypy sees that no case is missing
             return f"spend_{entity.key_id}"
 
@@ -166,6 +201,16 @@ def gone_page(account: AccountId, identifier: str) -> Page:
     return Page(f"{account}/{identifier}".encode(), None)
 
 
+def rate_page(state: AccountState, key_id: KeyId) -> Page:
+    key = f"{state.account}/{RATE}_{key_id}"
+    return Page(key.encode(), str(state.busy_until_ms[key_id]).encode())
+
+
+def alerted_page(state: AccountState, place: str) -> Page:
+    key = f"{state.account}/{ALERTED}_{place}"
+    return Page(key.encode(), json.dumps(state.alerted[place]).encode())
+
+
 def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
     key = f"{waiting.account}/{waiting.name}".encode()
     return Page(key, None if is_over else waiting.to_json())
@@ -174,6 +219,19 @@ def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
 def head_page(state: AccountState) -> Page:
     value = json.dumps({"number": state.number, "entries": state.entries, "now_ms": state.now_ms})
     return Page(f"{state.account}/{HEAD}".encode(), value.encode())
+
+
+def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
+    kind, _, name = identifier.partition("_")
+    if kind == RATE:
+        state.busy_until_ms[KeyId(name)] = int(value)
+    elif kind == ALERTED:
+        state.alerted[name] = Alerted(*json.loads(value))
+    elif kind == WAITING:
+        waiting = Waiting.from_json(value)
+        state.waiting[waiting.batch_id, waiting.model] = waiting
+    else:
+        state.put(KINDS[kind].from_json(value))
 
 
 def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
@@ -188,11 +246,8 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
             head = json.loads(value)
             state.number, state.entries = head["number"], head["entries"]
             state.now_ms = head["now_ms"]
-        elif identifier.startswith(f"{WAITING}_"):
-            waiting = Waiting.from_json(value)
-            state.waiting[waiting.batch_id, waiting.model] = waiting
         else:
-            state.put(KINDS[identifier.partition("_")[0]].from_json(value))
+            _restore_page(state, identifier, value)
     for state in states.values():
         for tally in state.tallies.values():
             tally.roll(day_of(state.now_ms))

@@ -55,8 +55,11 @@ class Tally:
 
     def used(self, window: Window, *, include_byok: bool = True) -> Decimal:
         """Return what a budget of `window` counts. What is held counts whole: nobody knows yet whose key will pay."""
-        paid_by_others = NOTHING if include_byok else self.byok[window]
-        return self.spent[window] - paid_by_others + self.held[window]
+        return self.paid(window, include_byok=include_byok) + self.held[window]
+
+    def paid(self, window: Window, *, include_byok: bool) -> Decimal:
+        """Return what was spent, with or without what own provider keys paid for."""
+        return self.spent[window] - (NOTHING if include_byok else self.byok[window])
 
     def merge(self, other: "Tally") -> None:
         """Add `other`, of a part of what this one sums up."""

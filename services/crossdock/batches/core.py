@@ -15,6 +15,7 @@ from crossdock.batches.facts import (
 from crossdock.batches.feeding import Line, cut, end_lines, make_cancel, make_parcel
 from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, restore_states
+from crossdock.batches.usual import UsualOutput, is_own
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.batch import (
     Batch,
@@ -49,12 +50,15 @@ class BatchesCore:
         self._parcel_lines = parcel_lines
         self._window_lines = window_lines
         self.states: dict[str, BatchState] = {}
+        self.usual = UsualOutput()
         self._live: dict[str, BatchState] = {}
         self._outgoing: list[Outgoing] = []
         self._validating: set[str] = set()
 
     def restore(self, pages: Iterable[Page]) -> None:
-        self.states = restore_states(pages)
+        found = list(pages)
+        self.usual.restore(page for page in found if is_own(page))
+        self.states = restore_states(page for page in found if not is_own(page))
         self._live = {name: s for name, s in self.states.items() if not s.status.is_final}
 
     @property
@@ -99,6 +103,7 @@ class BatchesCore:
         for result, line in zip(group.results, lines, strict=True):
             if state.done.add(result.line):
                 self._count(state, result)
+                self.usual.note(group.account, result)
                 kind = collected.output if result.outcome is Outcome.COMPLETED else collected.error
                 kind.append(line)
         return collected
@@ -143,7 +148,7 @@ class BatchesCore:
         for number, (model, total) in enumerate(fact.models):
             state.shares[model] = Share(model, number, total)
         total = sum(count for _, count in fact.models)
-        state.head = state.head.model_copy(update={"total": total})
+        state.head = state.head.model_copy(update={"total": total, "estimate": fact.estimate})
         state.changed = True
         state.move(BatchStatus.IN_PROGRESS, in_progress_at_ms=now_ms)
 
@@ -234,7 +239,7 @@ class BatchesCore:
 
     def finish(self, now_ms: int) -> Step:
         """Return all records and pages of this step."""
-        step = Step(self._outgoing, [])
+        step = Step(self._outgoing, self.usual.finish())
         self._outgoing = []
         for batch_id, state in list(self._live.items()):
             step.pages += [

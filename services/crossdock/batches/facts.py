@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 from crossdock.batches.index import Span
 from crossdock_schemas.batch import LineError
+from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.ids import BatchId
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The input is sound: `models` with their line counts, in the order of their indexes."""
+    """The input is sound: `models` with their line counts, in the order of their indexes; and what it may cost."""
 
     batch_id: BatchId
     models: tuple[tuple[str, int], ...]
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)

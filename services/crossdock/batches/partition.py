@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,9 +23,17 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock_schemas.batch import CancelAsked, LinesReturned, Part, Submitted, batch_command
+from crossdock_schemas.batch import (
+    Batch,
+    CancelAsked,
+    LinesReturned,
+    Part,
+    Submitted,
+    batch_command,
+)
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
+from crossdock_schemas.estimate import Estimate, Sums, estimate
 from crossdock_schemas.result import Result, ResultGroup
 from crossdock_schemas.topics import BATCH_COMMANDS
 
@@ -54,7 +62,7 @@ class BatchesPartition:
         self._health = health
         self.wake = asyncio.Event()
         self._settings = settings
-        self._models = catalogue.models
+        self._catalogue = catalogue
         self._objects = objects
         self._clock = clock
         self._retry_s = retry_s
@@ -196,10 +204,14 @@ class BatchesPartition:
     def _work(self, effect: Effect) -> Coroutine[Any, Any, Fact]:
         batch = self.core.states[effect.batch_id].head
         if isinstance(effect, Validate):
-            rules = Rules(batch.operation, self._models, self._settings.max_line_bytes)
+            rules = Rules(batch.operation, self._catalogue.models, self._settings.max_line_bytes)
             limits = Limits(self._settings.max_lines, self._settings.max_file_bytes)
-            return validate(self._objects, batch, rules, limits)
+            return validate(self._objects, batch, rules, limits, partial(self._price, batch))
         return read_lines(self._objects, batch.input_path or "", effect)
+
+    def _price(self, batch: Batch, sums: Mapping[str, Sums]) -> Estimate:
+        serving = {model: self._catalogue.serving(model, batch.operation) for model in sums}
+        return estimate(sums, serving, self.core.usual.of(batch.account))
 
     async def close(self) -> None:
         for task in self._running:

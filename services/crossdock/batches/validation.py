@@ -1,7 +1,7 @@
 """Reads an input once, in flat memory: checks every line, writes the line index, reports what is wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from crossdock.batches.check import Rules, Sound, check_line
@@ -10,6 +10,7 @@ from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import Span, index_path, pack
 from crossdock.kernel.objects import Objects
 from crossdock_schemas.batch import Batch, LineError
+from crossdock_schemas.estimate import Estimate, Sums
 
 MAX_ERRORS = 1000  # reported; counting goes no further either
 BOM = b"\xef\xbb\xbf"
@@ -24,9 +25,15 @@ class Limits:
 
 
 async def validate(
-    objects: Objects, batch: Batch, rules: Rules, limits: Limits
+    objects: Objects,
+    batch: Batch,
+    rules: Rules,
+    limits: Limits,
+    price: Callable[[Mapping[str, Sums]], Estimate] | None = None,
 ) -> Validated | Rejected:
     """Check the input of `batch`; a sound one leaves an index per model in the object store.
+
+    `price` says what lines by model may cost.
 
     Raises:
         StoreError: if the store refused (not when the input is missing: that is a `Rejected`).
@@ -49,7 +56,8 @@ async def validate(
         )
     for number, index in enumerate(survey.indexes.values()):
         await objects.put(index_path(batch.batch_id, number), bytes(index))
-    return Validated(batch.batch_id, survey.models())
+    estimate = None if price is None else price(survey.sums)
+    return Validated(batch.batch_id, survey.models(), estimate)
 
 
 async def _check_file(objects: Objects, batch: Batch, limits: Limits) -> LineError | None:
@@ -77,6 +85,7 @@ class Survey:
     count: int = 0
     errors: list[LineError] = field(default_factory=list)
     indexes: dict[str, bytearray] = field(default_factory=dict)
+    sums: dict[str, Sums] = field(default_factory=dict)
     seen: SeenIds = field(default_factory=SeenIds)
 
     def take(self, lines: list[tuple[Span, bytes]]) -> None:
@@ -86,6 +95,7 @@ class Survey:
             if isinstance(checked, Sound):
                 entry = pack(span._replace(ask=checked.ask))
                 self.indexes.setdefault(checked.model, bytearray()).extend(entry)
+                self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
                 self.seen.add(checked.custom_id, span.line)
             else:
                 self.errors.append(checked)

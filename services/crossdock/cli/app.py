@@ -10,10 +10,12 @@ import typer
 from crossdock.cli import (
     audit,
     batches,
+    bootstrap,
     budgets,
     byok,
     dead_letters,
     demo,
+    estimate,
     keys,
     local,
     orgs,
@@ -38,6 +40,7 @@ app.command()(local.status)
 app.command()(local.logs)
 app.command()(local.check)
 app.command()(local.env)
+app.command()(bootstrap.bootstrap)
 app.command()(usage.usage)
 app.command()(audit.audit)
 app.command()(demo.demo)
@@ -66,6 +69,8 @@ class Doors:
     """Asks on the terminal for what shall not be seen."""
     read_sealed: secrets.ReadSealed | None = None
     """Reads the sealed secrets that `secrets rotate` puts under another master key."""
+    read_usual: estimate.ReadUsual | None = None
+    """Reads how long answers were, for `batches estimate`."""
 
 
 def main(
@@ -76,10 +81,12 @@ def main(
     read_asked: trial.ReadAsked | None = None,
     read_secret: Callable[[str], str] | None = None,
     read_sealed: secrets.ReadSealed | None = None,
+    read_usual: estimate.ReadUsual | None = None,
 ) -> None:
     """Run one command. What it talks to may be given in place of its own, see Doors."""
+    doors = Doors(make_dock, open_books, read_asked, read_secret, read_sealed, read_usual)
     try:
-        app(argv, obj=Doors(make_dock, open_books, read_asked, read_secret, read_sealed))
+        app(argv, obj=doors)
     except CrossdockError as error:
         sys.stderr.write(f"crossdock: {error}\n")
         sys.exit(1)

@@ -20,10 +20,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from crossdock.cli import estimate
 from crossdock.cli.where import DataDirOption, reached
 from crossdock.kernel.errors import ProcessError
 
 app = typer.Typer(help="Batches: a JSONL file in, answers out.", no_args_is_help=True)
+app.command("estimate")(estimate.estimate_file)
 FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 POLL_S = 0.25
 TABLE_WIDTH = 122
@@ -97,8 +99,10 @@ def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
         task = progress.add_task("validating", total=None, failed=0, rate=0.0, cost="0")
         started = time.monotonic()
         told = None
+        is_estimated = False
         while True:
             batch = dock.batch(batch_id)
+            is_estimated = is_estimated or _tell_estimate(console, batch)
             _show(progress, task, batch, time.monotonic() - started)
             told = _tell_waiting(console, batch, told)
             if batch["status"] in FINAL:
@@ -107,6 +111,16 @@ def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
     _conclude(console, batch)
     final: dict[str, Any] = batch
     return final
+
+
+def _tell_estimate(console: Console, batch: dict[str, Any]) -> bool:
+    """Tell what a batch may cost, if that is known; say whether it is."""
+    found = batch["crossdock"].get("estimate")
+    if found is None:
+        return False
+    likely, worst = (float(found[name]) for name in ("likely_usd", "worst_usd"))
+    console.print(f"likely ${likely:.6f}, at most ${worst:.6f}", highlight=False)
+    return True
 
 
 def _tell_waiting(console: Console, batch: dict[str, Any], told: str | None) -> str | None:

@@ -40,6 +40,10 @@ COLUMNS = (
 LimitOption = Annotated[
     str | None, typer.Option("--limit", help="What it may spend, such as 12.50.", metavar="USD")
 ]
+RpmOption = Annotated[
+    int | None,
+    typer.Option("--rpm", min=0, help="Requests a minute at most; 0: as many as come."),
+]
 ResetOption = Annotated[
     Window | None,
     typer.Option(
@@ -128,6 +132,7 @@ def create(
     limit: LimitOption = None,
     limit_reset: ResetOption = None,
     include_byok: IncludeByokOption = None,
+    rpm: RpmOption = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     as_json: JsonOption = False,
@@ -144,6 +149,7 @@ def create(
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if limit_reset is Window.TOTAL else limit_reset,
         "include_byok_in_limit": include_byok,
+        "rpm": rpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
@@ -170,6 +176,7 @@ def update(
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take all its limits away.")] = False,
     limit_reset: ResetOption = None,
     include_byok: IncludeByokOption = None,
+    rpm: RpmOption = None,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     as_json: JsonOption = False,
@@ -186,6 +193,7 @@ def update(
         "limit": None if limit is None else usd_of("--limit", limit),
         "limit_reset": None if is_endless else limit_reset,
         "include_byok_in_limit": include_byok,
+        "rpm": rpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }

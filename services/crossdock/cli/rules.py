@@ -18,12 +18,29 @@ OPTIONS = {
     "ignored_providers": "--ignore-provider",
     "max_prompt_price": "--max-prompt-price",
     "max_completion_price": "--max-completion-price",
+    "max_request_price": "--max-request-price",
+    "data_collection": "--no-training",
+    "zdr": "--zdr",
+    "allowed_data_regions": "--allow-region",
+    "quantizations": "--quantization",
 }
-LISTS = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers")
-ALLOWED = ("allowed_models", "allowed_providers")
+LISTS = (
+    "allowed_models",
+    "ignored_models",
+    "allowed_providers",
+    "ignored_providers",
+    "allowed_data_regions",
+    "quantizations",
+)
+ALLOWED = ("allowed_models", "allowed_providers", "allowed_data_regions", "quantizations")
 """Of the lists, those that demand something when they are empty."""
-PRICES = {"prompt": "max_prompt_price", "completion": "max_completion_price"}
+PRICES = {
+    "prompt": "max_prompt_price",
+    "completion": "max_completion_price",
+    "request": "max_request_price",
+}
 """The API's names in `max_price`, and ours."""
+FLAGS = ("data_collection", "zdr")
 
 AllowedModels = Annotated[
     list[str] | None,
@@ -67,6 +84,37 @@ MaxCompletionPrice = Annotated[
         metavar="USD",
     ),
 ]
+MaxRequestPrice = Annotated[
+    str | None,
+    typer.Option(
+        OPTIONS["max_request_price"],
+        help="USD per call at most, besides its tokens.",
+        metavar="USD",
+    ),
+]
+NoTraining = Annotated[
+    bool,
+    typer.Option(OPTIONS["data_collection"], help="Nobody who may train on what it is sent."),
+]
+ZeroRetention = Annotated[
+    bool, typer.Option(OPTIONS["zdr"], help="Nobody who may keep what it is sent.")
+]
+AllowedRegions = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["allowed_data_regions"],
+        help="Only providers there: global, europe, us; may be repeated.",
+        metavar="REGION",
+    ),
+]
+Quantizations = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["quantizations"],
+        help="Only this precision of a model's weights, such as fp8; may be repeated.",
+        metavar="NAME",
+    ),
+]
 
 
 def rules_of(
@@ -77,6 +125,11 @@ def rules_of(
     ignored_providers: Sequence[str] | None = None,
     max_prompt_price: str | None = None,
     max_completion_price: str | None = None,
+    max_request_price: str | None = None,
+    no_training: bool = False,
+    zdr: bool = False,
+    allowed_data_regions: Sequence[str] | None = None,
+    quantizations: Sequence[str] | None = None,
 ) -> Rules:
     """Return what options demand.
 
@@ -92,6 +145,11 @@ def rules_of(
         "ignored_providers": ignored_providers or None,
         "max_prompt_price": max_prompt_price,
         "max_completion_price": max_completion_price,
+        "max_request_price": max_request_price,
+        "data_collection": "deny" if no_training else None,
+        "zdr": zdr or None,
+        "allowed_data_regions": values_of(allowed_data_regions),
+        "quantizations": values_of(quantizations),
     }
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
@@ -114,6 +172,7 @@ def body_of(rules: Rules) -> dict[str, object]:
     body: dict[str, object] = {
         name: list(getattr(rules, name)) for name in LISTS if name in rules.model_fields_set
     }
+    body |= {name: getattr(rules, name) for name in FLAGS if getattr(rules, name)}
     prices = {short: getattr(rules, name) for short, name in PRICES.items()}
     told = {short: f"{price:f}" for short, price in prices.items() if price is not None}
     return body | ({"max_price": told} if told else {})
@@ -121,8 +180,8 @@ def body_of(rules: Rules) -> dict[str, object]:
 
 def policy_of(entry: Mapping[str, Any]) -> Policy:
     """Return the policy that the API shows as `entry`."""
-    shown = {name: entry[name] for name in LISTS}
-    shown |= {name: entry["max_price"][short] for short, name in PRICES.items()}
+    shown = {name: entry[name] for name in (*LISTS, *FLAGS)}
+    shown |= {name: entry["max_price"].get(short) for short, name in PRICES.items()}
     return Policy(
         account=entry["organization_id"],
         scope=entry["scope"],
@@ -140,6 +199,7 @@ def rules_text(rules: Rules) -> str:
         for name, patterns in lists.items()
         if patterns or (patterns is not None and name in ALLOWED)
     ]
+    parts += [name if name == "zdr" else f"{name}: deny" for name in FLAGS if getattr(rules, name)]
     prices = {name: getattr(rules, name) for name in PRICES.values()}
     parts += [f"{name}: {price:f}" for name, price in prices.items() if price is not None]
     return "; ".join(parts)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,21 +17,25 @@ from crossdock.cli.foresight import (
     with_rules,
 )
 from crossdock.cli.management import open_management
+from crossdock.cli.offers import CatalogueOption, catalogue_of
 from crossdock.cli.options import JsonOption
 from crossdock.cli.rules import (
     AllowedModels,
     AllowedProviders,
+    AllowedRegions,
     IgnoredModels,
     IgnoredProviders,
     MaxCompletionPrice,
     MaxPromptPrice,
+    MaxRequestPrice,
+    NoTraining,
+    Quantizations,
+    ZeroRetention,
     policy_of,
     rules_of,
 )
 from crossdock.cli.scopes import ScopeName, check_scope, own, scope_of
-from crossdock.cli.where import DataDirOption, address, data_dir, reached
-from crossdock.kernel.errors import ProcessError, SettingsError
-from crossdock_schemas.catalogue import Catalogue
+from crossdock.cli.where import DataDirOption, address, reached
 
 ReadAsked = Callable[[str, str, float], Sequence[Asked]]
 """From ClickHouse's address, an account, and how many hours to look back."""
@@ -55,13 +58,15 @@ def try_rules(
     ignored_providers: IgnoredProviders = None,
     max_prompt_price: MaxPromptPrice = None,
     max_completion_price: MaxCompletionPrice = None,
+    max_request_price: MaxRequestPrice = None,
+    no_training: NoTraining = False,
+    zdr: ZeroRetention = False,
+    allowed_data_regions: AllowedRegions = None,
+    quantizations: Quantizations = None,
     hours: Annotated[
         float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
     ] = 24.0,
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(help="The merged catalogue; the data dir's if not given.", metavar="FILE"),
-    ] = None,
+    catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
@@ -77,10 +82,15 @@ def try_rules(
         ignored_providers=ignored_providers,
         max_prompt_price=max_prompt_price,
         max_completion_price=max_completion_price,
+        max_request_price=max_request_price,
+        no_training=no_training,
+        zdr=zdr,
+        allowed_data_regions=allowed_data_regions,
+        quantizations=quantizations,
     )
     found = reached(data_dir_)
     url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")
-    offers = _catalogue(catalogue, data_dir_, found["OPENAI_BASE_URL"])
+    offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     with open_management(ctx, data_dir_) as management:
         account, id_ = own(management), scope_of(management, scope)
         check_scope(management, id_, account)
@@ -91,28 +101,6 @@ def try_rules(
         show_json({"scope": id_, "hours": hours} | _as_json(foreseen))
     else:
         _show(foreseen, hours)
-
-
-def _catalogue(file: Path | None, path: Path | None, base_url: str) -> Catalogue:
-    """Return the catalogue in `file`, else the data dir's, which is for its own installation only.
-
-    Raises:
-        ProcessError: if there is none, or it is not one.
-    """
-    from crossdock.kernel.catalogue import load_catalogue
-
-    data = data_dir(path)
-    is_own = data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url
-    if file is None and not is_own:
-        raise ProcessError(
-            f"no catalogue for {base_url}: give --catalogue, the file that its stages read, or --data-dir"
-        )
-    try:
-        return load_catalogue(file or data.path / "catalogue.json")
-    except SettingsError as error:
-        raise ProcessError(
-            f"--catalogue: {str(error).removeprefix('CROSSDOCK_CATALOGUE: ')}"
-        ) from None
 
 
 def read_asked(url: str, account: str, hours: float) -> list[Asked]:

@@ -11,8 +11,9 @@ from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import Entity, budget_id, kind_of
-from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
+from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
 
@@ -33,6 +34,7 @@ class AccountsView:
         self.budgets: dict[str, Budget] = {}
         """By their identity, see `budget_id`."""
         self.credentials: dict[CredentialId, Credential] = {}
+        self.credits: dict[CreditId, Credit] = {}
         self.spends: dict[KeyId, Spend] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -58,7 +60,7 @@ class AccountsView:
             self._put(identifier, entity)
         self.arrivals.came(identifier)
 
-    def _put(self, identifier: str, entity: Entity) -> None:
+    def _put(self, identifier: str, entity: Entity) -> None:  # noqa: C901  # one line for each kind
         match entity:
             case Organization():
                 self.organizations[entity.account] = entity
@@ -75,6 +77,8 @@ class AccountsView:
                 self.budgets[identifier] = entity
             case Credential():
                 self.credentials[entity.credential_id] = entity
+            case Credit():
+                self.credits[entity.credit_id] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
 

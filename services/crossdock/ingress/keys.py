@@ -22,6 +22,7 @@ from crossdock.ingress.wishes import (
     check_name,
     check_networks,
     check_role,
+    check_rpm,
     check_seconds,
     check_tags,
     check_time,
@@ -34,8 +35,8 @@ from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 PAGE = 100
 DAY_S = 86_400
 CREATED = 201
-MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips", *LIMIT_FIELDS)
-CHANGED = ("name", "disabled", "tags", "allowed_ips")
+MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips", "rpm", *LIMIT_FIELDS)
+CHANGED = ("name", "disabled", "tags", "allowed_ips", "rpm")
 """Besides its limit, which is a budget and has its own command."""
 
 
@@ -103,6 +104,7 @@ class KeyRoutes:
             role=check_role(body),
             tags=check_tags(body) or {},
             allowed_ips=check_networks(body) or (),
+            rpm=check_rpm(body) or None,
             expires_at_ms=check_time(body, "expires_at"),
             creator=who.key_id,
             created_at_ms=now_ms,
@@ -128,6 +130,7 @@ class KeyRoutes:
             disabled=check_flag(body, "disabled"),
             tags=check_tags(body),
             allowed_ips=check_networks(body),
+            rpm=check_rpm(body),
         )
         if limit is not None:
             await self._limits.ask(limit)

@@ -32,6 +32,7 @@ from crossdock_schemas.result import ResultGroup
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 CLIENT_GONE = 499
+BUSY = 429
 CHAT = "/v1/chat/completions"
 
 
@@ -142,4 +143,12 @@ def _show(answer: Answer, body: Json) -> Response:
 
 
 def _show_plain(answer: Answer) -> Response:
-    return answer_raw(answer.body, status=answer.status)
+    headers = _retry_after(answer.body) if answer.status == BUSY else None
+    return answer_raw(answer.body, status=answer.status, headers=headers)
+
+
+def _retry_after(body: bytes) -> dict[str, str] | None:
+    """Return the header that tells in how many seconds to come back, where our own refusal says so."""
+    error = from_json(body).get("error")
+    wait_s = error.get("retry_after") if isinstance(error, dict) else None
+    return {"retry-after": str(wait_s)} if isinstance(wait_s, int) else None

@@ -12,6 +12,7 @@ from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.directory import level_of
+from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import KeyId, error_file_id, output_file_id
 from crossdock_schemas.journal import Spend
@@ -57,6 +58,17 @@ def show_batch(batch: Batch) -> Json:
     }
 
 
+def _show_estimate(estimate: Estimate | None) -> Json | None:
+    if estimate is None:
+        return None
+    return {
+        "low_usd": usd_text(estimate.low_usd),
+        "likely_usd": usd_text(estimate.likely_usd),
+        "worst_usd": usd_text(estimate.worst_usd),
+        "is_from_history": estimate.is_from_history,
+    }
+
+
 def _show_errors(errors: Sequence[LineError]) -> Json | None:
     if not errors:
         return None
@@ -79,6 +91,7 @@ def _show_usage(tokens: Tokens) -> Json:
 def _show_progress(batch: Batch) -> Json:
     return {
         "cost_usd": f"{batch.cost_usd:f}",
+        "estimate": _show_estimate(batch.estimate),
         "output_bytes": batch.output_bytes,
         "error_bytes": batch.error_bytes,
         "models": [_show_model(model) for model in batch.models],
@@ -173,6 +186,7 @@ def show_key(key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_
         "tags": key.tags,
         "allowed_ips": list(key.allowed_ips),
         **_show_spending(spent),
+        "rpm": key.rpm,
         **_show_limit(tightest(balances)),
         "creator_key_id": key.creator,
         "rotated_from": key.rotated_from,
@@ -233,16 +247,19 @@ def show_policy(policy: Policy) -> Json:
         "scope": policy.scope,
         "level": level_of(policy.scope),
         "organization_id": policy.account,
-        "allowed_models": None if rules.allowed_models is None else list(rules.allowed_models),
+        "allowed_models": _listed(rules.allowed_models),
         "ignored_models": list(rules.ignored_models),
-        "allowed_providers": (
-            None if rules.allowed_providers is None else list(rules.allowed_providers)
-        ),
+        "allowed_providers": _listed(rules.allowed_providers),
         "ignored_providers": list(rules.ignored_providers),
         "max_price": {
             "prompt": _price(rules.max_prompt_price),
             "completion": _price(rules.max_completion_price),
+            "request": _price(rules.max_request_price),
         },
+        "data_collection": rules.data_collection,
+        "zdr": rules.zdr,
+        "allowed_data_regions": _listed(rules.allowed_data_regions),
+        "quantizations": _listed(rules.quantizations),
         "version": policy.version,
         "updated_at": _iso(policy.updated_at_ms),
     }
@@ -305,6 +322,10 @@ def show_credential(credential: Credential, keys: Mapping[KeyId, ApiKey]) -> Jso
         "created_at": _iso(credential.created_at_ms),
         "updated_at": _iso(credential.updated_at_ms),
     }
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def _price(price: Decimal | None) -> str | None:

@@ -11,13 +11,19 @@ from pydantic import ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.account import MAX_NAME, Role
+from crossdock_schemas.account import MAX_NAME, MAX_RPM, Role
 from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
-RULES = ("allowed_models", "ignored_models", "allowed_providers", "ignored_providers", "max_price")
 BUDGET_FIELDS = ("limit_usd", "include_byok")
+PRICES = {
+    "prompt": "max_prompt_price",
+    "completion": "max_completion_price",
+    "request": "max_request_price",
+}
+"""The names in `max_price`, and those of the rules."""
+RULES = (*(name for name in Rules.model_fields if name not in PRICES.values()), "max_price")
 LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 """OpenRouter's names for what a key may spend."""
 RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
@@ -71,6 +77,19 @@ def check_seconds(body: Json, name: str, *, default: int | None, highest: int) -
     return given
 
 
+def check_rpm(body: Json) -> int | None:
+    """Return how many requests a minute are asked for; 0: as many as come. None: nothing is said."""
+    given = body.get("rpm")
+    if given is None:
+        return None
+    if type(given) is not int:
+        raise refusals.wrong_type("rpm", "an integer", given)
+    if not 0 <= given <= MAX_RPM:
+        rule = f"Expected requests a minute, from 1 to {MAX_RPM}; 0 for no limit."
+        raise refusals.wrong_value("rpm", given, rule)
+    return given
+
+
 def check_time(body: Json, name: str) -> int | None:
     """Return the unix milliseconds of an ISO 8601 time with its offset, such as 2027-01-31T12:00:00Z."""
     given = body.get(name)
@@ -115,24 +134,24 @@ def check_tags(body: Json) -> dict[str, str] | None:
 
 
 def check_rules(body: Json) -> Rules:
-    """Return a policy's rules; `max_price` is `{"prompt", "completion"}` in USD per million tokens."""
+    """Return a policy's rules; `max_price`: `prompt` and `completion` in USD per million tokens, `request` per call."""
     check_known(body, RULES)
     prices = {} if body.get("max_price") is None else body["max_price"]
     if not isinstance(prices, dict):
         raise refusals.wrong_type("max_price", "an object", prices)
-    check_known(prices, ("prompt", "completion"))
+    check_known(prices, PRICES)
     lists = {name: body[name] for name in RULES if body.get(name) is not None}
     lists.pop("max_price", None)
     try:
         return Rules(
             **lists,
-            max_prompt_price=prices.get("prompt"),
-            max_completion_price=prices.get("completion"),
+            **{PRICES[name]: price for name, price in prices.items() if price is not None},
         )
     except ValidationError as error:
         detail = error.errors()[0]
-        param = ".".join(map(str, detail["loc"])).replace("max_prompt_price", "max_price.prompt")
-        param = param.replace("max_completion_price", "max_price.completion")
+        param = ".".join(map(str, detail["loc"]))
+        for name, of_rules in PRICES.items():
+            param = param.replace(of_rules, f"max_price.{name}")
         raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None
 
 

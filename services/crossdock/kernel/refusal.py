@@ -22,6 +22,8 @@ class Refusal:
     message: str
     kind: str = "invalid_request_error"
     param: str | None = None
+    retry_after_s: int | None = None
+    """In how many seconds it is worth to ask again; None: nobody can tell."""
 
 
 def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: int) -> Outgoing:
@@ -52,7 +54,14 @@ def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: i
 
 
 def _line(request_id: RequestId, custom_id: str, why: Refusal) -> bytes:
-    error = {"message": why.message, "type": why.kind, "param": why.param, "code": why.code}
+    error: dict[str, object] = {
+        "message": why.message,
+        "type": why.kind,
+        "param": why.param,
+        "code": why.code,
+    }
+    if why.retry_after_s is not None:
+        error["retry_after"] = why.retry_after_s
     response = {"status_code": why.status, "request_id": request_id, "body": {"error": error}}
     line = {"id": request_id, "custom_id": custom_id, "response": response, "error": None}
     return json.dumps(line, separators=(",", ":")).encode()

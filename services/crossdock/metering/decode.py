@@ -8,18 +8,26 @@ from crossdock.kernel.buffer import Row
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock.metering.rows import (
+    alert_row,
     attempt_row,
     batch_row,
     change_row,
     posting_rows,
     request_row,
 )
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import Batch
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import Change
 from crossdock_schemas.journal import Entry
 from crossdock_schemas.result import ResultGroup
-from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_JOURNAL, BATCH_DIRECTORY, USAGE
+from crossdock_schemas.topics import (
+    ACCOUNT_ALERTS,
+    ACCOUNT_CHANGES,
+    ACCOUNT_JOURNAL,
+    BATCH_DIRECTORY,
+    USAGE,
+)
 from crossdock_schemas.usage import UsageGroup
 
 Decoded = Iterable[tuple[str, Sequence[Row]]]
@@ -51,5 +59,7 @@ def _decode(record: Record) -> Decoded:
         return (("control_log", [change_row(Change.from_json(record.value or b""))]),)
     if record.topic == ACCOUNT_JOURNAL.name:
         return (("journal", posting_rows(Entry.from_json(record.value or b""))),)
+    if record.topic == ACCOUNT_ALERTS.name:
+        return (("alerts", [alert_row(Alert.from_json(record.value or b""))]),)
     results = decode_envelope(record.headers, ResultGroup)
     return (("requests", [request_row(results, r, record.offset) for r in results.results]),)

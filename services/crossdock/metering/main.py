@@ -19,6 +19,7 @@ from crossdock.metering.decode import decode
 from crossdock.metering.rows import COLUMNS
 from crossdock.metering.settings import MeteringSettings
 from crossdock_schemas.topics import (
+    ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
     BATCH_DIRECTORY,
@@ -35,6 +36,7 @@ TOPICS = [
     BATCH_DIRECTORY.name,
     ACCOUNT_CHANGES.name,
     ACCOUNT_JOURNAL.name,
+    ACCOUNT_ALERTS.name,
 ]
 
 

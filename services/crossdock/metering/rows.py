@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from crossdock_schemas.alert import Alert
 from crossdock_schemas.batch import Batch
 from crossdock_schemas.control import Change
 from crossdock_schemas.ids import time_of
@@ -31,6 +32,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "completion_window", "metadata", "total", "completed", "failed", "input_tokens", "output_tokens", "cost_usd",
         "waiting_lines", "waiting_code", "waiting_reason", "created_at", "in_progress_at", "finished_at", "expires_at",
         "version",
+    ),
+    "alerts": (
+        "account", "alert_id", "at", "kind", "scope", "window", "limit_usd", "spent_usd", "until",
     ),
     "control_log": (
         "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
@@ -110,3 +114,12 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip
+
+
+def alert_row(alert: Alert) -> tuple[object, ...]:
+    """A row of `alerts`."""
+    return (
+        alert.account, alert.alert_id, at(alert.at_ms), alert.kind.value, alert.scope,
+        "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd,
+        None if alert.until_ms is None else at(alert.until_ms),
+    )  # fmt: skip

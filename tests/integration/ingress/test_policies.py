@@ -11,7 +11,11 @@ WHOLE: dict[str, Any] = {
     "ignored_models": ["*-large"],
     "allowed_providers": ["atlas"],
     "ignored_providers": ["borealis"],
-    "max_price": {"prompt": "0.5", "completion": "2"},
+    "max_price": {"prompt": "0.5", "completion": "2", "request": "0.01"},
+    "data_collection": "deny",
+    "zdr": True,
+    "allowed_data_regions": ["europe"],
+    "quantizations": ["fp8", "bf16"],
 }
 
 
@@ -40,7 +44,7 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
         shown = (await owner.ask("PUT", "/policies/proj_default", {"max_price": None})).json()["data"]  # fmt: skip
 
     assert (shown["allowed_models"], shown["ignored_models"]) == (None, [])
-    assert shown["max_price"] == {"prompt": None, "completion": None}
+    assert shown["max_price"] == {"prompt": None, "completion": None, "request": None}
 
 
 @pytest.mark.parametrize(
@@ -54,16 +58,22 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
         ({"max_price": {"prompt": -1}}, "max_price.prompt"),
         ({"max_price": {"completion": "dear"}}, "max_price.completion"),
         ({"max_price": {"image": 1}}, "image"),
+        ({"data_collection": "never"}, "data_collection"),
+        ({"zdr": "maybe"}, "zdr"),
+        ({"allowed_data_regions": ["mars"]}, "allowed_data_regions.0"),
     ],
     ids=[
-        "typo",
-        "no list",
-        "space",
-        "no object",
-        "a boolean",
-        "negative",
-        "no number",
-        "unknown price",
+        *(
+            "typo",
+            "no list",
+            "space",
+            "no object",
+            "a boolean",
+            "negative",
+            "no number",
+            "unknown price",
+        ),
+        *("no choice", "no flag", "no region"),
     ],
 )
 async def test_rules_that_are_not_sound_are_refused_by_name(

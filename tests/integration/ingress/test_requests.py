@@ -270,6 +270,23 @@ async def test_a_request_that_was_never_executed_says_why() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("told", "header"),
+    [({"retry_after": 7}, "7"), ({}, None), ({"retry_after": "soon"}, None)],
+    ids=["told", "not told", "no number"],
+)
+async def test_a_key_that_is_too_fast_is_told_when_to_come_back(
+    told: Json, header: str | None
+) -> None:
+    error = {"message": "too fast", "type": "requests", "code": "rate_limit_exceeded"} | told
+    world = World(answer=lambda *_: (429, {"error": error}))
+    async with running_ingress(world) as ingress:
+        response = await ingress.http.post(CHAT, json=BODY)
+
+    assert response.status_code == 429
+    assert response.headers.get("retry-after") == header
+
+
 async def test_an_unreadable_result_is_a_server_error() -> None:
     world = World(answer=lambda *_: None)
     world.answer = lambda parcel, _: world.give_line(parcel, b"no json")

@@ -24,6 +24,7 @@ from crossdock_schemas.control import (
     Refusal,
     account_command,
 )
+from crossdock_schemas.credit import Terms
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.policy import Policy, Rules
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_COMMANDS, ACCOUNT_DIRECTORY, CANCELS
@@ -363,7 +364,7 @@ def test_an_account_without_an_organization_has_none_to_change() -> None:
     state = AccountState(ACME)
     state.put(make_key(OWNER, role=Role.OWNER))
 
-    decision = decide(state, OrganizationChange(**common(), name="a"), NOW_MS)
+    decision = decide(state, OrganizationChange(**common(), name="a"), Terms(), NOW_MS)
 
     assert isinstance(decision, Refused)
     assert decision.refusal is Refusal.NOT_FOUND

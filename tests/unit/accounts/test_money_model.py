@@ -14,7 +14,14 @@ from crossdock.accounts.money import LONG_STOP_MS
 from crossdock.accounts.spending import UNKNOWN_S
 from crossdock.kernel.record import Page
 from crossdock_schemas.budget import Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval, ProjectAsked
+from crossdock_schemas.control import (
+    BudgetChange,
+    BudgetRemoval,
+    Credited,
+    PrepaymentSet,
+    ProjectAsked,
+)
+from crossdock_schemas.credit import CreditKind
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
 from crossdock_schemas.journal import Entry, Ledger
 from crossdock_schemas.parcel import Parcel
@@ -78,6 +85,10 @@ class Books(RuleBasedStateMachine):
         self.now_ms = NOW_MS
         self.budgets: dict[tuple[str, Window], tuple[int, bool]] = {}
         """Limits, and whether they count what own provider keys pay for."""
+        self.credits = 0
+        self.references: set[int] = set()
+        self.prepaid_from: int | None = None
+        """What was spent when credits began to bind; None: they do not."""
         self.all: list[ModelHold] = []
         self.core.apply(make_founded(), NOW_MS)
         project = make_founded().project.model_copy(update={"project": OTHER, "name": "other"})
@@ -115,6 +126,10 @@ class Books(RuleBasedStateMachine):
             for (scope, window), (limit, include_byok) in self.budgets.items()
             if scope in (ACME, KEYS[key], key)
         ]
+        if self.prepaid_from is not None:
+            lefts.append(
+                self.credits + self.prepaid_from - self.used(ACME, Window.TOTAL, include_byok=False)
+            )
         count, left = 0, min(lefts, default=10**9)
         for amount in worst:
             left -= amount
@@ -139,6 +154,23 @@ class Books(RuleBasedStateMachine):
         command = BudgetRemoval(**common(), scope=scope, window=window)
         is_there = self.budgets.pop((scope, window), None) is not None
         assert (self.core.apply(command, self.now_ms).refusal is None) == is_there
+        self._commit()
+
+    @rule(amount=st.integers(-5, 15).filter(bool), number=st.integers(0, 20))
+    def adjust_credits(self, amount: int, number: int) -> None:
+        command = Credited(**common(), kind=CreditKind.ADJUSTMENT, amount_usd=amount, reference=f"ref {number}")  # fmt: skip
+        is_new = self.core.apply(command, self.now_ms).refusal is None
+        assert is_new == (number not in self.references)
+        self.references.add(number)
+        self.credits += amount if is_new else 0
+        self._commit()
+
+    @rule(is_prepaid=st.booleans())
+    def prepay(self, is_prepaid: bool) -> None:
+        self.core.apply(PrepaymentSet(**common(), is_prepaid=is_prepaid), self.now_ms)
+        spent = sum(x.cost for held in self.all for x in held.lines if not x.is_byok)
+        if is_prepaid != (self.prepaid_from is not None):
+            self.prepaid_from = spent if is_prepaid else None
         self._commit()
 
     @rule(target=holds, key=st.sampled_from(sorted(KEYS)), worst=WORST, is_batch=st.booleans())
@@ -274,6 +306,7 @@ class Books(RuleBasedStateMachine):
         assert [entry.number for entry in self.entries] == list(range(1, len(self.entries) + 1))
         for entry in self.entries:
             assert sum(posting.amount_usd for posting in entry.postings) == 0
+        assert self._posted(Ledger.CREDITS, "") == self.credits
         for key in KEYS:
             mine = [held for held in self.all if held.key == key]
             assert self._posted(Ledger.SPEND, key) == sum(x.cost for h in mine for x in h.lines)
@@ -281,7 +314,7 @@ class Books(RuleBasedStateMachine):
             own = sum(x.cost for h in mine for x in h.lines if x.is_byok)
             assert self._posted(Ledger.SPEND, key, is_byok=True) == own
 
-    def _posted(self, ledger: Ledger, key: KeyId, *, is_byok: bool = False) -> Decimal:
+    def _posted(self, ledger: Ledger, key: str, *, is_byok: bool = False) -> Decimal:
         """Return what was posted; of own provider keys alone if it `is_byok`."""
         postings = (p for entry in self.entries for p in entry.postings if p.is_byok or not is_byok)
         return sum((p.amount_usd for p in postings if (p.ledger, p.key_id) == (ledger, key)), Decimal(0))  # fmt: skip

@@ -78,3 +78,14 @@ def test_the_progress_line_says_that_it_waits(
 def test_in_a_list_the_status_says_that_it_waits() -> None:
     assert status_of(make_batch(message=KEY)) == "in_progress (waiting)"
     assert status_of(make_batch()) == "in_progress"
+
+
+def test_whoever_watches_is_told_once_what_it_may_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    estimate = {"low_usd": "0", "likely_usd": "0.0154", "worst_usd": "0.8", "is_from_history": True}
+    states = [make_batch("validating"), *(make_batch() for _ in range(3)), make_batch("completed")]
+    for state in states[1:]:
+        state["crossdock"]["estimate"] = estimate
+
+    watch_batch(Dock(*states), "batch_1")
+
+    assert capsys.readouterr().err.count("likely $0.015400, at most $0.800000") == 1

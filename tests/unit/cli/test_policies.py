@@ -130,6 +130,16 @@ def test_everything_about_a_policy_is_said_at_once(shell: Shell) -> None:
             ["--max-prompt-price", "1e3"], {"max_price": {"prompt": "1000"}}, id="one price"
         ),
         pytest.param(
+            ["--no-training", "--zdr", "--max-request-price", "0.01"],
+            {"data_collection": "deny", "zdr": True, "max_price": {"request": "0.01"}},
+            id="of data",
+        ),
+        pytest.param(
+            ["--allow-region", "europe", "--quantization", "fp8", "--quantization", "bf16"],
+            {"allowed_data_regions": ["europe"], "quantizations": ["fp8", "bf16"]},
+            id="of places and precisions",
+        ),
+        pytest.param(
             ["--max-completion-price", "0"], {"max_price": {"completion": "0"}}, id="what is free"
         ),
         pytest.param(["--allow-model", ""], {"allowed_models": []}, id="none of the models"),

@@ -9,6 +9,7 @@ from crossdock_schemas.batch import PartsPage
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
 from crossdock_schemas.topics import (
+    ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
     BATCH_DIRECTORY,
@@ -21,6 +22,7 @@ from crossdock_schemas.usage import HoldEnd, UsageGroup
 from support.builders import (
     BATCH,
     OWNER,
+    make_alert,
     make_batch,
     make_change,
     make_entry,
@@ -78,6 +80,10 @@ def test_an_entry_of_the_journal_is_a_row_for_each_posting() -> None:
     assert counted(make_record(ACCOUNT_JOURNAL, make_entry().to_json())) == {"journal": 2}
 
 
+def test_an_alert_is_a_row() -> None:
+    assert counted(make_record(ACCOUNT_ALERTS, make_alert().to_json())) == {"alerts": 1}
+
+
 def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
     page = PartsPage(batch_id=BATCH, kind="output", page=0, parts=())
 
@@ -86,7 +92,8 @@ def test_pages_of_parts_and_tombstones_are_no_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", [USAGE, RESULTS, BATCH_DIRECTORY, ACCOUNT_CHANGES, ACCOUNT_JOURNAL]
+    "topic",
+    [USAGE, RESULTS, BATCH_DIRECTORY, ACCOUNT_CHANGES, ACCOUNT_JOURNAL, ACCOUNT_ALERTS],
 )
 def test_what_cannot_be_read_says_where_it_lies(topic: Topic) -> None:
     with pytest.raises(UndecodableError) as raised:

@@ -19,7 +19,10 @@ PROVIDERS = ("atlas", "borealis", "cinder")
 
 
 def make_endpoint(
-    name: str = "atlas/tern-mini", prompt: str = "0.5", completion: str = "2"
+    name: str = "atlas/tern-mini",
+    prompt: str = "0.5",
+    completion: str = "2",
+    **of_the_provider: Any,
 ) -> Endpoint:
     provider, _, model = name.partition("/")
     return Endpoint(
@@ -27,7 +30,8 @@ def make_endpoint(
         model=model,
         upstream_model=f"{provider}'s {model}",
         operations=("/v1/chat/completions",),
-        prices=Prices(input=Decimal(prompt), output=Decimal(completion)),
+        prices=Prices(input=Decimal(prompt), output=Decimal(completion), request=Decimal("0.01")),
+        **of_the_provider,
     )
 
 
@@ -40,6 +44,8 @@ def make_policy(scope: str = "org_1", **rules: Any) -> Policy:
 PATTERNS = st.lists(
     st.sampled_from(["*", "tern", "tern*", "*-mini", "gull", "atlas", "b*", "*d*"]), max_size=2
 )
+REGIONS = st.sampled_from(["global", "europe", "us"])
+QUANTIZATIONS = st.sampled_from(["fp8", "bf16", "unknown"])
 LIMITS = st.none() | st.sampled_from(["0", "0.5", "2"])
 POLICIES = st.builds(
     make_policy,
@@ -50,6 +56,10 @@ POLICIES = st.builds(
     ignored_providers=PATTERNS,
     max_prompt_price=LIMITS,
     max_completion_price=LIMITS,
+    data_collection=st.none() | st.just("deny"),
+    zdr=st.booleans(),
+    allowed_data_regions=st.none() | st.lists(REGIONS, max_size=2),
+    quantizations=st.none() | st.lists(QUANTIZATIONS, max_size=2),
 )
 ENDPOINTS = st.lists(
     st.builds(
@@ -57,6 +67,10 @@ ENDPOINTS = st.lists(
         st.sampled_from([f"{provider}/{model}" for provider in PROVIDERS for model in MODELS]),
         st.sampled_from(["0", "0.5", "0.500001"]),
         st.sampled_from(["0", "2", "3"]),
+        trains_on_data=st.booleans(),
+        retains_data=st.booleans(),
+        region=REGIONS,
+        quantization=QUANTIZATIONS,
     ),
     unique_by=lambda endpoint: endpoint.name,
     max_size=6,
@@ -82,6 +96,14 @@ ENDPOINTS = st.lists(
             {"max_completion_price": "1.999999"}, "max_completion_price", id="output above it"
         ),
         pytest.param({"max_prompt_price": "0"}, "max_prompt_price", id="what is free only"),
+        pytest.param({"max_request_price": "0.01"}, None, id="a call at the limit"),
+        pytest.param({"max_request_price": "0.009"}, "max_request_price", id="a call above it"),
+        pytest.param({"data_collection": "deny"}, "data_collection", id="it may train"),
+        pytest.param({"zdr": True}, "zdr", id="it may keep"),
+        pytest.param({"allowed_data_regions": ["global", "us"]}, None, id="an allowed region"),
+        pytest.param({"allowed_data_regions": ["us"]}, "allowed_data_regions", id="elsewhere"),
+        pytest.param({"quantizations": ["unknown"]}, None, id="an allowed precision"),
+        pytest.param({"quantizations": []}, "quantizations", id="no precision"),
         pytest.param(
             {"allowed_models": ["tern*"], "ignored_models": ["*-mini"]},
             "ignored_models",
@@ -285,3 +307,9 @@ def test_who_is_said_to_exclude_an_endpoint_does_so_alone(
         broken = {policy.rules.broken_by(by_name[one.endpoint]) for policy in policies
                   if policy.scope == one.scope}  # fmt: skip
         assert one.rule in broken
+
+
+def test_who_is_known_to_keep_nothing_may_be_asked_where_nothing_may_be_kept() -> None:
+    safe = make_endpoint(trains_on_data=False, retains_data=False)
+
+    assert Rules(data_collection="deny", zdr=True).broken_by(safe) is None

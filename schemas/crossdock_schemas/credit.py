@@ -1,0 +1,73 @@
+"""Credits: what an organization paid or was given in advance. They are never changed, only added to. Pure.
+
+1 credit is 1 USD. The platform's fee comes on top of what is credited, as OpenRouter's does.
+"""
+
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from crossdock_schemas.ids import AccountId, CreditId, KeyId
+from crossdock_schemas.message import Message
+
+MAX_REFERENCE = 255
+CENT = Decimal("0.01")
+PERCENT = Decimal("0.01")
+Usd = Annotated[Decimal, Field(max_digits=20, decimal_places=6)]
+"""USD, to the millionth; below 0 where it is taken away."""
+Reference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE)]
+"""What it is known by outside, such as a payment's id: the same one counts once."""
+
+
+class CreditKind(StrEnum):
+    TOP_UP = "top_up"
+    """Paid for; the fee came on top."""
+    GRANT = "grant"
+    """Given."""
+    ADJUSTMENT = "adjustment"
+    """A correction, of either sign."""
+    REFUND = "refund"
+    """Paid back; below 0. The fee is kept."""
+
+
+class Credit(Message):
+    """Credits that came or went. Key in the directory: its id."""
+
+    account: AccountId
+    credit_id: CreditId
+    kind: CreditKind
+    amount_usd: Usd
+    fee_usd: Usd = Decimal(0)
+    """What was paid on top."""
+    reference: Reference
+    note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+    actor: KeyId | None = None
+    """The operator's key that booked it; None: a payment provider told of it."""
+    at_ms: int
+
+
+class Terms(Message):
+    """What the operator charges."""
+
+    fee_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(0)
+    """Of each top-up."""
+    fee_minimum_usd: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    low_balance_usd: Annotated[Decimal, Field(ge=0)] = Decimal(10)
+    """Credits below it are low: an alert tells so."""
+
+    def fee_of(self, amount_usd: Decimal) -> Decimal:
+        """Return the fee on top of `amount_usd`, in whole cents, rounded up."""
+        if not self.fee_percent and not self.fee_minimum_usd:
+            return Decimal(0)
+        fee = max(amount_usd * self.fee_percent * PERCENT, self.fee_minimum_usd)
+        return fee.quantize(CENT, ROUND_UP)
+
+    def credited_of(self, paid_usd: Decimal) -> Decimal:
+        """Return what is left of `paid_usd` when the fee is taken out, in whole cents; 0 if the fee takes it all."""
+        most = paid_usd / (1 + self.fee_percent * PERCENT)
+        amount = min(most, paid_usd - self.fee_minimum_usd).quantize(CENT, ROUND_DOWN)
+        while amount > 0 and amount + self.fee_of(amount) > paid_usd:
+            amount -= CENT
+        return max(amount, Decimal(0))

@@ -1,0 +1,90 @@
+"""Whom to alert: when budgets and credits are nearly used up, and used up. Pure.
+
+Told is each level of a happening once; a budget's window, or another limit, is another happening, and so is a top-up.
+"""
+
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from crossdock.accounts.state import CREDITS, AccountState, Alerted
+from crossdock_schemas.alert import NEARLY, Alert, AlertKind
+from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credit import Terms
+from crossdock_schemas.directory import budget_id
+from crossdock_schemas.ids import derive_alert_id
+from crossdock_schemas.windows import day_of, end_ms
+
+BUDGET_KINDS = (AlertKind.BUDGET_NEARLY_USED, AlertKind.BUDGET_USED)
+CREDIT_KINDS = (AlertKind.CREDITS_LOW, AlertKind.CREDITS_USED)
+
+
+class Money(NamedTuple):
+    """What there was and what of it is spent, USD."""
+
+    limit: Decimal
+    spent: Decimal
+
+
+def alerts(
+    state: AccountState, scopes: Collection[str], short: Collection[str], terms: Terms
+) -> Iterator[Alert]:
+    """Yield what is to be told now, and remember it in the state.
+
+    `scopes`: whose sums changed. `short`: identities of budgets, or CREDITS, that had no room for what was wanted.
+    """
+    for scope in scopes:
+        for budget in state.budgets.get(scope, {}).values():
+            yield from _of_budget(state, budget, short)
+    if state.organization is not None and state.organization.prepaid_from_usd is not None:
+        yield from _of_credits(state, terms, is_short=CREDITS in short)
+
+
+def _of_budget(state: AccountState, budget: Budget, short: Collection[str]) -> Iterator[Alert]:
+    place = budget_id(budget.scope, budget.window)
+    tally = state.tally(budget.scope)
+    money = Money(budget.limit_usd, tally.paid(budget.window, include_byok=budget.include_byok))
+    level = (money.spent >= money.limit * NEARLY) + (money.spent >= money.limit or place in short)
+    until_ms = end_ms(budget.window, day_of(state.now_ms))
+    found = Alerted(f"{budget.version}/{until_ms}", 2 if place in short else level)
+    if _is_news(state, place, found):
+        yield Alert(
+            alert_id=derive_alert_id(place, found.happening, found.level),
+            account=state.account,
+            kind=BUDGET_KINDS[found.level - 1],
+            scope=budget.scope,
+            window=budget.window,
+            limit_usd=money.limit,
+            spent_usd=money.spent,
+            at_ms=state.now_ms,
+            until_ms=until_ms,
+        )
+
+
+def _of_credits(state: AccountState, terms: Terms, *, is_short: bool) -> Iterator[Alert]:
+    begun = state.organization.prepaid_from_usd if state.organization is not None else None
+    spent = state.tally(state.account).paid(Window.TOTAL, include_byok=False)
+    money = Money(state.credits_usd, spent - (begun or Decimal(0)))
+    is_used = is_short or money.spent >= money.limit
+    level = 2 if is_used else int(money.limit - money.spent < terms.low_balance_usd)
+    found = Alerted(f"{len(state.credits)}", level)
+    if _is_news(state, CREDITS, found):
+        yield Alert(
+            alert_id=derive_alert_id(state.account, found.happening, found.level),
+            account=state.account,
+            kind=CREDIT_KINDS[found.level - 1],
+            scope=state.account,
+            limit_usd=money.limit,
+            spent_usd=money.spent,
+            at_ms=state.now_ms,
+        )
+
+
+def _is_news(state: AccountState, place: str, found: Alerted) -> bool:
+    """Say whether this level of the happening was not told yet; then it counts as told."""
+    told = state.alerted.get(place)
+    is_told = told is not None and told.happening == found.happening and told.level >= found.level
+    if not found.level or is_told:
+        return False
+    state.alerted[place] = found
+    return True

@@ -1,0 +1,62 @@
+"""crossdock bootstrap: the secrets that a new installation in production begins with."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.founding import OPERATOR
+from crossdock.kernel.keys import digest, make_plain_key
+
+SECRET_BYTES = 32
+PASSWORD_BYTES = 24
+OWNER_ONLY = 0o600
+
+
+def bootstrap(
+    file: Annotated[
+        Path,
+        typer.Option(help="Where to write them; it must not be there yet.", metavar="FILE"),
+    ] = Path(".env"),
+) -> None:
+    """Make the first owner's key, the first API key and every secret of a new installation, as an environment file.
+
+    `docker compose up` reads it beside compose.yaml as it is; elsewhere give each variable to the stages that
+    infra/docs/configuration.md names. The two keys are for you: no stage needs more than their SHA-256.
+    """
+    lines = [f"{name}={value}\n" for name, value in make_secrets().items()]
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    except FileExistsError:
+        raise ProcessError(f"{file} is there already: its keys would be lost") from None
+    except OSError as error:
+        raise ProcessError(f"cannot write {file}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w") as output:
+        output.writelines(lines)
+    sys.stderr.write(
+        f"{file}: the owner's key (CROSSDOCK_MANAGEMENT_KEY), an API key (OPENAI_API_KEY), and the stages' secrets; "
+        "keep it, and keep it to yourself\n"
+    )
+
+
+def make_secrets() -> Mapping[str, str]:
+    """Return new ones, by variable."""
+    key_secret = secrets.token_hex(SECRET_BYTES)
+    now_ms = SystemClock().now_ms()
+    owner, app = (make_plain_key(OPERATOR, key_secret, now_ms) for _ in range(2))
+    return {
+        "CROSSDOCK_MANAGEMENT_KEY": owner,
+        "OPENAI_API_KEY": app,
+        "CROSSDOCK_OWNER_KEY_SHA256": digest(owner),
+        "CROSSDOCK_API_KEY_SHA256": digest(app),
+        "CROSSDOCK_INGRESS_KEY_SECRET": key_secret,
+        "CLICKHOUSE_PASSWORD": secrets.token_hex(PASSWORD_BYTES),
+        "AWS_ACCESS_KEY_ID": "crossdock",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(PASSWORD_BYTES),
+    }

@@ -1,0 +1,183 @@
+"""crossdock batches estimate: what a file would cost, before it is submitted."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossdock.batches.check import Rules, Sound, check_line
+from crossdock.cli.client import Dock
+from crossdock.cli.display import show_json, show_rows
+from crossdock.cli.offers import CatalogueOption, catalogue_of
+from crossdock.cli.options import JsonOption
+from crossdock.cli.where import DataDirOption, reached
+from crossdock.kernel.errors import CrossdockError, ProcessError
+from crossdock_schemas.batch import LineError
+from crossdock_schemas.catalogue import OPERATIONS, Catalogue
+from crossdock_schemas.estimate import Estimate, Sums, estimate
+from crossdock_schemas.money import usd_text
+
+ReadUsual = Callable[[str, str], Mapping[str, float]]
+"""From ClickHouse's address and an account: by model, how many tokens its answers have on the mean."""
+MAX_SHOWN = 20  # errors
+MAX_LINE_BYTES = 10_485_760
+COLUMNS = ("model", "lines", "low", "likely", "worst")
+_USUAL = """
+SELECT model, avg(output_tokens) FROM crossdock.attempts FINAL
+WHERE account = {account:String} AND outcome = 'ok' AND started_at > now() - INTERVAL 7 DAY
+GROUP BY model
+"""
+
+
+@dataclass
+class Survey:
+    """What a file asks for."""
+
+    sums: dict[str, Sums] = field(default_factory=dict)
+    errors: list[LineError] = field(default_factory=list)
+    wrong: int = 0
+
+
+def estimate_file(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="JSONL in OpenAI's batch input form."),
+    ],
+    endpoint: Annotated[
+        str, typer.Option(help="Such as /v1/embeddings.", metavar="PATH")
+    ] = OPERATIONS[0],
+    catalogue: CatalogueOption = None,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Show what FILE would cost as a batch. Nothing is sent.
+
+    low: the cheapest endpoint, a token for four bytes, no answer at all. likely: answers as long as those of the last
+    week, endpoints as often as they are drawn. worst: what would be held if all lines ran at once; a budget that leaves
+    less lets some lines wait. Policies are not asked. Lines that would be refused end with exit code 1.
+    """
+    found = reached(data_dir_)
+    offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
+    survey = survey_file(file, Rules(endpoint, offers.models, MAX_LINE_BYTES))
+    usual = _usual(found, ctx.obj.make_dock or Dock, ctx.obj.read_usual or read_usual)
+    estimates = {
+        model: _estimate(offers, endpoint, {model: sums}, usual)
+        for model, sums in survey.sums.items()
+    }
+    total = _estimate(offers, endpoint, survey.sums, usual)
+    if as_json:
+        show_json(_as_json(survey, estimates, total))
+    else:
+        _show(survey, estimates, total)
+    if survey.wrong:
+        raise typer.Exit(1)
+
+
+def survey_file(file: Path, rules: Rules) -> Survey:
+    """Read `file` once, line by line."""
+    survey = Survey()
+    for number, raw in _lines(file):
+        checked = check_line(raw, number, rules)
+        if isinstance(checked, Sound):
+            survey.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
+        else:
+            survey.wrong += 1
+            survey.errors += [checked] if survey.wrong <= MAX_SHOWN else []
+    if not survey.sums and not survey.wrong:
+        raise ProcessError(f"{file}: it has no lines")
+    return survey
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, with their numbers, from 1."""
+    with file.open("rb") as content:
+        for number, line in enumerate(content, start=1):
+            raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if raw.strip():
+                yield number, raw.strip(b"\r\n")
+
+
+def _estimate(
+    offers: Catalogue, operation: str, sums: Mapping[str, Sums], usual: Mapping[str, float]
+) -> Estimate:
+    serving = {model: offers.serving(model, operation) for model in sums}
+    return estimate(sums, serving, usual)
+
+
+def _usual(
+    found: Mapping[str, str], make_dock: Callable[[str, str], Dock], read: ReadUsual
+) -> Mapping[str, float]:
+    """Return what earlier answers were like; nothing where ClickHouse or the API cannot be asked."""
+    if "CLICKHOUSE_URL" not in found or "OPENAI_API_KEY" not in found:
+        return {}
+    with suppress(CrossdockError):
+        dock = make_dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+        try:
+            account = dock.ask("GET", "/key")["data"]["organization_id"]
+        finally:
+            dock.close()
+        return read(found["CLICKHOUSE_URL"], account)
+    return {}
+
+
+def read_usual(url: str, account: str) -> Mapping[str, float]:
+    """Ask ClickHouse.
+
+    Raises:
+        TableError: if it does not answer.
+    """
+    return asyncio.run(_read(url, account))
+
+
+async def _read(url: str, account: str) -> dict[str, float]:
+    from crossdock.kernel.clickhouse import open_tables
+
+    async with open_tables(url) as tables:
+        return {row[0]: float(row[1]) for row in await tables.query(_USUAL, {"account": account})}
+
+
+def _as_json(
+    survey: Survey, estimates: Mapping[str, Estimate], total: Estimate
+) -> dict[str, object]:
+    return {
+        **_figures(total),
+        "lines": sum(sums.lines for sums in survey.sums.values()),
+        "wrong_lines": survey.wrong,
+        "errors": [error.model_dump(mode="json") for error in survey.errors],
+        "models": [
+            {"model": model, "lines": survey.sums[model].lines, **_figures(one)}
+            for model, one in estimates.items()
+        ],
+    }
+
+
+def _figures(one: Estimate) -> dict[str, object]:
+    return {
+        "low_usd": usd_text(one.low_usd),
+        "likely_usd": usd_text(one.likely_usd),
+        "worst_usd": usd_text(one.worst_usd),
+        "is_from_history": one.is_from_history,
+    }
+
+
+def _show(survey: Survey, estimates: Mapping[str, Estimate], total: Estimate) -> None:
+    rows = [_row(model, survey.sums[model].lines, one) for model, one in estimates.items()]
+    lines = sum(sums.lines for sums in survey.sums.values())
+    show_rows(COLUMNS, [*rows, _row("all", lines, total)], folded="model")
+    if not total.is_from_history:
+        typer.echo("no earlier answers of some model: 256 tokens are assumed for each")
+    for error in survey.errors:
+        sys.stderr.write(f"line {error.line}: {error.code}: {error.message}\n")
+    if survey.wrong:
+        sys.stderr.write(f"{survey.wrong} lines are not sound: as a batch the file would fail\n")
+
+
+def _row(model: str, lines: int, one: Estimate) -> list[object]:
+    amounts = (one.low_usd, one.likely_usd, one.worst_usd)
+    return [model, lines, *(f"{amount:.6f}" for amount in amounts)]

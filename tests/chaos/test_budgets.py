@@ -1,0 +1,139 @@
+"""A budget that pays for 10 lines, and 10,500 that want it at once. Nothing is admitted beyond it, at any moment."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import ROUND_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from crossdock.kernel.catalogue import load_catalogue
+from crossdock_schemas.ask import Ask, worst_usd
+from support.dock import Dock, crossdock, running_dock, until
+
+MODEL = "tern-mini"
+CHAT = "/v1/chat/completions"
+SINGLES = 500
+LINES = 10_000
+PAYS_FOR = 10
+BODY: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 16,
+    "messages": [{"role": "user", "content": "Say something about " + "terns " * 20}],
+}
+
+
+@pytest.fixture
+def dock(tmp_path: Path) -> Iterator[Dock]:
+    with running_dock(tmp_path, "--scale", "ingress=2") as running:
+        yield running
+
+
+def make_lines() -> list[dict[str, Any]]:
+    return [
+        {"custom_id": f"line-{number:05d}", "method": "POST", "url": CHAT, "body": BODY}
+        for number in range(LINES)
+    ]
+
+
+def worst_of_a_line(dock: Dock) -> Decimal:
+    """Return what one of the lines can cost at most, by the catalogue."""
+    size = len(json.dumps(make_lines()[0]))
+    endpoints = load_catalogue(dock.data.path / "catalogue.json").serving(MODEL, CHAT)
+    return worst_usd(Ask(size, BODY["max_tokens"]), endpoints)
+
+
+def ask(dock: Dock, key: str) -> int:
+    try:
+        dock.client_of(key).with_options(max_retries=0).chat.completions.create(**BODY)
+    except openai.APIStatusError as error:
+        return error.status_code
+    return 200
+
+
+def amounts(dock: Dock, sql: str) -> list[list[Decimal]]:
+    return [[Decimal(value) for value in row] for row in dock.rows(sql)]
+
+
+def replay(dock: Dock, key_id: str) -> Decimal:
+    """Return the most that was spent and held at any entry of the journal, by adding up its postings anew."""
+    ((most,),) = amounts(
+        dock,
+        f"""
+        SELECT toString(max(used)) FROM
+        (
+            SELECT sum(sum(amount_usd)) OVER (ORDER BY number) AS used
+            FROM crossdock.journal FINAL
+            WHERE key_id = '{key_id}' AND ledger IN ('spend', 'held')
+            GROUP BY number
+        )
+        """,
+    )
+    return most
+
+
+def held(dock: Dock, key_id: str) -> Decimal:
+    (budget,) = dock.manage("GET", f"budgets/{key_id}")["data"]
+    return Decimal(budget["held_usd"])
+
+
+@pytest.mark.timeout(300)
+def test_however_many_want_it_at_once_a_budget_is_never_overdrawn(
+    dock: Dock, tell: Callable[[str], None]
+) -> None:
+    limit = (worst_of_a_line(dock) * PAYS_FOR).quantize(Decimal("0.000001"), ROUND_UP)
+    key_id, key = dock.make_key("tight", limit=str(limit))
+
+    with ThreadPoolExecutor(100) as pool:
+        batch_id = dock.submit(make_lines(), key=key)
+        said = Counter(pool.map(lambda _: ask(dock, key), range(SINGLES)))
+    assert set(said) <= {200, 402}
+    until(lambda: is_used_up(dock, key_id, batch_id), timeout_s=120, what="the end of the money")
+
+    ((spent, most_held),) = amounts(dock, spent_and_most_held(key_id))
+    most = replay(dock, key_id)
+    batch = dock.client.batches.retrieve(batch_id)
+    done = batch.request_counts.completed if batch.request_counts else 0
+    waiting = (batch.model_extra or {})["crossdock"]["waiting"]
+    tell(
+        f"a budget of {limit} USD for {PAYS_FOR} lines: {SINGLES} singles at once, {dict(said)}; of a batch of {LINES} "
+        f"{done} done, {waiting['lines']} wait; spent {spent}, held at most {most_held}, both at most {most}"
+    )
+    assert most <= limit
+    assert limit - spent < worst_of_a_line(dock), "more could have been admitted"
+    assert done + said[200] > PAYS_FOR, "what is freed is used again"
+    assert waiting["lines"] == LINES - done
+    assert dock.rows("SELECT * FROM crossdock.budget_overdrafts") == []
+
+    dock.manage("PUT", f"budgets/{key_id}/total", {"limit_usd": 100})
+    ended = dock.wait(batch_id)
+    assert ended.request_counts
+    assert ended.request_counts.completed == LINES
+    until(lambda: held(dock, key_id) == 0, what="all holds freed")
+    assert crossdock("audit", "--data-dir", str(dock.data.path)).returncode == 0
+
+
+def is_used_up(dock: Dock, key_id: str, batch_id: str) -> bool:
+    batch = dock.client.batches.retrieve(batch_id)
+    is_waiting = (batch.model_extra or {})["crossdock"]["waiting"] is not None
+    if not is_waiting or held(dock, key_id) != 0:
+        return False
+    ((journal,),) = amounts(dock, f"SELECT toString(sum(spent_usd)) FROM crossdock.spend_by_key WHERE key_id = '{key_id}'")  # fmt: skip
+    (budget,) = dock.manage("GET", f"budgets/{key_id}")["data"]
+    is_rest_too_small = Decimal(budget["remaining_usd"]) < worst_of_a_line(dock)
+    return is_rest_too_small and journal == Decimal(budget["spend_usd"])
+
+
+def spent_and_most_held(key_id: str) -> str:
+    return f"""
+        SELECT toString(sumIf(amount_usd, ledger = 'spend')), toString(max(held)) FROM
+        (
+            SELECT ledger, amount_usd, sum(if(ledger = 'held', amount_usd, 0)) OVER (ORDER BY number) AS held
+            FROM crossdock.journal FINAL
+            WHERE key_id = '{key_id}'
+        )
+    """
