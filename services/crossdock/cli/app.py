@@ -12,6 +12,7 @@ from crossdock.cli import (
     batches,
     bootstrap,
     budgets,
+    credits,
     dead_letters,
     demo,
     estimate,
@@ -49,6 +50,7 @@ app.add_typer(projects.app, name="projects")
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(credits.app, name="credits")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from starlette.routing import Route
 
 from crossdock.ingress.batches import BatchRoutes
 from crossdock.ingress.budgets import BudgetRoutes
+from crossdock.ingress.callbacks import CallbackRoutes
+from crossdock.ingress.credits import CreditRoutes
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.face import HANDLERS, Face
 from crossdock.ingress.files import FileRoutes
@@ -31,6 +33,8 @@ def make_app(dock: Dock) -> Face:
         *OrganizationRoutes(dock).routes(),
         *PolicyRoutes(dock).routes(),
         *BudgetRoutes(dock).routes(),
+        *CreditRoutes(dock).routes(),
+        *CallbackRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)

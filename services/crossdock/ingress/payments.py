@@ -21,8 +21,8 @@ TOLERANCE_S = 300  # Stripe's own libraries' default: an event that is signed an
 MAX_CENTS = 10**12
 CURRENCY = "usd"
 PAID = frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded"})
-"""A slow payment, such as a debit, completes its session unpaid, and succeeds days later. Both name the session, so that
-it counts once. `payment_intent.succeeded` tells of the same money by another name: it must count for nothing."""
+"""A slow payment, such as a debit, completes its session unpaid and succeeds days later; both name the session, so it
+counts once. `payment_intent.succeeded` tells of the same money by another name: it must count for nothing."""
 _TIME = re.compile(r"[0-9]{1,15}")
 
 
@@ -47,7 +47,7 @@ class ForgedError(RefusedError):
     code = "forged"
 
     def __init__(self, message: str) -> None:
-        super().__init__(400, message, param="stripe-signature", reason=refusals.SIGNATURE)
+        super().__init__(400, message, param="stripe-signature", reason="invalid_signature")
 
 
 def read_stripe_event(raw: bytes, header: str, secret: str, now_s: int) -> Payment | Ignored:
@@ -59,8 +59,10 @@ def read_stripe_event(raw: bytes, header: str, secret: str, now_s: int) -> Payme
     """
     _check_signature(raw, header, secret, now_s)
     event = parse_object(raw)
+    if event.get("type") not in PAID:
+        return Ignored()
     session = _object(_object(event, "data"), "data.object")
-    if event.get("type") not in PAID or session.get("payment_status") != "paid":
+    if session.get("payment_status") != "paid":
         return Ignored()
     return Payment(_account_of(session), _paid_usd(session), _reference_of(session))
 

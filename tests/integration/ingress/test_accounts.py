@@ -322,6 +322,7 @@ NAMED_IN_THE_PATH = {
     "/v1/files/{id}", "/v1/files/{id}/content", "/v1/batches/{id}", "/v1/batches/{id}/cancel", "/v1/keys/{id}",
     "/v1/keys/{id}/rotate", "/v1/projects/{id}", "/v1/uploads/{id}/parts", "/v1/uploads/{id}/complete",
     "/v1/uploads/{id}/cancel", "/v1/policies/{id}", "/v1/budgets/{id}", "/v1/budgets/{id}/{window}",
+    "/v1/organizations/{id}/credits", "/v1/organizations/{id}/prepayment",
 }  # fmt: skip
 
 
@@ -340,7 +341,15 @@ async def test_nothing_of_another_organization_or_project_exists() -> None:
         foreign = (await Management(ingress, foreign_owner).make_key())["key"]
         project = (await owner.ask("POST", "/projects", {"name": "staging"})).json()["data"]["id"]
         neighbour = (await owner.make_key(project_id=project))["key"]
-        ids = [file.id, batch.id, upload.id, "key_local", digest(API_KEY), "proj_default"]
+        ids = [
+            file.id,
+            batch.id,
+            upload.id,
+            "key_local",
+            digest(API_KEY),
+            "proj_default",
+            "org_local",
+        ]
         routes = [r for r in _routes(ingress) if "{id}" in r.path]
         assert {route.path for route in routes} == NAMED_IN_THE_PATH
 

@@ -63,10 +63,10 @@ async def test_a_budget_is_set_shown_and_cleared(scope: str, level: str) -> None
     assert shown == listed == [made]
     assert (made["scope"], made["level"], made["organization_id"]) == (scope, level, "org_local")
     assert [made[name] for name in ("limit_usd", "spend_usd", "held_usd", "remaining_usd")] == [
-        "12.50",
+        "12.5",
         "0",
         "0",
-        "12.50",
+        "12.5",
     ]
     assert made["resets_at"].endswith("T00:00:00Z")
     assert (cleared, again.status_code, afterwards) == ({"deleted": True}, 404, {})
