@@ -23,7 +23,9 @@ def blocks(text: str, language: str = "") -> Iterator[str]:
 def commands(text: str) -> set[tuple[str, ...]]:
     """Return the subcommands of `crossdock` that the code blocks run."""
     told = "\n".join(blocks(text))
-    found = re.findall(r"(?:^|\(|\.\.\. )crossdock ([a-z-]+)(?: ([a-z]+))?", told, re.MULTILINE)
+    found = re.findall(
+        r"(?:^|\(|\.\.\. )crossdock ([a-z-]+)(?: ([a-z][a-z-]*))?", told, re.MULTILINE
+    )
     return {tuple(word for word in pair if word) for pair in found}
 
 

@@ -98,8 +98,31 @@ def make_organization(**fields: object) -> dict[str, Any]:
         "is_operator": False,
         "max_key_life_s": 0,
         "allowed_ips": [],
+        "is_prepaid": False,
         "created_at": "2026-01-31T12:00:00Z",
         "updated_at": "2026-01-31T12:00:00Z",
+    } | fields
+
+
+def make_worth(**fields: object) -> dict[str, Any]:
+    return {
+        "total_credits": 100.0,
+        "total_usage": 12.5,
+        "balance_usd": "87.5",
+        "held_usd": "0.25",
+        "is_prepaid": True,
+    } | fields
+
+
+def make_credit(**fields: object) -> dict[str, Any]:
+    return {
+        "id": "credit_1",
+        "kind": "top_up",
+        "amount_usd": "100",
+        "fee_usd": "5.5",
+        "reference": "invoice-17",
+        "note": None,
+        "created_at": "2026-01-31T12:00:00Z",
     } | fields
 
 

@@ -13,6 +13,7 @@ from crossdock.cli import (
     bootstrap,
     budgets,
     byok,
+    credits,
     dead_letters,
     demo,
     estimate,
@@ -53,6 +54,7 @@ app.add_typer(policies.app, name="policies")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(byok.app, name="byok")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(credits.app, name="credits")
 
 
 @dataclass(frozen=True)

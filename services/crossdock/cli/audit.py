@@ -20,13 +20,16 @@ from crossdock.cli.books import (
     Owner,
     Unbalanced,
     check_books,
+    credited,
     holdings,
+    take_credits,
     take_spends,
     totals,
 )
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, reached
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
@@ -58,6 +61,7 @@ ORDER BY account, project, key_id, provider
 """
 _SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key"
 _HELD = "SELECT account, project, key_id, held_usd FROM crossdock.held_by_key"
+_CREDITS = "SELECT account, sum(credits_usd) FROM crossdock.credit_entries GROUP BY account"
 _BUDGETS = "SELECT uniqExact((account, scope, window)) FROM crossdock.budget_history"
 _BOUND = "SELECT uniqExact((account, number)) FROM crossdock.budget_use"
 _OVERDRAFTS = """
@@ -144,6 +148,7 @@ class OpenedBooks:
         self._reader = reader
         self._places = places
         self._spends: dict[str, Spend] = {}
+        self._credits: dict[str, Credit] = {}
 
     async def look(self) -> Books:
         await self._read_directory()
@@ -159,6 +164,8 @@ class OpenedBooks:
             told=totals(self._spends.values()),
             held={Owner(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
             told_held=holdings(self._spends.values()),
+            credits={row[0]: row[1] for row in await self._tables.query(_CREDITS)},
+            told_credits=credited(self._credits.values()),
             budgets=await self._count(_BUDGETS),
             bound=await self._count(_BOUND),
             overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
@@ -177,6 +184,7 @@ class OpenedBooks:
         while not await is_at(self._reader, ends):
             records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
             take_spends(self._spends, records)
+            take_credits(self._credits, records)
 
 
 @asynccontextmanager

@@ -3,20 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
 
 SPEND = b"spend_"
 """Keys of the directory that begin so are of what keys spent."""
+CREDIT = b"credit_"
+"""And so, of organizations' credits."""
 NAMED = 20
 """So many of a check's differences are named; all are counted."""
 NOTHING = Decimal(0)
+Told = TypeVar("Told", Spend, Credit)
 Figures = dict[str, int | Decimal]
 """Counts, and amounts in USD."""
 
@@ -25,6 +29,9 @@ class Owner(NamedTuple):
     account: str
     project: str
     key_id: str
+
+
+Key = TypeVar("Key", Owner, str)
 
 
 class Numbers(NamedTuple):
@@ -84,6 +91,10 @@ class Books:
     """By the journal, in ClickHouse."""
     told_held: Mapping[Owner, Decimal] = field(default_factory=dict)
     """By the shards, in the directory."""
+    credits: Mapping[str, Decimal] = field(default_factory=dict)
+    """By the journal, in ClickHouse, of each organization."""
+    told_credits: Mapping[str, Decimal] = field(default_factory=dict)
+    """By the shards, in the directory."""
     budgets: int = 0
     bound: int = 0
     """Entries that a budget had to have room for."""
@@ -120,14 +131,29 @@ def take_spends(known: dict[str, Spend], records: Iterable[Record]) -> None:
         UndecodableError: if one of them cannot be read.
     """
     for record in records:
-        if not (record.key or b"").startswith(SPEND):
-            continue
-        try:
-            spend = Spend.from_json(record.value or b"")
-        except ValidationError as error:
-            place = (record.topic, record.partition, record.offset)
-            raise UndecodableError(*place, str(error)[:500]) from error
-        known[spend.key_id] = spend
+        if (record.key or b"").startswith(SPEND):
+            spend = _decode(record, Spend)
+            known[spend.key_id] = spend
+
+
+def take_credits(known: dict[str, Credit], records: Iterable[Record]) -> None:
+    """Put the credits among `records` of the directory into `known`, by id: one that is told again counts once.
+
+    Raises:
+        UndecodableError: if one of them cannot be read.
+    """
+    for record in records:
+        if (record.key or b"").startswith(CREDIT):
+            credit = _decode(record, Credit)
+            known[credit.credit_id] = credit
+
+
+def _decode(record: Record, kind: type[Told]) -> Told:
+    try:
+        return kind.from_json(record.value or b"")
+    except ValidationError as error:
+        place = (record.topic, record.partition, record.offset)
+        raise UndecodableError(*place, str(error)[:500]) from error
 
 
 def totals(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
@@ -136,6 +162,14 @@ def totals(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
 
 def holdings(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
     return {Owner(s.account, s.project, s.key_id): s.held_usd for s in spends}
+
+
+def credited(credits: Iterable[Credit]) -> dict[str, Decimal]:
+    """Return the sum of each organization's credits."""
+    sums: dict[str, Decimal] = {}
+    for credit in credits:
+        sums[credit.account] = sums.get(credit.account, NOTHING) + credit.amount_usd
+    return sums
 
 
 def check_books(books: Books) -> list[Check]:
@@ -147,6 +181,7 @@ def check_books(books: Books) -> list[Check]:
         _check_calls(books),
         _check_shards("journal is what the shards say", books.spent, books.told),
         _check_shards("holds are what the shards say", books.held, books.told_held),
+        _check_credits(books),
         _check_budgets(books),
     ]
 
@@ -209,6 +244,24 @@ def _check_shards(
     return _check(name, figures, wrong)
 
 
+def _check_credits(books: Books) -> Check:
+    """Both say the same of every organization; below 0 is what was taken away after it was spent."""
+    journal, shards = books.credits, books.told_credits
+    accounts = sorted(journal.keys() | shards.keys())
+    wrong = [
+        f"{account}: journal {_told(journal, account)}, shard {_told(shards, account)}"
+        for account in accounts
+        if journal.get(account, NOTHING) != shards.get(account, NOTHING)
+    ]
+    figures: Figures = {
+        "organizations": len(accounts),
+        "journal_usd": sum(journal.values(), NOTHING),
+        "shard_usd": sum(shards.values(), NOTHING),
+        "differing": len(wrong),
+    }
+    return _check("credits are what the shards say", figures, wrong)
+
+
 def _check_budgets(books: Books) -> Check:
     figures: Figures = {
         "budgets": books.budgets,
@@ -223,5 +276,5 @@ def _check_budgets(books: Books) -> Check:
     return Check("no budget was overdrawn", figures, books.overdraft_count, named)
 
 
-def _told(amounts: Mapping[Owner, Decimal], owner: Owner) -> str:
-    return f"{usd_text(amounts[owner])} USD" if owner in amounts else "nothing"
+def _told(amounts: Mapping[Key, Decimal], whose: Key) -> str:
+    return f"{usd_text(amounts[whose])} USD" if whose in amounts else "nothing"

@@ -56,6 +56,7 @@ def make_secrets() -> Mapping[str, str]:
         "CROSSDOCK_OWNER_KEY_SHA256": digest(owner),
         "CROSSDOCK_API_KEY_SHA256": digest(app),
         "CROSSDOCK_INGRESS_KEY_SECRET": key_secret,
+        "CROSSDOCK_MASTER_KEY": secrets.token_hex(SECRET_BYTES),
         "CLICKHOUSE_PASSWORD": secrets.token_hex(PASSWORD_BYTES),
         "AWS_ACCESS_KEY_ID": "crossdock",
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(PASSWORD_BYTES),

@@ -215,9 +215,7 @@ async def _audited(found: dict[str, str]) -> tuple[bool, str]:
     async with open_books(found["CLICKHOUSE_URL"], servers) as look:
         checks = await until_whole(look, wait_s=AUDIT_S)
     hold = sum(check.is_ok for check in checks)
-    text = (
-        f"audit: {hold} of {len(checks)} checks of journal, calls, keys' spending and budgets hold"
-    )
+    text = f"audit: {hold} of {len(checks)} checks of journal, calls, keys' spending, credits and budgets hold"
     return hold == len(checks), text
 
 

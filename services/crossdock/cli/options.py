@@ -106,3 +106,15 @@ def usd_of(name: str, text: str) -> str:
     except ValidationError as error:
         fault = error.errors()[0]["msg"]
         raise ProcessError(f"{name} {text!r} is no amount of USD such as 12.50: {fault}") from None
+
+
+def signed_usd_of(name: str, text: str) -> str:
+    """Return the amount that `name` says, which may be below 0, as `usd_of` does.
+
+    Raises:
+        ProcessError: if it is none.
+    """
+    sign, is_negative, amount = text.partition("-")
+    if is_negative and not sign and not amount.startswith(("-", "+")):
+        return f"-{usd_of(name, amount)}"
+    return usd_of(name, text)

@@ -75,7 +75,7 @@ def _rows(settings: type[Settings], prefix: str, without: frozenset[str]) -> Ite
 
 
 def _shown(value: object) -> str:
-    if value in (None, ""):
+    if value is None or not str(value):  # an empty secret too
         return "none"
     return f"`{value:_}`" if isinstance(value, int) else f"`{value}`"
 

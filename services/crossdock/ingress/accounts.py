@@ -116,7 +116,8 @@ class Answers:
     """What became of the latest commands, by account: one may pass from one account's shard to another's."""
 
     def __init__(self) -> None:
-        self._changes: OrderedDict[str, dict[AccountId, Change]] = OrderedDict()
+        self._changes: OrderedDict[str, dict[tuple[AccountId, str], Change]] = OrderedDict()
+        """By id, then by account and what it was asked to do there."""
         self.arrivals = Arrivals()
 
     def apply(self, record: Record) -> None:
@@ -126,13 +127,18 @@ class Answers:
         except ValidationError as error:
             pass_over(record, error)
             return
-        self._changes.setdefault(change.change_id, {})[change.account] = change
+        place = (change.account, change.action)
+        self._changes.setdefault(change.change_id, {})[place] = change
         if len(self._changes) > MAX_CHANGES:
             self._changes.popitem(last=False)
         self.arrivals.came(change.change_id)
 
-    def find(self, change_id: str, account: AccountId) -> Change | None:
-        """Return what `account` said to a command, or whoever refused it on the way there."""
-        found = self._changes.get(change_id, {})
-        refused = next((change for change in found.values() if change.refusal is not None), None)
-        return refused or found.get(account)
+    def find(self, change_id: str, account: AccountId, action: str | None = None) -> Change | None:
+        """Return what `account` said to a command, or whoever refused it on the way there.
+
+        `action`: what the command is called there, if an account may hand it on to itself by another name.
+        """
+        found = self._changes.get(change_id, {}).values()
+        refused = (change for change in found if change.refusal is not None)
+        said = (c for c in found if c.account == account and action in {None, c.action})
+        return next(refused, None) or next(said, None)

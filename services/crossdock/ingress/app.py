@@ -12,6 +12,8 @@ from crossdock.ingress.answers import answer_raw
 from crossdock.ingress.batches import BatchRoutes
 from crossdock.ingress.budgets import BudgetRoutes
 from crossdock.ingress.byok import CredentialRoutes
+from crossdock.ingress.callbacks import CallbackRoutes
+from crossdock.ingress.credits import CreditRoutes
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.face import HANDLERS, Face
 from crossdock.ingress.files import FileRoutes
@@ -38,6 +40,8 @@ def make_app(dock: Dock) -> Face:
         *PolicyRoutes(dock).routes(),
         *BudgetRoutes(dock).routes(),
         *CredentialRoutes(dock).routes(),
+        *CreditRoutes(dock).routes(),
+        *CallbackRoutes(dock).routes(),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]

@@ -1,4 +1,4 @@
-"""Balances: what is left of budgets, from what keys have spent and hold. Pure."""
+"""Balances: what is left of budgets and credits, from what keys have spent and hold. Pure."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
 
+from crossdock_schemas.account import Organization
 from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.windows import day_of, end_ms
 
@@ -54,6 +56,38 @@ def balances_of(
     wanted = tuple(budgets)
     by_scope = _by_scope({budget.scope for budget in wanted}, spends, now_ms)
     return tuple(_balance(budget, by_scope.get(budget.scope, ()), now_ms) for budget in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What an organization's credits came to, USD."""
+
+    credits_usd: Decimal
+    spent_usd: Decimal
+    """Since it needs credits; all of it if it needs none."""
+    held_usd: Decimal
+    """What calls that run, or may begin, can cost at most."""
+    is_prepaid: bool
+
+    @property
+    def balance_usd(self) -> Decimal:
+        """What is not spent; below 0 where credits were taken away that were. What is held may be spent still."""
+        return self.credits_usd - self.spent_usd
+
+
+def worth_of(
+    organization: Organization, credits: Iterable[Credit], spends: Iterable[Spend]
+) -> Worth:
+    """Return what the credits of `organization` came to. `credits` and `spends` may be others' too."""
+    account, begun = organization.account, organization.prepaid_from_usd
+    own = [spend for spend in spends if spend.account == account]
+    spent = sum((spend.total_usd for spend in own), Decimal(0))
+    return Worth(
+        credits_usd=sum((c.amount_usd for c in credits if c.account == account), Decimal(0)),
+        spent_usd=spent - (begun or Decimal(0)),
+        held_usd=sum((spend.held_usd for spend in own), Decimal(0)),
+        is_prepaid=begun is not None,
+    )
 
 
 def tightest(balances: Iterable[Balance]) -> Balance | None:

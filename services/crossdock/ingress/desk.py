@@ -44,8 +44,11 @@ class Desk:
         identifier: str,
         *,
         account: AccountId | None = None,
+        action: str | None = None,
     ) -> Change:
         """Return what the log says of `command` once it is applied by `account` and shown by our own view.
+
+        `action`: see `Answers.find`.
 
         Raises:
             RefusedError: as the shard says; 503 if it does not answer in time.
@@ -55,7 +58,7 @@ class Desk:
         answers = self._dock.answers
         change = await answers.arrivals.until(
             command.change_id,
-            lambda: answers.find(command.change_id, account),
+            lambda: answers.find(command.change_id, account, action),
             timeout_s=ANSWER_S,
         )
         if change is None:

@@ -21,7 +21,8 @@ from crossdock_schemas.ids import make_request_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-OPEN_PATHS = ("/healthz", "/openapi.json")
+OPEN_PATHS = ("/healthz", "/openapi.json", "/v1/webhooks/stripe")
+"""Asked for without a key."""
 CLIENT_GONE = 499
 
 

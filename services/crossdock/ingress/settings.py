@@ -33,3 +33,5 @@ class IngressSettings(MasterKeySettings):
     """Recent single answers held in memory at most."""
     ring_bytes: int = Field(default=64 * MIB, ge=1)
     """Bytes of them at most."""
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """Stripe's signing secret (whsec_...) of the endpoint /v1/webhooks/stripe; none: there is no such endpoint."""

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from crossdock.ingress.balances import Balance, tightest
+from crossdock.ingress.balances import Balance, Worth, tightest
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.batch import Batch, LineError, ModelProgress
 from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
@@ -236,8 +237,32 @@ def show_organization(organization: Organization) -> Json:
         "is_operator": organization.is_operator,
         "max_key_life_s": organization.max_key_life_s,
         "allowed_ips": list(organization.allowed_ips),
+        "is_prepaid": organization.prepaid_from_usd is not None,
         "created_at": _iso(organization.created_at_ms),
         "updated_at": _iso(organization.updated_at_ms),
+    }
+
+
+def show_worth(worth: Worth) -> Json:
+    """Return an organization's credits with OpenRouter's names and doubles, and exactly."""
+    return {
+        "total_credits": float(worth.credits_usd),
+        "total_usage": float(worth.spent_usd),
+        "balance_usd": usd_text(worth.balance_usd) if worth.is_prepaid else None,
+        "held_usd": usd_text(worth.held_usd),
+        "is_prepaid": worth.is_prepaid,
+    }
+
+
+def show_credit(credit: Credit) -> Json:
+    return {
+        "id": credit.credit_id,
+        "kind": credit.kind.value,
+        "amount_usd": usd_text(credit.amount_usd),
+        "fee_usd": usd_text(credit.fee_usd),
+        "reference": credit.reference,
+        "note": credit.note,
+        "created_at": _iso(credit.at_ms),
     }
 
 

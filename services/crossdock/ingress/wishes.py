@@ -13,6 +13,7 @@ from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.account import MAX_NAME, MAX_RPM, Role
 from crossdock_schemas.budget import Limit, Window
+from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
 from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
@@ -28,6 +29,7 @@ LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 """OpenRouter's names for what a key may spend."""
 RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
 USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
+_SIGNED_USD = re.compile(rf"-?{USD.pattern}")
 
 
 def check_known(body: Mapping[str, object], known: Collection[str]) -> None:
@@ -43,6 +45,34 @@ def check_name(body: Json, name: str = "name") -> str:
     if not 1 <= len(text) <= MAX_NAME:
         raise refusals.wrong_value(name, text, f"Expected 1 to {MAX_NAME} characters.")
     return text
+
+
+def check_reference(body: Json) -> str:
+    """Return what makes asking twice the same as asking once."""
+    text = require_text(body, "reference")
+    if not 1 <= len(text) <= MAX_REFERENCE:
+        rule = f"Expected 1 to {MAX_REFERENCE} characters."
+        raise refusals.wrong_value("reference", text, rule)
+    return text
+
+
+def check_note(body: Json) -> str | None:
+    given = body.get("note")
+    if given is None:
+        return None
+    text = require_text(body, "note")
+    if len(text) > MAX_REFERENCE:
+        raise refusals.wrong_value("note", text, f"Expected {MAX_REFERENCE} characters at most.")
+    return text
+
+
+def check_credit_kind(body: Json) -> CreditKind:
+    given = require_text(body, "kind")
+    try:
+        return CreditKind(given)
+    except ValueError:
+        known = ", ".join(repr(kind.value) for kind in CreditKind)
+        raise refusals.wrong_value("kind", given, f"Supported values are: {known}.") from None
 
 
 def check_role(body: Json) -> Role | None:
@@ -157,14 +187,27 @@ def check_rules(body: Json) -> Rules:
 
 def check_usd(body: Json, name: str) -> Decimal | None:
     """Return an amount, exactly as its number or text says it; None if it is null."""
+    rule = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
+    return _usd(body, name, USD, rule)
+
+
+def check_signed_usd(body: Json, name: str) -> Decimal:
+    """Return an amount, which may be below 0, exactly as its number or text says it."""
+    rule = "Expected USD such as 12.50 or -12.50, with at most 14 and 6 digits."
+    amount = _usd(body, name, _SIGNED_USD, rule)
+    if amount is None:
+        raise refusals.missing(name)
+    return amount
+
+
+def _usd(body: Json, name: str, form: re.Pattern[str], rule: str) -> Decimal | None:
     given = body.get(name)
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise refusals.wrong_type(name, "a number or a string", given)
     text = given if isinstance(given, str) else f"{Decimal(str(given)):f}"
-    if not USD.fullmatch(text):
-        rule = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
+    if not form.fullmatch(text):
         raise refusals.wrong_value(name, given, rule)
     return Decimal(text)
 

@@ -1,6 +1,7 @@
 """The books as `crossdock audit` reads them, from a real ClickHouse and a real Kafka."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from crossdock.kernel.errors import LogError
 from crossdock.kernel.kafka import open_producer
 from crossdock.kernel.record import Outgoing
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
-from crossdock_schemas.ids import AccountId
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.journal import EntryKind, Ledger
 from crossdock_schemas.prices import Cost
 from support.builders import (
     OWNER,
     make_change,
+    make_credit,
     make_entry,
     make_hold,
     make_posting,
@@ -59,6 +62,8 @@ def of(account: AccountId, books: Books) -> list[Check]:
             told=books.told,
             held={o: usd for o, usd in books.held.items() if o.account == account},
             told_held=books.told_held,
+            credits={a: usd for a, usd in books.credits.items() if a == account},
+            told_credits=books.told_credits,
             overdrafts=[row for row in books.overdrafts if row.account == account],
         )
     )
@@ -84,7 +89,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
     assert [check.name for check in of(account, early) if not check.is_ok] == [
         "journal is what the shards say"
     ]
-    assert [check.is_ok for check in of(account, late)] == [True] * 7
+    assert [check.is_ok for check in of(account, late)] == [True] * 8
 
 
 async def test_unbalanced_entries_are_counted_though_few_are_named(
@@ -134,6 +139,30 @@ async def test_holds_and_budgets_are_read_with_the_rest(
     assert books.overdraft_count >= 1
     overdraft = Overdraft(account, 1, account, "total", Decimal("0.4"), Decimal("0.5"))
     assert overdraft in books.overdrafts
+
+
+async def test_credits_are_read_with_the_rest(kafka: RunningKafka, clickhouse_url: str) -> None:
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    topic = await make_topic(servers, "directory", compact=True)
+    credit = make_credit("10", account=account)
+    sides = ((Ledger.CREDITS, "10"), (Ledger.GRANTED, "-10"))
+    nobody: dict[str, Any] = {"project": ProjectId(""), "key_id": KeyId(""), "provider": ""}
+    postings = tuple(make_posting(usd, ledger, **nobody) for ledger, usd in sides)
+    entry = make_entry(1, account=account, kind=EntryKind.GRANT, executions=0, postings=postings)
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        await tables.insert("journal", posting_rows(entry))
+        async with open_books(clickhouse_url, servers, topic=topic) as look:
+            early = await look()
+            async with open_producer(servers, client="test") as producer:
+                value = credit.to_json()
+                await producer.send([Outgoing(topic, credit.credit_id.encode(), value, [])])
+            late = await look()
+
+    wrong = [[check.name for check in of(account, b) if not check.is_ok] for b in (early, late)]
+    assert wrong == [["credits are what the shards say"], []]
+    assert late.credits[account] == late.told_credits[account] == 10
 
 
 async def test_a_broker_without_the_directory_is_another_broker(

@@ -18,15 +18,19 @@ from crossdock.cli.books import (
     Owner,
     Unbalanced,
     check_books,
+    credited,
     holdings,
+    take_credits,
     take_spends,
     totals,
 )
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
+from crossdock_schemas.credit import Credit
+from crossdock_schemas.ids import AccountId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
-from support.builders import make_spend
+from support.builders import make_credit, make_spend
 
 CONTROL = "control log has no gap"
 JOURNAL = "journal has no gap"
@@ -34,9 +38,11 @@ BALANCE = "entries add up to 0"
 CALLS = "journal is what the calls cost"
 SHARDS = "journal is what the shards say"
 HOLDS = "holds are what the shards say"
+CREDITS = "credits are what the shards say"
 BUDGETS = "no budget was overdrawn"
 
 A, B = Owner("org_1", "proj_1", "key_a"), Owner("org_1", "proj_1", "key_b")
+OTHER = AccountId("org_other")
 AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
 
 
@@ -50,6 +56,8 @@ def make_books(spent: Mapping[Owner, Decimal] | None = None, **changes: Any) -> 
         "told": found,
         "held": {B: Decimal("0.25")},
         "told_held": {B: Decimal("0.250"), A: Decimal(0)},
+        "credits": {"org_1": Decimal("12.500000000000"), "org_2": Decimal(-1)},
+        "told_credits": {"org_1": Decimal("12.5"), "org_2": Decimal(-1), "org_3": Decimal(0)},
         "budgets": 2,
         "bound": 5,
     }
@@ -83,6 +91,12 @@ def test_whole_books_are_proved_with_their_figures() -> None:
             "keys": 2,
             "journal_usd": Decimal("0.25"),
             "shard_usd": Decimal("0.25"),
+            "differing": 0,
+        },
+        CREDITS: {
+            "organizations": 3,
+            "journal_usd": Decimal("11.5"),
+            "shard_usd": Decimal("11.5"),
             "differing": 0,
         },
         BUDGETS: {"budgets": 2, "entries": 5, "overdrafts": 0},
@@ -169,6 +183,32 @@ def test_a_hold_that_is_not_as_it_should_be_is_named(
     assert found[HOLDS].named == [f"org_1 proj_1 key_a: {said}"]
 
 
+@pytest.mark.parametrize(
+    ("journal", "told", "said"),
+    [
+        pytest.param({"org_1": 1}, {"org_1": 2}, "journal 1 USD, shard 2 USD", id="another amount"),
+        pytest.param(
+            {"org_1": 1}, {}, "journal 1 USD, shard nothing", id="only the journal has it"
+        ),
+        pytest.param(
+            {}, {"org_1": -2}, "journal nothing, shard -2 USD", id="only the shard has it"
+        ),
+    ],
+)
+def test_credits_that_differ_are_named_with_their_organization(
+    journal: dict[str, int], told: dict[str, int], said: str
+) -> None:
+    books = make_books(
+        credits={account: Decimal(usd) for account, usd in journal.items()},
+        told_credits={account: Decimal(usd) for account, usd in told.items()},
+    )
+
+    found = wrong(books)
+
+    assert found.keys() == {CREDITS}
+    assert found[CREDITS].named == [f"org_1: {said}"]
+
+
 def test_an_overdraft_is_named_with_its_budget() -> None:
     row = Overdraft("org_1", 7, "key_a", "daily", Decimal("0.50"), Decimal("0.500000000001"))
 
@@ -243,3 +283,18 @@ def test_other_entries_of_the_directory_are_none_of_its_business() -> None:
 def test_a_spend_that_cannot_be_read_says_where_it_lies() -> None:
     with pytest.raises(UndecodableError, match=r"accounts.directory\[3\]@7"):
         take_spends({}, [make_record(b"{")])
+
+
+def test_a_credit_that_is_told_twice_counts_once() -> None:
+    known: dict[str, Credit] = {}
+    told = [make_credit("10"), make_credit("-2", "refund 1"), make_credit("5", account=OTHER)]
+    records = [make_record(c.to_json(), key=c.credit_id.encode()) for c in (*told, told[0])]
+
+    take_credits(known, [*records, make_record(b"{", key=b"key_local")])
+
+    assert credited(known.values()) == {"org_local": Decimal(8), OTHER: Decimal(5)}
+
+
+def test_a_credit_that_cannot_be_read_says_where_it_lies() -> None:
+    with pytest.raises(UndecodableError, match=r"accounts.directory\[3\]@7"):
+        take_credits({}, [make_record(b"{", key=b"credit_1")])
