@@ -29,7 +29,7 @@ LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 """OpenRouter's names for what a key may spend."""
 RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
 USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
-_SIGNED_USD = re.compile(rf"-?{USD.pattern}")
+SIGNED_USD = re.compile(rf"-?{USD.pattern}")
 
 
 def check_known(body: Mapping[str, object], known: Collection[str]) -> None:
@@ -166,6 +166,7 @@ def check_tags(body: Json) -> dict[str, str] | None:
 def check_rules(body: Json) -> Rules:
     """Return a policy's rules; `max_price`: `prompt` and `completion` in USD per million tokens, `request` per call."""
     check_known(body, RULES)
+    check_flag(body, "zdr")
     prices = {} if body.get("max_price") is None else body["max_price"]
     if not isinstance(prices, dict):
         raise refusals.wrong_type("max_price", "an object", prices)
@@ -194,7 +195,7 @@ def check_usd(body: Json, name: str) -> Decimal | None:
 def check_signed_usd(body: Json, name: str) -> Decimal:
     """Return an amount, which may be below 0, exactly as its number or text says it."""
     rule = "Expected USD such as 12.50 or -12.50, with at most 14 and 6 digits."
-    amount = _usd(body, name, _SIGNED_USD, rule)
+    amount = _usd(body, name, SIGNED_USD, rule)
     if amount is None:
         raise refusals.missing(name)
     return amount

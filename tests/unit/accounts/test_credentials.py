@@ -228,6 +228,15 @@ def test_a_rotated_keys_successor_may_use_what_it_might() -> None:
     assert core.states[ACME].credentials[BYOK].allowed_keys == (OWNER, "key_next")
 
 
+def test_a_rotated_key_that_no_provider_key_names_hands_nothing_on(core: AccountsCore) -> None:
+    before = dict(core.states[ACME].credentials)
+    rotation = KeyRotation(**common(), key_id=OWNER, successor="key_next", hash="a" * 64, label="x", overlap_s=60)  # fmt: skip
+
+    assert core.apply(rotation, NOW_MS).refusal is None
+    assert before != {}
+    assert core.states[ACME].credentials == before
+
+
 def test_the_next_owner_knows_them(core: AccountsCore) -> None:
     state = core.states[ACME]
     core.apply(change(declared_region="europe"), NOW_MS)

@@ -87,6 +87,14 @@ def test_a_payment_is_split_without_a_rest(cents: int, percent: int, minimum: in
     assert more + terms.fee_of(more) > paid
 
 
+def test_a_payment_in_fractions_of_a_cent_is_not_overdrawn_by_its_fee() -> None:
+    terms = Terms(fee_percent=Decimal("5.5"))
+
+    amount = terms.credited_of(Decimal("1.055001"))
+
+    assert (amount, terms.fee_of(amount)) == (Decimal("0.99"), Decimal("0.06"))
+
+
 def test_a_reference_counts_once_also_after_a_restart() -> None:
     first, second = make_core(), AccountsCore(CARD)
     credit(first, "10", reference="payment 1")

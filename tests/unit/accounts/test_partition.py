@@ -8,22 +8,27 @@ import pytest
 
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.errors import StoreError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
+from crossdock_schemas.batch import LinesReturned
+from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
 from crossdock_schemas.control import (
+    BudgetChange,
     Command,
     CredentialChange,
     KeyChange,
     KeyDeletion,
     PolicyChange,
     PolicyRemoval,
+    PrepaymentSet,
     ProjectChange,
 )
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.ids import KeyId, hold_id
+from crossdock_schemas.ids import ExecutionId, KeyId, hold_id
 from crossdock_schemas.parcel import BodyRef, Hold, Parcel
 from crossdock_schemas.policy import Rules
 from crossdock_schemas.prices import Cost, Prices
@@ -34,6 +39,7 @@ from crossdock_schemas.topics import (
     ACCOUNT_DIRECTORY,
     ACCOUNT_JOURNAL,
     ADMITTED,
+    BATCH_COMMANDS,
     BATCH_RESULTS,
     DEAD_LETTERS,
     REQUESTS,
@@ -379,3 +385,112 @@ async def test_another_secret_is_in_the_next_parcels_plan() -> None:
         (ref,) = decode_envelope(admitted.headers, Parcel).credentials or ()
         versions.append(ref.version)
     assert versions == [1, 2]
+
+
+def limited(usd: str, **fields: Any) -> Record:
+    command = BudgetChange(**common(), scope=APP, window=Window.TOTAL, limit_usd=usd)
+    return command_record(command)
+
+
+DEAR = Catalogue(
+    providers=(
+        Provider(
+            name="atlas",
+            base_url="http://none",
+            models=(Offer(model="tern", prices=Prices(request=Decimal(1))),),
+        ),
+    )
+)
+
+
+async def dear() -> AccountsPartition:
+    """Return a partition where each call costs 1 USD."""
+    health = Health("accounts", 0)
+    objects = open_objects("memory://")
+    partition = AccountsPartition(DEAR, objects, ManualClock(NOW_MS), health=health)
+    await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
+    return partition
+
+
+async def test_of_a_batchs_parcel_what_fits_goes_on_and_the_rest_goes_back() -> None:
+    partition = await dear()
+    repeats = {4: ExecutionId("exec_1"), 9: ExecutionId("exec_2")}
+    parcel = wanted(lines=(4, 7, 9), position=20, repeats=repeats)
+
+    step = await partition.step([limited("2"), request_record(parcel)])
+
+    (admitted,) = on(ADMITTED.name, list(step.outgoing))
+    (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
+    part = decode_envelope(admitted.headers, Parcel)
+    told = LinesReturned.from_json(returned.value or b"")
+    assert (part.lines, len((admitted.value or b"").splitlines())) == ((4, 7), 2)
+    assert part.hold == Hold(hold_id=hold_id(parcel.parcel_id), is_limited=True)
+    assert (told.position, told.count, told.repeats) == (22, 1, {9: "exec_2"})
+    assert (told.reason.code, told.reason.scope) == ("budget_exceeded", APP)
+
+
+async def test_a_parcel_of_which_nothing_fits_goes_back_whole() -> None:
+    partition = await dear()
+
+    step = await partition.step([limited("0.5"), request_record(wanted(position=3))])
+
+    assert on(ADMITTED.name, list(step.outgoing)) == []
+    (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
+    assert LinesReturned.from_json(returned.value or b"").position == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "code"),
+    [
+        (limited("0.5"), 402, "budget_exceeded"),
+        (command_record(PrepaymentSet(**common(), is_prepaid=True)), 402, "insufficient_credits"),
+    ],
+    ids=["budget", "credits"],
+)
+async def test_a_single_request_without_money_is_refused_at_once(
+    command: Record, status: int, code: str
+) -> None:
+    partition = await dear()
+    single = wanted(lines=(0,), batch_id=None, request_id="req_" + "1" * 32)
+
+    step = await partition.step([command, request_record(single)])
+
+    (refused,) = on(RESULTS.name, list(step.outgoing))
+    response = json.loads(refused.value or b"")["response"]
+    assert (response["status_code"], response["body"]["error"]["code"]) == (status, code)
+    assert "this can cost up to 1 USD" in response["body"]["error"]["message"]
+
+
+async def test_a_key_that_is_too_fast_is_told_when_to_come_back() -> None:
+    partition = await dear()
+    slow = command_record(KeyChange(**common(), key_id=APP, rpm=1))
+    singles = [numbered(n, lines=(0,), batch_id=None, request_id=f"req_{n:032x}") for n in range(2)]
+
+    step = await partition.step([slow, *map(request_record, singles)])
+
+    (refused,) = on(RESULTS.name, list(step.outgoing))
+    response = json.loads(refused.value or b"")["response"]
+    assert (response["status_code"], response["body"]["error"]["retry_after"]) == (429, 60)
+
+
+async def test_a_store_that_refuses_the_body_of_a_refused_request_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crossdock.accounts.partition.RETRY_S", 0)
+    objects = open_objects("memory://")
+    partition = await founded(objects)
+    reference = BodyRef(path="bodies/x", start=0, length=20)
+    parcel = wanted(lines=(0,), body_ref=reference)
+    faults = [StoreError("away")]
+
+    async def get_range(*_: object) -> bytes:
+        if faults:
+            raise faults.pop()
+        return b'{"custom_id":"mine"}'
+
+    monkeypatch.setattr(objects, "get_range", get_range)
+    await partition.step([command_record(KeyDeletion(**common(), key_id=APP))])
+    step = await partition.step([request_record(parcel, b"")])
+
+    (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
+    assert json.loads(refused.value or b"")["custom_id"] == "mine"

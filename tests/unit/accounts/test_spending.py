@@ -11,6 +11,7 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.money import TELL_MS
 from crossdock.accounts.recent import CHUNK, CHUNKS, MAX_LIVES, Recent
 from crossdock.kernel.record import Page
+from crossdock_schemas.budget import Window
 from crossdock_schemas.ids import KeyId, derive_token
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Spend
 from crossdock_schemas.prices import Cost
@@ -205,3 +206,27 @@ def test_after_a_restart_the_directory_is_told_again() -> None:
     other.money.tell(NOW_MS)
 
     assert [spend.total_usd for spend in told(other)] == [Decimal("0.01")]
+
+
+def test_corrections_that_cancel_each_other_out_are_no_posting() -> None:
+    core = AccountsCore()
+    book(core, [unknown(1, "0.05"), unknown(2, "0.01")], NOW_MS)
+    core.finish()
+
+    book(core, [make_call(1, "0.01"), make_call(2, "0.05")], NOW_MS)
+
+    assert entries(core) == []
+    assert spent(core) == Decimal("0.06")
+
+
+def test_what_keys_spent_on_different_days_is_added_up_by_window_after_a_restart() -> None:
+    core = AccountsCore()
+    book(core, [make_call(1, "1")], NOW_MS)
+    pages = {page.key: page.value for page in core.finish().pages}
+    book(core, [make_call(2, "2", key_id=KeyId("key_other"))], NOW_MS + 86_400_000)
+    pages |= {page.key: page.value for page in core.finish().pages}
+
+    again = restarted({key: value for key, value in pages.items() if value is not None})
+
+    tally = again.states[ACME].tally(PROJECT)
+    assert (tally.spent[Window.TOTAL], tally.spent[Window.DAILY]) == (3, 2)

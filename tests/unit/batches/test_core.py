@@ -15,7 +15,17 @@ from crossdock.batches.facts import (
     Validated,
 )
 from crossdock.batches.index import Span
-from crossdock_schemas.batch import BatchStatus, CancelAsked, LineError, Part
+from crossdock_schemas.batch import (
+    BatchStatus,
+    CancelAsked,
+    Granted,
+    LineError,
+    LinesReturned,
+    Part,
+)
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.ids import ExecutionId
+from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.result import Outcome
 from crossdock_schemas.tokens import Tokens
 from support.builders import (
@@ -24,6 +34,7 @@ from support.builders import (
     make_group,
     make_result,
     make_submitted,
+    make_wait_reason,
 )
 from unit.batches.shard import EXPIRED_MS, WINDOW, Shard, running, topics
 
@@ -362,3 +373,42 @@ def test_a_crash_during_validation_begins_it_again() -> None:
     shard.step()
 
     assert shard.wanted == [Validate(BATCH)]
+
+
+def test_what_comes_for_a_batch_that_ended_is_late() -> None:
+    shard = running({"tern": 1})
+    shard.collect([0])
+    shard.step()
+    returned = LinesReturned(
+        batch_id=BATCH, model="tern", position=0, count=1, reason=make_wait_reason()
+    )
+
+    shard.core.take_back(returned)
+    shard.core.grant(Granted(batch_id=BATCH, model="tern"))
+
+    assert shard.step().outgoing == []
+    assert shard.batch.status is BatchStatus.COMPLETED
+
+
+def test_lines_that_came_back_are_told_of_and_fed_again_as_another_parcel() -> None:
+    shard = running({"tern": 4})
+    shard.work()
+    shard.step()
+    repeats = {1: ExecutionId("exec_1")}
+    reason = make_wait_reason()
+    returned = LinesReturned(batch_id=BATCH, model="tern", position=1, count=3, repeats=repeats, reason=reason)  # fmt: skip
+
+    shard.core.take_back(returned)
+    shard.step(NOW_MS + 1000)
+    told = shard.batch.wait_reason
+    shard.core.grant(Granted(batch_id=BATCH, model="tern", lines=2))
+    shard.step(NOW_MS + 2000)
+    shard.work()
+    shard.step(NOW_MS + 3000)
+
+    parcels = [decode_envelope(r.headers, Parcel) for r in shard.sent if r.topic == "requests"]
+    assert told == reason
+    assert [parcel.lines for parcel in parcels] == [(0, 1, 2, 3), (1, 2)]
+    assert len({parcel.parcel_id for parcel in parcels}) == 2
+    assert (parcels[1].position, parcels[1].behind, parcels[1].repeats) == (1, 1, repeats)
+    assert shard.batch.models[0].waiting == 1

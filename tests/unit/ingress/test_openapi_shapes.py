@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossdock.ingress import credentials, refusals
-from crossdock.ingress.balances import Balance
+from crossdock.ingress.balances import Balance, Worth
 from crossdock.ingress.checks import check_batch, check_request
 from crossdock.ingress.credentials import (
     check_fields,
@@ -23,6 +23,7 @@ from crossdock.ingress.shapes import (
     show_batch,
     show_budget,
     show_credential,
+    show_credit,
     show_deleted,
     show_file,
     show_key,
@@ -30,17 +31,23 @@ from crossdock.ingress.shapes import (
     show_organization,
     show_policy,
     show_project,
+    show_worth,
 )
 from crossdock.ingress.upload import make_upload, show_part, show_upload
 from crossdock.ingress.wishes import (
     check_amount,
+    check_credit_kind,
     check_flag,
     check_known,
     check_limit,
     check_name,
     check_networks,
+    check_note,
+    check_reference,
     check_role,
+    check_rpm,
     check_rules,
+    check_signed_usd,
     check_tags,
     check_time,
 )
@@ -49,6 +56,7 @@ from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import AccountId, CredentialId, FileId, KeyId
 from crossdock_schemas.policy import Policy, Rules
@@ -119,9 +127,14 @@ def make_credential(**changes: Any) -> Credential:
     return Credential(**(values | changes))
 
 
+def make_worth(balance: str = "-0.5", *, is_prepaid: bool = True) -> Worth:
+    return Worth(Decimal(balance), Decimal(0), Decimal("1E-12"), is_prepaid)
+
+
 UPLOAD = {"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "text/plain"}
 WAITING = ModelProgress(model="m", total=9, fed=5, returned=((1, 2),), wait_reason=make_wait_reason())  # fmt: skip
 ENDLESS = ModelProgress(model="m", total=9, wait_reason=make_wait_reason(until_ms=None))
+ESTIMATE = Estimate(low_usd=Decimal("1E-12"), likely_usd=Decimal("0.5"), worst_usd=Decimal(1), is_from_history=False)
 WRONG = (LineError(code="x", message="y"), LineError(code="x", message="y", line=1, param="z"))
 STAMPS = {
     f"{stamp}_at_ms": NOW_MS
@@ -151,6 +164,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
     ("Batch", "that waits", lambda: show_batch(make_batch(models=(WAITING,)))),
     ("Batch", "that waits for ever", lambda: show_batch(make_batch(models=(ENDLESS, ENDLESS)))),
     ("Batch", "with errors", lambda: show_batch(make_batch(errors=WRONG))),
+    ("Batch", "that may cost", lambda: show_batch(make_batch(estimate=ESTIMATE))),
     ("Batch", "that cost", lambda: show_batch(make_batch(cost_usd=Decimal("1E-12")))),
     *(
         ("Batch", status.value, lambda status=status: show_batch(make_batch(status=status)))
@@ -168,7 +182,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
         "Key",
         "with a limit",
         lambda: show_key(
-            make_key(role=Role.OWNER, tags={"a": "b"}, allowed_ips=("10.0.0.0/8",), expires_at_ms=NOW_MS),
+            make_key(role=Role.OWNER, rpm=60, tags={"a": "b"}, allowed_ips=("10.0.0.0/8",), expires_at_ms=NOW_MS),
             make_spend(),
             (make_balance(),),
             NOW_MS,
@@ -198,12 +212,19 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
         "Policy",
         "of all",
         lambda: show_policy(
-            make_policy(allowed_models=("a",), allowed_providers=(), max_prompt_price="0.5")
+            make_policy(
+                allowed_models=("a",), allowed_providers=(), max_prompt_price="0.5", max_request_price="0.01",
+                data_collection="deny", zdr=True, allowed_data_regions=("europe",), quantizations=("fp8", "unknown"),
+            )
         ),
     ),
     ("Budget", "", lambda: show_budget(make_balance())),
     ("Budget", "without an end", lambda: show_budget(make_balance(Window.TOTAL, None))),
     ("Balance", "", lambda: show_balance(make_balance())),
+    ("Credits", "that are needed", lambda: show_worth(make_worth())),
+    ("Credits", "that are not", lambda: show_worth(make_worth("5", is_prepaid=False))),
+    ("Credit", "", lambda: show_credit(make_credit(note="welcome"))),
+    ("Credit", "taken away", lambda: show_credit(make_credit("-2.5", CreditKind.REFUND))),
     ("Byok", "", lambda: show_credential(make_credential(), {})),
     (
         "Byok",
@@ -238,6 +259,7 @@ VALUES: list[Any] = [
     None, True, False, 0, 1, 3600, -1, 0.5, 1e-7, 10**15, "", "x", "24h", "8d", "/v1/embeddings", "batch", "12.50",
     "-1", "1e3", "daily", "total", "owner", "2027-01-31T12:00:00Z", "a b", "k" * 300, [], [1], ["a"], ["a b"], ["10.0.0.0/8"], ["0" * 64], "europe", ["*"] * 101, {}, {"a": "b"}, {"a": 1},
     {"k" * 65: ""}, {"k": "v" * 513}, {str(n): "" for n in range(17)}, {"prompt": "0.5"}, {"prompt": -1},
+    {"request": "0.01"}, ["europe"], ["fp8"], "deny", "refund", "-12.50", 10**6, 10**6 + 1,
     {"image": 1}, {"anchor": "created_at", "seconds": 3600}, {"anchor": "created_at", "seconds": 1},
 ]  # fmt: skip
 
@@ -254,7 +276,17 @@ def check_key(body: Json) -> None:
     check_tags(body)
     check_networks(body)
     check_time(body, "expires_at")
+    check_rpm(body)
     check_limit(body)
+
+
+def check_credit(body: Json) -> None:
+    """Check what POST /v1/organizations/{id}/credits checks; the amount's sign is left to the shard."""
+    check_known(body, ("kind", "amount_usd", "reference", "note"))
+    check_credit_kind(body)
+    check_signed_usd(body, "amount_usd")
+    check_reference(body)
+    check_note(body)
 
 
 def check_own_key(body: Json) -> None:
@@ -277,6 +309,7 @@ CHECKED: list[tuple[str, Json, Callable[[Json], object]]] = [
     ("BudgetRequest", {"limit_usd": 1}, check_amount),
     ("PolicyRules", {}, check_rules),
     ("KeyRequest", {"name": "n"}, check_key),
+    ("CreditRequest", {"kind": "grant", "amount_usd": 1, "reference": "r"}, check_credit),
     ("ByokRequest", {"provider": "atlas", "key": "sk-of-ones-own"}, check_own_key),
 ]  # fmt: skip
 

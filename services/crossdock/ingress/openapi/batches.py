@@ -10,6 +10,7 @@ from crossdock.ingress.openapi.operation import Body, Operation, Parameter, answ
 from crossdock.ingress.openapi.schema import (
     COUNT,
     EXACT_USD,
+    FLAG,
     SECONDS,
     TEXT,
     TIME,
@@ -58,15 +59,26 @@ _WAITING = shown(
     {
         "code": choice(_CODES),
         "message": TEXT,
-        "scope": told(names.SCOPE, "Whose budget it is."),
+        "scope": told(names.SCOPE, "Whose budget, credits or requests a minute they are."),
         "lines": COUNT,
         "since": TIME,
-        "until": nullable(told(TIME, "When the budget's window ends; null: never.")),
+        "until": nullable(
+            told(TIME, "When the budget's window ends, or the next request may begin; null: never.")
+        ),
+    }
+)
+_ESTIMATE = shown(
+    {
+        "low_usd": EXACT_USD,
+        "likely_usd": EXACT_USD,
+        "worst_usd": told(EXACT_USD, "What would be held if all lines ran at once: USD, exactly."),
+        "is_from_history": told(FLAG, "Answers are taken to be as long as earlier ones."),
     }
 )
 _PROGRESS = shown(
     {
         "cost_usd": EXACT_USD,
+        "estimate": told(nullable(_ESTIMATE), "What all lines may cost; null: not known yet."),
         "output_bytes": COUNT,
         "error_bytes": COUNT,
         "models": array(shown({"model": TEXT, "total": COUNT, "fed": COUNT, "done": COUNT})),

@@ -9,6 +9,8 @@ from crossdock.ingress.openapi import (
     batches,
     budgets,
     byok,
+    callbacks,
+    credits,
     errors,
     files,
     health,
@@ -26,15 +28,15 @@ from crossdock.ingress.principal import FOR_ALL, MANAGEMENT
 
 PARTS = (
     requests, batches, files, uploads, models, keys, organizations, policies, budgets, byok,
-    health,
+    credits, callbacks, health,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = tuple(one for part in PARTS for one in part.OPERATIONS)
 INFERENCE: Json = {"inferenceKey": []}
 _ABOUT = """OpenAI's API for work on models, and OpenRouter's for keys, as far as they go.
 
 A key is `Authorization: Bearer`. An inference key runs requests and sees what belongs to its project; a management
-key manages keys, projects, policies, budgets and own provider keys, as far as its role allows. What lies in another organization or
-project does not exist for a key: 404. Every answer has `x-request-id`."""
+key manages keys, projects, policies, budgets and own provider keys and sees credits, as far as its role allows. What
+lies in another organization or project does not exist for a key: 404. Every answer has `x-request-id`."""
 
 
 def document() -> Json:
@@ -42,7 +44,7 @@ def document() -> Json:
     paths: dict[str, Json] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
-    schemas: dict[str, Json] = {"Error": errors.error_schema(), **names.SCHEMAS}
+    schemas: dict[str, Json] = {**errors.SCHEMAS, **names.SCHEMAS}
     for part in PARTS:
         schemas |= part.SCHEMAS
     return {
@@ -104,7 +106,14 @@ def _in_path(one: Operation) -> list[Json]:
 
 def _parameter(parameter: Parameter) -> Json:
     about = {"description": parameter.text} if parameter.text else {}
-    return {"name": parameter.name, "in": parameter.place, **about, "schema": parameter.schema}
+    needed = {"required": True} if parameter.is_required else {}
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        **about,
+        **needed,
+        "schema": parameter.schema,
+    }
 
 
 def _body(one: Operation) -> Json:

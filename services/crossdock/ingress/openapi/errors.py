@@ -7,7 +7,7 @@ from crossdock.ingress.checks import MAX_KEY, MAX_PAIRS, check_metadata, check_p
 from crossdock.ingress.content import parse_range
 from crossdock.ingress.desk import STATUS
 from crossdock.ingress.openapi.operation import JSON
-from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown
+from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
 from crossdock.ingress.refusals import RefusedError
 
 Specimens = tuple[RefusedError, ...]
@@ -51,6 +51,9 @@ KEY_REUSED = refusals.key_reused()
 ENDED = refusals.not_cancellable("completed")
 UPLOAD_ENDED = RefusedError(400, "Upload 'x' is cancelled, not pending.")
 UNPAID = RefusedError(402, "A budget is short.", kind="payment_required", reason="budget_exceeded")
+NO_CREDITS = RefusedError(
+    402, "Credits are short.", kind="payment_required", reason="insufficient_credits"
+)
 BUSY = refusals.too_busy()
 LATE = refusals.timed_out(1)
 DECIDED: Specimens = (
@@ -68,13 +71,13 @@ CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)
 _ABOUT = {
     400: "The request is not as it should be; `param` says where.",
     401: "No key, a wrong one, a disabled one, an expired one.",
-    402: "A budget has less left than this can cost.",
+    402: "A budget, or the organization's credits, have less left than this can cost.",
     403: "The key may not do this, or not from there.",
     404: "There is no such thing, or it is another's.",
     409: "It cannot be done to what there is.",
     413: "Over a limit of bytes.",
     416: "The range lies beyond the file.",
-    429: "Too many callers wait.",
+    429: "Too many callers wait, or the key may begin no more requests in this minute.",
     500: "An error of ours.",
     503: "Kafka or the object store does not answer, or a change is not confirmed in time.",
     504: "No answer in time.",
@@ -86,10 +89,22 @@ _HEADERS = {
 }
 
 
-def error_schema() -> Json:
-    """Return the schema of OpenAI's envelope."""
-    error = {"message": TEXT, "type": TEXT, "param": nullable(TEXT), "code": nullable(TEXT)}
-    return shown({"error": shown(error)}, "OpenAI's error envelope.")
+def _schemas() -> dict[str, Json]:
+    """Return the schemas of OpenAI's envelope: as we fill it, and as providers may."""
+    ours = {"message": TEXT, "type": TEXT, "param": nullable(TEXT), "code": nullable(TEXT)}
+    theirs = shown(dict.fromkeys(ours, {})) | {"additionalProperties": True}
+    theirs["properties"]["retry_after"] = told(
+        {}, "Of a key that may begin no more requests in this minute: seconds to wait."
+    )
+    about = "OpenAI's error envelope"
+    return {
+        "Error": shown({"error": shown(ours)}, f"{about}."),
+        "PassedError": shown({"error": theirs}, f"{about}, ours or a provider's own.")
+        | {"additionalProperties": True},
+    }
+
+
+SCHEMAS = _schemas()
 
 
 def shared_answers() -> dict[str, Json]:
@@ -125,7 +140,7 @@ def error_answers(specimens: Specimens, *, is_open: bool = False) -> Json:
 
 def passed_on(whose: str) -> Json:
     """Return the response for errors that are somebody else's."""
-    return {"default": {"description": whose, "content": {JSON: {"schema": ref("Error")}}}}
+    return {"default": {"description": whose, "content": {JSON: {"schema": ref("PassedError")}}}}
 
 
 def _of(status: int, specimens: Specimens) -> Specimens:
@@ -135,7 +150,7 @@ def _of(status: int, specimens: Specimens) -> Specimens:
 def _response(specimens: Specimens, *, is_open: bool = False) -> Json:
     codes = sorted({one.reason for one in specimens}, key=str)
     code = {"examples" if is_open else "enum": codes}
-    schema = ref("Error") | {"properties": {"error": {"properties": {"code": code}}}}
+    schema = ref("PassedError" if is_open else "Error") | {"properties": {"error": {"properties": {"code": code}}}}
     names = sorted({name for one in specimens for name in one.headers})
     headers = {name: {"description": _HEADERS[name], "schema": TEXT} for name in names}
     return {

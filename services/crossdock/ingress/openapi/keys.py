@@ -26,7 +26,7 @@ from crossdock.ingress.openapi.schema import (
 )
 from crossdock.ingress.shapes import WINDOWS
 from crossdock.ingress.wishes import RESETS
-from crossdock_schemas.account import Role
+from crossdock_schemas.account import MAX_RPM, Role
 
 TAG = "keys"
 _ROLE = told(nullable(choice(Role)), "Of a management key; null: an inference key.")
@@ -36,6 +36,8 @@ _LIMIT = {
     "limit_reset": _RESET,
     "include_byok_in_limit": nullable(FLAG),
 }
+_RPM: Json = {"type": ["integer", "null"], "maximum": MAX_RPM}
+_WISHED_RPM = told(_RPM | {"minimum": 0}, "Requests a minute at most; 0: no limit.")
 _KEY = {
     "id": names.KEY,
     "hash": names.KEY_HASH,
@@ -48,6 +50,7 @@ _KEY = {
     "tags": PAIRS,
     "allowed_ips": NETWORKS,
     **{f"{of}usage{window}": DOUBLE_USD for of in ("", "byok_") for window in WINDOWS},
+    "rpm": told(_RPM | {"minimum": 1}, "Requests a minute at most; null: no limit."),
     "limit": nullable(told(DOUBLE_USD, "Of its own budgets, the one with the least left.")),
     "limit_reset": _RESET,
     "limit_remaining": nullable(DOUBLE_USD),
@@ -76,6 +79,7 @@ SCHEMAS: dict[str, Json] = {
             "expires_at": nullable(TIME),
             "tags": nullable(METADATA),
             "allowed_ips": WISHED_NETWORKS,
+            "rpm": _WISHED_RPM,
             **_LIMIT,
         },
         required=("name",),
@@ -86,6 +90,7 @@ SCHEMAS: dict[str, Json] = {
             "disabled": nullable(FLAG),
             "tags": nullable(METADATA),
             "allowed_ips": WISHED_NETWORKS,
+            "rpm": _WISHED_RPM,
             **_LIMIT,
         }
     ),

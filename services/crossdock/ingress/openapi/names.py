@@ -24,6 +24,7 @@ SCHEMAS: dict[str, Json] = {
         "description": "The SHA-256 of a key's text in hexadecimal.",
     },
     "ByokId": _id(f"byok_{_TOKEN}", "An own provider key of the organization."),
+    "CreditId": _id(f"credit_{_TOKEN}", "Credits of an organization."),
     "ProjectId": _id(f"proj_{_TOKEN}", "A project of the organization."),
     "OrganizationId": _id(f"org_{_TOKEN}", "An organization."),
     "ScopeId": _id(f"proj_{_TOKEN}", "The organization, or one of its projects or keys."),
@@ -37,6 +38,7 @@ KEY = ref("KeyId")
 KEY_NAME = ref("KeyName")
 KEY_HASH = ref("KeyHash")
 BYOK = ref("ByokId")
+CREDIT = ref("CreditId")
 PROJECT = ref("ProjectId")
 ORGANIZATION = ref("OrganizationId")
 SCOPE = ref("ScopeId")

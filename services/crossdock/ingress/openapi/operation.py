@@ -26,6 +26,7 @@ class Parameter:
     schema: Json
     text: str = ""
     place: Literal["query", "header"] = "query"
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ SCHEMAS: dict[str, Json] = {
             "is_operator": told(FLAG, "Its owners may make other organizations."),
             "max_key_life_s": _LIFE,
             "allowed_ips": NETWORKS,
+            "is_prepaid": told(FLAG, "It needs credits for what it spends."),
             "created_at": TIME,
             "updated_at": TIME,
         }

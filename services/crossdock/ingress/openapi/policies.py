@@ -6,6 +6,7 @@ from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import ADMINS, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
     EXACT_USD,
+    FLAG,
     TEXT,
     TIME,
     Json,
@@ -18,6 +19,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.wishes import PRICES
 from crossdock_schemas.directory import LEVELS
 from crossdock_schemas.policy import Rules
 
@@ -26,12 +28,20 @@ LEVEL = choice(LEVELS.values())
 VERSION: Json = {"type": "integer", "minimum": 1}
 DELETED = shown({"deleted": {"const": True}})
 _PRICE = nullable(told(EXACT_USD, "USD per million tokens."))
+_REQUEST_PRICE = nullable(told(EXACT_USD, "USD per call."))
+_TEXTS = {
+    "data_collection": "`deny`: nobody who may train on what it is sent.",
+    "zdr": "True: nobody who may keep what it is sent.",
+    "allowed_data_regions": "Where it may be worked on; null: everywhere.",
+    "quantizations": "The precisions of weights that may be used; null: all.",
+}
 
 
 def _rules() -> dict[str, Json]:
     """Return what a policy may demand, as the type that holds it says."""
     properties: dict[str, Any] = Rules.model_json_schema()["properties"]
-    return {name: _without_default(rule) for name, rule in properties.items()}
+    rules = {name: _without_default(rule) for name, rule in properties.items()}
+    return rules | {name: told(rules[name], text) for name, text in _TEXTS.items()}
 
 
 def _without_default(rule: Json) -> Json:
@@ -51,7 +61,13 @@ SCHEMAS: dict[str, Json] = {
             "ignored_models": array(TEXT),
             "allowed_providers": nullable(array(TEXT)),
             "ignored_providers": array(TEXT),
-            "max_price": shown({"prompt": _PRICE, "completion": _PRICE}),
+            "max_price": shown(
+                {"prompt": _PRICE, "completion": _PRICE, "request": _REQUEST_PRICE}
+            ),
+            "data_collection": _RULES["data_collection"],
+            "zdr": told(FLAG, _TEXTS["zdr"]),
+            "allowed_data_regions": _RULES["allowed_data_regions"],
+            "quantizations": _RULES["quantizations"],
             "version": VERSION,
             "updated_at": TIME,
         }
@@ -60,12 +76,7 @@ SCHEMAS: dict[str, Json] = {
         {
             **{name: rule for name, rule in _RULES.items() if not name.endswith("_price")},
             "max_price": nullable(
-                wish(
-                    {
-                        "prompt": _RULES["max_prompt_price"],
-                        "completion": _RULES["max_completion_price"],
-                    }
-                )
+                wish({name: _RULES[of_rules] for name, of_rules in PRICES.items()})
             ),
         }
     ),

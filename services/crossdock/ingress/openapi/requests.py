@@ -56,6 +56,7 @@ SCHEMAS: dict[str, Json] = {
 _ERRORS = (
     *errors.SENT,
     errors.UNPAID,
+    errors.NO_CREDITS,
     errors.NO_MODEL,
     errors.BUSY,
     errors.KAFKA,

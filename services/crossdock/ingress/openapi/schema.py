@@ -16,6 +16,10 @@ EXACT_USD: Json = {
     "pattern": r"^[0-9]+(\.[0-9]+)?$",
     "description": "USD, exactly.",
 }
+SIGNED_USD: Json = EXACT_USD | {
+    "pattern": r"^-?[0-9]+(\.[0-9]+)?$",
+    "description": "USD, exactly; may be below 0.",
+}
 DOUBLE_USD: Json = {"type": "number", "description": "USD, as a double."}
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
 PAIRS: Json = {"type": "object", "additionalProperties": TEXT}
