@@ -143,6 +143,8 @@ async def settle(ingress: Ingress, owner: Management) -> Ids:
         await owner.ask("PUT", f"/policies/{scope}", {})
         for window in Window:
             await owner.ask("PUT", f"/budgets/{scope}/{window.value}", {"limit_usd": 1000})
+    credit = {"kind": "grant", "amount_usd": 5, "reference": "welcome"}
+    booked = (await owner.ask("POST", "/organizations/org_local/credits", credit)).json()
     return {
         "FileId": [file.id, output],
         "UploadId": [upload],
@@ -152,6 +154,7 @@ async def settle(ingress: Ingress, owner: Management) -> Ids:
         "KeyName": ["key_local", digest(API_KEY)],
         "KeyHash": [digest(API_KEY)],
         "ByokId": [byok],
+        "CreditId": [booked["data"]["id"]],
         "ProjectId": ["proj_default"],
         "OrganizationId": ["org_local"],
         "ScopeId": scopes,

@@ -278,7 +278,7 @@ async def test_a_request_that_was_never_executed_says_why() -> None:
 async def test_a_key_that_is_too_fast_is_told_when_to_come_back(
     told: Json, header: str | None
 ) -> None:
-    error = {"message": "too fast", "type": "requests", "code": "rate_limit_exceeded"} | told
+    error = {"message": "too fast", "type": "requests", "param": None, "code": "rate_limit_exceeded"} | told  # fmt: skip
     world = World(answer=lambda *_: (429, {"error": error}))
     async with running_ingress(world) as ingress:
         response = await ingress.http.post(CHAT, json=BODY)

@@ -33,7 +33,7 @@ Json = dict[str, Any]
 NOBODYS = "0" * 32
 PREFIXES = {
     "FileId": "file-", "UploadId": "upload_", "PartId": "part_", "BatchId": "batch_", "KeyId": "key_", "KeyName": "key_",
-    "KeyHash": "0" * 32, "ByokId": "byok_", "ProjectId": "proj_", "OrganizationId": "org_", "ScopeId": "proj_",
+    "KeyHash": "0" * 32, "ByokId": "byok_", "CreditId": "credit_", "ProjectId": "proj_", "OrganizationId": "org_", "ScopeId": "proj_",
 }  # fmt: skip
 """Every kind of id that the document knows, and how an id begins that nobody has."""
 SAID: dict[tuple[str, str], set[int]] = {
@@ -100,7 +100,7 @@ async def estate() -> AsyncIterator[Estate]:
                     "uploads": await make_upload(ingress, neighbour),
                     "own provider keys": await make_byok(owner, project),
                 },
-                frozenset(ids["OrganizationId"]),
+                frozenset((*ids["OrganizationId"], *ids["CreditId"])),
             ),
         }
         ingress.clock.advance(120_000)  # ids that may be new are waited for

@@ -229,4 +229,4 @@ def test_what_keys_spent_on_different_days_is_added_up_by_window_after_a_restart
     again = restarted({key: value for key, value in pages.items() if value is not None})
 
     tally = again.states[ACME].tally(PROJECT)
-    assert (tally.spent[Window.TOTAL], tally.spent[Window.DAILY]) == (3, 2)
+    assert (tally.spent[Window.TOTAL], tally.spent[Window.DAILY]) == (Decimal(3), Decimal(2))

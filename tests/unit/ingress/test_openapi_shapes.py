@@ -56,13 +56,14 @@ from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.credential import Credential
+from crossdock_schemas.credit import CreditKind
 from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import AccountId, CredentialId, FileId, KeyId
 from crossdock_schemas.policy import Policy, Rules
 from crossdock_schemas.prices import Prices
 from support.accounts import LOCAL
-from support.builders import NOW_MS, OWNER, make_batch, make_spend, make_wait_reason
+from support.builders import NOW_MS, OWNER, make_batch, make_credit, make_spend, make_wait_reason
 from support.openapi import api, faults
 
 Json = dict[str, Any]
@@ -134,7 +135,9 @@ def make_worth(balance: str = "-0.5", *, is_prepaid: bool = True) -> Worth:
 UPLOAD = {"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "text/plain"}
 WAITING = ModelProgress(model="m", total=9, fed=5, returned=((1, 2),), wait_reason=make_wait_reason())  # fmt: skip
 ENDLESS = ModelProgress(model="m", total=9, wait_reason=make_wait_reason(until_ms=None))
-ESTIMATE = Estimate(low_usd=Decimal("1E-12"), likely_usd=Decimal("0.5"), worst_usd=Decimal(1), is_from_history=False)
+ESTIMATE = Estimate(
+    low_usd=Decimal("1E-12"), likely_usd=Decimal("0.5"), worst_usd=Decimal(1), is_from_history=False
+)
 WRONG = (LineError(code="x", message="y"), LineError(code="x", message="y", line=1, param="z"))
 STAMPS = {
     f"{stamp}_at_ms": NOW_MS

@@ -92,7 +92,7 @@ _HEADERS = {
 def _schemas() -> dict[str, Json]:
     """Return the schemas of OpenAI's envelope: as we fill it, and as providers may."""
     ours = {"message": TEXT, "type": TEXT, "param": nullable(TEXT), "code": nullable(TEXT)}
-    theirs = shown(dict.fromkeys(ours, {})) | {"additionalProperties": True}
+    theirs = shown({name: {} for name in ours}) | {"additionalProperties": True}
     theirs["properties"]["retry_after"] = told(
         {}, "Of a key that may begin no more requests in this minute: seconds to wait."
     )
@@ -150,7 +150,9 @@ def _of(status: int, specimens: Specimens) -> Specimens:
 def _response(specimens: Specimens, *, is_open: bool = False) -> Json:
     codes = sorted({one.reason for one in specimens}, key=str)
     code = {"examples" if is_open else "enum": codes}
-    schema = ref("PassedError" if is_open else "Error") | {"properties": {"error": {"properties": {"code": code}}}}
+    schema = ref("PassedError" if is_open else "Error") | {
+        "properties": {"error": {"properties": {"code": code}}}
+    }
     names = sorted({name for one in specimens for name in one.headers})
     headers = {name: {"description": _HEADERS[name], "schema": TEXT} for name in names}
     return {

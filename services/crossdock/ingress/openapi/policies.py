@@ -61,9 +61,7 @@ SCHEMAS: dict[str, Json] = {
             "ignored_models": array(TEXT),
             "allowed_providers": nullable(array(TEXT)),
             "ignored_providers": array(TEXT),
-            "max_price": shown(
-                {"prompt": _PRICE, "completion": _PRICE, "request": _REQUEST_PRICE}
-            ),
+            "max_price": shown({"prompt": _PRICE, "completion": _PRICE, "request": _REQUEST_PRICE}),
             "data_collection": _RULES["data_collection"],
             "zdr": told(FLAG, _TEXTS["zdr"]),
             "allowed_data_regions": _RULES["allowed_data_regions"],
