@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from crossdock_schemas.message import Message
-from crossdock_schemas.topics import Topic
+from crossdock_schemas.topic import Topic
 
 M = TypeVar("M", bound=Message)
 

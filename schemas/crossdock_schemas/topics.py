@@ -4,7 +4,6 @@ Provisioning, the README's table and the contract documents are made from `TOPIC
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.alert import Alert
@@ -26,57 +25,12 @@ from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.journal import Entry, Spend
-from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.result import ResultGroup
 from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.topic import DAY_MS, HOUR_MS, Topic
 from crossdock_schemas.usage import UsageGroup
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-
-Cleanup = Literal["delete", "compact"]
-COMPACTED = {
-    "min.cleanable.dirty.ratio": "0.2",
-    "segment.ms": str(HOUR_MS),
-    "segment.bytes": str(
-        32 * 2**20
-    ),  # what is in the last one is not compacted: a restart reads all of it
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic. `partitions` None means: as many as the installation has shards (CROSSDOCK_PARTITIONS)."""
-
-    name: str
-    key: str
-    header: type[Message] | None
-    """The model in the `crossdock` header; None where the value itself is the message."""
-    value: str | tuple[type[Message], ...]
-    """The message, or in words what the opaque bytes are."""
-    producers: tuple[str, ...]
-    consumers: tuple[str, ...]
-    cleanup: Cleanup = "delete"
-    retention_ms: int | None = 7 * DAY_MS
-    partitions: int | None = None
-    version: int = 1
-
-    @property
-    def ce_type(self) -> str:
-        """The CloudEvents type of its records, with the contract's version."""
-        return f"crossdock.{self.name.replace('<provider>.<lane>', 'parcel')}.v{self.version}"
-
-    @property
-    def config(self) -> dict[str, str]:
-        settings: dict[str, str] = {"cleanup.policy": self.cleanup}
-        if self.cleanup == "compact":
-            settings |= COMPACTED
-        elif self.retention_ms is not None:
-            settings |= {"retention.ms": str(self.retention_ms)}
-        return settings
-
 
 LINES = "the callers' lines: JSONL in OpenAI's batch input form"
 OUTPUT_LINES = "JSONL in OpenAI's batch output form, one line for each result of the header"

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from crossdock_schemas.contracts.schema import Json, contracts_of
-from crossdock_schemas.topics import TOPICS, Topic
+from crossdock_schemas.topic import Topic
+from crossdock_schemas.topics import TOPICS
 
 
 def _channel_id(topic: Topic) -> str:

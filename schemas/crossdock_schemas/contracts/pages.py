@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crossdock_schemas.topics import DAY_MS, HOUR_MS, TOPICS, Topic
+from crossdock_schemas.topic import DAY_MS, HOUR_MS, Topic
+from crossdock_schemas.topics import TOPICS
 
 DO_NOT_EDIT = "<!-- Written by `python -m crossdock_schemas.contracts write`. -->"
 

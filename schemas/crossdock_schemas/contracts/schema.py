@@ -11,7 +11,8 @@ from pydantic_core import core_schema
 from typing_extensions import override
 
 from crossdock_schemas.message import Message
-from crossdock_schemas.topics import TOPICS, Topic
+from crossdock_schemas.topic import Topic
+from crossdock_schemas.topics import TOPICS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

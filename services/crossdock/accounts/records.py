@@ -12,6 +12,7 @@ from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
     ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
@@ -22,7 +23,6 @@ from crossdock_schemas.topics import (
     ADMITTED,
     BATCH_COMMANDS,
     CANCELS,
-    Topic,
 )
 
 SOURCE = "crossdock/accounts"

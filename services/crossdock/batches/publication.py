@@ -6,7 +6,8 @@ from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
 from crossdock_schemas.message import Message
-from crossdock_schemas.topics import BATCH_DIRECTORY, FILES, Topic
+from crossdock_schemas.topic import Topic
+from crossdock_schemas.topics import BATCH_DIRECTORY, FILES
 
 SOURCE = "crossdock/batches"
 PROGRESS_MS = 250  # between two directory entries of a batch that only counts up

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crossdock.ingress import refusals
+from crossdock.ingress.account_shapes import show_budget
 from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.balances import Balance, balances_of
@@ -15,7 +16,6 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
-from crossdock.ingress.shapes import show_budget
 from crossdock.ingress.wishes import check_amount, check_flag, check_window_name
 from crossdock_schemas.budget import Window
 from crossdock_schemas.control import BudgetChange, BudgetRemoval

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crossdock.ingress import refusals
+from crossdock.ingress.account_shapes import show_credential
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import Json, parse_object
@@ -25,7 +26,6 @@ from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.scopes import find_project
-from crossdock.ingress.shapes import show_credential
 from crossdock.ingress.wishes import check_flag, check_known
 from crossdock.kernel.errors import SecretError
 from crossdock.kernel.secrets import MasterKeys, label_of

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crossdock.ingress import refusals
+from crossdock.ingress.account_shapes import show_credit, show_organization, show_worth
 from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.balances import worth_of
@@ -15,7 +16,7 @@ from crossdock.ingress.checks import parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import principal_of
-from crossdock.ingress.shapes import Json, show_credit, show_organization, show_worth
+from crossdock.ingress.shapes import Json
 from crossdock.ingress.wishes import (
     check_credit_kind,
     check_flag,

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crossdock.ingress import refusals
+from crossdock.ingress.account_shapes import show_balance, show_key
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import check_number, parse_object
@@ -13,7 +14,7 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.scopes import find_project
-from crossdock.ingress.shapes import Json, show_balance, show_key
+from crossdock.ingress.shapes import Json
 from crossdock.ingress.wishes import (
     LIMIT_FIELDS,
     check_flag,

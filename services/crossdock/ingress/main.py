@@ -20,13 +20,13 @@ from crossdock.kernel.kafka.tail import Apply
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
+from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_DIRECTORY,
     BATCH_DIRECTORY,
     FILES,
     RESULTS,
-    Topic,
 )
 
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crossdock.ingress import refusals
+from crossdock.ingress.account_shapes import show_organization, show_project
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import Json, parse_object
@@ -12,7 +13,6 @@ from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_project
-from crossdock.ingress.shapes import show_organization, show_project
 from crossdock.ingress.wishes import (
     check_flag,
     check_known,

@@ -12,14 +12,8 @@ from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
-from crossdock_schemas.topics import (
-    ACCOUNT_COMMANDS,
-    BATCH_COMMANDS,
-    CANCELS,
-    FILES,
-    REQUESTS,
-    Topic,
-)
+from crossdock_schemas.topic import Topic
+from crossdock_schemas.topics import ACCOUNT_COMMANDS, BATCH_COMMANDS, CANCELS, FILES, REQUESTS
 
 SOURCE = "crossdock/ingress"
 

@@ -22,22 +22,17 @@ from crossdock.provider.adapters.openai import (
     make_call,
     read_answer,
 )
-from crossdock.provider.booking import MAX_CUSTOM_ID, LineBook, Timing
+from crossdock.provider.booking import LineBook, Timing
 from crossdock.provider.classify import Action, Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.endings import (
     UNREADABLE,
-    cancelled_line,
-    expired_line,
-    failure_line,
-    status_of,
-    success_line,
     unavailable,
 )
 from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.ends import Ends
 from crossdock.provider.publish import Finished, Publisher
 from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.result import Outcome, Result
 from crossdock_schemas.usage import CallOutcome
 
 BACKOFF_BASE_S = 0.25
@@ -105,14 +100,15 @@ class Attempt:
     find_own: Callable[[], Awaitable[SecretStr | None]] = _none
     """Returns the candidate's own key, if it has one that may be used this moment."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: int = field(init=False)
+    ends: Ends = field(init=False)
     lost: int = field(init=False)
     book: LineBook = field(init=False)
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.calls, self.lost = self.parcel.calls_made, self.parcel.calls_lost
-        self.book = LineBook(self.parcel, self.line, self.claims.claim)
+        self.lost = self.parcel.calls_lost
+        self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
+        self.ends = Ends(self.parcel, self.line, self.book, self.clock)
         self.repeat_of = self.parcel.repeats.get(self.line)
 
     async def run(self) -> Finished | Onward:
@@ -121,18 +117,18 @@ class Attempt:
         try:
             call = make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
-            return self._failed(request_id, Call("", b""), UNREADABLE)
+            return self.ends.failed(Call("", b""), UNREADABLE)
         if self.book_lapsed() and self.parcel.hold is not None:
-            return self._onward(self.parcel.attempt, self.calls, is_readmission=True)
+            return self._onward(self.parcel.attempt, self.book.calls, is_readmission=True)
         while True:
             async with self.site.slots:
                 said = await self._turn(request_id, call) if self._is_free() else None
             if isinstance(said, Answer):
-                return self._completed(request_id, call, said)
+                return self.ends.completed(call, said)
             if said is None:
-                ended = await self._wait(request_id, call)
+                ended = await self._wait(call)
             else:
-                ended = await self._after(said, request_id, call)
+                ended = await self._after(said, call)
             if ended is not None:
                 return ended
 
@@ -152,7 +148,7 @@ class Attempt:
             of = first if earlier is None else self.book.execution_of(earlier.call, earlier.claim)
             was_refused = held.was_followed(self.line, start)
             self.publisher.book(self.book.unknown(call, start, of, was_refused=was_refused))
-            self.calls = max(self.calls, start.call)
+            self.book.calls = max(self.book.calls, start.call)
             self.repeat_of = self.book.execution_of(start.call, start.claim)
         self.lost += len({start.claim for start in starts})
         return len(starts)
@@ -167,20 +163,20 @@ class Attempt:
         candidate = self.parcel.candidate
         return self.site.closed_s(candidate.model, candidate.credential_id)
 
-    async def _wait(self, request_id: RequestId, call: Call) -> Finished | Onward | None:
+    async def _wait(self, call: Call) -> Finished | Onward | None:
         """Wait until the endpoint opens; return how the line ends if no call shall be made."""
         if self.is_cancelled():
-            return self._cancelled(request_id, call)
+            return self.ends.cancelled(call)
         if self._left_s() <= 0 or self._is_too_late():
-            return self._expired(request_id, call)
+            return self.ends.expired(call)
         if self.draining.is_set():
-            return self._onward(self.parcel.attempt, self.calls)
+            return self._onward(self.parcel.attempt, self.book.calls)
         wait_s = self._closed_s()
         if wait_s > PATIENCE_S and self.parcel.has_next_candidate:
             return self._fallen_back()
         if min(wait_s, self._left_s()) > PATIENCE_S:
             return self._later(wait_s)
-        spread_s = SPREAD_S * 2.0 ** min(self.calls, SPREAD_DOUBLINGS)
+        spread_s = SPREAD_S * 2.0 ** min(self.book.calls, SPREAD_DOUBLINGS)
         await self._rest(wait_s + self.chance.uniform(0, spread_s))
         return None
 
@@ -210,10 +206,10 @@ class Attempt:
     async def _call(
         self, request_id: RequestId, call: Call, own: SecretStr | None
     ) -> Answer | Verdict:
-        number = self.calls + 1
+        number = self.book.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
-        self.calls = number
+        self.book.calls = number
         upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + number
         request = self.site.request(self.parcel.operation, call.body, request_id, upstream, own=own)
         response: httpx.Response | None = None
@@ -267,7 +263,7 @@ class Attempt:
     ) -> None:
         usage = self.book.row(
             call,
-            self.calls,
+            self.book.calls,
             said,
             timing,
             status=None if response is None else response.status_code,
@@ -287,9 +283,7 @@ class Attempt:
             candidate.model, outcome, took_ms, is_fault=is_fault, own=candidate.credential_id
         )
 
-    async def _after(
-        self, verdict: Verdict, request_id: RequestId, call: Call
-    ) -> Finished | Onward | None:
+    async def _after(self, verdict: Verdict, call: Call) -> Finished | Onward | None:
         """Return the end that `verdict` means, or None to call again (after the wait)."""
         if verdict.after_s is not None:
             candidate = self.parcel.candidate
@@ -300,7 +294,7 @@ class Attempt:
             return None
         if verdict.action is not Action.GIVE_UP and self.parcel.has_next_candidate:
             return self._fallen_back()
-        return self._failed(request_id, call, verdict)
+        return self.ends.failed(call, verdict)
 
     def _may_call_again(self, verdict: Verdict) -> bool:
         """Say whether one more call is within the limit. A batch's line outlasts a rate limit if nobody else has it."""
@@ -311,11 +305,11 @@ class Attempt:
         )
         limit = CALLS_PER_ATTEMPT - 1 if is_patient else self.site.provider.max_calls
         # what a worker's death cut off was not this endpoint's fault
-        return self.calls - self.lost < limit and self.calls < CALLS_PER_ATTEMPT - 1
+        return self.book.calls - self.lost < limit and self.book.calls < CALLS_PER_ATTEMPT - 1
 
     def _backoff_s(self) -> float:
         return backoff_s(
-            self.calls, base_s=BACKOFF_BASE_S, limit_s=BACKOFF_LIMIT_S, chance=self.chance
+            self.book.calls, base_s=BACKOFF_BASE_S, limit_s=BACKOFF_LIMIT_S, chance=self.chance
         )
 
     def _fallen_back(self) -> Onward:
@@ -324,7 +318,7 @@ class Attempt:
     def _later(self, wait_s: float) -> Onward:
         """Give the wait to a topic; what cannot be called before its deadline comes back to end there."""
         due_ms = self.clock.now_ms() + round(min(wait_s, self._left_s()) * 1000)
-        return self._onward(self.parcel.attempt, self.calls, due_ms)
+        return self._onward(self.parcel.attempt, self.book.calls, due_ms)
 
     def _onward(
         self,
@@ -344,58 +338,6 @@ class Attempt:
             is_readmission=is_readmission,
             repeat_of=self.repeat_of,
         )
-
-    def _completed(self, request_id: RequestId, call: Call, answer: Answer) -> Finished:
-        line = success_line(request_id, call.custom_id, answer.body)
-        return self._finished(request_id, call, Outcome.COMPLETED, line, status=200)
-
-    def _failed(self, request_id: RequestId, call: Call, verdict: Verdict) -> Finished:
-        line = failure_line(request_id, call.custom_id, verdict)
-        return self._finished(
-            request_id,
-            call,
-            Outcome.FAILED,
-            line,
-            status=status_of(verdict),
-            code=verdict.code,
-        )
-
-    def _expired(self, request_id: RequestId, call: Call) -> Finished:
-        line = expired_line(request_id, call.custom_id)
-        return self._finished(request_id, call, Outcome.EXPIRED, line, code="batch_expired")
-
-    def _cancelled(self, request_id: RequestId, call: Call) -> Finished:
-        code = "request_cancelled" if self.parcel.batch_id is None else "batch_cancelled"
-        line = cancelled_line(request_id, call.custom_id, code)
-        return self._finished(request_id, call, Outcome.CANCELLED, line, code=code)
-
-    def _finished(
-        self,
-        request_id: RequestId,
-        call: Call,
-        outcome: Outcome,
-        line: bytes,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-    ) -> Finished:
-        result = Result(
-            request_id=request_id,
-            line=self.line,
-            custom_id=call.custom_id[:MAX_CUSTOM_ID],
-            outcome=outcome,
-            status_code=status,
-            error_code=code,
-            model=self.parcel.model,
-            provider=self.parcel.candidate.provider,
-            attempts=self.parcel.attempt,
-            calls=self.calls,
-            tokens=self.book.tokens,
-            cost_usd=self.book.cost_usd,
-            created_at_ms=self.parcel.created_at_ms,
-            finished_at_ms=self.clock.now_ms(),
-        )
-        return Finished(self.parcel, result, line)
 
 
 def _without(own: SecretStr | None, content: bytes) -> bytes:

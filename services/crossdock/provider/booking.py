@@ -32,6 +32,8 @@ class LineBook:
     parcel: Parcel
     line: int
     claim: str
+    calls: int = 0
+    """Made for the line here."""
     tokens: Tokens = field(default_factory=Tokens)
     cost_usd: Decimal = Decimal(0)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.ingress.account_shapes import show_budget, show_key
 from crossdock.ingress.balances import Balance, balances_of, tightest
-from crossdock.ingress.shapes import show_budget, show_key
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId

@@ -7,6 +7,17 @@ from typing import Any
 import pytest
 
 from crossdock.ingress import credentials, refusals
+from crossdock.ingress.account_shapes import (
+    show_balance,
+    show_budget,
+    show_credential,
+    show_credit,
+    show_key,
+    show_organization,
+    show_policy,
+    show_project,
+    show_worth,
+)
 from crossdock.ingress.balances import Balance, Worth
 from crossdock.ingress.checks import check_batch, check_request
 from crossdock.ingress.credentials import (
@@ -18,21 +29,7 @@ from crossdock.ingress.credentials import (
 from crossdock.ingress.keys import MADE
 from crossdock.ingress.openapi.document import document
 from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.shapes import (
-    show_balance,
-    show_batch,
-    show_budget,
-    show_credential,
-    show_credit,
-    show_deleted,
-    show_file,
-    show_key,
-    show_models,
-    show_organization,
-    show_policy,
-    show_project,
-    show_worth,
-)
+from crossdock.ingress.shapes import show_batch, show_deleted, show_file, show_models
 from crossdock.ingress.upload import make_upload, show_part, show_upload
 from crossdock.ingress.wishes import (
     check_amount,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from crossdock.ingress.account_shapes import show_credit, show_organization, show_worth
 from crossdock.ingress.balances import Worth, worth_of
 from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.shapes import show_credit, show_organization, show_worth
 from crossdock.ingress.wishes import (
     check_credit_kind,
     check_note,

@@ -8,6 +8,7 @@ from crossdock.metering.decode import decode
 from crossdock_schemas.batch import PartsPage
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
+from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
     ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
@@ -16,7 +17,6 @@ from crossdock_schemas.topics import (
     BATCH_RESULTS,
     RESULTS,
     USAGE,
-    Topic,
 )
 from crossdock_schemas.usage import HoldEnd, UsageGroup
 from support.builders import (

@@ -1,5 +1,6 @@
 """/v1/key and /v1/keys."""
 
+from crossdock.ingress.account_shapes import WINDOWS
 from crossdock.ingress.keys import CREATED, DAY_S
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.batches import METADATA
@@ -24,7 +25,6 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.shapes import WINDOWS
 from crossdock.ingress.wishes import RESETS
 from crossdock_schemas.account import MAX_RPM, Role
 
