@@ -17,6 +17,8 @@ UNLIMITED_OUTPUT = 16_384
 """Output tokens at most where neither the line nor the catalogue sets a limit; a call under a budget is told so."""
 MAX_TOKENS = 10_000_000  # of a line, or of an answer; no model takes or makes more
 MAX_CHOICES = 1024
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
+"""How OpenAI's API calls the limit of an answer."""
 _TEXT = ("text", "refusal")  # no set: a type may be anything, also what has no hash
 
 
@@ -42,7 +44,7 @@ def ask_of(body: Mapping[str, Any], size: int) -> Ask:
 
 def output_of(body: Mapping[str, Any]) -> int:
     """Return the tokens that `body` allows for one answer; 0: it sets no limit."""
-    return max(_count(body.get(name)) for name in ("max_tokens", "max_completion_tokens"))
+    return max(_count(body.get(name)) for name in OUTPUT_LIMITS)
 
 
 def _count(value: object) -> int:

@@ -219,14 +219,18 @@ def test_corrections_that_cancel_each_other_out_are_no_posting() -> None:
     assert spent(core) == Decimal("0.06")
 
 
-def test_what_keys_spent_on_different_days_is_added_up_by_window_after_a_restart() -> None:
+@pytest.mark.parametrize("order", [1, -1], ids=["the older first", "the newer first"])
+def test_what_keys_spent_on_different_days_is_added_up_by_window_after_a_restart(
+    order: int,
+) -> None:
     core = AccountsCore()
     book(core, [make_call(1, "1")], NOW_MS)
     pages = {page.key: page.value for page in core.finish().pages}
     book(core, [make_call(2, "2", key_id=KeyId("key_other"))], NOW_MS + 86_400_000)
     pages |= {page.key: page.value for page in core.finish().pages}
 
-    again = restarted({key: value for key, value in pages.items() if value is not None})
+    found = {key: value for key, value in pages.items() if value is not None}
+    again = restarted(dict(list(found.items())[::order]))
 
     tally = again.states[ACME].tally(PROJECT)
     assert (tally.spent[Window.TOTAL], tally.spent[Window.DAILY]) == (Decimal(3), Decimal(2))

@@ -148,3 +148,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 )
 def test_a_label_shows_the_end_of_a_long_secret_only(plain: str, label: str) -> None:
     assert label_of(SecretStr(plain)) == label
+
+
+def test_there_is_a_master_key_or_none_are_held() -> None:
+    with pytest.raises(ValueError, match="no master key"):
+        MasterKeys([])

@@ -256,3 +256,32 @@ def test_parts_never_exceed_the_whole(usage: dict[str, Any]) -> None:
     assert tokens is not None
     assert 0 <= tokens.cached + tokens.cache_write <= tokens.input
     assert 0 <= tokens.reasoning <= tokens.output
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ({}, {"max_completion_tokens": 900}),
+        ({"max_tokens": 5}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 5}, {"max_completion_tokens": 5}),
+        ({"max_tokens": -1}, {"max_completion_tokens": 900}),
+    ],
+    ids=["no limit", "its own", "its own by the newer name", "one that is none"],
+)
+def test_no_answer_may_be_longer_than_what_money_is_held_for(
+    body: dict[str, int], sent: dict[str, int]
+) -> None:
+    limits = {"output_limit": 900, "max_tokens_parameter": "max_completion_tokens"}
+    line = json.dumps({"custom_id": "a", "body": {"messages": [], **body}}).encode()
+
+    call = make_call(line, make_candidate().model_copy(update=limits))
+
+    assert json.loads(call.body) == {"messages": [], "model": "first-gull", **sent}
+
+
+def test_an_embedding_has_no_answer_to_be_limited() -> None:
+    limited = make_candidate().model_copy(update={"output_limit": 900})
+
+    call = make_call(b'{"custom_id": "a", "body": {"input": "x"}}', limited)
+
+    assert json.loads(call.body) == {"input": "x", "model": "first-gull"}

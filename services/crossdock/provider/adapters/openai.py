@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from crossdock_schemas.ask import output_of
+from crossdock_schemas.ask import OUTPUT_LIMITS, output_of
 from crossdock_schemas.parcel import Candidate
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.usage import CallOutcome
@@ -65,7 +65,8 @@ def make_call(line: bytes, candidate: Candidate) -> Call:
         body.pop("stream", None)
         body.pop("stream_options", None)
         if candidate.output_limit and "messages" in body and not output_of(body):
-            body[candidate.max_tokens_parameter] = candidate.output_limit
+            kept = {name: value for name, value in body.items() if name not in OUTPUT_LIMITS}
+            body = kept | {candidate.max_tokens_parameter: candidate.output_limit}
         return Call(str(custom_id), to_json(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableLineError(repr(error)[:200]) from None
