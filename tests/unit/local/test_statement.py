@@ -1,6 +1,7 @@
 """What clients of ClickHouse send over HTTP is read as ClickHouse reads it."""
 
 import gzip
+from collections.abc import Callable
 
 import lz4.frame
 import pytest
@@ -103,6 +104,24 @@ def test_the_first_word_is_found_behind_comments(sql: str, word: str) -> None:
 )
 def test_bodies_are_unpacked(encoding: str | None, packed: bytes) -> None:
     assert decompress(packed, encoding) == b"rows"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("lz4", lz4.frame.compress), ("zstd", zstd.compress)],
+)
+def test_a_body_of_several_frames_is_unpacked_to_its_end(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """ClickHouse's client packs each of an insert's blocks by itself."""
+    assert decompress(pack(b"first ") + pack(b"") + pack(b"second"), encoding) == b"first second"
+
+
+def test_a_frame_that_is_cut_off_is_told() -> None:
+    packed = lz4.frame.compress(b"first") + lz4.frame.compress(b"second" * 1000)[:-8]
+
+    with pytest.raises(TableError, match="cut off"):
+        decompress(packed, "lz4")
 
 
 def test_an_unknown_packing_is_told() -> None:

@@ -56,7 +56,7 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
     """Undo a request's Content-Encoding.
 
     Raises:
-        TableError: if there is no such encoding here.
+        TableError: if there is no such encoding here, or the body is cut off.
     """
     match (encoding or "").lower():
         case "" | "identity":
@@ -64,11 +64,23 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
         case "gzip":
             return gzip.decompress(body)
         case "lz4":
-            return bytes(lz4.frame.decompress(body))
+            return _unlz4(body)
         case "zstd":
             return _unzstd(body)
         case _:
             raise TableError(f"Content-Encoding {encoding!r} is none of gzip, lz4, zstd")
+
+
+def _unlz4(body: bytes) -> bytes:
+    """Unpack every frame: the client packs each block by itself, and the library's own function stops at the first."""
+    pieces = []
+    while body:
+        unpacking = lz4.frame.LZ4FrameDecompressor()
+        pieces.append(unpacking.decompress(body))
+        if not unpacking.eof:
+            raise TableError("the body's last lz4 frame is cut off")
+        body = unpacking.unused_data or b""
+    return b"".join(pieces)
 
 
 def _unzstd(body: bytes) -> bytes:
