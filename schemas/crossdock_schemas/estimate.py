@@ -12,6 +12,7 @@ from decimal import Decimal
 from crossdock_schemas.ask import Ask, output_limit
 from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.message import Message
+from crossdock_schemas.money import usd_text
 from crossdock_schemas.prices import COST_PLACES, PER_MILLION
 
 BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
@@ -27,6 +28,15 @@ class Estimate(Message):
     worst_usd: Decimal
     is_from_history: bool
     """Every model's answers are taken to be as long as earlier ones of the account."""
+
+    def figures(self) -> dict[str, object]:
+        """Return it as the API and the command line show it."""
+        return {
+            "low_usd": usd_text(self.low_usd),
+            "likely_usd": usd_text(self.likely_usd),
+            "worst_usd": usd_text(self.worst_usd),
+            "is_from_history": self.is_from_history,
+        }
 
 
 @dataclass

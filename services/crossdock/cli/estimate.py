@@ -20,7 +20,6 @@ from crossdock.kernel.errors import CrossdockError, ProcessError
 from crossdock_schemas.batch import LineError
 from crossdock_schemas.catalogue import OPERATIONS, Catalogue
 from crossdock_schemas.estimate import Estimate, Sums, estimate
-from crossdock_schemas.money import usd_text
 
 ReadUsual = Callable[[str, str], Mapping[str, float]]
 """From ClickHouse's address and an account: by model, how many tokens its answers have on the mean."""
@@ -146,23 +145,14 @@ def _as_json(
     survey: Survey, estimates: Mapping[str, Estimate], total: Estimate
 ) -> dict[str, object]:
     return {
-        **_figures(total),
+        **total.figures(),
         "lines": sum(sums.lines for sums in survey.sums.values()),
         "wrong_lines": survey.wrong,
         "errors": [error.model_dump(mode="json") for error in survey.errors],
         "models": [
-            {"model": model, "lines": survey.sums[model].lines, **_figures(one)}
+            {"model": model, "lines": survey.sums[model].lines, **one.figures()}
             for model, one in estimates.items()
         ],
-    }
-
-
-def _figures(one: Estimate) -> dict[str, object]:
-    return {
-        "low_usd": usd_text(one.low_usd),
-        "likely_usd": usd_text(one.likely_usd),
-        "worst_usd": usd_text(one.worst_usd),
-        "is_from_history": one.is_from_history,
     }
 
 

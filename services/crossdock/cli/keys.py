@@ -31,6 +31,7 @@ from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.errors import ProcessError
 from crossdock_schemas.account import Role
 from crossdock_schemas.budget import Window
+from crossdock_schemas.money import usd_text
 
 app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
 COLUMNS = (
@@ -109,7 +110,7 @@ def _limit(key: dict[str, Any]) -> str | None:
 
 def _usd(amount: float | None) -> str | None:
     """Return an amount without zeros at its end, and never in powers of ten."""
-    return None if amount is None else f"{Decimal(str(amount)).normalize():f}"
+    return None if amount is None else usd_text(Decimal(str(amount)))
 
 
 def _time(iso: str | None) -> str | None:

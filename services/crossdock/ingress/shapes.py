@@ -6,10 +6,8 @@ from typing import Any
 
 from crossdock_schemas.batch import Batch, LineError, ModelProgress
 from crossdock_schemas.catalogue import Catalogue
-from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
-from crossdock_schemas.money import usd_text
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]
@@ -49,17 +47,6 @@ def show_batch(batch: Batch) -> Json:
     }
 
 
-def _show_estimate(estimate: Estimate | None) -> Json | None:
-    if estimate is None:
-        return None
-    return {
-        "low_usd": usd_text(estimate.low_usd),
-        "likely_usd": usd_text(estimate.likely_usd),
-        "worst_usd": usd_text(estimate.worst_usd),
-        "is_from_history": estimate.is_from_history,
-    }
-
-
 def _show_errors(errors: Sequence[LineError]) -> Json | None:
     if not errors:
         return None
@@ -82,7 +69,7 @@ def _show_usage(tokens: Tokens) -> Json:
 def _show_progress(batch: Batch) -> Json:
     return {
         "cost_usd": f"{batch.cost_usd:f}",
-        "estimate": _show_estimate(batch.estimate),
+        "estimate": None if batch.estimate is None else batch.estimate.figures(),
         "output_bytes": batch.output_bytes,
         "error_bytes": batch.error_bytes,
         "models": [_show_model(model) for model in batch.models],
