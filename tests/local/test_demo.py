@@ -14,6 +14,9 @@ import pytest
 from crossdock.local.datadir import DataDir
 from support.dock import crossdock, until
 
+INTERRUPTED = (130, -signal.SIGINT)
+"""A shell shows both as 130. CPython ends with the second if the interrupt met what `exec` had as text."""
+
 
 def running(folder: Path) -> list[int]:
     """Return the pids of the processes that work for the installation in `folder`."""
@@ -71,7 +74,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path, phase: str) -> None:
     code = demo.wait(60)
 
     assert len(before) > 2
-    assert code == 130
+    assert code in INTERRUPTED
     assert "Traceback" not in (tmp_path / "out").read_text()
     assert running(tmp_path) == []
     assert data.read_state()["phase"] == "stopped"
