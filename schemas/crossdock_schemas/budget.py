@@ -29,6 +29,9 @@ class Limit(Message):
     limit_usd: Usd
     include_byok: bool = False
     """Whether what own provider keys pay for counts too."""
+    overshoot_usd: Usd = Decimal(0)
+    """By how much it may be exceeded at most. Above 0 it is fluid: what calls are likely to cost is held against the
+    limit, and what they can cost at most against both together."""
 
 
 class Budget(Message):
@@ -41,6 +44,12 @@ class Budget(Message):
     limit_usd: Usd
     include_byok: bool = False
     """Whether what own provider keys pay for counts too."""
+    overshoot_usd: Usd = Decimal(0)
+    """By how much a fluid budget may be exceeded at most; 0: it is strict."""
     version: int
     """Number of the change that set it, in its account's log."""
     updated_at_ms: int
+
+    @property
+    def is_fluid(self) -> bool:
+        return self.overshoot_usd > 0

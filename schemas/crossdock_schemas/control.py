@@ -1,5 +1,6 @@
 """Control: what management asks of the accounts shard, and the log of what became of it."""
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -126,6 +127,7 @@ class BudgetChange(_Command):
     window: Window
     limit_usd: Usd
     include_byok: bool = False
+    overshoot_usd: Usd = Decimal(0)
     only: bool = False
 
 

@@ -99,6 +99,11 @@ class Spend(Message):
     held_day_usd: Decimal = Decimal(0)
     held_week_usd: Decimal = Decimal(0)
     held_month_usd: Decimal = Decimal(0)
+    spare_usd: Decimal = Decimal(0)
+    """What of it fluid budgets do not count: it is not likely to be spent."""
+    spare_day_usd: Decimal = Decimal(0)
+    spare_week_usd: Decimal = Decimal(0)
+    spare_month_usd: Decimal = Decimal(0)
     byok_usd: Decimal = Decimal(0)
     """What of the total own provider keys paid for."""
     byok_day_usd: Decimal = Decimal(0)
@@ -116,6 +121,8 @@ class Spend(Message):
             name for name, t, w in zip(("day", "week", "month"), then, now, strict=True) if t != w
         ]
         zeros = {
-            f"{kind}{name}_usd": Decimal(0) for name in ended for kind in ("", "held_", "byok_")
+            f"{kind}{name}_usd": Decimal(0)
+            for name in ended
+            for kind in ("", "held_", "spare_", "byok_")
         }
         return self.model_copy(update={**zeros, "at_ms": now_ms})

@@ -82,6 +82,7 @@ def make_budget(**fields: object) -> dict[str, Any]:
         "organization_id": "org_1",
         "window": "daily",
         "limit_usd": "12.50",
+        "overshoot_usd": "0",
         "spend_usd": "2.25",
         "held_usd": "0.25",
         "remaining_usd": "10.00",

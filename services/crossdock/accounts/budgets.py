@@ -15,13 +15,17 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
         return unknown("organization, project or key", scope)
     others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
     ended = [one for one in Window if one in others]
-    limit = Limit(window=window, limit_usd=command.limit_usd, include_byok=command.include_byok)
+    limit = Limit(
+        window=window,
+        limit_usd=command.limit_usd,
+        include_byok=command.include_byok,
+        overshoot_usd=command.overshoot_usd,
+    )
     old = state.budgets.get(scope, {}).get(window)
     told: dict[str, Any] = _ended(ended) if ended else {}
-    if limit.include_byok or (old is not None and old.include_byok):
-        told |= limit_told(
-            limit
-        )  # why whole: what is read from the log need not look for what was before
+    if _says_more(limit) or (old is not None and _says_more(old)):
+        # why whole: what is read from the log need not look for what was before
+        told |= limit_told(limit)
     return Decision(
         budget_id(scope, window),
         (make_budget(state, scope, limit, now_ms),),
@@ -30,8 +34,15 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
     )
 
 
+def _says_more(limit: Limit | Budget) -> bool:
+    return limit.include_byok or limit.overshoot_usd > 0
+
+
 def limit_told(limit: Limit | Budget) -> dict[str, Any]:
-    return {"limit_usd": f"{limit.limit_usd:f}", "include_byok": limit.include_byok}
+    told: dict[str, Any] = {"limit_usd": f"{limit.limit_usd:f}", "include_byok": limit.include_byok}
+    if limit.overshoot_usd:
+        told["overshoot_usd"] = f"{limit.overshoot_usd:f}"
+    return told
 
 
 def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
@@ -42,6 +53,7 @@ def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> B
         window=limit.window,
         limit_usd=limit.limit_usd,
         include_byok=limit.include_byok,
+        overshoot_usd=limit.overshoot_usd,
         version=state.number + 1,
         updated_at_ms=now_ms,
     )

@@ -1,35 +1,51 @@
 """Whom to tell that there is money again, and of how much. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
-from crossdock.accounts.room import count_begun, room_of
+from crossdock.accounts.likely import likely_of
+from crossdock.accounts.room import Room, count_begun, rooms_of
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.waiting import Waiting
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import Granted
 
 
+@dataclass
+class Promised:
+    """What is promised already, USD: so much at most, and so much likely."""
+
+    worst_usd: Decimal = Decimal(0)
+    likely_usd: Decimal = Decimal(0)
+
+
 def grants(state: AccountState) -> Iterator[tuple[Waiting, Granted]]:
     """Yield who may go on, and with how many lines. What is promised to one is not promised to the next."""
-    promised = Decimal(0)
+    promised = Promised()
     for waiting in state.waiting.values():
         key = state.keys.get(waiting.key_id)
         if key is None:
             yield waiting, _granted(waiting, None)  # its next parcel tells
             continue
-        count = min(_paid_for(state, key, waiting, promised), _begun(state, key, waiting))
+        (likely_usd,) = likely_of([waiting.worst_usd], state.usual.get(waiting.model))
+        rooms = rooms_of(state, key)
+        count = min(
+            _paid_for(rooms.worst, waiting.worst_usd, promised.worst_usd, waiting.lines),
+            _paid_for(rooms.likely, likely_usd, promised.likely_usd, waiting.lines),
+            _begun(state, key, waiting),
+        )
         if count:
-            promised += waiting.worst_usd * count
+            promised.worst_usd += waiting.worst_usd * count
+            promised.likely_usd += likely_usd * count
             yield waiting, _granted(waiting, count if count < waiting.lines else None)
 
 
-def _paid_for(state: AccountState, key: ApiKey, waiting: Waiting, promised: Decimal) -> int:
-    """Return how many of the lines there is money for."""
-    room = room_of(state, key)
-    if room is None or not waiting.worst_usd:
-        return waiting.lines
-    return min(waiting.lines, max(0, int((room.left_usd - promised) / waiting.worst_usd)))
+def _paid_for(room: Room | None, amount_usd: Decimal, promised_usd: Decimal, lines: int) -> int:
+    """Return how many of `lines` there is money for, if each costs as much."""
+    if room is None or not amount_usd:
+        return lines
+    return min(lines, max(0, int((room.left_usd - promised_usd) / amount_usd)))
 
 
 def _begun(state: AccountState, key: ApiKey, waiting: Waiting) -> int:

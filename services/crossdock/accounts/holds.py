@@ -14,11 +14,11 @@ from typing import NamedTuple
 from crossdock.kernel.record import Page
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
-PREFIX = "holds"
+PREFIX = "held"
 PAGE = 64
 _PLACES = 12
 _REST_BYTES = 16
-_FORM = struct.Struct("<16s16sIIII")
+_FORM = struct.Struct("<16s16s16sIIII")
 
 
 class Held(NamedTuple):
@@ -26,6 +26,8 @@ class Held(NamedTuple):
 
     rest: int
     """What it covers still, in 1e-12 USD."""
+    spare: int
+    """What of it fluid budgets do not count."""
     open: int
     """A bit for each of its lines that has not ended."""
     lost: int
@@ -85,8 +87,8 @@ class KeyHolds:
 
     def restore(self, number: int, value: bytes) -> None:
         page = {
-            raw: Held(int.from_bytes(rest), *others)
-            for raw, rest, *others in _FORM.iter_unpack(value)
+            raw: Held(int.from_bytes(rest), int.from_bytes(spare), *others)
+            for raw, rest, spare, *others in _FORM.iter_unpack(value)
         }
         self.pages[number] = page
         self.where.update(dict.fromkeys(page, number))
@@ -165,7 +167,7 @@ class Holds:
         ]
 
     def restore(self, pages: list[Page]) -> None:
-        """Take over pages under `holds/`."""
+        """Take over pages under `held/`."""
         for key, value in pages:
             if value is not None:
                 _, account, key_id, number = key.decode().split("/")
@@ -178,8 +180,8 @@ def _value(page: dict[bytes, Held] | None) -> bytes | None:
     if not page:
         return None
     return b"".join(
-        _FORM.pack(raw, rest.to_bytes(_REST_BYTES), *others)
-        for raw, (rest, *others) in page.items()
+        _FORM.pack(raw, rest.to_bytes(_REST_BYTES), spare.to_bytes(_REST_BYTES), *others)
+        for raw, (rest, spare, *others) in page.items()
     )
 
 
@@ -189,4 +191,4 @@ def _key(owner: Owner, number: int) -> bytes:
 
 def is_own(key: bytes) -> bool:
     """Say whether a page of the partition's state belongs here."""
-    return key.startswith(b"holds/")
+    return key.startswith(b"held/")

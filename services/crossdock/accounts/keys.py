@@ -111,7 +111,9 @@ def _inherited(
     budgets = state.budgets.get(key_id, {})
     limits = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
     byok = [window.value for window, budget in budgets.items() if budget.include_byok]
-    told = {"successor": successor, "budgets": limits} | ({"byok": byok} if byok else {})
+    beyond = {w.value: f"{b.overshoot_usd:f}" for w, b in budgets.items() if b.is_fluid}
+    told = {"successor": successor, "budgets": limits}
+    told |= ({"byok": byok} if byok else {}) | ({"overshoots": beyond} if beyond else {})
     copies: list[Entity] = [budget.model_copy(update=stamps) for budget in budgets.values()]
     if policy is not None:
         copies.append(policy.model_copy(update=stamps))

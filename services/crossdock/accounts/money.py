@@ -1,20 +1,21 @@
 """The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from crossdock.accounts.alerting import alerts
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
+from crossdock.accounts.likely import Asking, likely_of
 from crossdock.accounts.rates import after
 from crossdock.accounts.recent import Recent
 from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
 from crossdock.accounts.room import (
-    Room,
+    Fit,
     count_begun,
-    count_fitting,
-    room_of,
+    fit,
+    rooms_of,
     tell_haste,
     tell_shortage,
 )
@@ -27,6 +28,7 @@ from crossdock.accounts.state import (
     head_page,
     identity,
     rate_page,
+    usual_page,
     waiting_page,
 )
 from crossdock.accounts.waiting import Waiting
@@ -67,6 +69,7 @@ class Money:
         """What had no room for what somebody wanted since the last step: budgets and credits, with their scopes."""
         self.recent = Recent()
         self.holds = Holds()
+        self._asking = Asking()
         self._bookings: dict[AccountId, Booking] = {}
         self._untold: dict[KeyId, AccountId] = {}
         self._told_ms: dict[KeyId, int] = {}
@@ -111,24 +114,35 @@ class Money:
         identifier = hold_id(parcel.parcel_id)
         if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
             return Admitted(0, is_repeated=True)
-        room = room_of(state, key)
-        paid = len(worst) if room is None else count_fitting(worst, room.left_usd)
+        rooms = rooms_of(state, key)
+        likely = worst
+        if rooms.likely is not None:
+            likely = likely_of(worst, state.usual.get(parcel.model))
+        paid = fit(rooms, worst, likely)
         begun = count_begun(state, key)
-        count = paid if begun is None else min(paid, begun)
+        count = paid.lines if begun is None else min(paid.lines, begun)
         if parcel.position is None and count < len(worst):
             count = 0  # it cannot be split
         self._wait(state, parcel, worst, count)
         if count:
-            held = _held(worst[:count], state.now_ms, parcel.deadline_ms)
+            held = _held(worst[:count], likely[:count], state.now_ms, parcel.deadline_ms)
             booking.hold(key.key_id, key.project, identifier, held)
             self._begin(state, key, count)
-        is_limited = room is not None
-        hold = Hold(hold_id=identifier, is_limited=is_limited) if count else None
-        why = _why_not(state, key, room, worst, paid, count)
-        if room is not None and why is not None and why.code != "rate_limit_exceeded":
-            scope = state.account if room.budget is None else room.budget.scope
-            self._short.setdefault(state.account, {})[room.name] = scope
-        return Admitted(count, hold, why)
+            if rooms.likely is not None:
+                self._asking.remember(identifier, parcel.model, worst[:count])
+        hold = Hold(hold_id=identifier, is_limited=rooms.worst is not None) if count else None
+        if count == len(worst):
+            return Admitted(count, hold)
+        return Admitted(count, hold, self._why_not(state, key, paid, count))
+
+    def _why_not(self, state: AccountState, key: ApiKey, paid: Fit, count: int) -> WaitReason:
+        """Return why only `count` lines may begin."""
+        room = paid.room
+        if room is None or (key.rpm is not None and paid.lines > count):
+            return tell_haste(state, key)
+        scope = state.account if room.budget is None else room.budget.scope
+        self._short.setdefault(state.account, {})[room.name] = scope
+        return tell_shortage(room, state.account, paid.asked_usd, state.now_ms)
 
     def _begin(self, state: AccountState, key: ApiKey, count: int) -> None:
         """Count requests that begin, where a limit a minute binds their key."""
@@ -189,7 +203,8 @@ class Money:
         if booking is None:
             state = self._states.setdefault(account, AccountState(account))
             state.go_on(now_ms)
-            booking = self._bookings[account] = Booking(state, self.holds, self.recent)
+            booking = Booking(state, self.holds, self.recent, self._asking)
+            self._bookings[account] = booking
         return booking
 
     def _keep(self, page: Page) -> None:
@@ -203,6 +218,8 @@ class Money:
             for key_id in booking.touched:
                 self._untold[key_id] = account
                 self._keep(entity_page(state.spend(key_id)))
+            for model in booking.learned:
+                self._keep(usual_page(state.usual[model]))
             if booking.has_booked:
                 self._keep(head_page(state))
             self._alert(state, booking.touched)
@@ -227,28 +244,15 @@ class Money:
         return step
 
 
-def _held(worst: Sequence[Decimal], now_ms: int, deadline_ms: int) -> Held:
+def _held(
+    worst: Sequence[Decimal], likely: Sequence[Decimal], now_ms: int, deadline_ms: int
+) -> Held:
+    rest = to_units(sum(worst, Decimal(0)))
     return Held(
-        rest=to_units(sum(worst, Decimal(0))),
+        rest=rest,
+        spare=rest - to_units(sum(likely, Decimal(0))),
         open=(1 << len(worst)) - 1,
         lost=0,
         day=day_of(now_ms),
         stop_s=(deadline_ms + LONG_STOP_MS) // 1000,
     )
-
-
-def _why_not(  # noqa: PLR0917  # what there is, what is wanted, and how far it reached
-    state: AccountState,
-    key: ApiKey,
-    room: Room | None,
-    worst: Sequence[Decimal],
-    paid: int,
-    count: int,
-) -> WaitReason | None:
-    """Return why only `count` lines may begin where there is money for `paid`; None: all may."""
-    if count == len(worst):
-        return None
-    if room is not None and paid < len(worst) and (key.rpm is None or paid <= count):
-        left = replace(room, left_usd=room.left_usd - sum(worst[:paid], Decimal(0)))
-        return tell_shortage(left, state.account, worst[paid], state.now_ms)
-    return tell_haste(state, key)

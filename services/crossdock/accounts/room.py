@@ -1,8 +1,13 @@
-"""How much may still be held for a key: what the tightest of its budgets leaves. Pure."""
+"""How much may still be held for a key: what the tightest of its budgets leaves. Pure.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+A strict budget has room for what calls can cost at most. A fluid one has room for what they are likely to cost, and,
+with its overshoot, for what they can cost at most.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.accounts.rates import count_allowed, next_ms
 from crossdock.accounts.state import CREDITS, AccountState
@@ -21,30 +26,87 @@ class Room:
 
     budget: Budget | None
     left_usd: Decimal
+    is_likely: bool = False
+    """Of what calls are likely to cost, not of what they can cost at most."""
 
     @property
     def name(self) -> str:
         """The budget's identity, or `credits`."""
         return CREDITS if self.budget is None else budget_id(self.budget.scope, self.budget.window)
 
+    def less(self, amounts: Iterable[Decimal]) -> "Room":
+        return replace(self, left_usd=self.left_usd - sum(amounts, Decimal(0)))
 
-def room_of(state: AccountState, key: ApiKey) -> Room | None:
-    """Return what the tightest budget of organization, project and key leaves, or the credits; None: nothing binds.
+
+class Rooms(NamedTuple):
+    """The tightest rooms, each None where nothing binds: for worst cases, and for likely ones."""
+
+    worst: Room | None
+    likely: Room | None
+
+
+class Fit(NamedTuple):
+    """How many lines, from the first on, there is money for; and what the next one met."""
+
+    lines: int
+    room: Room | None = None
+    """What is left after those; None: there is money for all."""
+    asked_usd: Decimal = Decimal(0)
+    """What the next one can, or is likely to, cost."""
+
+
+def rooms_of(state: AccountState, key: ApiKey) -> Rooms:
+    """Return what the tightest budgets of organization, project and key leave, or the credits.
 
     The state's tallies are those of today.
     """
-    rooms = [
-        Room(budget, budget.limit_usd - _used(state, budget))
+    budgets = binding(state, key)
+    worst = [
+        Room(budget, budget.limit_usd + budget.overshoot_usd - _used(state, budget))
+        for budget in budgets
+    ]
+    likely = [
+        Room(budget, budget.limit_usd - _likely(state, budget), is_likely=True)
+        for budget in budgets
+        if budget.is_fluid
+    ]
+    if state.organization is not None and state.organization.prepaid_from_usd is not None:
+        worst.append(Room(None, state.credits_left()))
+    return Rooms(_tightest(worst), _tightest(likely))
+
+
+def binding(state: AccountState, key: ApiKey) -> list[Budget]:
+    """Return the budgets of the key, its project and its organization."""
+    return [
+        budget
         for scope in (state.account, key.project, key.key_id)
         for budget in state.budgets.get(scope, {}).values()
     ]
-    if state.organization is not None and state.organization.prepaid_from_usd is not None:
-        rooms.append(Room(None, state.credits_left()))
-    return min(rooms, key=lambda room: room.left_usd, default=None)
 
 
 def _used(state: AccountState, budget: Budget) -> Decimal:
     return state.tally(budget.scope).used(budget.window, include_byok=budget.include_byok)
+
+
+def _likely(state: AccountState, budget: Budget) -> Decimal:
+    return state.tally(budget.scope).likely(budget.window, include_byok=budget.include_byok)
+
+
+def _tightest(rooms: Iterable[Room]) -> Room | None:
+    return min(rooms, key=lambda room: room.left_usd, default=None)
+
+
+def fit(rooms: Rooms, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
+    """Return how many lines there is money for that cost `worst` at most and are likely to cost `likely`, USD."""
+    at_most, usually = _fit(rooms.worst, worst), _fit(rooms.likely, likely)
+    return usually if usually.lines < at_most.lines else at_most
+
+
+def _fit(room: Room | None, amounts: Sequence[Decimal]) -> Fit:
+    count = len(amounts) if room is None else count_fitting(amounts, room.left_usd)
+    if room is None or count == len(amounts):
+        return Fit(len(amounts))
+    return Fit(count, room.less(amounts[:count]), amounts[count])
 
 
 def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:
@@ -79,7 +141,7 @@ def tell_haste(state: AccountState, key: ApiKey) -> WaitReason:
 
 
 def tell_shortage(room: Room, account: AccountId, asked_usd: Decimal, now_ms: int) -> WaitReason:
-    """Return why what costs `asked_usd` at most cannot begin, with the numbers."""
+    """Return why what costs `asked_usd` at most, or is likely to, cannot begin, with the numbers."""
     budget, left = room.budget, max(room.left_usd, Decimal(0))
     if budget is None:
         return WaitReason(
@@ -90,9 +152,13 @@ def tell_shortage(room: Room, account: AccountId, asked_usd: Decimal, now_ms: in
             since_ms=now_ms,
         )
     until_ms = end_ms(budget.window, day_of(now_ms))
+    is_beyond = budget.is_fluid and not room.is_likely
+    limit = f"{usd_text(budget.limit_usd)} USD"
+    limit += f" and {usd_text(budget.overshoot_usd)} USD beyond it" if is_beyond else ""
+    can = "is likely to cost" if room.is_likely else "can cost up to"
     message = (
         f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {usd_text(left)} USD of "
-        f"{usd_text(budget.limit_usd)}; this can cost up to {usd_text(asked_usd)} USD."
+        f"{limit}; this {can} {usd_text(asked_usd)} USD."
     )
     return WaitReason(
         code="budget_exceeded",

@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
+from crossdock.accounts.likely import Asking
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
 from crossdock_schemas.credit import Credit, CreditKind
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
-from crossdock_schemas.usage import Charge, HoldEnd
+from crossdock_schemas.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.windows import date_of, day_of
 
 # who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
@@ -41,8 +42,9 @@ class Sums:
 class Booking:
     """What one step does to the books of one account: at most one entry of each kind."""
 
-    def __init__(self, state: AccountState, holds: Holds, recent: Recent) -> None:
+    def __init__(self, state: AccountState, holds: Holds, recent: Recent, asking: Asking) -> None:
         self._state = state
+        self._asking = asking
         self._holds = holds
         self._recent = recent
         self._sums: dict[EntryKind, Sums] = {}
@@ -50,6 +52,8 @@ class Booking:
         self.has_booked = False
         self.touched: set[KeyId] = set()
         """Keys whose sums changed."""
+        self.learned: set[str] = set()
+        """Models of which more is known."""
 
     def credit(self, credit: Credit) -> None:
         """Add credits, or take them away: against who paid them, or who gave them."""
@@ -59,7 +63,8 @@ class Booking:
         """Set `held` aside for a parcel."""
         self._holds.add(Owner(self._state.account, key_id), hold_id, held)
         place = Place(project, key_id, "", held.day)
-        self._add(EntryKind.HOLD, place, held=to_usd(held.rest), count=held.open.bit_count())
+        amount, spare = to_usd(held.rest), to_usd(held.spare)
+        self._add(EntryKind.HOLD, place, held=amount, spare=spare, count=held.open.bit_count())
 
     def charge(self, row: Charge) -> None:
         """Book a call that is not in the books yet; its hold gives up as much, as far as it reaches."""
@@ -69,24 +74,33 @@ class Booking:
         taken = self._recent.take(row, today if held is None else held.day)
         if taken is None:
             return
-        given = NOTHING
-        if held is not None and row.hold_id is not None:
-            given = self._give(owner, row.hold_id, held, taken.amount_usd)
-        self._charged(row, taken, given)
-
-    def _give(self, owner: Owner, hold_id: HoldId, held: Held, amount: Decimal) -> Decimal:
-        units = min(held.rest, to_units(amount))
-        if units:
-            self._holds.put(owner, hold_id, held._replace(rest=held.rest - units))
-        return to_usd(units)
-
-    def _charged(self, row: Charge, taken: Taken, given: Decimal) -> None:
         kind = EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
         calls = 0 if taken.is_correction else 1
         place = Place(row.project, row.key_id, row.provider, taken.day, row.is_byok)
         self._add(kind, place, spent=taken.amount_usd, count=1, calls=calls)
-        if given:
-            self._add(kind, Place(row.project, row.key_id, "", taken.day), held=-given)
+        if held is not None and row.hold_id is not None:
+            self._give(kind, row, row.hold_id, held, taken)
+            self._learn(row, row.hold_id, taken)
+
+    def _give(  # what is booked, and whose hold pays
+        self, kind: EntryKind, row: Charge, hold_id: HoldId, held: Held, taken: Taken
+    ) -> None:
+        """Take what a call cost from its hold, as far as it reaches: from what was likely first."""
+        units = min(held.rest, to_units(taken.amount_usd))
+        if not units:
+            return
+        left = held._replace(rest=held.rest - units, spare=min(held.spare, held.rest - units))
+        self._holds.put(Owner(self._state.account, row.key_id), hold_id, left)
+        place = Place(row.project, row.key_id, "", taken.day)
+        self._add(kind, place, held=-to_usd(units), spare=to_usd(left.spare - held.spare))
+
+    def _learn(self, row: Charge, hold_id: HoldId, taken: Taken) -> None:
+        """Remember what a call cost that succeeded, where a fluid budget shall know what is usual."""
+        asked = self._asking.find(hold_id)
+        if asked is not None and row.outcome is CallOutcome.OK and not taken.is_correction:
+            self.learned.add(asked.model)
+            usual = self._state.usual_of(asked.model)
+            usual.learn(to_units(taken.amount_usd), asked.line_units)
 
     def end(self, end: HoldEnd) -> None:
         """Free what is left of a hold whose last lines ended. What is told again changes nothing."""
@@ -97,17 +111,18 @@ class Booking:
         left = _after(held, end, self._state.now_ms // 1000)
         self._holds.put(owner, end.hold_id, left)
         ended = (held.open & ~left.open).bit_count()
-        rest = NOTHING if left.open else to_usd(held.rest)
-        self._free(EntryKind.RELEASE, end.key_id, held.day, rest, ended)
+        if left.open:
+            self._free(EntryKind.RELEASE, end.key_id, held._replace(rest=0, spare=0), ended)
+        else:
+            self._free(EntryKind.RELEASE, end.key_id, held, ended)
 
     def expire(self, key_id: KeyId, held: Held) -> None:
         """Free what nobody freed; `held` is out of the open ones already."""
-        rest = to_usd(held.rest)
-        self._free(EntryKind.EXPIRY, key_id, held.day, rest, held.open.bit_count())
+        self._free(EntryKind.EXPIRY, key_id, held, held.open.bit_count())
 
-    def _free(self, kind: EntryKind, key_id: KeyId, day: int, rest: Decimal, lines: int) -> None:
-        project = self._state.spenders[key_id]
-        self._add(kind, Place(project, key_id, "", day), held=-rest, count=lines)
+    def _free(self, kind: EntryKind, key_id: KeyId, held: Held, lines: int) -> None:
+        place = Place(self._state.spenders[key_id], key_id, "", held.day)
+        self._add(kind, place, held=-to_usd(held.rest), spare=-to_usd(held.spare), count=lines)
 
     def _add(  # what, where, how much
         self,
@@ -116,6 +131,7 @@ class Booking:
         *,
         spent: Decimal = NOTHING,
         held: Decimal = NOTHING,
+        spare: Decimal = NOTHING,
         count: int = 0,
         calls: int = 0,
     ) -> None:
@@ -128,7 +144,12 @@ class Booking:
         self._state.spenders.setdefault(place.key_id, place.project)
         for scope in (self._state.account, place.project, place.key_id):
             self._state.tally(scope).add(
-                place.day, spent=spent, held=held, calls=calls, is_byok=place.is_byok
+                place.day,
+                spent=spent,
+                held=held,
+                spare=spare,
+                calls=calls,
+                is_byok=place.is_byok,
             )
         self.touched.add(place.key_id)
 

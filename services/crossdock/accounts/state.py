@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from crossdock.accounts.likely import Usual, usual_of
 from crossdock.accounts.tally import Tally, spend_of, tally_of
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
@@ -22,6 +23,7 @@ from crossdock_schemas.windows import day_of
 HEAD = "head"
 WAITING = "waiting"
 RATE = "rate"
+USUAL = "usual"
 ALERTED = "alerted"
 CREDITS = "credits"
 
@@ -64,6 +66,8 @@ class AccountState:
     """Of keys with a limit of requests, see `rates`."""
     alerted: dict[str, Alerted] = field(default_factory=dict)
     """What was told last, by the identity of a budget, or `credits`."""
+    usual: dict[str, Usual] = field(default_factory=dict)
+    """What calls usually cost, by model, where a fluid budget asked."""
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
@@ -113,6 +117,9 @@ class AccountState:
         """Return what the directory shows of a key that has a tally."""
         project = self.spenders[key_id]
         return spend_of(self.tallies[key_id], self.account, project, key_id, self.now_ms)
+
+    def usual_of(self, model: str) -> Usual:
+        return self.usual.setdefault(model, Usual(self.account, model))
 
     def find(self, identifier: str) -> Entity | None:
         """Return the organization, project, key, policy, budget or own provider key of that identity."""
@@ -211,6 +218,10 @@ def alerted_page(state: AccountState, place: str) -> Page:
     return Page(key.encode(), json.dumps(state.alerted[place]).encode())
 
 
+def usual_page(usual: Usual) -> Page:
+    return Page(f"{usual.account}/{usual.name}".encode(), usual.to_json())
+
+
 def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
     key = f"{waiting.account}/{waiting.name}".encode()
     return Page(key, None if is_over else waiting.to_json())
@@ -227,6 +238,9 @@ def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
         state.busy_until_ms[KeyId(name)] = int(value)
     elif kind == ALERTED:
         state.alerted[name] = Alerted(*json.loads(value))
+    elif kind == USUAL:
+        usual = usual_of(state.account, value)
+        state.usual[usual.model] = usual
     elif kind == WAITING:
         waiting = Waiting.from_json(value)
         state.waiting[waiting.batch_id, waiting.model] = waiting

@@ -22,6 +22,8 @@ class Tally:
     day: int = 0
     spent: dict[Window, Decimal] = field(default_factory=_nothing)
     held: dict[Window, Decimal] = field(default_factory=_nothing)
+    spare: dict[Window, Decimal] = field(default_factory=_nothing)
+    """What of `held` fluid budgets do not count."""
     byok: dict[Window, Decimal] = field(default_factory=_nothing)
     """What of `spent` own provider keys paid for."""
     calls: int = 0
@@ -32,7 +34,8 @@ class Tally:
             return
         for window in Window:
             if not is_in(window, self.day, today):
-                self.spent[window] = self.held[window] = self.byok[window] = NOTHING
+                self.spent[window] = self.held[window] = NOTHING
+                self.spare[window] = self.byok[window] = NOTHING
         self.day = today
 
     def add(
@@ -41,6 +44,7 @@ class Tally:
         *,
         spent: Decimal = NOTHING,
         held: Decimal = NOTHING,
+        spare: Decimal = NOTHING,
         calls: int = 0,
         is_byok: bool = False,
     ) -> None:
@@ -50,12 +54,18 @@ class Tally:
             if is_in(window, day, self.day):
                 self.spent[window] += spent
                 self.held[window] += held
+                if spare:
+                    self.spare[window] += spare
                 if is_byok:
                     self.byok[window] += spent
 
     def used(self, window: Window, *, include_byok: bool = True) -> Decimal:
         """Return what a budget of `window` counts. What is held counts whole: nobody knows yet whose key will pay."""
         return self.paid(window, include_byok=include_byok) + self.held[window]
+
+    def likely(self, window: Window, *, include_byok: bool) -> Decimal:
+        """Return what a fluid budget of `window` counts: of what is held only what is likely to be spent."""
+        return self.used(window, include_byok=include_byok) - self.spare[window]
 
     def paid(self, window: Window, *, include_byok: bool) -> Decimal:
         """Return what was spent, with or without what own provider keys paid for."""
@@ -69,6 +79,7 @@ class Tally:
             if is_in(window, other.day, self.day):
                 self.spent[window] += other.spent[window]
                 self.held[window] += other.held[window]
+                self.spare[window] += other.spare[window]
                 self.byok[window] += other.byok[window]
 
 
@@ -76,11 +87,13 @@ def tally_of(spend: Spend) -> Tally:
     """Return what `spend` says."""
     spent = (spend.total_usd, spend.day_usd, spend.week_usd, spend.month_usd)
     held = (spend.held_usd, spend.held_day_usd, spend.held_week_usd, spend.held_month_usd)
+    spare = (spend.spare_usd, spend.spare_day_usd, spend.spare_week_usd, spend.spare_month_usd)
     byok = (spend.byok_usd, spend.byok_day_usd, spend.byok_week_usd, spend.byok_month_usd)
     return Tally(
         day=day_of(spend.at_ms),
         spent=dict(zip(Window, spent, strict=True)),
         held=dict(zip(Window, held, strict=True)),
+        spare=dict(zip(Window, spare, strict=True)),
         byok=dict(zip(Window, byok, strict=True)),
         calls=spend.calls,
     )
@@ -103,6 +116,10 @@ def spend_of(
         held_day_usd=tally.held[Window.DAILY],
         held_week_usd=tally.held[Window.WEEKLY],
         held_month_usd=tally.held[Window.MONTHLY],
+        spare_usd=tally.spare[Window.TOTAL],
+        spare_day_usd=tally.spare[Window.DAILY],
+        spare_week_usd=tally.spare[Window.WEEKLY],
+        spare_month_usd=tally.spare[Window.MONTHLY],
         byok_usd=tally.byok[Window.TOTAL],
         byok_day_usd=tally.byok[Window.DAILY],
         byok_week_usd=tally.byok[Window.WEEKLY],

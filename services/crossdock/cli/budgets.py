@@ -20,10 +20,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 PLACE = "budgets"
-COLUMNS = ("scope", "level", "window", "limit", "spend", "held", "remaining", "resets")
+COLUMNS = ("scope", "level", "window", "limit", "overshoot", "spend", "held", "remaining", "resets")
 FIELDS = (
-    *("scope", "level", "window", "limit_usd", "spend_usd", "held_usd", "remaining_usd"),
-    "resets_at",
+    *("scope", "level", "window", "limit_usd", "overshoot_usd", "spend_usd", "held_usd"),
+    *("remaining_usd", "resets_at"),
 )
 WINDOW_HELP = "Begins anew at midnight UTC, on Monday, on the first of the month; total: never."
 WindowOption = Annotated[Window, typer.Option("--window", help=WINDOW_HELP)]
@@ -66,6 +66,13 @@ def set_(
     amount: Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")],
     window: WindowOption = Window.TOTAL,
     include_byok: IncludeByokOption = None,
+    overshoot: Annotated[
+        str | None,
+        typer.Option(
+            help="Makes it fluid: only what calls are likely to cost is held against it; it may be exceeded by as much.",
+            metavar="USD",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
@@ -75,6 +82,8 @@ def set_(
     lines wait.
     """
     body: dict[str, object] = {"limit_usd": usd_of("AMOUNT", amount)}
+    if overshoot is not None:
+        body["overshoot_usd"] = usd_of("--overshoot", overshoot)
     if include_byok is not None:
         body["include_byok"] = include_byok
     with open_management(ctx, data_dir_) as management:

@@ -159,6 +159,7 @@ def show_balance(balance: Balance) -> Json:
         "window": budget.window.value,
         "limit_usd": usd_text(budget.limit_usd),
         "include_byok": budget.include_byok,
+        "overshoot_usd": usd_text(budget.overshoot_usd),
         "spend_usd": usd_text(balance.spend_usd),
         "held_usd": usd_text(balance.held_usd),
         "remaining_usd": usd_text(balance.remaining_usd),

@@ -25,6 +25,12 @@ BYOK: dict[Window, Read] = {
     Window.WEEKLY: attrgetter("byok_week_usd"),
     Window.MONTHLY: attrgetter("byok_month_usd"),
 }
+SPARE: dict[Window, Read] = {
+    Window.TOTAL: attrgetter("spare_usd"),
+    Window.DAILY: attrgetter("spare_day_usd"),
+    Window.WEEKLY: attrgetter("spare_week_usd"),
+    Window.MONTHLY: attrgetter("spare_month_usd"),
+}
 HELD: dict[Window, Read] = {
     Window.TOTAL: attrgetter("held_usd"),
     Window.DAILY: attrgetter("held_day_usd"),
@@ -40,13 +46,16 @@ class Balance:
     budget: Budget
     spend_usd: Decimal
     held_usd: Decimal
+    spare_usd: Decimal
+    """What of it is not likely to be spent: a fluid budget does not count it."""
     resets_at_ms: int | None
     """When the window ends; None: never."""
 
     @property
     def remaining_usd(self) -> Decimal:
         """What may still be held; not below 0, though a lowered limit may be exceeded."""
-        return max(Decimal(0), self.budget.limit_usd - self.spend_usd - self.held_usd)
+        counted = self.held_usd - (self.spare_usd if self.budget.is_fluid else Decimal(0))
+        return max(Decimal(0), self.budget.limit_usd - self.spend_usd - counted)
 
 
 def balances_of(
@@ -110,5 +119,6 @@ def _balance(budget: Budget, spends: Sequence[Spend], now_ms: int) -> Balance:
         budget=budget,
         spend_usd=sum(map(spent, spends), Decimal(0)) - sum(uncounted, Decimal(0)),
         held_usd=sum(map(held, spends), Decimal(0)),
+        spare_usd=sum(map(SPARE[budget.window], spends), Decimal(0)),
         resets_at_ms=end_ms(budget.window, day_of(now_ms)),
     )

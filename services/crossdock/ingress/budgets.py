@@ -16,7 +16,7 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
-from crossdock.ingress.wishes import check_amount, check_flag, check_window_name
+from crossdock.ingress.wishes import check_budget, check_window_name
 from crossdock_schemas.budget import Window
 from crossdock_schemas.control import BudgetChange, BudgetRemoval
 
@@ -49,13 +49,14 @@ class BudgetRoutes:
 
     async def set(self, request: Request) -> Response:
         scope, window = self._named(request)
-        body = parse_object(await read_body(request, CONTROL_BYTES))
+        limit = check_budget(parse_object(await read_body(request, CONTROL_BYTES)), window)
         command = BudgetChange(
             **sign(principal_of(request), self._dock.clock.now_ms()),
             scope=scope,
             window=window,
-            limit_usd=check_amount(body),
-            include_byok=check_flag(body, "include_byok") or False,
+            limit_usd=limit.limit_usd,
+            include_byok=limit.include_byok,
+            overshoot_usd=limit.overshoot_usd,
         )
         await self._limits.ask(command)
         return answer_json({"data": show_budget(self._find(scope, window))})

@@ -65,6 +65,7 @@ class Limits:
             window=limit.window,
             limit_usd=limit.limit_usd,
             include_byok=limit.include_byok,
+            overshoot_usd=limit.overshoot_usd,
             only=True,
         )
 
@@ -106,7 +107,12 @@ def _limit_of(balance: Balance | None) -> Limit | None:
     if balance is None:
         return None
     budget = balance.budget
-    return Limit(window=budget.window, limit_usd=budget.limit_usd, include_byok=budget.include_byok)
+    return Limit(
+        window=budget.window,
+        limit_usd=budget.limit_usd,
+        include_byok=budget.include_byok,
+        overshoot_usd=budget.overshoot_usd,
+    )
 
 
 def _moved(view: AccountsView, command: BudgetCommand) -> list[str]:

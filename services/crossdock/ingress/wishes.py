@@ -17,7 +17,7 @@ from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
 from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
-BUDGET_FIELDS = ("limit_usd", "include_byok")
+BUDGET_FIELDS = ("limit_usd", "include_byok", "overshoot_usd")
 PRICES = {
     "prompt": "max_prompt_price",
     "completion": "max_completion_price",
@@ -213,14 +213,18 @@ def _usd(body: Json, name: str, form: re.Pattern[str], rule: str) -> Decimal | N
     return Decimal(text)
 
 
-def check_amount(body: Json) -> Decimal:
-    """Return the USD of a budget's body."""
+def check_budget(body: Json, window: Window) -> Limit:
+    """Return what the body of a budget asks for in `window`."""
     check_known(body, BUDGET_FIELDS)
     amount = check_usd(body, "limit_usd")
     if amount is None:
         raise refusals.missing("limit_usd")
-    check_flag(body, "include_byok")
-    return amount
+    return Limit(
+        window=window,
+        limit_usd=amount,
+        include_byok=check_flag(body, "include_byok") or False,
+        overshoot_usd=check_usd(body, "overshoot_usd") or Decimal(0),
+    )
 
 
 def check_window_name(text: str) -> Window:
@@ -250,7 +254,13 @@ def check_limit(body: Json, present: Limit | None = None) -> Limit | None:
         return None
     usual = present or Limit(limit_usd=usd)
     is_included = usual.include_byok if byok is None else byok
-    return Limit(window=window or usual.window, limit_usd=usd, include_byok=is_included)
+    return usual.model_copy(
+        update={
+            "window": window or usual.window,
+            "limit_usd": usd,
+            "include_byok": is_included,
+        }
+    )
 
 
 def _check_reset(body: Json) -> Window | None:

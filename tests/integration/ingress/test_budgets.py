@@ -242,7 +242,8 @@ async def test_a_key_sees_every_budget_that_binds_it() -> None:
         ("project", "proj_default", "total", "10", "5", "5"),
         ("key", "key_local", "daily", "1", "2", "0"),
     ]
-    assert set(own["budgets"][0]) == {*fields, "held_usd", "include_byok", "resets_at"}
+    more = {"held_usd", "include_byok", "overshoot_usd", "resets_at"}
+    assert set(own["budgets"][0]) == {*fields, *more}
     assert (own["limit"], own["limit_remaining"]) == (1.0, 0.0)
 
 

@@ -328,3 +328,33 @@ async def test_budgets_tell_whether_they_count_own_keys(books: Ledgers) -> None:
         "ORDER BY from_change, window"
     )
     assert found == [(KEY, "daily", True), (OTHER, "daily", True), (OTHER, "total", False)]
+
+
+async def test_a_fluid_budget_may_be_exceeded_by_so_much(books: Ledgers) -> None:
+    await books.set_budget(KEY, "total", "1", include_byok=False, overshoot_usd="0.5")
+    await books.hold("1.5")
+    assert await books.overdrawn() == []
+    await books.hold("0.000000000001")
+    await books.set_budget(KEY, "total", "2", include_byok=False)  # strict from now on
+    await books.hold("0.5")
+
+    one, two = Decimal("1.500000000001"), Decimal("2.000000000001")
+    assert await books.ask(_OVERDRAFTS) == [
+        (2, KEY, "total", Decimal("1.5"), one),
+        (3, KEY, "total", 2, two),
+    ]
+
+
+async def test_a_rotated_keys_budgets_stay_fluid(books: Ledgers) -> None:
+    await books.set_budget(KEY, "total", "1", overshoot_usd="0.5", include_byok=False)
+    await books.set_budget(KEY, "daily", "3")
+    told = {"budgets": {"total": "1", "daily": "3"}, "overshoots": {"total": "0.5"}}
+    await books.change("rotate_key", KEY, successor=OTHER, **told)
+
+    ask = f"SELECT scope, window, overshoot_usd FROM crossdock.budget_history {_OF} ORDER BY from_change, scope, window"
+    assert await books.ask(ask) == [
+        (KEY, "total", Decimal("0.5")),
+        (KEY, "daily", 0),
+        (OTHER, "daily", 0),
+        (OTHER, "total", Decimal("0.5")),
+    ]

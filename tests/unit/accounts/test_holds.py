@@ -19,7 +19,9 @@ def name(number: int) -> HoldId:
 
 
 def make_held(rest: int = 5, stop_s: int = 1000, lines: int = 1) -> Held:
-    return Held(rest=rest, open=(1 << lines) - 1, lost=0, day=20_000, stop_s=stop_s)
+    return Held(
+        rest=rest, spare=rest // 3, open=(1 << lines) - 1, lost=0, day=20_000, stop_s=stop_s
+    )
 
 
 def restarted(*steps: list[Page]) -> Holds:
@@ -60,10 +62,10 @@ def test_a_page_is_written_when_it_changed_and_taken_away_when_it_is_empty() -> 
     second = holds.finish()
 
     assert [page.key for page in first] == [
-        b"holds/org_acme/key_app/0",
-        b"holds/org_acme/key_app/1",
+        b"held/org_acme/key_app/0",
+        b"held/org_acme/key_app/1",
     ]
-    assert second == [Page(b"holds/org_acme/key_app/1", None)]
+    assert second == [Page(b"held/org_acme/key_app/1", None)]
     assert holds.finish() == []
     assert len(restarted(first, second)) == PAGE
 
@@ -76,7 +78,7 @@ def test_who_goes_on_after_a_restart_fills_the_last_page() -> None:
     again.add(OWNER, name(2), make_held())
 
     (page,) = again.finish()
-    assert page.key == b"holds/org_acme/key_app/0"
+    assert page.key == b"held/org_acme/key_app/0"
     assert len(restarted([page])) == 2
 
 
@@ -88,7 +90,7 @@ def test_pages_are_read_in_any_order() -> None:
 
     again.add(OWNER, name(9999), make_held())
 
-    assert [page.key for page in again.finish()] == [b"holds/org_acme/key_app/3"]
+    assert [page.key for page in again.finish()] == [b"held/org_acme/key_app/3"]
 
 
 def test_what_nobody_ended_is_ended_by_the_clock_each_at_its_time() -> None:

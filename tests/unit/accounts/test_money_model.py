@@ -1,6 +1,6 @@
 """Holds, calls, ends, midnights and crashes in any order, against a model that recounts everything each time."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -8,8 +8,11 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from typing_extensions import override
 
+from crossdock.accounts import likely
 from crossdock.accounts.core import AccountsCore
+from crossdock.accounts.likely import SHARES, WHOLE
 from crossdock.accounts.money import LONG_STOP_MS
 from crossdock.accounts.spending import UNKNOWN_S
 from crossdock.kernel.record import Page
@@ -37,6 +40,8 @@ KEYS = {KeyId("key_a"): PROJECT, KeyId("key_b"): PROJECT, KeyId("key_c"): OTHER}
 SCOPES = st.sampled_from([ACME, PROJECT, OTHER, *KEYS])
 WORST = st.lists(st.integers(0, 5), min_size=1, max_size=4)
 LIFE_MS = 3_600_000
+FEWEST = 3
+"""Calls that must be known before what is likely is less than the worst case."""
 
 
 @dataclass
@@ -67,11 +72,20 @@ class ModelHold:
     lines: list[Line]
     is_open: bool = True
     number: int = field(default=0)
+    spare: Decimal = Decimal(0)
+    """What of it was not likely to be spent, when it was made."""
+    is_teaching: bool = False
+    """What its calls cost tells what is likely."""
 
     @property
     def rest(self) -> int:
         worst = sum(line.worst for line in self.lines)
         return worst - sum(line.cost for line in self.lines) if self.is_open else 0
+
+    @property
+    def counted(self) -> Decimal:
+        """What fluid budgets count of it."""
+        return self.rest - min(self.spare, Decimal(self.rest))
 
 
 class Books(RuleBasedStateMachine):
@@ -81,10 +95,13 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.fewest, likely.FEWEST = likely.FEWEST, FEWEST
         self.core, self.pages, self.entries = AccountsCore(), dict[bytes, bytes](), list[Entry]()
+        self.shares: list[Decimal] = []
+        """Of the worst case, of each call that taught."""
         self.now_ms = NOW_MS
-        self.budgets: dict[tuple[str, Window], tuple[int, bool]] = {}
-        """Limits, and whether they count what own provider keys pay for."""
+        self.budgets: dict[tuple[str, Window], tuple[int, bool, int]] = {}
+        """Limits, whether they count what own provider keys pay for, and by how much they may be exceeded."""
         self.credits = 0
         self.references: set[int] = set()
         self.prepaid_from: int | None = None
@@ -96,6 +113,10 @@ class Books(RuleBasedStateMachine):
         for key, of_project in KEYS.items():
             self.core.apply(ask_key(make_key(key, project=of_project)), NOW_MS)
         self._commit()
+
+    @override
+    def teardown(self) -> None:
+        likely.FEWEST = self.fewest
 
     def _commit(self) -> None:
         self.core.money.grant(self.now_ms)
@@ -109,44 +130,80 @@ class Books(RuleBasedStateMachine):
 
     # what anybody would reckon
 
-    def used(self, scope: str, window: Window, *, include_byok: bool = True) -> int:
+    def used(
+        self,
+        scope: str,
+        window: Window,
+        *,
+        include_byok: bool = True,
+        is_fluid: bool = False,
+    ) -> Decimal:
         """Only what is spent is left out: what is held counts whole, whoever will pay."""
-        today, total = day_of(self.now_ms), 0
+        today, total = day_of(self.now_ms), Decimal(0)
         for held in self.all:
             owners = (ACME, KEYS[held.key], held.key)
             if scope in owners:
-                total += held.rest if is_in(window, held.day, today) else 0
+                rest = held.counted if is_fluid else held.rest
+                total += rest if is_in(window, held.day, today) else 0
                 counted = [x for x in held.lines if include_byok or not x.is_byok]
                 total += sum(x.cost for x in counted if is_in(window, x.day, today))
         return total
 
-    def fitting(self, key: KeyId, worst: Iterable[int]) -> int:
-        lefts = [
-            limit - self.used(scope, window, include_byok=include_byok)
-            for (scope, window), (limit, include_byok) in self.budgets.items()
-            if scope in (ACME, KEYS[key], key)
-        ]
-        if self.prepaid_from is not None:
-            lefts.append(
-                self.credits + self.prepaid_from - self.used(ACME, Window.TOTAL, include_byok=False)
-            )
-        count, left = 0, min(lefts, default=10**9)
-        for amount in worst:
-            left -= amount
-            if left < 0:
-                break
-            count += 1
-        return count
+    def share(self) -> Decimal:
+        """Return the least class that 95 of 100 of the calls that taught lie within."""
+        count = len(self.shares)
+        if count < FEWEST:
+            return Decimal(1)
+        bounds = (Decimal(share) / WHOLE for share in SHARES)
+        return next(b for b in bounds if sum(s <= b for s in self.shares) * 100 >= count * 95)
+
+    def is_fluid(self, key: KeyId) -> bool:
+        return any(
+            overshoot and scope in (ACME, KEYS[key], key)
+            for (scope, _), (_, _, overshoot) in self.budgets.items()
+        )
+
+    def fitting(self, key: KeyId, worst: Sequence[int]) -> int:
+        return next(n for n in range(len(worst), -1, -1) if not n or self.fits(key, worst[:n]))
+
+    def fits(self, key: KeyId, worst: Sequence[int]) -> bool:
+        """Say whether every budget has room for all of these."""
+        usually = sum(worst) * self.share()
+        for (scope, window), (limit, byok, overshoot) in self.budgets.items():
+            if scope in (ACME, KEYS[key], key):
+                used = self.used(scope, window, include_byok=byok)
+                if used + sum(worst) > limit + overshoot:
+                    return False
+                used = self.used(scope, window, include_byok=byok, is_fluid=True)
+                if overshoot and used + usually > limit:
+                    return False
+        if self.prepaid_from is None:
+            return True
+        used = self.used(ACME, Window.TOTAL, include_byok=False)
+        return used + sum(worst) <= self.credits + self.prepaid_from
 
     # what happens
 
     @rule(
-        scope=SCOPES, window=st.sampled_from(Window), limit=st.integers(0, 12), byok=st.booleans()
+        scope=SCOPES,
+        window=st.sampled_from(Window),
+        limit=st.integers(0, 12),
+        byok=st.booleans(),
+        overshoot=st.sampled_from([0, 0, 1, 9]),
     )
-    def set_budget(self, scope: str, window: Window, limit: int, byok: bool) -> None:
-        command = BudgetChange(**common(), scope=scope, window=window, limit_usd=Decimal(limit), include_byok=byok)  # fmt: skip
+    def set_budget(
+        self, scope: str, window: Window, limit: int, byok: bool, overshoot: int
+    ) -> None:
+        command = BudgetChange(
+            **common(),
+            scope=scope,
+            window=window,
+            limit_usd=Decimal(limit),
+            include_byok=byok,
+            overshoot_usd=Decimal(overshoot),
+        )
         assert self.core.apply(command, self.now_ms).refusal is None
-        self.budgets[scope, window] = (limit, byok)
+        self.budgets[scope, window] = (limit, byok, overshoot)
         self._commit()
 
     @rule(scope=SCOPES, window=st.sampled_from(Window))
@@ -180,11 +237,14 @@ class Books(RuleBasedStateMachine):
         parcel = self._parcel(number, key, len(worst), is_batch=is_batch)
         said = self.core.money.admit(parcel, [Decimal(amount) for amount in worst], self.now_ms)
 
+        is_fluid, share = self.is_fluid(key), self.share()
         assert said.count == self.fitting(key, worst)
         assert (said.shortage is None) == (said.count == len(worst))
         lines = [Line(amount) for amount in worst[: said.count]]
         stop_ms = parcel.deadline_ms + LONG_STOP_MS
         held = ModelHold(hold_id(parcel.parcel_id), key, day_of(self.now_ms), stop_ms, lines, bool(lines), number)  # fmt: skip
+        if is_fluid:
+            held.spare, held.is_teaching = held.rest * (1 - share), held.rest > 0
         self.all.append(held)
         self._commit()
         return held
@@ -225,6 +285,9 @@ class Books(RuleBasedStateMachine):
         line.is_called, line.is_lost, line.cost = True, not is_known, min(part, line.worst)
         line.day = held.day if held.is_open else day_of(self.now_ms)
         line.is_byok = is_byok
+        if is_known and held.is_teaching and held.is_open:
+            average = Decimal(sum(one.worst for one in held.lines)) / len(held.lines)
+            self.shares.append(min(line.cost / average, Decimal(1)))
         self._tell(held, place, is_known=is_known)
         self._tell(held, place, is_known=is_known)
 
@@ -286,6 +349,8 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
+        for held in self.all:
+            held.is_teaching = False
         self.core = AccountsCore()
         self.core.restore([Page(key, value) for key, value in self.pages.items()])
         for state in self.core.states.values():
@@ -298,8 +363,12 @@ class Books(RuleBasedStateMachine):
         state = self.core.states[ACME]
         for scope in (ACME, PROJECT, OTHER, *KEYS):
             for byok in (True, False):
-                found = {w: state.tally(scope).used(w, include_byok=byok) for w in Window}
-                assert found == {w: self.used(scope, w, include_byok=byok) for w in Window}
+                tally = state.tally(scope)
+                for w in Window:
+                    used = self.used(scope, w, include_byok=byok)
+                    usual = self.used(scope, w, include_byok=byok, is_fluid=True)
+                    assert tally.used(w, include_byok=byok) == used
+                    assert tally.likely(w, include_byok=byok) == usual
 
     @invariant()
     def the_journal_adds_up(self) -> None:

@@ -35,10 +35,10 @@ def test_budgets_are_shown_with_what_is_left(
     head, *rows = lines_of(shell.run("budgets", *words).out)
     plain = shell.run("budgets", *words, "--json").json
 
-    assert head == "scope level window limit spend held remaining resets"
+    assert head == "scope level window limit overshoot spend held remaining resets"
     assert rows == [
-        "proj_1 project daily 12.50 2.25 0.25 10.00 2026-02-01T00:00:00Z",
-        "proj_1 project total 12.50 2.25 0.25 10.00 -",
+        "proj_1 project daily 12.50 0 2.25 0.25 10.00 2026-02-01T00:00:00Z",
+        "proj_1 project total 12.50 0 2.25 0.25 10.00 -",
     ]
     assert plain == found
     assert shell.calls == [("GET", path)] * 2
@@ -199,3 +199,19 @@ def test_a_budget_may_count_own_provider_keys(
     shell.run("budgets", "set", "proj_1", "12.50", *words)
 
     assert shell.body == {"limit_usd": "12.50", "include_byok": said}
+
+
+def test_a_budget_may_be_fluid(shell: Shell) -> None:
+    shell.says({"data": make_budget(overshoot_usd="1.5")})
+
+    outcome = shell.run("budgets", "set", "proj_1", "12.50", "--overshoot", "1.50")
+
+    assert shell.body == {"limit_usd": "12.50", "overshoot_usd": "1.50"}
+    assert " 1.5 " in outcome.out
+
+
+def test_an_overshoot_is_an_amount(shell: Shell) -> None:
+    outcome = shell.run("budgets", "set", "proj_1", "12.50", "--overshoot", "much")
+
+    assert outcome.code == 1
+    assert "--overshoot 'much' is no amount of USD" in outcome.err

@@ -184,6 +184,7 @@ def test_a_budget_is_shown_in_exact_decimals(window: Window, resets_at: str | No
         "window": window.value,
         "limit_usd": "12.5",
         "include_byok": False,
+        "overshoot_usd": "0",
         "spend_usd": "0.000000000001",
         "held_usd": "0",
         "remaining_usd": "12.499999999999",

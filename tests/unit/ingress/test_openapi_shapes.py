@@ -32,7 +32,7 @@ from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.shapes import show_batch, show_deleted, show_file, show_models
 from crossdock.ingress.upload import make_upload, show_part, show_upload
 from crossdock.ingress.wishes import (
-    check_amount,
+    check_budget,
     check_credit_kind,
     check_flag,
     check_known,
@@ -87,7 +87,7 @@ def make_balance(window: Window = Window.DAILY, resets_at_ms: int | None = NOW_M
         version=3,
         updated_at_ms=NOW_MS,
     )
-    return Balance(budget, Decimal("1E-12"), Decimal(0), resets_at_ms)
+    return Balance(budget, Decimal("1E-12"), Decimal(0), Decimal(0), resets_at_ms)
 
 
 def make_file(**changes: Any) -> StoredFile:
@@ -306,7 +306,7 @@ CHECKED: list[tuple[str, Json, Callable[[Json], object]]] = [
     ("UploadRequest", UPLOAD, lambda body: make_upload(LOCAL, body, 10**16, NOW_MS)),
     ("ChatCompletionRequest", {"model": "m", "messages": [{}]}, _request("/v1/chat/completions")),
     ("EmbeddingRequest", {"model": "m", "input": "x"}, _request("/v1/embeddings")),
-    ("BudgetRequest", {"limit_usd": 1}, check_amount),
+    ("BudgetRequest", {"limit_usd": 1}, lambda body: check_budget(body, Window.DAILY)),
     ("PolicyRules", {}, check_rules),
     ("KeyRequest", {"name": "n"}, check_key),
     ("CreditRequest", {"kind": "grant", "amount_usd": 1, "reference": "r"}, check_credit),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.wishes import (
-    check_amount,
+    check_budget,
     check_known,
     check_limit,
     check_usd,
@@ -81,9 +81,16 @@ def test_any_amount_to_the_millionth_is_kept(usd: Decimal) -> None:
 )
 def test_a_budget_needs_an_amount_and_nothing_else(body: dict[str, Any], param: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        check_amount(body)
+        check_budget(body, Window.DAILY)
 
     assert caught.value.param == param
+
+
+def test_a_budget_is_fluid_if_it_may_be_exceeded() -> None:
+    strict = check_budget({"limit_usd": 5, "overshoot_usd": None}, Window.DAILY)
+    fluid = check_budget({"limit_usd": 5, "overshoot_usd": "0.5"}, Window.DAILY)
+
+    assert (strict.overshoot_usd, fluid.overshoot_usd) == (Decimal(0), Decimal("0.5"))
 
 
 def test_a_window_is_one_of_four() -> None:

@@ -35,9 +35,17 @@ _BALANCE = {
     "window": WINDOW,
     "limit_usd": EXACT_USD,
     "include_byok": told(FLAG, "Whether what own provider keys pay for counts too."),
+    "overshoot_usd": told(
+        EXACT_USD,
+        "By how much it may be exceeded at most. Above 0 it is fluid: what calls are likely to cost (the 95th percentile of "
+        "what this organization's calls of the model did cost, of their worst case) is held against the limit, and what "
+        "they can cost at most against limit and overshoot together. 0: strict.",
+    ),
     "spend_usd": EXACT_USD,
     "held_usd": told(EXACT_USD, "What calls that run, or may begin, can cost at most."),
-    "remaining_usd": EXACT_USD,
+    "remaining_usd": told(
+        EXACT_USD, "What may still be held; of a fluid budget by what calls are likely to cost."
+    ),
     "resets_at": nullable(told(TIME, "Null: never.")),
 }
 
@@ -52,7 +60,14 @@ SCHEMAS: dict[str, Json] = {
         }
     ),
     "BudgetRequest": wish(
-        {"limit_usd": AMOUNT, "include_byok": nullable(FLAG)}, required=("limit_usd",)
+        {
+            "limit_usd": AMOUNT,
+            "include_byok": nullable(FLAG),
+            "overshoot_usd": nullable(
+                told(AMOUNT, "Makes it fluid: USD beyond the limit at most.")
+            ),
+        },
+        required=("limit_usd",),
     ),
 }
 
