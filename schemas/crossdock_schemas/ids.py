@@ -109,9 +109,16 @@ def fallback_parcel_id(parcel: ParcelId, attempt: int, first_line: int) -> Parce
     return ParcelId(f"parcel_{derive_token(parcel, attempt, first_line)}")
 
 
-def repeat_parcel_id(parcel: ParcelId, calls_made: int, first_line: int) -> ParcelId:
-    """Return the id of the parcel of lines that leave `parcel` for another admission, after `calls_made` calls."""
-    return ParcelId(f"parcel_{derive_token(parcel, 'repeat', calls_made, first_line)}")
+def repeat_parcel_id(
+    parcel: ParcelId, calls_made: int, first_line: int, *, is_lost: bool
+) -> ParcelId:
+    """Return the id of the parcel of lines that leave `parcel` for another admission, after `calls_made` calls.
+
+    Who finds calls of unknown end (`is_lost`) may take other lines together than who made them: the ids differ, for of
+    two parcels of one id only the first is admitted.
+    """
+    why = "repeat" if is_lost else "broken_off"
+    return ParcelId(f"parcel_{derive_token(parcel, why, calls_made, first_line)}")
 
 
 def hold_id(parcel: ParcelId) -> HoldId:

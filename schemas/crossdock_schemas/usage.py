@@ -42,6 +42,22 @@ class CallOutcome(StrEnum):
     UNKNOWN = "unknown"
     """Its worker died, or was taken for dead: the provider may have received it, and may charge for it."""
 
+    @property
+    def may_cost(self) -> bool:
+        """Whether a provider may charge for such a call although it brought no sound answer."""
+        return self in _MAY_COST
+
+
+_MAY_COST = frozenset(
+    {
+        CallOutcome.TIMEOUT,
+        CallOutcome.CONNECTION_LOST,
+        CallOutcome.TRUNCATED,
+        CallOutcome.GARBAGE,
+        CallOutcome.UNKNOWN,
+    }
+)
+
 
 class Charge(Message):
     """What the books need of an execution. Read from the same records, at a fifth of the CPU."""
@@ -105,7 +121,7 @@ class Usage(Charge):
     duplicate_suspected: bool = False
     """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
     repeat_of: ExecutionId | None = None
-    """The call of unknown end that this one repeats."""
+    """The call of unknown end, or without a whole answer, that this one repeats."""
     credential_id: CredentialId | None = None
     """The own provider key that it was made with."""
 

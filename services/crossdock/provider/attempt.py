@@ -67,7 +67,9 @@ class Onward:
     due_ms: int | None = None
     """Not before then."""
     is_readmission: bool = False
-    """A call of unknown end may have cost what was held: the next one needs a hold of its own."""
+    """A call that brought no answer may have cost what was held: the next one needs a hold of its own."""
+    is_lost: bool = False
+    """The end of that call is unknown: its worker may still tell of it."""
     repeat_of: ExecutionId | None = None
 
 
@@ -102,6 +104,8 @@ class Attempt:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     ends: Ends = field(init=False)
     lost: int = field(init=False)
+    has_cost: bool = field(init=False, default=False)
+    """A call under this hold brought no answer, and may have cost what was held for it."""
     book: LineBook = field(init=False)
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
@@ -119,7 +123,7 @@ class Attempt:
         except UnreadableLineError:
             return self.ends.failed(Call("", b""), UNREADABLE)
         if self.book_lapsed() and self.parcel.hold is not None:
-            return self._onward(self.parcel.attempt, self.book.calls, is_readmission=True)
+            return self._onward(self.parcel.attempt, self.book.calls, is_lost=True)
         while True:
             async with self.site.slots:
                 said = await self._turn(request_id, call) if self._is_free() else None
@@ -272,6 +276,9 @@ class Attempt:
         )
         if self.repeat_of is not None:
             metrics.CALLS_REPEATED.labels(self.site.provider.name).inc()
+        if usage.outcome.may_cost:
+            self.repeat_of = usage.execution_id
+            self.has_cost = self.parcel.hold is not None
         self.publisher.book(usage)
 
     def _note(self, said: Answer | Verdict, took_ms: int) -> None:
@@ -291,6 +298,8 @@ class Attempt:
         if verdict.action is Action.RETRY_HERE and self._may_call_again(verdict):
             if verdict.after_s is None:
                 await self._rest(self._backoff_s())
+            if self.has_cost and self._is_free():
+                return self._onward(self.parcel.attempt, self.book.calls)
             return None
         if verdict.action is not Action.GIVE_UP and self.parcel.has_next_candidate:
             return self._fallen_back()
@@ -326,16 +335,19 @@ class Attempt:
         calls_made: int = 0,
         due_ms: int | None = None,
         *,
-        is_readmission: bool = False,
+        is_lost: bool = False,
     ) -> Onward:
+        """Return how the line goes on; through accounts if its hold is used up, where a wait begins anew afterwards."""
+        is_readmission = is_lost or self.has_cost
         return Onward(
             self.line,
             self.raw,
             attempt,
             calls_made,
             calls_lost=self.lost if calls_made else 0,
-            due_ms=due_ms,
+            due_ms=None if is_readmission else due_ms,
             is_readmission=is_readmission,
+            is_lost=is_lost,
             repeat_of=self.repeat_of,
         )
 

@@ -56,10 +56,11 @@ class LineBook:
         provider_request_id: str | None,
         repeat_of: ExecutionId | None,
     ) -> Usage:
-        """Return the row of a call whose end we saw."""
+        """Return the row of a call whose end we saw. What may be charged for without an answer is booked at a guess."""
         verdict = said if isinstance(said, Verdict) else None
-        tokens = _tokens_of(said, call)
-        cost = price_tokens(tokens, self.parcel.candidate.prices, succeeded=verdict is None)
+        may_cost = verdict is None or verdict.outcome.may_cost
+        tokens = self._tokens_of(said, call)
+        cost = price_tokens(tokens, self.parcel.candidate.prices, succeeded=may_cost)
         self.tokens = self.tokens + tokens
         self.cost_usd += cost.total
         return self._row(
@@ -72,7 +73,7 @@ class LineBook:
             status_code=status,
             error_code=None if verdict is None else verdict.code,
             tokens=tokens,
-            is_estimated=isinstance(said, Answer) and said.tokens is None,
+            is_estimated=said.tokens is None if isinstance(said, Answer) else may_cost,
             cost=cost,
             provider_cost_usd=said.provider_cost_usd if isinstance(said, Answer) else None,
             provider_request_id=provider_request_id,
@@ -87,11 +88,7 @@ class LineBook:
         A call that the same worker followed with another one was refused, and cost nothing. If that worker told of it
         after all, its own row wins.
         """
-        size = 0 if was_refused else len(call.body)
-        tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
-        most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
-        if most:
-            tokens = tokens.model_copy(update={"output": min(tokens.output, most)})
+        tokens = Tokens() if was_refused else self._guess(call)
         return self._row(
             call,
             start.call,
@@ -106,6 +103,20 @@ class LineBook:
             duplicate_suspected=not was_refused,
             repeat_of=repeat_of,
         )
+
+    def _tokens_of(self, said: Answer | Verdict, call: Call) -> Tokens:
+        if isinstance(said, Verdict):
+            return self._guess(call) if said.outcome.may_cost else Tokens()
+        return said.tokens or estimate_tokens(
+            prompt_bytes=len(call.body), output_chars=said.output_chars
+        )
+
+    def _guess(self, call: Call) -> Tokens:
+        """Return what a call used whose answer nobody saw: as if it were as long as its prompt, within its limit."""
+        size = len(call.body)
+        tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
+        most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
+        return tokens.model_copy(update={"output": min(tokens.output, most)}) if most else tokens
 
     def _row(self, call: Call, number: int, timing: Timing, **of_the_call: Any) -> Usage:
         """Return the row; what the parcel and the plan say of it is filled in here."""
@@ -137,11 +148,3 @@ class LineBook:
             finished_at_ms=timing.finished_ms,
             **of_the_call,
         )
-
-
-def _tokens_of(said: Answer | Verdict, call: Call) -> Tokens:
-    if isinstance(said, Verdict):
-        return Tokens()
-    return said.tokens or estimate_tokens(
-        prompt_bytes=len(call.body), output_chars=said.output_chars
-    )

@@ -22,7 +22,8 @@ def make_onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> list[Out
     alike: dict[tuple[int, ...], list[Onward]] = {}
     for number, end in enumerate(ends):
         run = parcel.slot_of(end.line) - number if end.is_readmission else -1
-        way = (end.attempt, end.calls_made, end.calls_lost, end.due_ms is not None, run)
+        is_delayed = end.due_ms is not None
+        way = (end.attempt, end.calls_made, end.calls_lost, is_delayed, end.is_lost, run)
         alike.setdefault(way, []).append(end)
     return [_onward(parcel, group, now_ms) for group in alike.values()]
 
@@ -42,7 +43,9 @@ def _onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> Outgoing:
     )
     value = b"" if parcel.body_ref else join_lines([end.raw for end in ends])
     if first.is_readmission:
-        sent = _back_to_accounts(parcel, onward, value, now_ms)
+        asking = _asking(parcel, onward, is_lost=first.is_lost)
+        headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
+        sent = Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
     else:
         sent = _send(onward, value, now_ms)
     event = _event(parcel, first)
@@ -58,19 +61,18 @@ def _event(parcel: Parcel, end: Onward) -> str:
     return "parcel.handed_back" if end.attempt == parcel.attempt else "parcel.fell_back"
 
 
-def _back_to_accounts(parcel: Parcel, onward: Parcel, value: bytes, now_ms: int) -> Outgoing:
-    """Return the record that asks for another hold. Its lines follow one another, as those of a batch's parcel do."""
-    first = onward.lines[0]
-    position = parcel.position
-    asking = onward.model_copy(
+def _asking(parcel: Parcel, onward: Parcel, *, is_lost: bool) -> Parcel:
+    """Return the parcel that asks for another hold. Its lines follow one another, as those of a batch's parcel do."""
+    first, position = onward.lines[0], parcel.position
+    return onward.model_copy(
         update={
-            "parcel_id": repeat_parcel_id(parcel.parcel_id, onward.calls_made, first),
+            "parcel_id": repeat_parcel_id(
+                parcel.parcel_id, onward.calls_made, first, is_lost=is_lost
+            ),
             "position": None if position is None else position + parcel.slot_of(first),
             "hold": None,
         }
     )
-    headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
-    return Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
 
 
 def ready_ms(record: Record) -> int:

@@ -94,7 +94,7 @@ class Worker:
         ends = [task.result() for task in running]
         onward = [end for end in ends if isinstance(end, Onward)]
         if onward:
-            self._let_go(parcel, [end.line for end in onward if end.is_readmission])
+            self._let_go(parcel, [end for end in onward if end.is_readmission])
             await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
             await self._producer.send(make_onward(parcel, onward, self._clock.now_ms()))
             await self._claims.end((job, end.line) for end in onward)
@@ -102,10 +102,12 @@ class Worker:
             if isinstance(end, LeaseLostError):
                 raise end
 
-    def _let_go(self, parcel: Parcel, lines: list[int]) -> None:
+    def _let_go(self, parcel: Parcel, ends: list[Onward]) -> None:
         """End the hold of lines that go on under another one: their last calls may have cost what was held."""
-        if lines:
-            self._publisher.end_hold(hold_end(parcel, lines, is_unknown=True))
+        for is_lost in (False, True):
+            lines = [end.line for end in ends if end.is_lost is is_lost]
+            if lines:
+                self._publisher.end_hold(hold_end(parcel, lines, is_unknown=is_lost))
 
     async def dead_letter(self, record: Record, error: UndecodableError) -> None:
         """Keep what cannot be read.

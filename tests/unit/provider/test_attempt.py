@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from crossdock.kernel.clock import ManualClock
 from crossdock.provider.attempt import Onward
 from crossdock.provider.publish import Finished
-from crossdock_schemas.ids import CredentialId
+from crossdock_schemas.ids import CredentialId, HoldId
+from crossdock_schemas.parcel import Hold
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.result import Outcome
 from crossdock_schemas.tokens import Tokens
@@ -28,6 +29,8 @@ from unit.provider.builders import (
     refused,
     sound,
 )
+
+HOLD = Hold(hold_id=HoldId(f"hold_{'a' * 32}"))
 
 
 def line_of(end: Finished | Onward) -> dict[str, Any]:
@@ -69,9 +72,9 @@ async def test_the_call_carries_the_request_id_and_a_number_of_its_own() -> None
     assert {r.headers["x-crossdock-request-id"] for r in provided.requests} == {"req_" + "2" * 32}
 
 
-async def test_every_call_is_a_row_also_a_failed_one_at_no_cost() -> None:
+async def test_every_call_is_a_row_also_a_refused_one_at_no_cost() -> None:
     attempt, books = make_attempt(
-        Provided(refused(503), httpx.ReadTimeout("x"), sound()),
+        Provided(refused(503), httpx.ConnectError("x"), sound()),
     )
 
     end = await attempt.run()
@@ -79,12 +82,102 @@ async def test_every_call_is_a_row_also_a_failed_one_at_no_cost() -> None:
     assert isinstance(end, Finished)
     assert [row.outcome for row in books.rows] == [
         CallOutcome.SERVER_ERROR,
-        CallOutcome.TIMEOUT,
+        CallOutcome.NOT_CONNECTED,
         CallOutcome.OK,
     ]
     assert [row.cost.total for row in books.rows[:2]] == [0, 0]
+    assert [row.is_estimated for row in books.rows] == [False] * 3
     assert len({row.execution_id for row in books.rows}) == 3
     assert end.result.calls == 3
+
+
+BROKEN_OFF = [
+    pytest.param(httpx.ReadTimeout("x"), CallOutcome.TIMEOUT, id="timeout"),
+    pytest.param(httpx.ReadError("x"), CallOutcome.CONNECTION_LOST, id="connection lost"),
+    pytest.param(httpx.RemoteProtocolError("x"), CallOutcome.TRUNCATED, id="cut off"),
+    pytest.param(httpx.Response(200, content=b"<html>"), CallOutcome.GARBAGE, id="garbage"),
+]
+
+
+@pytest.mark.parametrize(("answer", "outcome"), BROKEN_OFF)
+async def test_a_call_that_brought_no_answer_is_booked_at_a_guess_and_the_next_needs_a_hold(
+    answer: httpx.Response | Exception, outcome: CallOutcome
+) -> None:
+    """The provider may charge for it: under the same hold a second call might cost more than is held."""
+    provided = Provided(refused(503), answer)
+    attempt, books = make_attempt(provided, parcel=make_parcel(hold=HOLD))
+
+    end = await attempt.run()
+
+    broken = books.rows[1]
+    assert (broken.outcome, broken.is_estimated, broken.duplicate_suspected) == (
+        outcome,
+        True,
+        False,
+    )
+    assert broken.cost.total > 0
+    assert end == Onward(0, make_line(), 1, 2, is_readmission=True, repeat_of=broken.execution_id)
+
+
+async def test_the_guess_is_within_the_lines_limit() -> None:
+    parcel = make_parcel(hold=HOLD, output_most=(3,))
+    attempt, books = make_attempt(Provided(httpx.ReadTimeout("x")), parcel=parcel)
+
+    await attempt.run()
+
+    assert books.rows[0].tokens.output == 3
+
+
+async def test_a_line_whose_last_call_brought_no_answer_falls_back_through_accounts() -> None:
+    parcel = make_parcel(hold=HOLD, providers=["first", "next"], calls_made=2)
+    attempt, books = make_attempt(Provided(httpx.ReadTimeout("x")), parcel=parcel)
+
+    end = await attempt.run()
+
+    (row,) = books.rows
+    assert end == Onward(0, make_line(), 2, is_readmission=True, repeat_of=row.execution_id)
+
+
+async def test_a_line_whose_calls_all_broke_off_fails_with_what_they_may_have_cost() -> None:
+    parcel = make_parcel(hold=HOLD, calls_made=2)
+    attempt, books = make_attempt(Provided(httpx.ReadTimeout("x")), parcel=parcel)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert (end.result.outcome, end.result.status_code) == (Outcome.FAILED, 504)
+    assert end.result.cost_usd == books.rows[0].cost.total > 0
+
+
+async def test_nobody_asks_for_a_hold_after_the_deadline() -> None:
+    clock = ManualClock(NOW_MS)
+
+    def late(_: httpx.Request) -> httpx.Response:
+        clock.advance(10_000)
+        raise httpx.ReadTimeout("x")
+
+    parcel = make_parcel(hold=HOLD, deadline_ms=NOW_MS + 5_000)
+    attempt, _ = make_attempt(late, parcel=parcel, clock=clock)
+
+    end = await attempt.run()
+
+    assert isinstance(end, Finished)
+    assert end.result.outcome is Outcome.EXPIRED
+
+
+async def test_what_broke_off_is_handed_back_through_accounts() -> None:
+    draining = asyncio.Event()
+
+    def stop(_: httpx.Request) -> httpx.Response:
+        draining.set()
+        raise httpx.ReadTimeout("x")
+
+    attempt, books = make_attempt(stop, parcel=make_parcel(hold=HOLD), draining=draining)
+
+    end = await attempt.run()
+
+    (row,) = books.rows
+    assert end == Onward(0, make_line(), 1, 1, is_readmission=True, repeat_of=row.execution_id)
 
 
 async def test_an_answer_without_usage_is_booked_as_an_estimate() -> None:
@@ -117,7 +210,8 @@ async def test_what_may_pass_is_tried_here_up_to_the_limit_and_then_elsewhere(
 
     end = await attempt.run()
 
-    assert end == Onward(0, make_line(), 2)
+    assert isinstance(end, Onward)
+    assert (end.attempt, end.calls_made, end.is_readmission) == (2, 0, False)
     assert len(provided.requests) == len(books.rows) == 3
 
 

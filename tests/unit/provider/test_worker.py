@@ -24,10 +24,11 @@ from crossdock.provider.worker import Worker
 from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.fleet import EndpointHealth
-from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.parcel import BodyRef, Parcel, join_lines
+from crossdock_schemas.ids import AccountId, CredentialId, HoldId
+from crossdock_schemas.parcel import BodyRef, Hold, Parcel, join_lines
 from crossdock_schemas.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import DISPATCH
+from crossdock_schemas.usage import UsageGroup
 from unit.provider.builders import (
     BATCH,
     NOW_MS,
@@ -131,6 +132,32 @@ async def test_lines_that_fail_here_leave_as_a_smaller_parcel_after_their_usage(
     topics = [record.topic for record in log.records]
     assert topics.index("dispatch.next.batch") > topics.index("usage")
     assert len(log.usage) == 4
+
+
+async def test_lines_whose_calls_broke_off_ask_for_another_hold_and_end_their_own() -> None:
+    """Its end is known, so that the rest of it is free at once."""
+    log = FakeLog()
+    hold = Hold(hold_id=HoldId(f"hold_{'a' * 32}"))
+    parcel = make_parcel(lines=(10, 11, 12), providers=["first", "next"], hold=hold, position=7)
+
+    def break_odd(request: httpx.Request) -> httpx.Response:
+        if refuse_odd(request).is_success:
+            return sound()
+        raise httpx.ReadTimeout("x")
+
+    async with working(break_odd, log) as worker:
+        await worker.handle(make_job(make_record(parcel, *make_lines(3))))
+
+    (record,) = log.on("requests")
+    asking = onward_of(record)
+    (broken,) = (row for row in log.usage if row.line == 11)
+    assert (asking.lines, asking.attempt, asking.position, asking.hold) == ((11,), 2, 8, None)
+    assert asking.repeats == {11: broken.execution_id}
+    ends = [
+        end for group in log.on("usage") for end in UsageGroup.from_json(group.value or b"").ended
+    ]
+    assert {slot for end in ends for slot in end.slots} == {0, 1, 2}
+    assert not any(end.is_unknown for end in ends)
 
 
 async def test_a_replay_falls_back_under_the_same_parcel_id() -> None:

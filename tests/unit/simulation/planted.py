@@ -127,6 +127,18 @@ BUGS = (
         "        if self.book_lapsed() and self.parcel.hold is None:",
     ),
     Bug(
+        "a call that broke off leaves its hold as it was",
+        "provider/attempt.py",
+        "            self.has_cost = self.parcel.hold is not None",
+        "            self.has_cost = False",
+    ),
+    Bug(
+        "a line whose call broke off keeps its hold",
+        "provider/worker.py",
+        "        for is_lost in (False, True):",
+        "        for is_lost in (True,):",
+    ),
+    Bug(
         "the end of a line does not end its hold",
         "provider/publish.py",
         "            if line.parcel.hold is not None\n        ]",

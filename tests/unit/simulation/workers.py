@@ -46,12 +46,15 @@ class Call:
 
 
 class SimulatedProvider:
-    """Answers after a while; some calls are refused with a 503 and may be made again."""
+    """Answers after a while; some calls are refused with a 503, others break off. Both may be made again."""
 
-    def __init__(self, chance: random.Random, *, slow_s: float, refusals: float) -> None:
+    def __init__(
+        self, chance: random.Random, *, slow_s: float, refusals: float, breaks: float
+    ) -> None:
         self.chance = chance
         self.slow_s = slow_s
         self.refusals = refusals
+        self.breaks = breaks
         self.ledger: list[Call] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -59,6 +62,8 @@ class SimulatedProvider:
         number = int(request.headers["x-crossdock-attempt"])
         self.ledger.append(Call(request.headers["x-crossdock-request-id"], number, now_s))
         await asyncio.sleep(self.chance.uniform(0.05, self.slow_s))
+        if self.chance.random() < self.breaks:
+            raise httpx.RemoteProtocolError("broken off")
         return refused(503) if self.chance.random() < self.refusals else sound()
 
 
@@ -154,6 +159,7 @@ class World:
             self.chance,
             slow_s=self.chance.choice([0.5, 3.0, 40.0]),
             refusals=self.chance.choice([0.0, 0.2]),
+            breaks=self.chance.choice([0.0, 0.2]),
         )
         for name in ("w0", "w1"):
             self.running[name] = Life(self, name)
@@ -305,7 +311,8 @@ class World:
 
     def uncovered(self) -> int:
         """Return how many calls may have been paid for beyond the first one of a line that a hold covers."""
-        paid = Counter((u.request_id, u.hold_id) for u in self.rows().values() if _may_be_paid(u))
+        rows = self.rows().values()
+        paid = Counter((u.request_id, u.hold_id) for u in rows if _may_be_paid(u) or _broke_off(u))
         return sum(count - 1 for count in paid.values())
 
     @property
@@ -360,3 +367,7 @@ def _was_paid(calls: list[Usage], call: Usage) -> bool:
 
 def _may_be_paid(call: Usage) -> bool:
     return call.outcome is CallOutcome.OK or call.duplicate_suspected
+
+
+def _broke_off(call: Usage) -> bool:
+    return call.outcome.may_cost and call.outcome is not CallOutcome.UNKNOWN
