@@ -1,10 +1,10 @@
 """Admission: parcels per second through one accounts process, and what the hop adds to a single request at rest.
 
-Run: infra/scripts/bench admission [--parcels 50000] [--singles 300]
+Run: infra/scripts/bench admission [--parcels 50000] [--singles 300] [--budgets strict|fluid|none]
 
-One account, so one partition and one process. Parcels of one line with a 1 kB prompt are all on `requests` before the
-process reads the first one. At rest, a record is put and awaited on `admitted`, and beside it on `requests` itself: the
-difference is the hop.
+One account, so one partition and one process; its organization, project and key have a budget each in two windows.
+Parcels of one line with a 1 kB prompt are all on `requests` before the process reads the first one. At rest, a record is
+put and awaited on `admitted`, and beside it on `requests` itself: the difference is the hop.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import psutil
@@ -33,9 +34,19 @@ from crossdock.kernel.kafka import (
 )
 from crossdock.kernel.record import Outgoing
 from crossdock.local.catalogue import simulated_catalogue
+from crossdock_schemas.account import Role
+from crossdock_schemas.budget import Window
 from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.control import BudgetChange, Command
+from crossdock_schemas.ids import ChangeId
 from crossdock_schemas.parcel import Lane
-from crossdock_schemas.topics import ACCOUNT_CHANGES, ADMITTED, REQUESTS, provisioned
+from crossdock_schemas.topics import (
+    ACCOUNT_CHANGES,
+    ACCOUNT_COMMANDS,
+    ADMITTED,
+    REQUESTS,
+    provisioned,
+)
 from support.builders import make_parcel
 from support.engines import start_kafka
 
@@ -47,6 +58,7 @@ LINE = (
     % (b"word " * 200)
 )
 GAP_S = (0.03, 0.12)  # between two requests at rest
+FOUNDED = make_founded("a" * 64, "b" * 64, 1)
 
 
 def make_record(number: int) -> Outgoing:
@@ -101,18 +113,52 @@ def places(topic: str) -> list[tuple[str, int]]:
     return [(topic, partition) for partition in range(PARTITIONS)]
 
 
-async def burst(servers: str, folder: Path, count: int) -> None:
+def limits(kind: str) -> list[Command]:
+    """Return the commands that set budgets which bind every parcel, and have room for all."""
+    parcel = make_parcel()
+    owner = next(k for k in FOUNDED.keys if k.role is Role.OWNER)
+    scopes = () if kind == "none" else (OPERATOR, parcel.project, parcel.key_id)
+    return [
+        BudgetChange(
+            change_id=ChangeId(f"change_{scope}_{window}"),
+            account=OPERATOR,
+            actor=owner.key_id,
+            at_ms=1,
+            scope=scope,
+            window=window,
+            limit_usd=Decimal(10**9),
+            overshoot_usd=Decimal(10**9 if kind == "fluid" else 0),
+        )
+        for scope in scopes
+        for window in (Window.TOTAL, Window.DAILY)
+    ]
+
+
+def command_record(command: Command) -> Outgoing:
+    headers = encode_headers(ACCOUNT_COMMANDS, "bench", command.account, command.at_ms, None)
+    return Outgoing(ACCOUNT_COMMANDS.name, OPERATOR.encode(), command.to_json(), headers)
+
+
+async def prepare(producer: Producer, changes: GroupConsumer, kind: str) -> None:
+    """Found the organization and set its budgets; the running process applies them."""
+    commands = limits(kind)
+    await producer.send([founded_record(FOUNDED)])
+    await producer.send([command_record(command) for command in commands])
+    await take(changes, 1 + len(commands))
+    print(f"{len(commands)} {kind} budgets bind each parcel")
+
+
+async def burst(servers: str, folder: Path, count: int, kind: str) -> None:
     """Print the rate at which parcels are admitted that wait already."""
     async with (
         open_producer(servers, client="bench") as producer,
         open_reader(servers, places(ADMITTED.name), client="bench") as reader,
     ):
-        await producer.send([founded_record(make_founded("a" * 64, "b" * 64, 1))])
         async with (
             running_accounts(servers, folder),
             open_reader(servers, places(ACCOUNT_CHANGES.name), client="bench.changes") as changes,
         ):
-            await take(changes, 1)
+            await prepare(producer, changes, kind)
             await put(producer, 0, WARM_UP)
             await take(reader, WARM_UP)
         await put(producer, WARM_UP, count)
@@ -167,10 +213,10 @@ async def at_rest(servers: str, folder: Path, count: int) -> None:
     print(f"added by admission: p50 {added:.1f} ms")
 
 
-async def main(servers: str, folder: Path, parcels: int, singles: int) -> None:
+async def main(servers: str, folder: Path, parcels: int, singles: int, kind: str) -> None:
     await provision(servers, provisioned((), PARTITIONS))
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
-    await burst(servers, folder, parcels)
+    await burst(servers, folder, parcels, kind)
     await at_rest(servers, folder, singles)
 
 
@@ -178,9 +224,18 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parcels", type=int, default=50_000)
     parser.add_argument("--singles", type=int, default=300)
+    parser.add_argument("--budgets", choices=("strict", "fluid", "none"), default="strict")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, start_kafka(Path(scratch) / "kafka") as kafka:
-        asyncio.run(main(kafka.bootstrap_servers, Path(scratch), asked.parcels, asked.singles))
+        asyncio.run(
+            main(
+                kafka.bootstrap_servers,
+                Path(scratch),
+                asked.parcels,
+                asked.singles,
+                asked.budgets,
+            )
+        )
 
 
 if __name__ == "__main__":
