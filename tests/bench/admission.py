@@ -3,8 +3,8 @@
 Run: infra/scripts/bench admission [--parcels 50000] [--singles 300] [--budgets strict|fluid|none]
 
 One account, so one partition and one process; its organization, project and key have a budget each in two windows.
-Parcels of one line with a 1 kB prompt are all on `requests` before the process reads the first one. At rest, a record is
-put and awaited on `admitted`, and beside it on `requests` itself: the difference is the hop.
+Parcels of one line with a 1 kB prompt are all on `requests` before the process reads the first one. At rest, a record
+is put and awaited on `admitted`, and beside it on `requests` itself: the difference is the hop.
 """
 
 import argparse
