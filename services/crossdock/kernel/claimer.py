@@ -121,20 +121,36 @@ class Claimer:
         Raises:
             LeaseLostError: if another worker may have taken the record over.
         """
-        record = job.record
+        book, begun = self._begin(job)
+        place = (job.record.topic, job.record.offset, call)
+        book.started.setdefault(place, []).append(line)
+        if is_urgent:
+            self._urgent.set()
+        return await asyncio.shield(begun)  # many share it; one may be cancelled
+
+    async def confirm(self, job: Job) -> None:
+        """Return once it is known that `job` is still ours: what follows of it may go elsewhere.
+
+        Raises:
+            LeaseLostError: if another worker may have taken the record over.
+        """
+        _, begun = self._begin(job)
+        self._urgent.set()
+        await asyncio.shield(begun)
+
+    def _begin(self, job: Job) -> tuple[_Book, asyncio.Future[int]]:
+        """Return the next note's book, and what is done when it is acknowledged."""
+        partition = job.record.partition
         if job.is_lost:
-            raise LeaseLostError(record.partition)
-        book = self._books.setdefault(record.partition, _Book())
-        book.started.setdefault((record.topic, record.offset, call), []).append(line)
+            raise LeaseLostError(partition)
+        book = self._books.setdefault(partition, _Book())
         if not job.is_claimed:
             job.is_claimed = book.has_new = True
-            self._open.setdefault(record.partition, set()).add(job)
+            self._open.setdefault(partition, set()).add(job)
         book.jobs.append(job)
         book.begun = book.begun or asyncio.get_running_loop().create_future()
         self._work.set()
-        if is_urgent:
-            self._urgent.set()
-        return await asyncio.shield(book.begun)  # many share it; one may be cancelled
+        return book, book.begun
 
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
         """Return once it is told that these lines ended; all that came of them must be acknowledged before."""

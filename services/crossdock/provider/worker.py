@@ -41,6 +41,8 @@ T = TypeVar("T")
 class Claims(attempt.Claims, Protocol):
     """What a worker needs of a `Claimer`."""
 
+    async def confirm(self, job: Job) -> None: ...
+
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None: ...
 
 
@@ -94,13 +96,18 @@ class Worker:
         ends = [task.result() for task in running]
         onward = [end for end in ends if isinstance(end, Onward)]
         if onward:
-            self._let_go(parcel, [end for end in onward if end.is_readmission])
-            await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
-            await self._producer.send(make_onward(parcel, onward, self._clock.now_ms()))
-            await self._claims.end((job, end.line) for end in onward)
+            await self._send_on(job, parcel, onward)
         for end in ends:
             if isinstance(end, LeaseLostError):
                 raise end
+
+    async def _send_on(self, job: Job, parcel: Parcel, ends: list[Onward]) -> None:
+        """Hand lines to whoever is next, unless another worker has taken them over meanwhile: then he does."""
+        await self._claims.confirm(job)
+        self._let_go(parcel, [end for end in ends if end.is_readmission])
+        await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
+        await self._producer.send(make_onward(parcel, ends, self._clock.now_ms()))
+        await self._claims.end((job, end.line) for end in ends)
 
     def _let_go(self, parcel: Parcel, ends: list[Onward]) -> None:
         """End the hold of lines that go on under another one: their last calls may have cost what was held."""

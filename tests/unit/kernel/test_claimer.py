@@ -142,6 +142,29 @@ async def test_a_job_begun_before_a_hand_over_and_never_claimed_is_not_begun() -
     assert group.asked == []
 
 
+async def test_before_lines_go_elsewhere_the_lease_is_renewed_and_no_call_begins() -> None:
+    claimer, log, clock, _ = make_claimer()
+
+    await asyncio.gather(claimer.confirm(make_job()), flush_soon(claimer))
+
+    ((_, note),) = log.notes
+    assert note.started == ()
+    assert note.lease_until_ms == clock.now_ms() + LEASE_MS
+
+
+@pytest.mark.parametrize("is_begun", [True, False], ids=["after a lapse", "never begun"])
+async def test_lines_of_what_is_not_ours_any_more_go_nowhere(is_begun: bool) -> None:
+    claimer, _, clock, group = make_claimer()
+    job = make_job()
+    if is_begun:
+        await start(claimer, job)
+    clock.advance(LEASE_MS + 1)
+    group.ours = False
+
+    with pytest.raises(LeaseLostError):
+        await asyncio.gather(claimer.confirm(job), flush_soon(claimer))
+
+
 async def test_a_lease_is_renewed_while_something_runs() -> None:
     claimer, log, clock, group = make_claimer()
     job = make_job()

@@ -179,6 +179,11 @@ class FakeClaims:
         self.started: list[tuple[int, int]] = []
         self.ended: list[int] = []
         self.refuses: set[int] = set()
+        self.is_lost = False
+
+    async def confirm(self, job: Job) -> None:
+        if self.is_lost:
+            raise LeaseLostError(job.record.partition)
 
     async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int:
         if line in self.refuses:

@@ -160,6 +160,21 @@ async def test_lines_whose_calls_broke_off_ask_for_another_hold_and_end_their_ow
     assert not any(end.is_unknown for end in ends)
 
 
+async def test_who_was_taken_for_dead_sends_nothing_on() -> None:
+    """Its lines are in other hands: they would be called twice."""
+    log, claims = FakeLog(), FakeClaims()
+    parcel = make_parcel(lines=(10, 11), providers=["first", "next"])
+
+    async with working(refuse_odd, log, claims=claims) as worker:
+        claims.is_lost = True
+        with pytest.raises(LeaseLostError):
+            await worker.handle(make_job(make_record(parcel, *make_lines(2))))
+
+    assert [result.line for result in results_of(log)] == [10]
+    assert log.on("dispatch.next.batch") == []
+    assert claims.ended == [10]
+
+
 async def test_a_replay_falls_back_under_the_same_parcel_id() -> None:
     parcel = make_parcel(providers=["first", "next"])
     ids = []

@@ -139,6 +139,12 @@ BUGS = (
         "        for is_lost in (True,):",
     ),
     Bug(
+        "who was taken for dead sends on what others took over",
+        "provider/worker.py",
+        "        await self._claims.confirm(job)\n",
+        "",
+    ),
+    Bug(
         "the end of a line does not end its hold",
         "provider/publish.py",
         "            if line.parcel.hold is not None\n        ]",
