@@ -47,6 +47,8 @@ class Submitted(Message):
     input_path: str | None = None
     """Where the input lies; None when there is no such file, which fails the batch."""
     input_bytes: int = 0
+    preparation_path: str | None = None
+    """Where it lies what its lines go through before they are checked, see `Preparation`; None: nothing."""
     completion_window: str
     window_s: int
     metadata: dict[str, str] | None = None
@@ -149,6 +151,9 @@ class Batch(Message):
     input_file_id: FileId
     input_path: str | None = None
     input_bytes: int = 0
+    preparation_path: str | None = None
+    prepared_path: str | None = None
+    """Where lines lie that preparation changed, and those behind them; None: it changed none."""
     completion_window: str
     metadata: dict[str, str] | None = None
     output_expires_after_s: int | None = None
@@ -188,6 +193,7 @@ class Batch(Message):
             input_file_id=asked.input_file_id,
             input_path=asked.input_path,
             input_bytes=asked.input_bytes,
+            preparation_path=asked.preparation_path,
             completion_window=asked.completion_window,
             metadata=asked.metadata,
             output_expires_after_s=asked.output_expires_after_s,

@@ -14,6 +14,7 @@ from crossdock_schemas.credit import Usd as CreditUsd
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns, Rules
+from crossdock_schemas.preset import Settings, Slug
 from crossdock_schemas.secret import SealedSecret
 
 
@@ -139,6 +140,21 @@ class BudgetRemoval(_Command):
     window: Window | None = None
 
 
+class PresetChange(_Command):
+    """The preset of an organization or a project is from now on this, as a whole."""
+
+    do: Literal["set_preset"] = "set_preset"
+    scope: str
+    slug: Slug
+    settings: Settings
+
+
+class PresetRemoval(_Command):
+    do: Literal["clear_preset"] = "clear_preset"
+    scope: str
+    slug: Slug
+
+
 class CredentialAsked(_Command):
     """An own provider key. Its secret was sealed before it came here."""
 
@@ -234,6 +250,8 @@ Command = Annotated[
     | PolicyRemoval
     | BudgetChange
     | BudgetRemoval
+    | PresetChange
+    | PresetRemoval
     | CredentialAsked
     | CredentialChange
     | CredentialDeletion
@@ -258,6 +276,8 @@ COMMANDS: tuple[type[Message], ...] = (
     PolicyRemoval,
     BudgetChange,
     BudgetRemoval,
+    PresetChange,
+    PresetRemoval,
     CredentialAsked,
     CredentialChange,
     CredentialDeletion,
@@ -292,7 +312,7 @@ class Change(Message):
     action: str
     """What was asked: the command's `do`."""
     target: str
-    """Id of the organization, project, key, policy, budget or own provider key."""
+    """Id of the organization, project, key, policy, budget, preset or own provider key."""
     before: dict[str, str] = Field(default_factory=dict)
     """The fields that changed, as they were: JSON by name."""
     after: dict[str, str] = Field(default_factory=dict)

@@ -6,14 +6,16 @@ from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.preset import Preset
 
-Entity = Organization | Project | ApiKey | Policy | Budget | Credential | Credit | Spend
+Entity = Organization | Project | ApiKey | Policy | Budget | Preset | Credential | Credit | Spend
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
     "key": ApiKey,
     "policy": Policy,
     "budget": Budget,
+    "preset": Preset,
     "byok": Credential,
     "credit": Credit,
     "spend": Spend,
@@ -33,6 +35,10 @@ def level_of(scope: str) -> str:
 
 def budget_id(scope: str, window: Window) -> str:
     return f"budget_{window.value}_{scope}"
+
+
+def preset_id(scope: str, slug: str) -> str:
+    return f"preset_{slug}_{scope}"
 
 
 def policy_id(scope: str) -> str:

@@ -27,6 +27,7 @@ from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.journal import Entry, Spend
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.preset import Preset
 from crossdock_schemas.result import ResultGroup
 from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.topic import DAY_MS, HOUR_MS, Topic
@@ -57,7 +58,7 @@ ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
     key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Budget, Credential, Credit, Spend),
+    value=(Organization, Project, ApiKey, Policy, Budget, Preset, Credential, Credit, Spend),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",

@@ -75,6 +75,23 @@ def make_policy(**fields: object) -> dict[str, Any]:
     } | fields
 
 
+def make_preset(**fields: object) -> dict[str, Any]:
+    """Return a preset as the API shows it."""
+    values: dict[str, Any] = {
+        "slug": "brief",
+        "scope": "org_1",
+        "level": "organization",
+        "organization_id": "org_1",
+        "model": "tern-mini",
+        "parameters": {"temperature": 0.5},
+        "system": "Be brief.",
+        "description": None,
+        "version": 7,
+        "updated_at": "2026-01-29T12:00:00Z",
+    }
+    return values | fields
+
+
 def make_budget(**fields: object) -> dict[str, Any]:
     return {
         "scope": "proj_1",

@@ -16,6 +16,7 @@ from crossdock.accounts.credits import (
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.permission import why_denied
+from crossdock.accounts.presets import clear_preset, set_preset
 from crossdock.accounts.state import AccountState, identity
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.cancel import Cancelled
@@ -40,12 +41,14 @@ from crossdock_schemas.control import (
     PolicyRemoval,
     PrepaymentAsked,
     PrepaymentSet,
+    PresetChange,
+    PresetRemoval,
     ProjectAsked,
     ProjectChange,
     Refusal,
 )
 from crossdock_schemas.credit import Terms
-from crossdock_schemas.directory import Entity, budget_id, policy_id
+from crossdock_schemas.directory import Entity, budget_id, policy_id, preset_id
 from crossdock_schemas.ids import derive_credit_id
 from crossdock_schemas.policy import Policy
 
@@ -87,6 +90,10 @@ def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy s
             return set_budget(state, command, now_ms)
         case BudgetRemoval():
             return clear_budget(state, command)
+        case PresetChange():
+            return set_preset(state, command, now_ms)
+        case PresetRemoval():
+            return clear_preset(state, command)
         case CredentialAsked():
             return create_credential(state, command, now_ms)
         case CredentialChange():
@@ -125,6 +132,8 @@ def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as abov
                 if command.window is None
                 else budget_id(command.scope, command.window)
             )
+        case PresetChange() | PresetRemoval():
+            return preset_id(command.scope, command.slug)
         case CredentialAsked():
             return command.credential.credential_id
         case CredentialChange() | CredentialDeletion() | CredentialRewrap():

@@ -14,10 +14,11 @@ from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id
+from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id, preset_id
 from crossdock_schemas.ids import AccountId, BatchId, CredentialId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.preset import Preset
 from crossdock_schemas.windows import day_of
 
 HEAD = "head"
@@ -53,6 +54,8 @@ class AccountState:
     """By identity."""
     budgets: dict[str, dict[Window, Budget]] = field(default_factory=dict)
     """By scope."""
+    presets: dict[str, Preset] = field(default_factory=dict)
+    """By identity."""
     credentials: dict[CredentialId, Credential] = field(default_factory=dict)
     """Own provider keys, without their secrets."""
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class AccountState:
     waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
     """Batches' lines that there is no money for, by batch and model."""
 
-    def put(self, entity: Entity) -> None:  # noqa: C901  # one line for each kind
+    def put(self, entity: Entity) -> None:  # noqa: C901, PLR0912  # one line for each kind
         match entity:
             case Organization():
                 self.organization = entity
@@ -83,6 +86,8 @@ class AccountState:
                 self.policies[policy_id(entity.scope)] = entity
             case Budget():
                 self.budgets.setdefault(entity.scope, {})[entity.window] = entity
+            case Preset():
+                self.presets[preset_id(entity.scope, entity.slug)] = entity
             case Credential():
                 self.credentials[entity.credential_id] = entity
             case Credit():
@@ -122,12 +127,13 @@ class AccountState:
         return self.usual.setdefault(model, Usual(self.account, model))
 
     def find(self, identifier: str) -> Entity | None:
-        """Return the organization, project, key, policy, budget or own provider key of that identity."""
+        """Return the organization, project, key, policy, budget, preset or own provider key."""
         return (
             {self.account: self.organization}.get(AccountId(identifier))
             or self.projects.get(ProjectId(identifier))
             or self.keys.get(KeyId(identifier))
             or self.policies.get(identifier)
+            or self.presets.get(identifier)
             or self.credentials.get(CredentialId(identifier))
             or self._budget(identifier)
         )
@@ -137,10 +143,12 @@ class AccountState:
         return next((b for b in found if budget_id(b.scope, b.window) == identifier), None)
 
     def drop(self, identifier: str) -> None:
-        """Take a key, a policy, a budget or an own provider key away."""
+        """Take a key, a policy, a budget, a preset or an own provider key away."""
         budget = self._budget(identifier)
         if identifier in self.policies:
             del self.policies[identifier]
+        elif identifier in self.presets:
+            del self.presets[identifier]
         elif identifier in self.credentials:
             del self.credentials[CredentialId(identifier)]
         elif budget is not None:
@@ -155,6 +163,7 @@ class AccountState:
             *self.projects.values(),
             *self.keys.values(),
             *self.policies.values(),
+            *self.presets.values(),
             *(budget for budgets in self.budgets.values() for budget in budgets.values()),
             *self.credentials.values(),
             *self.credits.values(),
@@ -180,7 +189,7 @@ class AccountState:
         return owners == [key]
 
 
-def identity(entity: Entity) -> str:  # noqa: C901  # one line for each kind
+def identity(entity: Entity) -> str:  # noqa: C901, PLR0911, PLR0912  # one line for each kind
     match entity:
         case Organization():
             return entity.account
@@ -192,6 +201,8 @@ def identity(entity: Entity) -> str:  # noqa: C901  # one line for each kind
             return policy_id(entity.scope)
         case Budget():
             return budget_id(entity.scope, entity.window)
+        case Preset():
+            return preset_id(entity.scope, entity.slug)
         case Credential():
             return entity.credential_id
         case Credit():

@@ -148,7 +148,8 @@ class BatchesCore:
         for number, (model, total) in enumerate(fact.models):
             state.shares[model] = Share(model, number, total)
         total = sum(count for _, count in fact.models)
-        state.head = state.head.model_copy(update={"total": total, "estimate": fact.estimate})
+        found = {"total": total, "estimate": fact.estimate, "prepared_path": fact.prepared_path}
+        state.head = state.head.model_copy(update=found)
         state.changed = True
         state.move(BatchStatus.IN_PROGRESS, in_progress_at_ms=now_ms)
 

@@ -15,6 +15,8 @@ class Validated:
     batch_id: BatchId
     models: tuple[tuple[str, int], ...]
     estimate: Estimate | None = None
+    prepared_path: str | None = None
+    """Where prepared lines lie; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)

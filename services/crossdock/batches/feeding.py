@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pydantic_core import from_json
 
 from crossdock.batches.index import Span
+from crossdock.batches.places import places_of
 from crossdock.batches.state import Share
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.batch import Batch
@@ -49,7 +50,8 @@ def make_parcel(
     bodies = [raw for _, raw in lines if raw is not None]
     reference = None
     if not bodies and batch.input_path is not None:
-        reference = BodyRef(path=batch.input_path, start=first.offset, length=first.length)
+        place = places_of(batch).find(first.offset)
+        reference = BodyRef(path=place.path, start=place.start, length=first.length)
     parcel = Parcel.model_construct(
         parcel_id=feed_parcel_id(batch.batch_id, first.line, share.again),
         account=batch.account,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from crossdock.batches.check import Rules
 from crossdock.batches.core import BatchesCore
 from crossdock.batches.facts import Effect, Fact, Validate
+from crossdock.batches.places import places_of
 from crossdock.batches.reading import read_lines
 from crossdock.batches.settings import BatchesSettings
 from crossdock.batches.validation import Limits, validate
@@ -207,7 +208,7 @@ class BatchesPartition:
             rules = Rules(batch.operation, self._catalogue.models, self._settings.max_line_bytes)
             limits = Limits(self._settings.max_lines, self._settings.max_file_bytes)
             return validate(self._objects, batch, rules, limits, partial(self._price, batch))
-        return read_lines(self._objects, batch.input_path or "", effect)
+        return read_lines(self._objects, places_of(batch), effect)
 
     def _price(self, batch: Batch, sums: Mapping[str, Sums]) -> Estimate:
         serving = {model: self._catalogue.serving(model, batch.operation) for model in sums}

@@ -1,16 +1,22 @@
 """Reads an input once, in flat memory: checks every line, writes the line index, reports what is wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from crossdock.batches.check import Rules, Sound, check_line
+from pydantic_core import from_json
+
+from crossdock.batches.check import Rules, check_line
 from crossdock.batches.duplicates import SeenIds
 from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import Span, index_path, pack
-from crossdock.kernel.objects import Objects
+from crossdock.batches.places import prepared_path
+from crossdock.batches.preparing import Preparing
+from crossdock.kernel.objects import Objects, Writer
 from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.estimate import Estimate, Sums
+from crossdock_schemas.preset import Preparation
 
 MAX_ERRORS = 1000  # reported; counting goes no further either
 BOM = b"\xef\xbb\xbf"
@@ -41,23 +47,64 @@ async def validate(
     fault = await _check_file(objects, batch, limits)
     if fault is not None or batch.input_path is None:
         return Rejected(batch.batch_id, (fault,) if fault else ())
-    survey = Survey(rules, limits)
-    async for spans in _spans(objects.stream(batch.input_path), rules.max_line_bytes):
-        survey.take(spans)
-        if survey.is_hopeless:
-            break
-        await asyncio.sleep(0)  # the shard's other work goes on between two chunks
+    survey = Survey(rules, limits, await _preparing(objects, batch))
+    async with _writing(objects, batch, survey) as write:
+        async for spans in _spans(objects.stream(batch.input_path), rules.max_line_bytes):
+            survey.take(spans)
+            await write()
+            if survey.is_hopeless:
+                break
+            await asyncio.sleep(0)  # the shard's other work goes on between two chunks
     errors = survey.errors + await _repeats(objects, batch.input_path, survey)
     if not errors and not survey.count:
         errors = [LineError(code="empty_file", message="The input file is empty.")]
     if errors:
+        await objects.delete(prepared_path(batch.batch_id))
         return Rejected(
             batch.batch_id, tuple(sorted(errors, key=lambda e: e.line or 0)[:MAX_ERRORS])
         )
     for number, index in enumerate(survey.indexes.values()):
         await objects.put(index_path(batch.batch_id, number), bytes(index))
     estimate = None if price is None else price(survey.sums)
-    return Validated(batch.batch_id, survey.models(), estimate)
+    prepared = survey.preparing.path if survey.preparing is not None else None
+    return Validated(batch.batch_id, survey.models(), estimate, prepared)
+
+
+async def _preparing(objects: Objects, batch: Batch) -> Preparing | None:
+    """Return what the lines go through, as it was when the batch was created."""
+    if batch.preparation_path is None:
+        return None
+    preparation = Preparation.from_json(await objects.get(batch.preparation_path))
+    return Preparing(preparation, batch.operation, batch.input_bytes, prepared_path(batch.batch_id))
+
+
+@asynccontextmanager
+async def _writing(
+    objects: Objects, batch: Batch, survey: "Survey"
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Give what writes the lines that were prepared since it was called last; without any there is no object."""
+    preparing = survey.preparing
+    if preparing is None:
+        yield _nothing
+        return
+    async with AsyncExitStack() as stack:
+        writer: Writer | None = None
+
+        async def write() -> None:
+            nonlocal writer
+            lines = preparing.take()
+            if lines and writer is None:
+                writer = await stack.enter_async_context(
+                    objects.writer(prepared_path(batch.batch_id))
+                )
+            if lines and writer is not None:
+                await writer.write(lines)
+
+        yield write
+
+
+async def _nothing() -> None:
+    """There is nothing to write."""
 
 
 async def _check_file(objects: Objects, batch: Batch, limits: Limits) -> LineError | None:
@@ -82,6 +129,7 @@ class Survey:
 
     rules: Rules
     limits: Limits
+    preparing: Preparing | None = None
     count: int = 0
     errors: list[LineError] = field(default_factory=list)
     indexes: dict[str, bytearray] = field(default_factory=dict)
@@ -91,14 +139,7 @@ class Survey:
     def take(self, lines: list[tuple[Span, bytes]]) -> None:
         for span, raw in lines:
             self.count += 1
-            checked = check_line(raw, span.line + 1, self.rules)
-            if isinstance(checked, Sound):
-                entry = pack(span._replace(ask=checked.ask))
-                self.indexes.setdefault(checked.model, bytearray()).extend(entry)
-                self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
-                self.seen.add(checked.custom_id, span.line)
-            else:
-                self.errors.append(checked)
+            self._take(span, raw)
         if self.count > self.limits.max_lines:
             self.errors = [
                 LineError(
@@ -106,6 +147,22 @@ class Survey:
                     message=f"The input file has more than {self.limits.max_lines} lines, which is the limit.",
                 )
             ]
+
+    def _take(self, span: Span, raw: bytes) -> None:
+        if self.preparing is not None and len(raw) <= self.rules.max_line_bytes:
+            prepared = self.preparing.prepare(span, raw)
+            if isinstance(prepared, LineError):
+                self.errors.append(prepared)
+                return
+            span, raw = prepared
+        checked = check_line(raw, span.line + 1, self.rules)
+        if isinstance(checked, LineError):
+            self.errors.append(checked)
+            return
+        entry = pack(span._replace(ask=checked.ask))
+        self.indexes.setdefault(checked.model, bytearray()).extend(entry)
+        self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
+        self.seen.add(checked.custom_id, span.line)
 
     @property
     def is_hopeless(self) -> bool:
@@ -175,8 +232,7 @@ async def _custom_ids(
     async for spans in _spans(objects.stream(path), survey.rules.max_line_bytes):
         for span, raw in spans:
             if span.line in wanted:
-                checked = check_line(raw, span.line + 1, survey.rules)
-                found[span.line] = checked.custom_id if isinstance(checked, Sound) else ""
+                found[span.line] = from_json(raw)["custom_id"]  # it was sound
         if len(found) == len(wanted):
             break
         await asyncio.sleep(0)

@@ -21,6 +21,7 @@ from crossdock.cli import (
     local,
     orgs,
     policies,
+    presets,
     projects,
     secrets,
     trial,
@@ -52,6 +53,7 @@ app.add_typer(projects.app, name="projects")
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(presets.app, name="presets")
 app.add_typer(byok.app, name="byok")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(credits.app, name="credits")

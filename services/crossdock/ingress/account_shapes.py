@@ -14,6 +14,7 @@ from crossdock_schemas.ids import KeyId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.preset import Preset
 
 WINDOWS = ("", "_daily", "_weekly", "_monthly")
 
@@ -136,6 +137,21 @@ def show_policy(policy: Policy) -> Json:
         "quantizations": _listed(rules.quantizations),
         "version": policy.version,
         "updated_at": iso(policy.updated_at_ms),
+    }
+
+
+def show_preset(preset: Preset) -> Json:
+    return {
+        "slug": preset.slug,
+        "scope": preset.scope,
+        "level": level_of(preset.scope),
+        "organization_id": preset.account,
+        "model": preset.model,
+        "parameters": preset.parameters,
+        "system": preset.system,
+        "description": preset.description,
+        "version": preset.version,
+        "updated_at": iso(preset.updated_at_ms),
     }
 
 

@@ -16,6 +16,7 @@ from crossdock_schemas.directory import Entity, budget_id, kind_of
 from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import Spend
 from crossdock_schemas.policy import Policy
+from crossdock_schemas.preset import Preparation, Preset, preparation_of
 
 MAX_CHANGES = 10_000
 MAX_GONE = 10_000
@@ -33,6 +34,8 @@ class AccountsView:
         """By the id of the organization, project or key that they bind."""
         self.budgets: dict[str, Budget] = {}
         """By their identity, see `budget_id`."""
+        self.presets: dict[str, dict[str, Preset]] = {}
+        """By the id of the organization or project that they are for, and slug."""
         self.credentials: dict[CredentialId, Credential] = {}
         self.credits: dict[CreditId, Credit] = {}
         self.spends: dict[KeyId, Spend] = {}
@@ -60,7 +63,7 @@ class AccountsView:
             self._put(identifier, entity)
         self.arrivals.came(identifier)
 
-    def _put(self, identifier: str, entity: Entity) -> None:  # noqa: C901  # one line for each kind
+    def _put(self, identifier: str, entity: Entity) -> None:  # noqa: C901, PLR0912  # one line for each kind
         match entity:
             case Organization():
                 self.organizations[entity.account] = entity
@@ -75,6 +78,8 @@ class AccountsView:
                 self.policies[entity.scope] = entity
             case Budget():
                 self.budgets[identifier] = entity
+            case Preset():
+                self.presets.setdefault(entity.scope, {})[entity.slug] = entity
             case Credential():
                 self.credentials[entity.credential_id] = entity
             case Credit():
@@ -83,10 +88,13 @@ class AccountsView:
                 self.spends[entity.key_id] = entity
 
     def _drop(self, identifier: str) -> None:
-        """Keys, policies, budgets and own provider keys are taken away, nothing else ever is."""
+        """Keys, policies, budgets, presets and own provider keys are taken away, nothing else ever is."""
         self.policies.pop(identifier.removeprefix("policy_"), None)
         self.budgets.pop(identifier, None)
         self.credentials.pop(CredentialId(identifier), None)
+        if identifier.startswith("preset_"):
+            _, slug, scope = identifier.split("_", 2)
+            self.presets.get(scope, {}).pop(slug, None)
 
     def _drop_key(self, key_id: KeyId) -> None:
         old = self.keys.pop(key_id, None)
@@ -100,6 +108,10 @@ class AccountsView:
         """Return the budgets of an organization, a project or a key, in the order of windows."""
         found = (self.budgets.get(budget_id(scope, window)) for window in Window)
         return [budget for budget in found if budget is not None]
+
+    def preparation_of(self, account: AccountId, project: ProjectId) -> Preparation | None:
+        """Return what a request of a project goes through; None: nothing."""
+        return preparation_of(self.presets.get(account, {}), self.presets.get(project, {}))
 
     def key_of(self, hashed: str) -> ApiKey | None:
         return self._by_hash.get(hashed)

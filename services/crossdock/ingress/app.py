@@ -22,6 +22,7 @@ from crossdock.ingress.models import ModelRoutes
 from crossdock.ingress.openapi.document import document
 from crossdock.ingress.organizations import OrganizationRoutes
 from crossdock.ingress.policies import PolicyRoutes
+from crossdock.ingress.presets import PresetRoutes
 from crossdock.ingress.principal import Authentication
 from crossdock.ingress.requests import RequestRoutes
 from crossdock.ingress.uploads import UploadRoutes
@@ -39,6 +40,7 @@ def make_app(dock: Dock) -> Face:
         *OrganizationRoutes(dock).routes(),
         *PolicyRoutes(dock).routes(),
         *BudgetRoutes(dock).routes(),
+        *PresetRoutes(dock).routes(),
         *CredentialRoutes(dock).routes(),
         *CreditRoutes(dock).routes(),
         *CallbackRoutes(dock).routes(),

@@ -51,10 +51,20 @@ class BatchRoutes:
             return answer_json(show_batch(_same(known, wish)))
         batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
         file = await find_file(self._dock, principal, wish.input_file_id)
-        asked = make_submitted(principal, batch_id, wish, file, now_ms)
+        path = await self._keep_preparation(principal, batch_id)
+        asked = make_submitted(principal, batch_id, wish, file, now_ms, preparation_path=path)
         await self._dock.outbox.publish(make_command_record(asked, now_ms))
         self._dock.batches.add_submitted(Batch.begun(asked))
         return answer_json(show_batch(self._dock.batches.find(batch_id) or Batch.begun(asked)))
+
+    async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
+        """Keep what its lines go through as it is now: a change of presets later does not change a batch."""
+        preparation = self._dock.accounts.preparation_of(principal.account, principal.project)
+        if preparation is None:
+            return None
+        path = f"batches/{batch_id}/preparation"
+        await self._dock.objects.create(path, preparation.to_json())
+        return path
 
     def _repeated(self, principal: Principal, key: str, now_ms: int) -> Batch | None:
         today = self._dock.batches.find(_derived(principal, key, now_ms))

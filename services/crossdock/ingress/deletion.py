@@ -9,6 +9,7 @@ from crossdock.ingress.directory import Kind
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.records import make_file_tombstone
 from crossdock.kernel.errors import NoSuchObjectError
+from crossdock_schemas.batch import Batch
 from crossdock_schemas.file import StoredFile
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -71,9 +72,18 @@ class Deletion:
             for batch in self._dock.batches.all()
         )
 
+    async def _remove_prepared(self, batch: Batch) -> None:
+        """Prepared lines hold what the input held."""
+        for path in (batch.preparation_path, batch.prepared_path):
+            if path is not None:
+                await self._dock.objects.delete(path)
+
     async def _remove(self, file: StoredFile) -> None:
         if file.path is not None:
             await self._dock.objects.delete(file.path)
+        for batch in self._dock.batches.all():
+            if batch.input_file_id == file.file_id:
+                await self._remove_prepared(batch)
         if file.batch_id is not None and file.part_kind is not None:
             kind: Kind = file.part_kind
             for part in self._dock.batches.parts(file.batch_id, kind):

@@ -23,14 +23,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def make_line(request_id: str, operation: str, raw: bytes, body: Json) -> bytes:
-    """Return the batch input line for the request `raw`, which parsed to `body`."""
+def make_line(
+    request_id: str, operation: str, raw: bytes, body: Json, *, is_changed: bool = False
+) -> bytes:
+    """Return the batch input line for the request `raw`, which parsed to `body`, or was changed to it."""
     head = f'{{"custom_id":"{request_id}","method":"POST","url":"{operation}","body":'
-    return b"".join((head.encode(), _one_line(raw, body), b"}"))
+    return b"".join((head.encode(), _one_line(raw, body, is_changed=is_changed), b"}"))
 
 
-def _one_line(raw: bytes, body: Json) -> bytes:
-    if any(name in body for name in _STREAMING):
+def _one_line(raw: bytes, body: Json, *, is_changed: bool) -> bytes:
+    if is_changed or any(name in body for name in _STREAMING):
         kept = {name: value for name, value in body.items() if name not in _STREAMING}
         try:
             text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -19,8 +19,8 @@ from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
 SCOPE = "crossdock.principal"
 MANAGEMENT = (
-    *("/v1/budgets", "/v1/byok", "/v1/credits", "/v1/keys", "/v1/policies", "/v1/projects"),
-    "/v1/organization",
+    *("/v1/budgets", "/v1/byok", "/v1/credits", "/v1/keys", "/v1/policies", "/v1/presets"),
+    *("/v1/projects", "/v1/organization"),
 )
 FOR_ALL = ("/v1/key", "/v1/models")
 

@@ -49,7 +49,13 @@ def make_account_record(command: Command) -> Outgoing:
 
 
 def make_submitted(
-    principal: Principal, batch_id: BatchId, wish: BatchWish, file: StoredFile | None, now_ms: int
+    principal: Principal,
+    batch_id: BatchId,
+    wish: BatchWish,
+    file: StoredFile | None,
+    now_ms: int,
+    *,
+    preparation_path: str | None = None,
 ) -> Submitted:
     """Return the command for a new batch. Without a file of purpose `batch` it fails in validation, as OpenAI's do."""
     if file is not None and file.purpose != "batch":
@@ -63,6 +69,7 @@ def make_submitted(
         input_file_id=FileId(wish.input_file_id),
         input_path=None if file is None else file.path,
         input_bytes=0 if file is None else file.bytes,
+        preparation_path=preparation_path,
         completion_window=wish.completion_window,
         window_s=wish.window_s,
         metadata=wish.metadata,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 
 from crossdock.kernel.errors import CrossdockError
+from crossdock.kernel.preparation import Fault
 
 INVALID = "invalid_request_error"
 RETRY_AFTER_S = 1
@@ -89,6 +90,10 @@ def missing(param: str) -> RefusedError:
         param=param,
         reason="missing_required_parameter",
     )
+
+
+def unprepared(fault: Fault) -> RefusedError:
+    return RefusedError(fault.status, fault.message, param=fault.param, reason=fault.code)
 
 
 def wrong_type(param: str, wanted: str, got: object) -> RefusedError:

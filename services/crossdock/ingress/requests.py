@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 import structlog
 from pydantic_core import from_json
@@ -16,11 +17,12 @@ from crossdock.ingress.bodies import read_body
 from crossdock.ingress.checks import Json, check_request, parse_object
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.lines import Answer, make_line, read_answer
-from crossdock.ingress.principal import principal_of
+from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_cancel_record, make_request_record
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.sse import make_events
 from crossdock.kernel.errors import UndecodableError
+from crossdock.kernel.preparation import CHAT, Fault, Prepared, prepare
 from crossdock.kernel.record import Record
 from crossdock_schemas.ask import ask_of
 from crossdock_schemas.catalogue import OPERATIONS
@@ -33,7 +35,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 CLIENT_GONE = 499
 BUSY = 429
-CHAT = "/v1/chat/completions"
+PRESET = "x-crossdock-preset"
+
+
+class Asked(NamedTuple):
+    """What is remembered of a request until its answer is there."""
+
+    body: Json
+    """What it says of streaming."""
+    told: dict[str, str]
+    """Headers that say what was done to it."""
 
 
 class RequestRoutes:
@@ -51,12 +62,14 @@ class RequestRoutes:
         request.scope["crossdock.request_id"] = request_id
         with self._dock.gate.wait(), self._dock.ring.waiter(request_id) as result:
             try:
-                body = await self._publish(request, request_id, operation)
+                asked = await self._publish(request, request_id, operation)
                 answer = await self._read(await self._result(request, result))
             except ClientDisconnect:
                 await self._cancel(request_id)
                 return Response(status_code=CLIENT_GONE)
-        return _show(answer, body) if operation == CHAT else _show_plain(answer)
+        response = _show(answer, asked.body) if operation == CHAT else _show_plain(answer)
+        response.headers.update(asked.told)
+        return response
 
     async def _cancel(self, request_id: RequestId) -> None:
         """Nobody waits for it any more: if it is not claimed yet, it need not be paid for."""
@@ -64,17 +77,18 @@ class RequestRoutes:
             now_ms = self._dock.clock.now_ms()
             await self._dock.outbox.publish(make_cancel_record(request_id, now_ms))
 
-    async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Json:
-        """Hand the request to the dock and return what is left of its body to remember."""
-        settings = self._dock.settings
+    async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Asked:
+        """Hand the request to the dock and return what is to be remembered of it."""
+        settings, who = self._dock.settings, principal_of(request)
         with self._dock.gate.hold() as held:
             raw = await read_body(request, settings.max_body_bytes, held)
-            body = parse_object(raw)
+            prepared = self._prepare(parse_object(raw), operation, who)
+            body = prepared.body
             model = check_request(body, operation, self._dock.catalogue)
-            line = make_line(request_id, operation, raw, body)
+            line = make_line(request_id, operation, raw, body, is_changed=prepared.is_changed)
             now_ms = self._dock.clock.now_ms()
             message = make_request_record(
-                principal_of(request),
+                who,
                 request_id,
                 operation,
                 model,
@@ -86,7 +100,16 @@ class RequestRoutes:
             )
             withdrawal = make_cancel_record(request_id, now_ms)
             await self._dock.outbox.publish(message, withdrawal=withdrawal)
-        return {name: body[name] for name in ("stream", "stream_options") if name in body}
+        names = ("stream", "stream_options")
+        kept: Json = {name: body[name] for name in names if name in body}
+        return Asked(kept, _told(prepared))
+
+    def _prepare(self, body: Json, operation: str, who: Principal) -> Prepared:
+        preparation = self._dock.accounts.preparation_of(who.account, who.project)
+        prepared = prepare(body, operation, preparation)
+        if isinstance(prepared, Fault):
+            raise refusals.unprepared(prepared)
+        return prepared
 
     async def _store_large(self, request_id: RequestId, line: bytes) -> BodyRef | None:
         if len(line) <= MAX_INLINE_BYTES:
@@ -129,6 +152,11 @@ async def _cancel_when_gone(request: Request, result: asyncio.Future[Record]) ->
     while (await request.receive())["type"] != "http.disconnect":
         pass
     result.cancel()
+
+
+def _told(prepared: Prepared) -> dict[str, str]:
+    preset = prepared.preset
+    return {} if preset is None else {PRESET: f"{preset.slug}@{preset.version}"}
 
 
 def _show(answer: Answer, body: Json) -> Response:

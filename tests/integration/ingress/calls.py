@@ -73,10 +73,11 @@ def fillings(parameters: list[Json], ids: list[str]) -> list[dict[str, str]]:
     for one in parameters:
         if one["in"] != "path":
             continue
-        kind = kind_of(one["schema"])
-        if kind is None and "enum" not in one["schema"]:
+        kind, schema = kind_of(one["schema"]), one["schema"]
+        names = schema.get("enum") or schema.get("examples")
+        if kind is None and not names:
             raise AssertionError(f"{one['name']!r} is an id of no known kind")
-        choices[one["name"]] = ids if kind else one["schema"]["enum"]
+        choices[one["name"]] = ids if kind else names
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
@@ -143,6 +144,8 @@ async def settle(ingress: Ingress, owner: Management) -> Ids:
         await owner.ask("PUT", f"/policies/{scope}", {})
         for window in Window:
             await owner.ask("PUT", f"/budgets/{scope}/{window.value}", {"limit_usd": 1000})
+    for scope in scopes[:2]:
+        await owner.ask("PUT", f"/presets/{scope}/brief", {})
     credit = {"kind": "grant", "amount_usd": 5, "reference": "welcome"}
     booked = (await owner.ask("POST", "/organizations/org_local/credits", credit)).json()
     return {
@@ -157,6 +160,7 @@ async def settle(ingress: Ingress, owner: Management) -> Ids:
         "CreditId": [booked["data"]["id"]],
         "ProjectId": ["proj_default"],
         "OrganizationId": ["org_local"],
+        "PresetScopeId": scopes[:2],
         "ScopeId": scopes,
     }
 

@@ -2,12 +2,14 @@
 
 from crossdock.batches.facts import ReadLines
 from crossdock.batches.index import Span, index_path, pack
+from crossdock.batches.places import Places
 from crossdock.batches.reading import read_lines
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock_schemas.parcel import MAX_INLINE_BYTES
 from support.builders import BATCH
 
 LARGE = MAX_INLINE_BYTES + 1
+INPUT = Places("input", 0)
 
 
 async def make_store(lengths: list[int]) -> tuple[Objects, list[Span], bytes]:
@@ -27,7 +29,7 @@ def wanted(start: int, count: int, *, whole: bool = False) -> ReadLines:
 async def test_the_lines_asked_for_come_with_their_places() -> None:
     objects, spans, _ = await make_store([3, 4, 5])
 
-    fact = await read_lines(objects, "input", wanted(1, 2))
+    fact = await read_lines(objects, INPUT, wanted(1, 2))
 
     assert fact.lines == ((spans[1], b"BBBB"), (spans[2], b"CCCCC"))
     assert (fact.start, fact.model) == (1, "tern")
@@ -36,8 +38,8 @@ async def test_the_lines_asked_for_come_with_their_places() -> None:
 async def test_a_large_line_stays_where_it_lies() -> None:
     objects, spans, _ = await make_store([3, LARGE, 5])
 
-    fact = await read_lines(objects, "input", wanted(0, 3))
-    alone = await read_lines(objects, "input", wanted(1, 1))
+    fact = await read_lines(objects, INPUT, wanted(0, 3))
+    alone = await read_lines(objects, INPUT, wanted(1, 1))
 
     assert fact.lines == ((spans[0], b"AAA"), (spans[1], None), (spans[2], b"CCCCC"))
     assert alone.lines == ((spans[1], None),)
@@ -46,6 +48,6 @@ async def test_a_large_line_stays_where_it_lies() -> None:
 async def test_a_large_line_is_brought_where_it_shall_end() -> None:
     objects, spans, _ = await make_store([LARGE])
 
-    fact = await read_lines(objects, "input", wanted(0, 1, whole=True))
+    fact = await read_lines(objects, INPUT, wanted(0, 1, whole=True))
 
     assert fact.lines == ((spans[0], b"A" * LARGE),)

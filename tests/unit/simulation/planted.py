@@ -103,18 +103,6 @@ BUGS = (
         "            is_late = not due_ms",
     ),
     Bug(
-        "ends are forgotten when the lease is lost",
-        "kernel/claimer.py",
-        "return _Book(ended=self.ended, told=self.told)",
-        "return _Book(told=self.told)",
-    ),
-    Bug(
-        "a zombie's end covers the call that its successor began",
-        "kernel/claims.py",
-        "return [s for at, s in enumerate(starts) if at > covered and s.claim not in told]",
-        "return [] if told else starts",
-    ),
-    Bug(
         "a repeat does not say of what",
         "provider/attempt.py",
         "            repeat_of=self.repeat_of,\n        )\n        if self.repeat_of",

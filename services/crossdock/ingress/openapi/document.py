@@ -19,6 +19,7 @@ from crossdock.ingress.openapi import (
     names,
     organizations,
     policies,
+    presets,
     requests,
     uploads,
 )
@@ -27,16 +28,16 @@ from crossdock.ingress.openapi.schema import Json
 from crossdock.ingress.principal import FOR_ALL, MANAGEMENT
 
 PARTS = (
-    requests, batches, files, uploads, models, keys, organizations, policies, budgets, byok,
-    credits, callbacks, health,
+    requests, batches, files, uploads, models, keys, organizations, policies, budgets, presets,
+    byok, credits, callbacks, health,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = tuple(one for part in PARTS for one in part.OPERATIONS)
 INFERENCE: Json = {"inferenceKey": []}
 _ABOUT = """OpenAI's API for work on models, and OpenRouter's for keys, as far as they go.
 
 A key is `Authorization: Bearer`. An inference key runs requests and sees what belongs to its project; a management
-key manages keys, projects, policies, budgets and own provider keys and sees credits, as far as its role allows. What
-lies in another organization or project does not exist for a key: 404. Every answer has `x-request-id`."""
+key manages keys, projects, policies, budgets, presets and own provider keys and sees credits, as far as its role
+allows. What lies in another organization or project does not exist for a key: 404. Every answer has `x-request-id`."""
 
 
 def document() -> Json:

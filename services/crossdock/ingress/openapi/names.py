@@ -27,6 +27,7 @@ SCHEMAS: dict[str, Json] = {
     "CreditId": _id(f"credit_{_TOKEN}", "Credits of an organization."),
     "ProjectId": _id(f"proj_{_TOKEN}", "A project of the organization."),
     "OrganizationId": _id(f"org_{_TOKEN}", "An organization."),
+    "PresetScopeId": _id(f"proj_{_TOKEN}", "The organization, or one of its projects."),
     "ScopeId": _id(f"proj_{_TOKEN}", "The organization, or one of its projects or keys."),
 }
 
@@ -41,4 +42,5 @@ BYOK = ref("ByokId")
 CREDIT = ref("CreditId")
 PROJECT = ref("ProjectId")
 ORGANIZATION = ref("OrganizationId")
+PRESET_SCOPE = ref("PresetScopeId")
 SCOPE = ref("ScopeId")

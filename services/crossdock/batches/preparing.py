@@ -1,0 +1,65 @@
+"""Prepares the lines of an input, and says where each lies afterwards. Pure."""
+
+import json
+
+from pydantic_core import from_json
+
+from crossdock.batches.index import Span
+from crossdock.kernel.preparation import Fault, prepare
+from crossdock_schemas.batch import LineError
+from crossdock_schemas.preset import Preparation
+
+
+class Preparing:
+    """From the first line on that is changed all lines are taken over, one behind the other."""
+
+    def __init__(
+        self, preparation: Preparation, operation: str, input_bytes: int, path: str
+    ) -> None:
+        self._preparation = preparation
+        self._operation = operation
+        self._input_bytes = input_bytes
+        self._path = path
+        self._size = 0
+        self._lines: list[bytes] = []
+
+    @property
+    def path(self) -> str | None:
+        """Where the lines shall lie that were taken over; None: there are none."""
+        return self._path if self._size else None
+
+    def prepare(self, span: Span, raw: bytes) -> tuple[Span, bytes] | LineError:
+        """Return the line as it is to be checked and fed, and where it lies."""
+        changed = self._change(raw, span.line + 1)
+        if isinstance(changed, LineError):
+            return changed
+        if changed is None and not self._size:
+            return span, raw
+        line = raw if changed is None else changed
+        place = span._replace(offset=self._input_bytes + self._size, length=len(line))
+        self._lines.append(line)
+        self._size += len(line) + 1
+        return place, line
+
+    def _change(self, raw: bytes, number: int) -> bytes | LineError | None:
+        """Return another text of the line; None: it stays. What is no line is found out by whoever checks it."""
+        try:
+            line = from_json(raw, allow_inf_nan=False)
+        except ValueError:
+            return None
+        body = line.get("body") if isinstance(line, dict) else None
+        if not isinstance(body, dict):
+            return None
+        prepared = prepare(body, self._operation, self._preparation)
+        if isinstance(prepared, Fault):
+            param = f"body.{prepared.param}"
+            return LineError(code=prepared.code, message=prepared.message, line=number, param=param)
+        if not prepared.is_changed:
+            return None
+        changed = {**line, "body": prepared.body}
+        return json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def take(self) -> bytes:
+        """Return the lines that were taken over since the last call."""
+        lines, self._lines = self._lines, []
+        return b"".join(line + b"\n" for line in lines)

@@ -1,0 +1,58 @@
+"""Checks of what a preset shall say. Pure; a fault is raised as a `RefusedError`."""
+
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from crossdock.ingress import refusals
+from crossdock.ingress.checks import Json
+from crossdock.ingress.wishes import check_known
+from crossdock.kernel.preparation import MARK
+from crossdock_schemas.preset import (
+    MAX_PARAMETERS_BYTES,
+    NO_PARAMETERS,
+    SLUG_PATTERN,
+    Settings,
+)
+
+FIELDS = tuple(Settings.model_fields)
+
+
+def check_slug(slug: str) -> str:
+    if not re.fullmatch(SLUG_PATTERN, slug):
+        rule = "Expected 1 to 64 of a-z, 0-9 and -, beginning and ending with a letter or a digit."
+        raise refusals.wrong_value("slug", slug, rule)
+    return slug
+
+
+def check_settings(body: Json) -> Settings:
+    """Return the settings that the body of a preset asks for."""
+    check_known(body, FIELDS)
+    parameters = body.get("parameters")
+    if parameters is not None:
+        _check_parameters(parameters)
+    model = body.get("model")
+    if isinstance(model, str) and MARK in model:
+        raise refusals.wrong_value("model", model, "A preset names no other preset.")
+    try:
+        return Settings(**{name: value for name, value in body.items() if value is not None})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        param = ".".join(map(str, detail["loc"]))
+        given = "..." if param == "system" else detail["input"]
+        raise refusals.wrong_value(param, given, f"{detail['msg']}.") from None
+
+
+def _check_parameters(parameters: Any) -> None:
+    if not isinstance(parameters, dict):
+        raise refusals.wrong_type("parameters", "an object", parameters)
+    for name in parameters:
+        if name in NO_PARAMETERS:
+            rule = f"A preset sets none of {', '.join(sorted(NO_PARAMETERS))} among its parameters."
+            raise refusals.wrong_value("parameters", name, rule)
+    size = len(json.dumps(parameters))
+    if size > MAX_PARAMETERS_BYTES:
+        rule = f"Expected {MAX_PARAMETERS_BYTES} bytes of JSON at most."
+        raise refusals.wrong_value("parameters", f"{size} bytes", rule)
