@@ -30,36 +30,41 @@ class Preparing:
 
     def prepare(self, span: Span, raw: bytes) -> tuple[Span, bytes] | LineError:
         """Return the line as it is to be checked and fed, and where it lies."""
-        changed = self._change(raw, span.line + 1)
-        if isinstance(changed, LineError):
-            return changed
-        if changed is None and not self._size:
+        line = prepare_line(raw, span.line + 1, self._operation, self._preparation)
+        if isinstance(line, LineError):
+            return line
+        if line is raw and not self._size:
             return span, raw
-        line = raw if changed is None else changed
         place = span._replace(offset=self._input_bytes + self._size, length=len(line))
         self._lines.append(line)
         self._size += len(line) + 1
         return place, line
 
-    def _change(self, raw: bytes, number: int) -> bytes | LineError | None:
-        """Return another text of the line; None: it stays. What is no line is found out by whoever checks it."""
-        try:
-            line = from_json(raw, allow_inf_nan=False)
-        except ValueError:
-            return None
-        body = line.get("body") if isinstance(line, dict) else None
-        if not isinstance(body, dict):
-            return None
-        prepared = prepare(body, self._operation, self._preparation)
-        if isinstance(prepared, Fault):
-            param = f"body.{prepared.param}"
-            return LineError(code=prepared.code, message=prepared.message, line=number, param=param)
-        if not prepared.is_changed:
-            return None
-        changed = {**line, "body": prepared.body}
-        return json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
-
     def take(self) -> bytes:
         """Return the lines that were taken over since the last call."""
         lines, self._lines = self._lines, []
         return b"".join(line + b"\n" for line in lines)
+
+
+def prepare_line(
+    raw: bytes, number: int, operation: str, preparation: Preparation | None
+) -> bytes | LineError:
+    """Return line `number` (from 1) as it is to be checked: `raw` itself where nothing changes.
+
+    What is no line is found out by whoever checks it.
+    """
+    try:
+        line = from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        return raw
+    body = line.get("body") if isinstance(line, dict) else None
+    if not isinstance(body, dict):
+        return raw
+    prepared = prepare(body, operation, preparation)
+    if isinstance(prepared, Fault):
+        param = f"body.{prepared.param}"
+        return LineError(code=prepared.code, message=prepared.message, line=number, param=param)
+    if not prepared.is_changed:
+        return raw
+    changed = {**line, "body": prepared.body}
+    return json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()

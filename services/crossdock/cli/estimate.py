@@ -2,15 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from crossdock.batches.check import Rules, Sound, check_line
+from crossdock.batches.preparing import prepare_line
 from crossdock.cli.client import Dock
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.offers import CatalogueOption, catalogue_of
@@ -20,6 +21,7 @@ from crossdock.kernel.errors import CrossdockError, ProcessError
 from crossdock_schemas.batch import LineError
 from crossdock_schemas.catalogue import OPERATIONS, Catalogue
 from crossdock_schemas.estimate import Estimate, Sums, estimate
+from crossdock_schemas.preset import Preparation, Preset, Settings, preparation_of
 
 ReadUsual = Callable[[str, str], Mapping[str, float]]
 """From ClickHouse's address and an account: by model, how many tokens its answers have on the mean."""
@@ -63,8 +65,11 @@ def estimate_file(
     """
     found = reached(data_dir_)
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
-    survey = survey_file(file, Rules(endpoint, offers.models, MAX_LINE_BYTES))
-    usual = _usual(found, ctx.obj.make_dock or Dock, ctx.obj.read_usual or read_usual)
+    make_dock = ctx.obj.make_dock or Dock
+    rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
+    caller = _ask(found, make_dock)
+    survey = survey_file(file, rules, None if caller is None else caller.preparation)
+    usual = _usual(found, caller, ctx.obj.read_usual or read_usual)
     estimates = {
         model: _estimate(offers, endpoint, {model: sums}, usual)
         for model, sums in survey.sums.items()
@@ -78,14 +83,15 @@ def estimate_file(
         raise typer.Exit(1)
 
 
-def survey_file(file: Path, rules: Rules) -> Survey:
+def survey_file(file: Path, rules: Rules, preparation: Preparation | None = None) -> Survey:
     """Read `file` once, line by line."""
     survey = Survey()
-    for number, raw in _lines(file):
-        checked = check_line(raw, number, rules)
-        if isinstance(checked, Sound):
+    for number, given in _lines(file):
+        raw = prepare_line(given, number, rules.operation, preparation)
+        checked = raw if isinstance(raw, LineError) else check_line(raw, number, rules)
+        if isinstance(raw, bytes) and isinstance(checked, Sound):
             survey.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
-        else:
+        elif isinstance(checked, LineError):
             survey.wrong += 1
             survey.errors += [checked] if survey.wrong <= MAX_SHOWN else []
     if not survey.sums and not survey.wrong:
@@ -109,19 +115,52 @@ def _estimate(
     return estimate(sums, serving, usual)
 
 
-def _usual(
-    found: Mapping[str, str], make_dock: Callable[[str, str], Dock], read: ReadUsual
-) -> Mapping[str, float]:
-    """Return what earlier answers were like; nothing where ClickHouse or the API cannot be asked."""
-    if "CLICKHOUSE_URL" not in found or "OPENAI_API_KEY" not in found:
-        return {}
+@dataclass(frozen=True)
+class Caller:
+    """Who would submit the file, and what its lines would go through."""
+
+    account: str
+    preparation: Preparation | None
+
+
+def _ask(found: Mapping[str, str], make_dock: Callable[[str, str], Dock]) -> Caller | None:
+    """Ask the API whose key it is, and for its presets; None where it cannot be asked."""
+    if "OPENAI_API_KEY" not in found:
+        return None
     with suppress(CrossdockError):
         dock = make_dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
         try:
-            account = dock.ask("GET", "/key")["data"]["organization_id"]
+            key = dock.ask("GET", "/key")["data"]
+            shown = dock.ask("GET", "/presets")["data"]
         finally:
             dock.close()
-        return read(found["CLICKHOUSE_URL"], account)
+        return Caller(key["organization_id"], _preparation(key, shown))
+    return None
+
+
+def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> Preparation | None:
+    by_scope: dict[str, dict[str, Preset]] = {}
+    for one in shown:
+        said = {name: one[name] for name in Settings.model_fields}
+        preset = Preset(
+            **said,
+            account=key["organization_id"],
+            scope=one["scope"],
+            slug=one["slug"],
+            version=one["version"],
+            updated_at_ms=0,
+        )
+        by_scope.setdefault(preset.scope, {})[preset.slug] = preset
+    scopes = (key["organization_id"], key["project_id"])
+    return preparation_of(*(by_scope.get(scope, {}) for scope in scopes))
+
+
+def _usual(found: Mapping[str, str], caller: Caller | None, read: ReadUsual) -> Mapping[str, float]:
+    """Return what earlier answers were like; nothing where ClickHouse or the API cannot be asked."""
+    if caller is None or "CLICKHOUSE_URL" not in found:
+        return {}
+    with suppress(CrossdockError):
+        return read(found["CLICKHOUSE_URL"], caller.account)
     return {}
 
 

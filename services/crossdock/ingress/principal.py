@@ -23,6 +23,8 @@ MANAGEMENT = (
     *("/v1/projects", "/v1/organization"),
 )
 FOR_ALL = ("/v1/key", "/v1/models")
+TO_READ = ("/v1/presets",)
+"""Inference keys may look at it, and change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,18 @@ class Principal:
         return (account, project) == (self.account, self.project)
 
     def sees_project(self, project: ProjectId) -> bool:
-        """Say whether a management key sees a project: a member sees its own."""
-        return self.role is not Role.MEMBER or project == self.project
+        """Say whether it sees a project: a member, and an inference key, sees its own."""
+        return self.role not in {Role.MEMBER, None} or project == self.project
+
+
+def is_for_inference(method: str, path: str) -> bool:
+    """Say whether inference keys may ask."""
+    is_readable = method == "GET" and path.startswith(TO_READ)
+    return is_readable or not path.startswith(MANAGEMENT)
+
+
+def is_for_management(path: str) -> bool:
+    return path.startswith((*MANAGEMENT, *FOR_ALL))
 
 
 def principal_of(request: Request) -> Principal:
@@ -68,7 +80,7 @@ class Authentication:
         if project is None or project.disabled:
             raise refusals.not_permitted(f"The key's project, {key.project!r}, is disabled.")
         self._check_address(key, scope)
-        _check_kind(key, scope["path"])
+        _check_kind(key, scope["method"], scope["path"])
         return Principal(key.account, key.project, key.key_id, key.role)
 
     async def _find(self, plain: str) -> ApiKey:
@@ -105,11 +117,10 @@ def _bearer(scope: Scope) -> str:
     return text
 
 
-def _check_kind(key: ApiKey, path: str) -> None:
-    if path.startswith(MANAGEMENT):
-        if not key.is_management:
-            raise refusals.not_permitted("An inference key manages nothing. Use a management key.")
-    elif key.is_management and not path.startswith(FOR_ALL):
+def _check_kind(key: ApiKey, method: str, path: str) -> None:
+    if not key.is_management and not is_for_inference(method, path):
+        raise refusals.not_permitted("An inference key manages nothing. Use a management key.")
+    if key.is_management and not is_for_management(path):
         raise refusals.not_permitted(
             "A management key runs no requests and sees no files or batches. Use an inference key."
         )

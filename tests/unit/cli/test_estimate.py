@@ -2,13 +2,15 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.prices import Prices
 from support.builders import make_line
-from support.management import Outcome, Shell
+from support.management import Answer, Outcome, Shell, make_preset
 
 PRICES = Prices(input=Decimal(1), output=Decimal(4))
 CATALOGUE = Catalogue(
@@ -28,8 +30,19 @@ def dock(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell
     monkeypatch.setenv("OPENAI_API_KEY", "sk-app")
     monkeypatch.setenv("CLICKHOUSE_URL", "http://clickhouse")
     (tmp_path / "own.json").write_text(CATALOGUE.model_dump_json())
-    shell.says({"data": {"organization_id": "org_1"}})
+    shell.answer = answering()
     return shell
+
+
+def answering(*presets: dict[str, Any]) -> Answer:
+    """Answer whose key it is, and which presets there are."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_key = request.url.path.endswith("/key")
+        key = {"organization_id": "org_1", "project_id": "proj_1"}
+        return httpx.Response(200, json={"data": key if is_key else presets})
+
+    return answer
 
 
 def estimate(dock: Shell, folder: Path, *lines: bytes, words: tuple[str, ...] = ()) -> Outcome:
@@ -50,7 +63,7 @@ def test_a_file_is_reckoned_without_being_sent(dock: Shell, tmp_path: Path) -> N
     assert outcome.json["worst_usd"] == f"{(size + 2000 * 4) * Decimal('0.000001')}"
     assert Decimal(outcome.json["likely_usd"]) == (Decimal(size) / 4 + 20 * 4) * Decimal("0.000001")
     assert outcome.json["is_from_history"]
-    assert dock.calls == [("GET", "/v1/key")]
+    assert dock.calls == [("GET", "/v1/key"), ("GET", "/v1/presets")]
 
 
 def test_people_see_a_table_and_what_is_assumed(dock: Shell, tmp_path: Path) -> None:
@@ -94,3 +107,26 @@ def test_an_api_that_refuses_is_passed_over(dock: Shell, tmp_path: Path) -> None
     outcome = estimate(dock, tmp_path, make_line(0), words=("--json",))
 
     assert (outcome.code, outcome.json["is_from_history"]) == (0, False)
+
+
+def test_lines_are_reckoned_as_presets_make_them(dock: Shell, tmp_path: Path) -> None:
+    brief = make_preset(model="tern", parameters={"max_tokens": 10}, system=None)
+    default = make_preset(slug="default", scope="proj_1", model="tern", parameters={}, system=None)
+    dock.answer = answering(brief, default)
+    hello = [{"role": "user", "content": "hello"}]
+    lines = [make_line(0, body={"messages": hello, "preset": "brief"}), make_line(1, body={"messages": hello})]  # fmt: skip
+
+    outcome = estimate(dock, tmp_path, *lines, words=("--json",))
+    unknown = estimate(dock, tmp_path, make_line(0, model="@preset/none"))
+
+    assert outcome.json["models"][0]["lines"] == 2
+    assert Decimal(outcome.json["worst_usd"]) < (10 + 1000) * 4 * Decimal("0.000001") + Decimal("0.001")  # fmt: skip
+    assert "line 1: preset_not_found" in unknown.err
+
+
+def test_without_the_api_a_file_is_reckoned_all_the_same(dock: Shell, tmp_path: Path) -> None:
+    dock.says({"error": {"message": "no"}}, 401)
+
+    outcome = estimate(dock, tmp_path, make_line(0))
+
+    assert outcome.code == 0

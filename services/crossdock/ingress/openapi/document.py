@@ -25,7 +25,7 @@ from crossdock.ingress.openapi import (
 )
 from crossdock.ingress.openapi.operation import Operation, Parameter
 from crossdock.ingress.openapi.schema import Json
-from crossdock.ingress.principal import FOR_ALL, MANAGEMENT
+from crossdock.ingress.principal import is_for_inference, is_for_management
 
 PARTS = (
     requests, batches, files, uploads, models, keys, organizations, policies, budgets, presets,
@@ -79,9 +79,8 @@ def security_of(one: Operation) -> list[Json]:
     management = [{"managementKey": [role.value]} for role in one.roles]
     if one.path in OPEN_PATHS:
         return []
-    if one.path.startswith(MANAGEMENT):
-        return management
-    return [INFERENCE, *management] if one.path.startswith(FOR_ALL) else [INFERENCE]
+    inference = [INFERENCE] if is_for_inference(one.method, one.path) else []
+    return inference + (management if is_for_management(one.path) else [])
 
 
 def _operation(one: Operation) -> Json:
