@@ -19,7 +19,16 @@ MAX_TOKENS = 10_000_000  # of a line, or of an answer; no model takes or makes m
 MAX_CHOICES = 1024
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 """How OpenAI's API calls the limit of an answer."""
+_NO_TOOLS: tuple[object, ...] = (
+    None,
+    False,
+    [],
+)  # an empty object of `web_search_options` asks for a search
 _TEXT = ("text", "refusal")  # no set: a type may be anything, also what has no hash
+
+
+TOOLS = ("tools", "functions", "web_search_options", "plugins")
+"""What gives a model something to call, by OpenAI's and OpenRouter's names."""
 
 
 class Ask(NamedTuple):
@@ -28,6 +37,8 @@ class Ask(NamedTuple):
     input: int
     output: int = 0
     choices: int = 1
+    tools: int = 0
+    """1: it may call tools."""
 
 
 def ask_of(body: Mapping[str, Any], size: int) -> Ask:
@@ -39,6 +50,7 @@ def ask_of(body: Mapping[str, Any], size: int) -> Ask:
         input=min(size + media * MEDIA_TOKENS, MAX_TOKENS),
         output=output_of(body),
         choices=min(max(1, _count(body.get("n"))), MAX_CHOICES),
+        tools=int(any(body.get(name) not in _NO_TOOLS for name in TOOLS)),
     )
 
 
@@ -63,25 +75,34 @@ def _is_media(part: object) -> bool:
     return isinstance(part, dict) and part.get("type") not in _TEXT
 
 
-def output_limit(endpoint: Endpoint) -> int:
-    """Return how many tokens an answer of `endpoint` has at most, if the line sets no limit."""
-    return endpoint.max_output_tokens or endpoint.context_length or UNLIMITED_OUTPUT
+def output_limit(endpoint: Endpoint, cap: int | None = None) -> int:
+    """Return how many tokens an answer of `endpoint` has at most, if the line sets no limit and policies `cap` it."""
+    longest = endpoint.max_output_tokens or endpoint.context_length or UNLIMITED_OUTPUT
+    return longest if cap is None else min(longest, cap)
 
 
-def told_limit(endpoint: Endpoint) -> int | None:
-    """Return the limit that a call under a budget is told; None where the model itself has one."""
-    has_own = endpoint.max_output_tokens or endpoint.context_length
-    return None if has_own else UNLIMITED_OUTPUT
+def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) -> int | None:
+    """Return the limit that a call is told; None where what the model itself has at most is enough.
+
+    `cap`: by policies. `is_limited`: budgets bind it, so some limit must hold.
+    """
+    own = endpoint.max_output_tokens or endpoint.context_length
+    if own is None and is_limited:
+        return output_limit(endpoint, cap)
+    return cap if own is None or (cap is not None and cap < own) else None
 
 
-def worst_usd(ask: Ask, endpoints: Iterable[Endpoint]) -> Decimal:
-    """Return what one successful call for `ask` costs at most at the dearest of `endpoints`, exactly."""
-    return max((_worst_at(ask, endpoint) for endpoint in endpoints), default=Decimal(0))
+def worst_usd(ask: Ask, endpoints: Iterable[Endpoint], cap: int | None = None) -> Decimal:
+    """Return what one successful call for `ask` costs at most at the dearest of `endpoints`, exactly.
+
+    `cap`: output tokens of an answer at most where the line sets no limit, by policies.
+    """
+    return max((_worst_at(ask, endpoint, cap) for endpoint in endpoints), default=Decimal(0))
 
 
-def _worst_at(ask: Ask, endpoint: Endpoint) -> Decimal:
+def _worst_at(ask: Ask, endpoint: Endpoint, cap: int | None) -> Decimal:
     inputs = min(ask.input, endpoint.context_length or ask.input)
-    outputs = (ask.output or output_limit(endpoint)) * ask.choices
+    outputs = (ask.output or output_limit(endpoint, cap)) * ask.choices
     prices = endpoint.prices
     tokens = inputs * prices.dearest_input + outputs * prices.output
     return tokens * PER_MILLION + prices.request

@@ -22,6 +22,7 @@ KINDS: dict[str, type[Entity]] = {
 }
 """By what a key begins with, before its first underscore."""
 LEVELS = {"org": "organization", "proj": "project", "key": "key"}
+"""What a policy can bind."""
 
 
 def kind_of(identifier: str) -> type[Entity] | None:
@@ -29,8 +30,9 @@ def kind_of(identifier: str) -> type[Entity] | None:
 
 
 def level_of(scope: str) -> str:
-    """Return what a policy's scope is, in words."""
-    return LEVELS[scope.partition("_")[0]]
+    """Return what a policy's scope, or the own provider key that decides, is in words."""
+    kind = scope.partition("_")[0]
+    return "own key" if kind == "byok" else LEVELS[kind]
 
 
 def budget_id(scope: str, window: Window) -> str:

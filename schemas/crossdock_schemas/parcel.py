@@ -109,6 +109,8 @@ class Parcel(Message):
     """Output tokens that each line allows for one answer; 0, and where empty: it sets no limit."""
     choices: tuple[int, ...] = ()
     """Answers that each line asks for; empty: one."""
+    tools: tuple[int, ...] = ()
+    """1 for each line that may call tools, 0 for the others; empty: none may."""
     position: int | None = None
     """Of a batch's parcel: its first line's place among the batch's lines of this model; the others follow."""
     behind: int = 0
@@ -125,6 +127,8 @@ class Parcel(Message):
     body_ref: BodyRef | None = None
     permitted: tuple[str, ...] | None = None
     """Names of the endpoints that policies leave; None: all that serve the model."""
+    max_tokens: int | None = None
+    """Output tokens of one answer at most, by policies; told where a line sets no limit. None: they say nothing."""
     shared: tuple[str, ...] | None = None
     """Names of those that may be called with the installation's key; None: all that are permitted."""
     credentials: tuple[CredentialRef, ...] | None = None
@@ -147,6 +151,7 @@ class Parcel(Message):
                 self.input_most or (self.input_bytes,) * count,
                 self.output_most or (0,) * count,
                 self.choices or (1,) * count,
+                self.tools or (0,) * count,
                 strict=True,
             )
         ]
@@ -173,6 +178,7 @@ class Parcel(Message):
             "input_most": of(self.input_most),
             "output_most": of(self.output_most),
             "choices": of(self.choices),
+            "tools": of(self.tools),
             "hold": hold,
         }
         return self.model_copy(update=cut | changes)

@@ -4,11 +4,13 @@ Fields are OpenRouter's guardrail's; names may hold `*` for any text. Prices are
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints
 
+from crossdock_schemas.ask import MAX_TOKENS, Ask
 from crossdock_schemas.catalogue import Endpoint, Quantization, Region
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
@@ -41,6 +43,10 @@ class Rules(Message):
     )
     quantizations: Annotated[tuple[Quantization, ...], Field(max_length=MAX_PATTERNS)] | None = None
     """Only these precisions of a model's weights."""
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)] | None = None
+    """Output tokens of one answer at most."""
+    tools: Literal["deny"] | None = None
+    """deny: no request may give the model tools to call."""
 
     def broken_by(self, endpoint: Endpoint) -> str | None:
         """Return the name of the first rule that `endpoint` breaks."""
@@ -86,6 +92,40 @@ class Permission(Message):
 
     permitted: tuple[str, ...]
     excluded: tuple[Excluded, ...]
+
+
+class Broken(NamedTuple):
+    """Which rule of whom a line breaks."""
+
+    rule: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What policies demand of the lines themselves, each with the scope that demands it."""
+
+    max_tokens: int | None = None
+    max_tokens_of: str = ""
+    tools_of: str | None = None
+    """Who denies tools; None: nobody."""
+
+    def broken_by(self, ask: Ask) -> Broken | None:
+        """Return which rule a line breaks that asks for so much; one that sets no limit breaks none of them."""
+        if self.max_tokens is not None and ask.output > self.max_tokens:
+            return Broken("max_tokens", self.max_tokens_of)
+        if self.tools_of is not None and ask.tools:
+            return Broken("tools", self.tools_of)
+        return None
+
+
+def bounds_of(policies: Iterable[Policy]) -> Bounds:
+    """Return what all of `policies` together demand of lines: the least tokens, and no tools if one denies them."""
+    applying = list(policies)
+    capped = [(p.rules.max_tokens, p.scope) for p in applying if p.rules.max_tokens is not None]
+    least, scope = min(capped, key=lambda one: one[0], default=(None, ""))
+    denying = (policy.scope for policy in applying if policy.rules.tools is not None)
+    return Bounds(least, scope, next(denying, None))
 
 
 def permit(endpoints: Sequence[Endpoint], policies: Iterable[Policy]) -> Permission:

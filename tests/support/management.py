@@ -70,6 +70,8 @@ def make_policy(**fields: object) -> dict[str, Any]:
         "zdr": False,
         "allowed_data_regions": None,
         "quantizations": None,
+        "max_tokens": None,
+        "tools": None,
         "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields
@@ -177,7 +179,7 @@ class Shell:
     """What ClickHouse knows."""
     usual: Mapping[str, float] = field(default_factory=dict)
     """How long answers were, by model, as ClickHouse says."""
-    looks: list[tuple[str, str, float]] = field(default_factory=list)
+    looks: list[tuple[str, str, float, int]] = field(default_factory=list)
     typed: str = ""
     """What is typed where nobody sees it."""
     sealed: Mapping[str, SealedSecret] = field(default_factory=dict)
@@ -212,8 +214,8 @@ class Shell:
         self.keys.append(key)
         return Dock(base_url, key, transport=httpx.MockTransport(self._handle))
 
-    def _read_asked(self, url: str, account: str, hours: float) -> Sequence[Asked]:
-        self.looks.append((url, account, hours))
+    def _read_asked(self, url: str, account: str, hours: float, most: int) -> Sequence[Asked]:
+        self.looks.append((url, account, hours, most))
         return self.past
 
     async def _read_sealed(self, _servers: str) -> Mapping[str, SealedSecret]:

@@ -5,6 +5,7 @@ overlap of a rotation. Whether it was taken away is asked here, for each parcel,
 is what policies say now.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crossdock.accounts.own import choose_own, concerning
@@ -16,14 +17,16 @@ from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
 from crossdock_schemas.directory import level_of, policy_id
 from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.policy import Permission, Policy, permit
+from crossdock_schemas.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
 
 DENIED = "permission_denied"
 GONE = Refusal(401, "invalid_api_key", "The API key that asked for this was deleted.")
 DISABLED = Refusal(401, "invalid_api_key", "The API key that asked for this is disabled.")
 STOPPED = Refusal(403, DENIED, "The project of the API key is disabled.", DENIED)
-MAX_TOLD = 8  # endpoints of which a refusal tells why
+MAX_TOLD = 8  # endpoints of which a refusal's text tells why
+MAX_LISTED = 20  # of which its metadata does: some 2 KB, 32 times in a parcel's results
 MAX_KNOWN = 10_000
+NO_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,16 @@ class Permit:
     """Of them those that the installation's key may be used at; None: all."""
     credentials: tuple[CredentialRef, ...] | None = None
     """Own provider keys that may be used; None: none."""
+    bounds: Bounds = NO_BOUNDS
+    """What its lines must keep to."""
+
+    def refusals(self, parcel: Parcel) -> dict[int, Refusal]:
+        """Return why lines of `parcel` are refused that ask for what policies deny, by their place."""
+        bounds = self.bounds
+        if bounds == NO_BOUNDS:
+            return {}
+        broken = ((place, bounds.broken_by(ask)) for place, ask in enumerate(parcel.asks()))
+        return {place: _out_of(bounds, rule) for place, rule in broken if rule is not None}
 
 
 class Admission:
@@ -74,29 +87,15 @@ class Admission:
     ) -> Permit | Refusal:
         endpoints = self._catalogue.serving(model, operation)
         permission = permit(endpoints, policies)
-        if not permission.excluded:
-            return _with_own(own, endpoints, None, model)
-        if not permission.permitted:
-            return _refused(model, permission)
+        if permission.excluded and not permission.permitted:
+            return _refused(model, permission.excluded)
         left = tuple(one for one in endpoints if one.name in permission.permitted)
-        return _with_own(own, left, permission.permitted, model)
-
-
-def _with_own(
-    own: list[Credential],
-    endpoints: tuple[Endpoint, ...],
-    names: tuple[str, ...] | None,
-    model: str,
-) -> Permit | Refusal:
-    """Return what own provider keys make of the endpoints that policies leave."""
-    found = choose_own(own, endpoints, model)
-    if endpoints and not found.endpoints:
-        message = (
-            f"Own provider keys close every endpoint of {model!r} to the installation's keys (is_byok_only), "
-            "and none of them covers the model."
-        )
-        return Refusal(403, DENIED, message, DENIED, "model")
-    return Permit(found.endpoints, names, found.shared, found.credentials)
+        found = choose_own(own, left, model)
+        if left and not found.endpoints:
+            return _closed(model, (*permission.excluded, *_closed_by(own, left)))
+        names = permission.permitted if permission.excluded else None
+        bounds = bounds_of(policies)
+        return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
 
 
 def not_now(why: WaitReason) -> Refusal:
@@ -114,12 +113,50 @@ def applying(state: AccountState, key: ApiKey) -> list[Policy]:
     return [policy for policy in found if policy is not None]
 
 
-def _refused(model: str, permission: Permission) -> Refusal:
+def _refused(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
     told = [
         f"{one.endpoint} by {one.rule} of the {level_of(one.scope)} {one.scope}"
-        for one in permission.excluded[:MAX_TOLD]
+        for one in excluded[:MAX_TOLD]
     ]
-    more = len(permission.excluded) - MAX_TOLD
+    more = len(excluded) - MAX_TOLD
     rest = f"; and {more} more" if more > 0 else ""
     message = f"Policies permit no endpoint of {model!r}. Excluded: {'; '.join(told)}{rest}."
-    return Refusal(403, DENIED, message, DENIED, "model")
+    return Refusal(403, DENIED, message, DENIED, "model", metadata=_excluded_by(excluded))
+
+
+def _closed(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
+    message = (
+        f"Own provider keys close every endpoint of {model!r} to the installation's keys (is_byok_only), "
+        "and none of them covers the model."
+    )
+    return Refusal(403, DENIED, message, DENIED, "model", metadata=_excluded_by(excluded))
+
+
+def _closed_by(own: list[Credential], endpoints: Iterable[Endpoint]) -> list[Excluded]:
+    """Return which own key closes each of `endpoints`."""
+    by_provider = {one.provider: one.credential_id for one in reversed(own) if one.is_byok_only}
+    return [
+        Excluded(endpoint=one.name, scope=by_provider[one.provider], rule="is_byok_only")
+        for one in endpoints
+    ]
+
+
+def _excluded_by(excluded: tuple[Excluded, ...]) -> Mapping[str, object]:
+    """Return for programs what excludes each endpoint, and of how many more nothing is said."""
+    listed = [
+        {**one.model_dump(mode="json"), "level": level_of(one.scope)}
+        for one in excluded[:MAX_LISTED]
+    ]
+    more = len(excluded) - len(listed)
+    return {"excluded_by": listed, **({"excluded_more": more} if more else {})}
+
+
+def _out_of(bounds: Bounds, broken: Broken) -> Refusal:
+    level = level_of(broken.scope)
+    of = f"{broken.rule} of the {level} {broken.scope}"
+    if broken.rule == "max_tokens":
+        message = f"A policy permits {bounds.max_tokens} output tokens for one answer at most, and this asks for more: {of}."
+    else:
+        message = f"A policy permits no tools, and this gives the model some: {of}."
+    metadata = {"rule": broken.rule, "scope": broken.scope, "level": level}
+    return Refusal(403, DENIED, message, DENIED, broken.rule, metadata=metadata)

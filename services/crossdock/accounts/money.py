@@ -1,6 +1,6 @@
 """The money of one partition's accounts: what is held, spent and free, who waits for it, who is told of it. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -103,10 +103,17 @@ class Money:
         for owner, held in self.holds.take_stopped(now_ms // 1000):
             self._booking(owner.account, now_ms).expire(owner.key_id, held)
 
-    def admit(self, parcel: Parcel, worst: Sequence[Decimal], now_ms: int) -> Admitted:
+    def admit(
+        self,
+        parcel: Parcel,
+        worst: Sequence[Decimal],
+        now_ms: int,
+        denied: Collection[int] = (),
+    ) -> Admitted:
         """Set aside what the lines of `parcel` can cost at most (`worst`: USD, by line), as far as budgets reach.
 
-        Of a batch the first lines that fit may begin. Its key must be there.
+        Of a batch the first lines that fit may begin, but for those at the places `denied`, whose worst case is 0. Its
+        key must be there.
         """
         booking = self._booking(parcel.account, now_ms)
         state = self._states[parcel.account]
@@ -124,13 +131,14 @@ class Money:
         if parcel.position is None and count < len(worst):
             count = 0  # it cannot be split
         self._wait(state, parcel, worst, count)
-        if count:
-            held = _held(worst[:count], likely[:count], state.now_ms, parcel.deadline_ms)
+        places = [place for place in range(count) if place not in denied]
+        if places:
+            held = _held(worst[:count], likely[:count], places, state.now_ms, parcel.deadline_ms)
             booking.hold(key.key_id, key.project, identifier, held)
-            self._begin(state, key, count)
+            self._begin(state, key, len(places))
             if rooms.likely is not None:
-                self._asking.remember(identifier, parcel.model, worst[:count])
-        hold = Hold(hold_id=identifier, is_limited=rooms.worst is not None) if count else None
+                self._asking.remember(identifier, parcel.model, [worst[place] for place in places])
+        hold = Hold(hold_id=identifier, is_limited=rooms.worst is not None) if places else None
         if count == len(worst):
             return Admitted(count, hold)
         return Admitted(count, hold, self._why_not(state, key, paid, count))
@@ -245,13 +253,18 @@ class Money:
 
 
 def _held(
-    worst: Sequence[Decimal], likely: Sequence[Decimal], now_ms: int, deadline_ms: int
+    worst: Sequence[Decimal],
+    likely: Sequence[Decimal],
+    places: Iterable[int],
+    now_ms: int,
+    deadline_ms: int,
 ) -> Held:
+    """Return the hold of the lines at `places`."""
     rest = to_units(sum(worst, Decimal(0)))
     return Held(
         rest=rest,
         spare=rest - to_units(sum(likely, Decimal(0))),
-        open=(1 << len(worst)) - 1,
+        open=sum(1 << place for place in places),
         lost=0,
         day=day_of(now_ms),
         stop_s=(deadline_ms + LONG_STOP_MS) // 1000,

@@ -1,7 +1,8 @@
 """One partition of the accounts shard: the pure core, and the decoding around it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 
 import structlog
@@ -122,28 +123,39 @@ class AccountsPartition:
     async def _admit(
         self, parcel: Parcel, record: Record, permit: Permit, now_ms: int
     ) -> list[Outgoing]:
-        """Send on the lines that there is money for; the others go back to their batch, or are refused."""
-        worst = [worst_usd(ask, permit.endpoints) for ask in parcel.asks()]
-        decided = {
-            "permitted": permit.names,
-            "shared": permit.shared,
-            "credentials": permit.credentials,
-        }
-        said = self.core.money.admit(parcel, worst, now_ms)
+        """Send on the lines that policies permit and that there is money for.
+
+        What policies deny is refused; what there is no money for goes back to its batch, or is refused.
+        """
+        denied = permit.refusals(parcel)
+        if len(denied) == len(parcel.lines):
+            return await self._deny(parcel, record, denied, now_ms)
+        cap = permit.bounds.max_tokens
+        worst = [
+            Decimal(0) if place in denied else worst_usd(ask, permit.endpoints, cap)
+            for place, ask in enumerate(parcel.asks())
+        ]
+        said = self.core.money.admit(parcel, worst, now_ms, denied)
         if said.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)
             return []
+        decided = parcel.model_copy(
+            update={
+                "hold": said.hold,
+                "permitted": permit.names,
+                "max_tokens": cap,
+                "shared": permit.shared,
+                "credentials": permit.credentials,
+            }
+        )
+        if said.shortage is None and not denied:
+            return [admitted_record(decided, record.value, record)]
+        begun = [place for place in range(said.count) if place not in denied]
+        sent = [admitted_record(*_some(decided, record, begun), record)] if begun else []
+        passed = {place: why for place, why in denied.items() if place < said.count}
+        sent += await self._deny(parcel, record, passed, now_ms)
         if said.shortage is None:
-            whole = parcel.model_copy(update={"hold": said.hold, **decided})
-            return [admitted_record(whole, record.value, record)]
-        sent = []
-        if (
-            said.count
-        ):  # only a batch's parcel is split, and one whose body lies elsewhere has one line
-            lines = parcel.lines[: said.count]
-            part = parcel.part(lines, hold=said.hold, **decided)
-            value = join_lines(split_lines(record.value or b"")[: said.count])
-            sent.append(admitted_record(part, value, record))
+            return sent
         if parcel.batch_id is None or parcel.position is None:
             return [await self._refuse(parcel, record, not_now(said.shortage), now_ms)]
         returned = LinesReturned(
@@ -155,6 +167,19 @@ class AccountsPartition:
             reason=said.shortage,
         )
         return [*sent, returned_record(returned)]
+
+    async def _deny(
+        self, parcel: Parcel, record: Record, denied: Mapping[int, Refusal], now_ms: int
+    ) -> list[Outgoing]:
+        """Refuse the lines at these places, those of one reason together."""
+        if len(parcel.lines) == 1:  # its body may lie elsewhere
+            return [await self._refuse(parcel, record, why, now_ms) for why in denied.values()]
+        sent = []
+        for why in dict.fromkeys(denied.values()):
+            places = [place for place, of in denied.items() if of == why]
+            part, value = _some(parcel, record, places)
+            sent.append(refuse(part, value, why, source=SOURCE, now_ms=now_ms))
+        return sent
 
     async def _refuse(self, parcel: Parcel, record: Record, why: Refusal, now_ms: int) -> Outgoing:
         value = await self._body(parcel, record)
@@ -173,6 +198,20 @@ class AccountsPartition:
 
     async def close(self) -> None:
         """Nothing runs in the background."""
+
+
+def _some(parcel: Parcel, record: Record, places: Sequence[int]) -> tuple[Parcel, bytes]:
+    """Return the part of a parcel with the lines at `places`, and their bodies.
+
+    Only a batch's parcel has more than one line, and one whose body lies elsewhere has one.
+    """
+    if len(places) == len(parcel.lines):
+        return parcel, record.value or b""
+    lines = split_lines(record.value or b"")
+    is_beginning = list(places) == list(range(len(places)))
+    kept = {"hold": parcel.hold} if is_beginning else {}  # its slots need not be told
+    part = parcel.part([parcel.lines[place] for place in places], **kept)
+    return part, join_lines([lines[place] for place in places])
 
 
 def _delayed(error: StoreError, tries: int) -> float:

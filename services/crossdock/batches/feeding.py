@@ -72,6 +72,7 @@ def make_parcel(
         input_most=tuple(span.ask.input for span, _ in lines),
         output_most=tuple(span.ask.output for span, _ in lines),
         choices=tuple(span.ask.choices for span, _ in lines),
+        tools=_marked(tuple(span.ask.tools for span, _ in lines)),
         position=position,
         behind=share.behind,
         hold=None,
@@ -85,6 +86,10 @@ def make_parcel(
         join_lines(bodies),
         encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel),
     )
+
+
+def _marked(tools: tuple[int, ...]) -> tuple[int, ...]:
+    return tools if any(tools) else ()
 
 
 def start_before_ms(batch: Batch) -> int:

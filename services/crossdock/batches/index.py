@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from crossdock_schemas.ask import Ask
 
-_ENTRY = struct.Struct("<IQIIIH")
+_ENTRY = struct.Struct(
+    "<IQIIIH"
+)  # the last: how many answers, and as its highest bit whether tools may be called
+_TOOLS = 15
 ENTRY_BYTES = _ENTRY.size
 NOTHING = Ask(0, 0, 0)
 
@@ -24,13 +27,15 @@ class Span(NamedTuple):
 
 
 def pack(span: Span) -> bytes:
-    return _ENTRY.pack(span.line, span.offset, span.length, *span.ask)
+    inputs, outputs, choices, tools = span.ask
+    marked = choices | tools << _TOOLS
+    return _ENTRY.pack(span.line, span.offset, span.length, inputs, outputs, marked)
 
 
 def unpack(raw: bytes) -> list[Span]:
     return [
-        Span(line, offset, length, Ask(*ask))
-        for line, offset, length, *ask in _ENTRY.iter_unpack(raw)
+        Span(line, offset, length, Ask(inputs, outputs, marked % (1 << _TOOLS), marked >> _TOOLS))
+        for line, offset, length, inputs, outputs, marked in _ENTRY.iter_unpack(raw)
     ]
 
 

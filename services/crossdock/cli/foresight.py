@@ -8,6 +8,8 @@ from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.policy import Permission, Policy, Rules, permit
 
+UNRECORDED = ("tools",)
+
 
 class Asked(NamedTuple):
     """So many requests of one key for one model and operation."""
@@ -18,6 +20,8 @@ class Asked(NamedTuple):
     model: str
     operation: str
     requests: int
+    longer: int = 0
+    """Of them those with an answer of more tokens than the tried rules permit."""
 
     @property
     def scopes(self) -> tuple[str, str, str]:
@@ -43,6 +47,7 @@ class Total:
 
     requests: int
     refused: int
+    longer: int = 0
 
 
 def with_rules(policies: Iterable[Policy], account: str, scope: str, rules: Rules) -> list[Policy]:
@@ -76,11 +81,18 @@ def foresee(
 
 
 def total_of(foreseen: Iterable[Foreseen]) -> Total:
+    foreseen = list(foreseen)
     counts = [(one.asked.requests, one.is_refused) for one in foreseen]
     return Total(
         requests=sum(requests for requests, _ in counts),
         refused=sum(requests for requests, is_refused in counts if is_refused),
+        longer=sum(one.asked.longer for one in foreseen),
     )
+
+
+def not_judged(rules: Rules) -> tuple[str, ...]:
+    """Return the rules of which the records of the past do not tell whether a request kept to them."""
+    return tuple(name for name in UNRECORDED if getattr(rules, name))
 
 
 def why_excluded(permission: Permission) -> str:

@@ -21,6 +21,8 @@ from crossdock.cli.rules import (
     MaxCompletionPrice,
     MaxPromptPrice,
     MaxRequestPrice,
+    MaxTokens,
+    NoTools,
     NoTraining,
     Quantizations,
     ZeroRetention,
@@ -87,13 +89,15 @@ def set_(
     zdr: ZeroRetention = False,
     allowed_data_regions: AllowedRegions = None,
     quantizations: Quantizations = None,
+    max_tokens: MaxTokens = None,
+    no_tools: NoTools = False,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """Replace the whole policy of an organization, a project or a key.
 
     What no option says is not demanded any more. A request needs an endpoint that every policy of its organization,
-    project and key permits.
+    project and key permits, and must itself keep to all of them.
     """
     rules = rules_of(
         allowed_models=allowed_models,
@@ -107,6 +111,8 @@ def set_(
         zdr=zdr,
         allowed_data_regions=allowed_data_regions,
         quantizations=quantizations,
+        max_tokens=max_tokens,
+        no_tools=no_tools,
     )
     with open_management(ctx, data_dir_) as management:
         entry = management.replace(PLACE, scope_of(management, scope), body=body_of(rules))

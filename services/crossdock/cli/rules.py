@@ -23,6 +23,8 @@ OPTIONS = {
     "zdr": "--zdr",
     "allowed_data_regions": "--allow-region",
     "quantizations": "--quantization",
+    "max_tokens": "--max-tokens",
+    "tools": "--no-tools",
 }
 LISTS = (
     "allowed_models",
@@ -40,7 +42,8 @@ PRICES = {
     "request": "max_request_price",
 }
 """The API's names in `max_price`, and ours."""
-FLAGS = ("data_collection", "zdr")
+FLAGS = ("data_collection", "zdr", "tools")
+NUMBERS = ("max_tokens",)
 
 AllowedModels = Annotated[
     list[str] | None,
@@ -116,6 +119,17 @@ Quantizations = Annotated[
     ),
 ]
 
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        OPTIONS["max_tokens"], help="Output tokens of one answer at most.", metavar="COUNT"
+    ),
+]
+NoTools = Annotated[
+    bool,
+    typer.Option(OPTIONS["tools"], help="No request may give the model tools to call."),
+]
+
 
 def rules_of(
     *,
@@ -130,6 +144,8 @@ def rules_of(
     zdr: bool = False,
     allowed_data_regions: Sequence[str] | None = None,
     quantizations: Sequence[str] | None = None,
+    max_tokens: int | None = None,
+    no_tools: bool = False,
 ) -> Rules:
     """Return what options demand.
 
@@ -150,6 +166,8 @@ def rules_of(
         "zdr": zdr or None,
         "allowed_data_regions": values_of(allowed_data_regions),
         "quantizations": values_of(quantizations),
+        "max_tokens": max_tokens,
+        "tools": "deny" if no_tools else None,
     }
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
@@ -163,7 +181,7 @@ def rules_of(
 
 
 def _fault(place: Sequence[int | str], error: Mapping[str, Any]) -> str:
-    said = f" {error['input']!r}" if isinstance(error["input"], str) else ""
+    said = f" {error['input']!r}" if isinstance(error["input"], str | int) else ""
     return f"{OPTIONS[str(place[0])]}{said}: {error['msg']}"
 
 
@@ -172,7 +190,7 @@ def body_of(rules: Rules) -> dict[str, object]:
     body: dict[str, object] = {
         name: list(getattr(rules, name)) for name in LISTS if name in rules.model_fields_set
     }
-    body |= {name: getattr(rules, name) for name in FLAGS if getattr(rules, name)}
+    body |= {name: getattr(rules, name) for name in (*FLAGS, *NUMBERS) if getattr(rules, name)}
     prices = {short: getattr(rules, name) for short, name in PRICES.items()}
     told = {short: f"{price:f}" for short, price in prices.items() if price is not None}
     return body | ({"max_price": told} if told else {})
@@ -180,7 +198,7 @@ def body_of(rules: Rules) -> dict[str, object]:
 
 def policy_of(entry: Mapping[str, Any]) -> Policy:
     """Return the policy that the API shows as `entry`."""
-    shown = {name: entry[name] for name in (*LISTS, *FLAGS)}
+    shown = {name: entry[name] for name in (*LISTS, *FLAGS, *NUMBERS)}
     shown |= {name: entry["max_price"].get(short) for short, name in PRICES.items()}
     return Policy(
         account=entry["organization_id"],
@@ -200,6 +218,8 @@ def rules_text(rules: Rules) -> str:
         if patterns or (patterns is not None and name in ALLOWED)
     ]
     parts += [name if name == "zdr" else f"{name}: deny" for name in FLAGS if getattr(rules, name)]
+    numbers = {name: getattr(rules, name) for name in NUMBERS}
+    parts += [f"{name}: {number}" for name, number in numbers.items() if number is not None]
     prices = {name: getattr(rules, name) for name in PRICES.values()}
     parts += [f"{name}: {price:f}" for name, price in prices.items() if price is not None]
     return "; ".join(parts)

@@ -12,6 +12,7 @@ from crossdock.cli.foresight import (
     Foreseen,
     bound_by,
     foresee,
+    not_judged,
     total_of,
     why_excluded,
     with_rules,
@@ -28,6 +29,8 @@ from crossdock.cli.rules import (
     MaxCompletionPrice,
     MaxPromptPrice,
     MaxRequestPrice,
+    MaxTokens,
+    NoTools,
     NoTraining,
     Quantizations,
     ZeroRetention,
@@ -36,14 +39,17 @@ from crossdock.cli.rules import (
 )
 from crossdock.cli.scopes import ScopeName, check_scope, own, scope_of
 from crossdock.cli.where import DataDirOption, address, reached
+from crossdock_schemas.ask import MAX_TOKENS
+from crossdock_schemas.policy import Rules
 
-ReadAsked = Callable[[str, str, float], Sequence[Asked]]
-"""From ClickHouse's address, an account, and how many hours to look back."""
+ReadAsked = Callable[[str, str, float, int], Sequence[Asked]]
+"""From ClickHouse's address, an account, how many hours to look back, and how many output tokens are many."""
 
 COLUMNS = ("project", "key", "model", "operation", "requests", "refused", "left", "excluded")
 MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
 _ASKED = """
-SELECT account, project, key_id, model, operation, count() FROM crossdock.requests FINAL
+SELECT account, project, key_id, model, operation, count(), countIf(output_tokens > {most:UInt32})
+FROM crossdock.requests FINAL
 WHERE account = {account:String} AND accepted_at > now() - toIntervalSecond({span:UInt32})
 GROUP BY account, project, key_id, model, operation
 """
@@ -63,6 +69,8 @@ def try_rules(
     zdr: ZeroRetention = False,
     allowed_data_regions: AllowedRegions = None,
     quantizations: Quantizations = None,
+    max_tokens: MaxTokens = None,
+    no_tools: NoTools = False,
     hours: Annotated[
         float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
     ] = 24.0,
@@ -73,7 +81,8 @@ def try_rules(
     """Show which requests of the last hours the given rules would have refused. Nothing is changed.
 
     The rules stand in the place of the scope's present policy, beside all other present ones. Shown are the scope's
-    own requests that have ended, refused ones too.
+    own requests that have ended, refused ones too. What requests asked for beyond their model is not recorded: of
+    --max-tokens only answers that were longer are counted, and --no-tools is not judged.
     """
     rules = rules_of(
         allowed_models=allowed_models,
@@ -87,6 +96,8 @@ def try_rules(
         zdr=zdr,
         allowed_data_regions=allowed_data_regions,
         quantizations=quantizations,
+        max_tokens=max_tokens,
+        no_tools=no_tools,
     )
     found = reached(data_dir_)
     url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")
@@ -95,21 +106,22 @@ def try_rules(
         account, id_ = own(management), scope_of(management, scope)
         check_scope(management, id_, account)
         present = [policy_of(entry) for entry in management.listed("policies")]
-    asked = bound_by(id_, (ctx.obj.read_asked or read_asked)(url, account, hours))
+    most = rules.max_tokens or MAX_TOKENS
+    asked = bound_by(id_, (ctx.obj.read_asked or read_asked)(url, account, hours, most))
     foreseen = foresee(asked, offers, with_rules(present, account, id_, rules))
     if as_json:
-        show_json({"scope": id_, "hours": hours} | _as_json(foreseen))
+        show_json({"scope": id_, "hours": hours} | _as_json(foreseen, rules))
     else:
-        _show(foreseen, hours)
+        _show(foreseen, hours, rules)
 
 
-def read_asked(url: str, account: str, hours: float) -> list[Asked]:
-    """Read from ClickHouse what an account asked for.
+def read_asked(url: str, account: str, hours: float, most: int) -> list[Asked]:
+    """Read from ClickHouse what an account asked for; `most`: output tokens above which an answer is counted as long.
 
     Raises:
         TableError: if ClickHouse does not answer.
     """
-    return asyncio.run(_read(url, {"account": account, "span": round(hours * 3600)}))
+    return asyncio.run(_read(url, {"account": account, "span": round(hours * 3600), "most": most}))
 
 
 async def _read(url: str, parameters: dict[str, Any]) -> list[Asked]:
@@ -119,11 +131,13 @@ async def _read(url: str, parameters: dict[str, Any]) -> list[Asked]:
         return [Asked(*row) for row in await tables.query(_ASKED, parameters)]
 
 
-def _as_json(foreseen: Sequence[Foreseen]) -> dict[str, Any]:
+def _as_json(foreseen: Sequence[Foreseen], rules: Rules) -> dict[str, Any]:
     total = total_of(foreseen)
     return {
         "requests": total.requests,
         "refused": total.refused,
+        "longer": total.longer,
+        "not_judged": list(not_judged(rules)),
         "data": [
             {
                 "project_id": one.asked.project,
@@ -131,6 +145,7 @@ def _as_json(foreseen: Sequence[Foreseen]) -> dict[str, Any]:
                 "model": one.asked.model,
                 "operation": one.asked.operation,
                 "requests": one.asked.requests,
+                "longer": one.asked.longer,
                 "refused": one.is_refused,
                 **one.permission.model_dump(mode="json"),
             }
@@ -139,13 +154,20 @@ def _as_json(foreseen: Sequence[Foreseen]) -> dict[str, Any]:
     }
 
 
-def _show(foreseen: Sequence[Foreseen], hours: float) -> None:
+def _show(foreseen: Sequence[Foreseen], hours: float, rules: Rules) -> None:
     if foreseen:
         show_rows(COLUMNS, [_row(one) for one in foreseen], folded="excluded")
     total = total_of(foreseen)
     typer.echo(
         f"total: {total.refused} of {total.requests} requests of the last {hours:g} h would be refused"
     )
+    if rules.max_tokens is not None:
+        typer.echo(
+            f"max_tokens: {total.longer} had answers of more than {rules.max_tokens} tokens; they would have been "
+            "refused, or cut short; others may have asked for more than they got"
+        )
+    if not_judged(rules):
+        typer.echo(f"not judged, for bodies are not recorded: {', '.join(not_judged(rules))}")
 
 
 def _row(one: Foreseen) -> list[object]:

@@ -135,6 +135,8 @@ def show_policy(policy: Policy) -> Json:
         "zdr": rules.zdr,
         "allowed_data_regions": _listed(rules.allowed_data_regions),
         "quantizations": _listed(rules.quantizations),
+        "max_tokens": rules.max_tokens,
+        "tools": rules.tools,
         "version": policy.version,
         "updated_at": iso(policy.updated_at_ms),
     }

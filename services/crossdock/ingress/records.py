@@ -111,6 +111,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         input_most=(ask.input,),
         output_most=(ask.output,),
         choices=(ask.choices,),
+        tools=(1,) if ask.tools else (),
         position=None,
         behind=0,
         hold=None,

@@ -1,7 +1,8 @@
 """The end of lines that no provider is asked for, told by the stage that refuses them. Pure."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydantic_core import from_json
 
@@ -24,6 +25,8 @@ class Refusal:
     param: str | None = None
     retry_after_s: int | None = None
     """In how many seconds it is worth to ask again; None: nobody can tell."""
+    metadata: Mapping[str, object] | None = field(default=None, hash=False)
+    """What programs may want to know of it, such as `excluded_by`."""
 
 
 def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: int) -> Outgoing:
@@ -62,6 +65,8 @@ def _line(request_id: RequestId, custom_id: str, why: Refusal) -> bytes:
     }
     if why.retry_after_s is not None:
         error["retry_after"] = why.retry_after_s
+    if why.metadata is not None:
+        error["metadata"] = why.metadata
     response = {"status_code": why.status, "request_id": request_id, "body": {"error": error}}
     line = {"id": request_id, "custom_id": custom_id, "response": response, "error": None}
     return json.dumps(line, separators=(",", ":")).encode()

@@ -83,7 +83,8 @@ def plan_route(
     ordered = sorted(ways, key=rank)
     return Plan(
         candidates=tuple(
-            _candidate(way, way.name in sick, is_limited=is_limited) for way in ordered
+            _candidate(way, way.name in sick, parcel.max_tokens, is_limited=is_limited)
+            for way in ordered
         )
     )
 
@@ -117,7 +118,7 @@ def _draw(seed: str, way: Way) -> float:
     return -(price**-2) / math.log(chance)
 
 
-def _candidate(way: Way, sick: bool, *, is_limited: bool) -> Candidate:
+def _candidate(way: Way, sick: bool, cap: int | None, *, is_limited: bool) -> Candidate:
     endpoint, own = way.endpoint, way.own
     return Candidate(
         provider=endpoint.provider,
@@ -125,7 +126,7 @@ def _candidate(way: Way, sick: bool, *, is_limited: bool) -> Candidate:
         upstream_model=endpoint.upstream_model,
         prices=endpoint.prices,
         reason=_reason(own, sick),
-        output_limit=told_limit(endpoint) if is_limited else None,
+        output_limit=told_limit(endpoint, cap, is_limited=is_limited),
         max_tokens_parameter=endpoint.max_tokens_parameter,
         credential_id=None if own is None else own.credential_id,
         credential_version=None if own is None else own.version,

@@ -36,7 +36,7 @@ async def test_requests_are_counted_once_within_the_hours_and_of_one_account(
     async with open_tables(clickhouse_url, COLUMNS) as tables:
         await migrate(tables)
         await tables.insert("requests", rows)
-    found = await asyncio.to_thread(read_asked, clickhouse_url, account, 2.0)
+    found = await asyncio.to_thread(read_asked, clickhouse_url, account, 2.0, 5)
 
     owner = (account, OWNER["project"], OWNER["key_id"])
     assert sorted(found) == [Asked(*owner, "gull", CHAT, 1), Asked(*owner, "tern", CHAT, 2)]

@@ -16,6 +16,8 @@ WHOLE: dict[str, Any] = {
     "zdr": True,
     "allowed_data_regions": ["europe"],
     "quantizations": ["fp8", "bf16"],
+    "max_tokens": 4096,
+    "tools": "deny",
 }
 
 
@@ -53,6 +55,9 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
         ({"allowed_model": ["a"]}, "allowed_model"),
         ({"allowed_models": "a"}, "allowed_models"),
         ({"ignored_models": ["a b"]}, "ignored_models.0"),
+        ({"max_tokens": "4096"}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"tools": "allow"}, "tools"),
         ({"max_price": 1}, "max_price"),
         ({"max_price": False}, "max_price"),
         ({"max_price": {"prompt": -1}}, "max_price.prompt"),
@@ -67,6 +72,9 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
             "typo",
             "no list",
             "space",
+            "a text",
+            "a boolean for a number",
+            "no denial",
             "no object",
             "a boolean",
             "negative",

@@ -46,7 +46,7 @@ from crossdock_schemas.topics import (
     RESULTS,
     USAGE,
 )
-from crossdock_schemas.usage import UsageGroup
+from crossdock_schemas.usage import UsageGroup, hold_end
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 from unit.accounts.test_credentials import asked, make_credential, seal
@@ -494,3 +494,176 @@ async def test_a_store_that_refuses_the_body_of_a_refused_request_is_waited_for(
 
     (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
     assert json.loads(refused.value or b"")["custom_id"] == "mine"
+
+
+# what lines may ask for
+
+
+def bound(scope: str, **rules: Any) -> Record:
+    return command_record(PolicyChange(**common(), scope=scope, rules=Rules(**rules)))
+
+
+def asking(**changes: Any) -> Parcel:
+    """Return a batch's parcel of three lines, of which the second asks for much and the third for tools."""
+    values = {"lines": (4, 7, 9), "position": 20, "output_most": (5, 500, 0), "tools": (0, 0, 1)}
+    return wanted(**values | changes)
+
+
+def errors_of(record: Outgoing) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (record.value or b"").splitlines()]
+    return [line["response"]["body"]["error"] for line in lines]
+
+
+async def test_lines_that_policies_deny_are_refused_and_the_others_go_on() -> None:
+    partition = await founded()
+    policies = [bound(ACME, max_tokens=200), bound(APP, max_tokens=100, tools="deny")]
+
+    step = await partition.step([*policies, request_record(asking())])
+
+    (admitted,) = on(ADMITTED.name, list(step.outgoing))
+    part = decode_envelope(admitted.headers, Parcel)
+    assert (part.lines, part.max_tokens) == ((4,), 100)
+    assert admitted.value == b'{"custom_id": "line-4"}'
+    much, tools = on(BATCH_RESULTS.name, list(step.outgoing))
+    assert [r.line for r in decode_envelope(much.headers, ResultGroup).results] == [7]
+    assert [r.line for r in decode_envelope(tools.headers, ResultGroup).results] == [9]
+    (error,) = errors_of(much)
+    assert (error["code"], error["param"]) == ("permission_denied", "max_tokens")
+    assert "100 output tokens" in error["message"]
+    assert "max_tokens of the key key_app" in error["message"]
+    assert errors_of(tools)[0]["metadata"] == {"rule": "tools", "scope": APP, "level": "key"}
+
+
+async def test_where_all_lines_are_denied_nothing_is_held() -> None:
+    partition = await founded()
+
+    step = await partition.step([bound(ACME, max_tokens=1), request_record(asking(output_most=(2, 2, 2)))])  # fmt: skip
+
+    (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
+    assert len(errors_of(refused)) == 3
+    assert on(ADMITTED.name, list(step.outgoing)) == []
+    assert len(partition.core.money.holds) == 0
+
+
+async def test_a_denied_single_request_is_read_where_its_body_lies() -> None:
+    objects = open_objects("memory://")
+    await objects.put("bodies/x", b'{"custom_id":"mine"}')
+    partition = await founded(objects)
+    reference = BodyRef(path="bodies/x", start=0, length=20)
+    single = wanted(
+        lines=(0,), batch_id=None, request_id="req_" + "1" * 32, tools=(1,), body_ref=reference
+    )
+
+    step = await partition.step([bound(PROJECT, tools="deny"), request_record(single, b"")])
+
+    (refused,) = on(RESULTS.name, list(step.outgoing))
+    assert json.loads(refused.value or b"")["custom_id"] == "mine"
+    assert "tools of the project proj_default" in errors_of(refused)[0]["message"]
+
+
+async def test_the_hold_of_the_others_ends_with_them() -> None:
+    """A denied line makes no call, so nobody would end its place under the hold."""
+    partition = await founded()
+    step = await partition.step([bound(ACME, max_tokens=100), request_record(asking())])
+    (admitted,) = on(ADMITTED.name, list(step.outgoing))
+    part = decode_envelope(admitted.headers, Parcel)
+    assert part.lines == (4, 9)
+    assert part.hold is not None
+    assert part.hold.slots == (0, 2)
+    end = hold_end(part, part.lines)
+    assert end is not None
+
+    value = UsageGroup(executions=(), ended=(end,)).to_json()
+    await partition.step([Record(USAGE.name, 0, 0, NOW_MS, ACME.encode(), value, ())])
+
+    assert len(partition.core.money.holds) == 0
+
+
+async def test_a_denied_line_behind_one_without_money_waits_with_it() -> None:
+    """Lines go back from the first that does not fit; what is denied among them is refused when it comes again."""
+    partition = await dear()
+    parcel = wanted(lines=(4, 7, 9, 11), position=20, output_most=(500, 5, 5, 500))
+
+    step = await partition.step([limited("1"), bound(ACME, max_tokens=100), request_record(parcel)])
+
+    (admitted,) = on(ADMITTED.name, list(step.outgoing))
+    (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
+    (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
+    part = decode_envelope(admitted.headers, Parcel)
+    told = LinesReturned.from_json(returned.value or b"")
+    assert (part.lines, part.hold and part.hold.slots) == ((7,), (1,))
+    assert [r.line for r in decode_envelope(refused.headers, ResultGroup).results] == [4]
+    assert (told.position, told.count) == (22, 2)
+
+
+async def test_denied_lines_before_one_without_money_hold_nothing() -> None:
+    partition = await dear()
+    parcel = wanted(lines=(4, 7), position=20, output_most=(500, 5))
+
+    step = await partition.step([limited("0.5"), bound(ACME, max_tokens=100), request_record(parcel)])  # fmt: skip
+
+    assert on(ADMITTED.name, list(step.outgoing)) == []
+    assert len(on(BATCH_RESULTS.name, list(step.outgoing))) == 1
+    (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
+    assert LinesReturned.from_json(returned.value or b"").position == 21
+    assert len(partition.core.money.holds) == 0
+
+
+async def test_a_cap_makes_the_worst_case_cheaper() -> None:
+    """A token costs 0.1 USD here: without the cap the budget has no room for any answer."""
+    offer = Offer(model="tern", prices=Prices(output=Decimal(100_000)))
+    catalogue = Catalogue(providers=(Provider(name="atlas", base_url="http://x", models=(offer,)),))
+    partition = AccountsPartition(
+        catalogue, open_objects("memory://"), ManualClock(NOW_MS), health=Health("accounts", 0)
+    )
+    await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
+
+    step = await partition.step([limited("1"), bound(APP, max_tokens=10), request_record(wanted())])  # fmt: skip
+
+    (admitted,) = on(ADMITTED.name, list(step.outgoing))
+    assert decode_envelope(admitted.headers, Parcel).max_tokens == 10
+
+
+# which endpoints are excluded, for programs
+
+
+async def test_every_excluded_endpoint_is_listed_with_its_rule_scope_and_level() -> None:
+    refused = await under(
+        policy(ACME, allowed_providers=("atlas",)), policy(APP, ignored_providers=("atlas",))
+    )
+
+    assert errors_of(refused)[0]["metadata"] == {
+        "excluded_by": [
+            {"endpoint": "atlas/tern", "scope": APP, "rule": "ignored_providers", "level": "key"},
+            {
+                "endpoint": "borealis/tern",
+                "scope": ACME,
+                "rule": "allowed_providers",
+                "level": "organization",
+            },
+        ]
+    }
+
+
+async def test_a_long_list_of_excluded_endpoints_is_cut_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crossdock.accounts.admission.MAX_LISTED", 1)
+
+    metadata = errors_of(await under(policy(ACME, allowed_models=())))[0]["metadata"]
+
+    assert (len(metadata["excluded_by"]), metadata["excluded_more"]) == (1, 1)
+
+
+async def test_what_own_keys_close_is_listed_beside_what_policies_exclude() -> None:
+    only: dict[str, Any] = {"is_byok_only": True, "allowed_models": ("gull",)}
+
+    sent = await with_own(
+        make_credential("byok_2", provider="borealis", **only),
+        policy_=policy(PROJECT, ignored_providers=("atlas",)),
+    )
+
+    assert errors_of(sent)[0]["metadata"]["excluded_by"] == [
+        {"endpoint": "atlas/tern", "scope": PROJECT, "rule": "ignored_providers", "level": "project"},
+        {"endpoint": "borealis/tern", "scope": "byok_2", "rule": "is_byok_only", "level": "own key"},
+    ]  # fmt: skip

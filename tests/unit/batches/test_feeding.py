@@ -64,6 +64,16 @@ def test_a_parcel_carries_the_callers_bytes() -> None:
     assert record.topic == "requests"
 
 
+def test_a_parcel_says_which_of_its_lines_may_call_tools() -> None:
+    lines: list[Line] = [(Span(4, 0, 3, Ask(3)), b"one"), (Span(7, 4, 3, Ask(4, tools=1)), b"two")]
+
+    with_tools = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
+    without = make_parcel(make_batch(), Share("tern", 0, 9), lines[:1], NOW_MS, position=3)
+
+    assert decode_envelope(with_tools.headers, Parcel).tools == (0, 1)
+    assert decode_envelope(without.headers, Parcel).tools == ()
+
+
 def test_a_large_line_goes_by_reference() -> None:
     lines: list[Line] = [(Span(4, 100, 300_000), None)]
 

@@ -1,5 +1,6 @@
 """The line index says where each line lies, and which lines one read can fetch."""
 
+import struct
 from itertools import pairwise
 
 from hypothesis import given
@@ -19,6 +20,7 @@ SPANS = st.lists(
             st.integers(0, MAX_TOKENS),
             st.integers(0, MAX_TOKENS),
             st.integers(0, MAX_CHOICES),
+            st.integers(0, 1),
         ),
     )
 )
@@ -30,6 +32,13 @@ def test_it_is_read_as_it_was_written(spans: list[Span]) -> None:
 
     assert unpack(raw) == spans
     assert len(raw) == len(spans) * ENTRY_BYTES
+
+
+def test_an_index_of_before_is_read_as_lines_without_tools() -> None:
+    """The bit was 0 in every entry, for no line asks for as many answers."""
+    old = struct.pack("<IQIIIH", 1, 2, 3, 4, 5, MAX_CHOICES)
+
+    assert unpack(old) == [Span(1, 2, 3, Ask(4, 5, MAX_CHOICES, 0))]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 30))), st.integers(0, 15))

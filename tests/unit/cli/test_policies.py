@@ -54,6 +54,17 @@ def test_in_a_list_all_and_nothing_do_not_look_the_same(shell: Shell) -> None:
     assert "allowed_providers" not in outcome.out
 
 
+def test_what_is_demanded_of_requests_is_listed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shell.says({"data": [make_policy(max_tokens=4096, tools="deny")]})
+
+    table = shell.run("policies", "list").out
+
+    assert "tools: deny; max_tokens: 4096" in " ".join(table.split())
+
+
 def test_no_policy_is_told_on_stderr(shell: Shell) -> None:
     shell.says({"data": []})
 
@@ -140,6 +151,11 @@ def test_everything_about_a_policy_is_said_at_once(shell: Shell) -> None:
             id="of places and precisions",
         ),
         pytest.param(
+            ["--max-tokens", "4096", "--no-tools"],
+            {"max_tokens": 4096, "tools": "deny"},
+            id="of requests",
+        ),
+        pytest.param(
             ["--max-completion-price", "0"], {"max_price": {"completion": "0"}}, id="what is free"
         ),
         pytest.param(["--allow-model", ""], {"allowed_models": []}, id="none of the models"),
@@ -171,6 +187,7 @@ def test_without_a_rule_it_says_what_to_do(shell: Shell, command: str) -> None:
         pytest.param(["--ignore-model", ""], "--ignore-model '': ", id="an unset variable"),
         pytest.param(["--ignore-provider", ""], "--ignore-provider '': ", id="another one"),
         pytest.param(["--allow-model", "a b"], "--allow-model 'a b': ", id="a space"),
+        pytest.param(["--max-tokens", "0"], "--max-tokens 0: ", id="no tokens"),
         pytest.param(
             ["--allow-model", "a", "--allow-model", ""], "--allow-model '': ", id="one of two"
         ),

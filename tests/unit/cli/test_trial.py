@@ -7,6 +7,7 @@ import pytest
 
 from crossdock.cli.foresight import Asked
 from crossdock.local.datadir import DataDir
+from crossdock_schemas.ask import MAX_TOKENS
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.prices import Prices
 from support.management import HASH, Shell, make_key, make_organization, make_policy, make_project
@@ -87,6 +88,7 @@ def test_for_programs_it_is_json(dock: Shell) -> None:
         "model": "gull",
         "operation": CHAT,
         "requests": 6,
+        "longer": 0,
         "refused": False,
         "permitted": ["atlas/gull"],
         "excluded": [
@@ -104,7 +106,22 @@ def test_nothing_is_changed(dock: Shell) -> None:
 def test_requests_are_those_of_the_own_organization_in_the_hours(dock: Shell) -> None:
     dock.run("policies", "test", "organization", "--ignore-model", "x", "--hours", "1.5")
 
-    assert dock.looks == [("http://tables:8123", "org_1", 1.5)]
+    assert dock.looks == [("http://tables:8123", "org_1", 1.5, MAX_TOKENS)]
+
+
+def test_of_a_cap_it_is_told_how_many_answers_were_longer(dock: Shell) -> None:
+    """What requests asked for is not recorded, so none is said to be refused for it."""
+    dock.past = [TERN._replace(longer=3), GULL._replace(longer=1)]
+    words = ("policies", "test", "proj_1", "--max-tokens", "100", "--no-tools")
+
+    text = dock.run(*words).out.splitlines()[-3:]
+    told = dock.run(*words, "--json").json
+
+    assert dock.looks[0][-1] == 100
+    assert text[0] == "total: 0 of 20 requests of the last 24 h would be refused"
+    assert text[1].startswith("max_tokens: 4 had answers of more than 100 tokens")
+    assert text[2] == "not judged, for bodies are not recorded: tools"
+    assert (told["longer"], told["not_judged"]) == (4, ["tools"])
 
 
 def test_tried_rules_stand_in_the_place_of_the_present_ones(dock: Shell) -> None:

@@ -215,6 +215,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
             make_policy(
                 allowed_models=("a",), allowed_providers=(), max_prompt_price="0.5", max_request_price="0.01",
                 data_collection="deny", zdr=True, allowed_data_regions=("europe",), quantizations=("fp8", "unknown"),
+                max_tokens=5, tools="deny",
             )
         ),
     ),

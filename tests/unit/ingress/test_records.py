@@ -1,5 +1,7 @@
 """The records that ingress writes."""
 
+import pytest
+
 from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.records import (
     make_command_record,
@@ -56,6 +58,16 @@ def test_a_request_is_a_parcel_of_one() -> None:
     assert parcel.request_id_of(0) == request_id
     assert parcel.asks() == [Ask(6, 0, 0)]
     assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)
+
+
+@pytest.mark.parametrize(("ask", "tools"), [(Ask(6), ()), (Ask(6, tools=1), (1,))])
+def test_a_request_says_whether_it_may_call_tools(ask: Ask, tools: tuple[int, ...]) -> None:
+    record = make_request_record(
+        LOCAL, make_request_id(1), "/v1/chat/completions", "m", b"{}", ask, None, now_ms=1, deadline_ms=2
+    )  # fmt: skip
+
+    parcel = decode_envelope(record.headers, Parcel)
+    assert (parcel.tools, parcel.asks()) == (tools, [ask])
 
 
 def test_a_large_request_leaves_its_line_behind() -> None:

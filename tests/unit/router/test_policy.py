@@ -162,6 +162,16 @@ def test_what_policies_do_not_leave_is_no_candidate() -> None:
     assert isinstance(none, NoRoute)
 
 
+def test_what_policies_permit_of_tokens_is_told_to_every_candidate() -> None:
+    catalogue = make_catalogue(cheap="1", dear="20")
+
+    capped = plan(make_parcel(max_tokens=77), catalogue)
+    free = plan(make_parcel(), catalogue)
+
+    assert [one.output_limit for one in capped.candidates] == [77, 77]
+    assert [one.output_limit for one in free.candidates] == [None, None]
+
+
 # own provider keys
 
 

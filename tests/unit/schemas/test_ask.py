@@ -159,8 +159,57 @@ def test_an_answer_without_a_limit_is_bounded_by_its_endpoint(
 ) -> None:
     endpoint = make_endpoint(**known)
 
-    assert (output_limit(endpoint), told_limit(endpoint)) == (limit, told)
+    assert output_limit(endpoint) == limit
+    assert told_limit(endpoint, is_limited=True) == told
+    assert told_limit(endpoint, is_limited=False) is None
     assert worst_usd(Ask(0), [endpoint]) == limit * Decimal("0.00001")
+
+
+@pytest.mark.parametrize(
+    ("known", "cap", "limit", "told", "told_under_budgets"),
+    [
+        pytest.param({"max_output_tokens": 5}, 4, 4, 4, 4, id="below its own limit"),
+        pytest.param({"max_output_tokens": 5}, 5, 5, None, None, id="its own limit"),
+        pytest.param({"max_output_tokens": 5}, 6, 5, None, None, id="above its own limit"),
+        pytest.param({"context_length": 9}, 8, 8, 8, 8, id="below its context"),
+        pytest.param({}, 7, 7, 7, 7, id="nothing else is known"),
+        pytest.param(
+            {},
+            UNLIMITED_OUTPUT + 1,
+            UNLIMITED_OUTPUT,
+            UNLIMITED_OUTPUT + 1,
+            UNLIMITED_OUTPUT,
+            id="more than is held for",
+        ),
+    ],
+)
+def test_a_cap_of_policies_bounds_an_answer_without_a_limit(
+    known: dict[str, int], cap: int, limit: int, told: int | None, told_under_budgets: int | None
+) -> None:
+    endpoint = make_endpoint(**known)
+
+    assert output_limit(endpoint, cap) == limit
+    assert told_limit(endpoint, cap, is_limited=False) == told
+    assert told_limit(endpoint, cap, is_limited=True) == told_under_budgets
+    assert worst_usd(Ask(0), [endpoint], cap) == limit * Decimal("0.00001")
+    assert worst_usd(Ask(0, 3), [endpoint], cap) == 3 * Decimal("0.00001")
+
+
+@pytest.mark.parametrize(
+    ("body", "tools"),
+    [
+        pytest.param({}, 0, id="none"),
+        pytest.param({"tools": [{"type": "function"}]}, 1, id="tools"),
+        pytest.param({"functions": [{"name": "f"}]}, 1, id="functions"),
+        pytest.param({"web_search_options": {}}, 1, id="a search without wishes"),
+        pytest.param({"plugins": [{"id": "web"}]}, 1, id="plugins"),
+        pytest.param({"tools": {}}, 1, id="what is no list"),
+        pytest.param({"tools": [], "functions": None, "plugins": False}, 0, id="empty ones"),
+        pytest.param({"tool_choice": "auto"}, 0, id="a choice of none"),
+    ],
+)
+def test_what_gives_a_model_something_to_call_is_seen(body: dict[str, object], tools: int) -> None:
+    assert ask_of(make_body(**body), SIZE).tools == tools
 
 
 def test_the_worst_case_is_exact() -> None:

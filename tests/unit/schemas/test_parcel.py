@@ -14,6 +14,8 @@ from support.builders import make_parcel
 
 HOLD = Hold(hold_id=HoldId("hold_" + "1" * 32), is_limited=True)
 
+FOUR, SEVEN, NINE = Ask(40, 0, 1), Ask(70, 7, 2, 1), Ask(90, 9, 3)
+
 
 def make_three(**changes: object) -> Parcel:
     """Return a parcel of three lines that says everything of each."""
@@ -22,6 +24,7 @@ def make_three(**changes: object) -> Parcel:
         "input_most": (40, 70, 90),
         "output_most": (0, 7, 9),
         "choices": (1, 2, 3),
+        "tools": (0, 1, 0),
         "hold": HOLD,
     }
     return make_parcel(**(values | changes))
@@ -37,16 +40,16 @@ def split(draw: st.DrawFn) -> tuple[Parcel, list[int]]:
 
 
 def test_each_line_asks_for_its_own() -> None:
-    assert make_three().asks() == [Ask(40, 0, 1), Ask(70, 7, 2), Ask(90, 9, 3)]
+    assert make_three().asks() == [FOUR, SEVEN, NINE]
 
 
 def test_what_is_not_said_of_lines_is_bounded_by_their_bytes() -> None:
-    old = make_three(input_bytes=300, input_most=(), output_most=(), choices=())
+    old = make_three(input_bytes=300, input_most=(), output_most=(), choices=(), tools=())
 
     assert old.asks() == [Ask(300, 0, 1)] * 3
 
 
-@pytest.mark.parametrize("name", ["input_most", "output_most", "choices"])
+@pytest.mark.parametrize("name", ["input_most", "output_most", "choices", "tools"])
 def test_a_parcel_that_says_something_of_some_lines_only_is_none(name: str) -> None:
     with pytest.raises(ValueError, match="zip"):
         make_three(**{name: (1, 2)}).asks()
@@ -55,10 +58,10 @@ def test_a_parcel_that_says_something_of_some_lines_only_is_none(name: str) -> N
 @pytest.mark.parametrize(
     ("lines", "asks", "slots"),
     [
-        pytest.param((4, 7, 9), [Ask(40, 0, 1), Ask(70, 7, 2), Ask(90, 9, 3)], (0, 1, 2), id="all"),
-        pytest.param((7, 9), [Ask(70, 7, 2), Ask(90, 9, 3)], (1, 2), id="all but the first"),
-        pytest.param((9,), [Ask(90, 9, 3)], (2,), id="the last"),
-        pytest.param((9, 4), [Ask(90, 9, 3), Ask(40, 0, 1)], (2, 0), id="in another order"),
+        pytest.param((4, 7, 9), [FOUR, SEVEN, NINE], (0, 1, 2), id="all"),
+        pytest.param((7, 9), [SEVEN, NINE], (1, 2), id="all but the first"),
+        pytest.param((9,), [NINE], (2,), id="the last"),
+        pytest.param((9, 4), [NINE, FOUR], (2, 0), id="in another order"),
     ],
 )
 def test_a_part_has_what_belongs_to_its_lines(

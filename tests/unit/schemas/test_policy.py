@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from crossdock_schemas.ask import MAX_TOKENS, Ask
 from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.policy import MAX_PATTERNS, Excluded, Policy, Rules, permit
+from crossdock_schemas.policy import (
+    MAX_PATTERNS,
+    Bounds,
+    Broken,
+    Excluded,
+    Policy,
+    Rules,
+    bounds_of,
+    permit,
+)
 from crossdock_schemas.prices import Prices
 
 MODELS = ("tern", "tern-mini", "gull")
@@ -60,7 +70,10 @@ POLICIES = st.builds(
     zdr=st.booleans(),
     allowed_data_regions=st.none() | st.lists(REGIONS, max_size=2),
     quantizations=st.none() | st.lists(QUANTIZATIONS, max_size=2),
+    max_tokens=st.none() | st.integers(1, 9),
+    tools=st.none() | st.just("deny"),
 )
+ASKS = st.builds(Ask, st.just(5), st.integers(0, 10), st.integers(0, 2), st.integers(0, 1))
 ENDPOINTS = st.lists(
     st.builds(
         make_endpoint,
@@ -201,6 +214,10 @@ def test_a_pattern_means_each_name_made_from_it(parts: list[str], data: st.DataO
         pytest.param({"max_prompt_price": "-0.1"}, id="a negative price"),
         pytest.param({"max_prompt_price": "0.0000001"}, id="a price finer than any"),
         pytest.param({"max_completion_price": "NaN"}, id="no number"),
+        pytest.param({"max_tokens": 0}, id="no tokens"),
+        pytest.param({"max_tokens": True}, id="no number of tokens"),
+        pytest.param({"max_tokens": MAX_TOKENS + 1}, id="more tokens than any model makes"),
+        pytest.param({"tools": "allow"}, id="tools are denied or not spoken of"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(rules: dict[str, object]) -> None:
@@ -313,3 +330,47 @@ def test_who_is_known_to_keep_nothing_may_be_asked_where_nothing_may_be_kept() -
     safe = make_endpoint(trains_on_data=False, retains_data=False)
 
     assert Rules(data_collection="deny", zdr=True).broken_by(safe) is None
+
+
+def test_a_line_that_asks_for_more_than_the_least_cap_breaks_that_one() -> None:
+    bounds = bounds_of(
+        [
+            make_policy("org_1", max_tokens=9),
+            make_policy("proj_1", max_tokens=4),
+            make_policy("key_1", max_tokens=6),
+        ]
+    )
+
+    assert bounds.broken_by(Ask(1, 5)) == Broken("max_tokens", "proj_1")
+    assert bounds.broken_by(Ask(1, 4)) is None
+    assert bounds.broken_by(Ask(1, 0)) is None
+
+
+def test_a_line_with_tools_breaks_what_denies_them() -> None:
+    bounds = bounds_of([make_policy("org_1"), make_policy("key_1", tools="deny")])
+
+    assert bounds.broken_by(Ask(1, tools=1)) == Broken("tools", "key_1")
+    assert bounds.broken_by(Ask(1)) is None
+    assert bounds_of([make_policy("org_1")]) == Bounds()
+
+
+@given(ASKS, st.lists(POLICIES, max_size=3), POLICIES)
+def test_another_policy_never_lets_a_line_pass(
+    ask: Ask, policies: list[Policy], another: Policy
+) -> None:
+    before = bounds_of(policies).broken_by(ask)
+    after = bounds_of([*policies, another]).broken_by(ask)
+
+    assert before is None or after is not None
+
+
+@given(ASKS, st.lists(POLICIES, max_size=3, unique_by=lambda policy: policy.scope))
+def test_a_line_is_refused_by_one_that_would_refuse_it_alone(
+    ask: Ask, policies: list[Policy]
+) -> None:
+    broken = bounds_of(policies).broken_by(ask)
+
+    alone = [bounds_of([policy]).broken_by(ask) for policy in policies]
+    scopes = {one.scope for one in alone if one is not None}
+    assert (broken is None) == (not scopes)
+    assert broken is None or broken.scope in scopes

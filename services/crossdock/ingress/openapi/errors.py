@@ -97,6 +97,9 @@ def _schemas() -> dict[str, Json]:
         {}, "Of a key that may begin no more requests in this minute: seconds to wait."
     )
     about = "OpenAI's error envelope"
+    theirs["properties"]["metadata"] = told(
+        {}, "Of what policies refuse: `excluded_by`, or the `rule`, its `scope` and its `level`."
+    )
     return {
         "Error": shown({"error": shown(ours)}, f"{about}."),
         "PassedError": shown({"error": theirs}, f"{about}, ours or a provider's own.")

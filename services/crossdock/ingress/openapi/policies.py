@@ -34,6 +34,8 @@ _TEXTS = {
     "zdr": "True: nobody who may keep what it is sent.",
     "allowed_data_regions": "Where it may be worked on; null: everywhere.",
     "quantizations": "The precisions of weights that may be used; null: all.",
+    "max_tokens": "Output tokens of one answer at most; a request that asks for more is refused.",
+    "tools": "`deny`: no request may give the model tools to call.",
 }
 
 
@@ -66,6 +68,8 @@ SCHEMAS: dict[str, Json] = {
             "zdr": told(FLAG, _TEXTS["zdr"]),
             "allowed_data_regions": _RULES["allowed_data_regions"],
             "quantizations": _RULES["quantizations"],
+            "max_tokens": _RULES["max_tokens"],
+            "tools": _RULES["tools"],
             "version": VERSION,
             "updated_at": TIME,
         }
