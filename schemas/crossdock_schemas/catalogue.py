@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
@@ -11,6 +11,7 @@ from crossdock_schemas.prices import Prices
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Region = Literal["global", "europe", "us"]
+REGIONS: tuple[Region, ...] = get_args(Region)
 Quantization = Literal[
     "int4",
     "int8",

@@ -8,7 +8,8 @@ from pydantic import Field, TypeAdapter
 
 from crossdock_schemas.account import MAX_NAME, MAX_RPM, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
-from crossdock_schemas.credential import MAX_SORT_ORDER, Credential, Region
+from crossdock_schemas.catalogue import Region
+from crossdock_schemas.credential import MAX_SORT_ORDER, Credential
 from crossdock_schemas.credit import MAX_REFERENCE, CreditKind, Reference
 from crossdock_schemas.credit import Usd as CreditUsd
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId

@@ -1,23 +1,14 @@
 """Own provider keys (BYOK): what everybody may know of one. The key itself is a `SealedSecret`. Pure."""
 
-from enum import StrEnum
-
 from pydantic import Field
 
 from crossdock_schemas.account import MAX_NAME, ApiKey
+from crossdock_schemas.catalogue import Endpoint, Region
 from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns, is_meant
 
 MAX_SORT_ORDER = 1_000_000
-
-
-class Region(StrEnum):
-    """Where the provider works on what this key sends, as its owner declares."""
-
-    GLOBAL = "global"
-    EUROPE = "europe"
-    US = "us"
 
 
 class Credential(Message):
@@ -62,6 +53,13 @@ class Credential(Message):
         is_allowed = self.allowed_keys is None or key.key_id in self.allowed_keys
         return not self.disabled and is_there and is_allowed
 
+    def declared(self, endpoint: Endpoint) -> Endpoint:
+        """Return `endpoint` as it is for calls with this key, as its owner declares."""
+        told: dict[str, object] = {"retains_data": False} if self.declared_zdr else {}
+        if self.declared_region is not None:
+            told["region"] = self.declared_region
+        return endpoint.model_copy(update=told) if told else endpoint
+
     def covers(self, model: str) -> bool:
         patterns = self.allowed_models
         return patterns is None or any(is_meant(model, pattern) for pattern in patterns)
@@ -76,3 +74,10 @@ class CredentialRef(Message):
     sort_order: int = 0
     version: int
     """Of its secret when the parcel was admitted; a newer one is used instead."""
+    endpoints: tuple[str, ...] | None = None
+    """Names of those that it may be used at; None: all that are permitted at its provider."""
+
+    def may_call(self, endpoint: Endpoint) -> bool:
+        """Say whether it may be used at `endpoint`, which is permitted to somebody's key."""
+        is_named = self.endpoints is None or endpoint.name in self.endpoints
+        return self.provider == endpoint.provider and is_named

@@ -31,7 +31,7 @@ NO_BOUNDS = Bounds()
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The endpoints that may be called. `names` is None where policies forbid none of those that serve the wish."""
+    """The endpoints that may be called. `names` is None where they are all that serve the wish."""
 
     endpoints: tuple[Endpoint, ...]
     names: tuple[str, ...] | None = None
@@ -87,13 +87,14 @@ class Admission:
     ) -> Permit | Refusal:
         endpoints = self._catalogue.serving(model, operation)
         permission = permit(endpoints, policies)
-        if permission.excluded and not permission.permitted:
-            return _refused(model, permission.excluded)
-        left = tuple(one for one in endpoints if one.name in permission.permitted)
-        found = choose_own(own, left, model)
-        if left and not found.endpoints:
+        found = choose_own(own, endpoints, permission.permitted, policies, model)
+        if endpoints and not found.endpoints:
+            left = [one for one in endpoints if one.name in permission.permitted]
+            if not left:
+                return _refused(model, permission.excluded)
             return _closed(model, (*permission.excluded, *_closed_by(own, left)))
-        names = permission.permitted if permission.excluded else None
+        is_all = len(found.endpoints) == len(endpoints)
+        names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
         return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
 

@@ -1,24 +1,25 @@
 """Which own provider keys may serve a wish, and what they leave to the installation's. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
+from crossdock_schemas.policy import Policy, permit
 
 MAX_OWN = 16  # own keys in one plan: some 5 KB of an envelope; those that come first
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What own keys make of the permitted endpoints."""
+    """What own keys make of the endpoints that serve a wish."""
 
     endpoints: tuple[Endpoint, ...]
     """Those that somebody's key may be used at."""
     shared: tuple[str, ...] | None = None
-    """Names of those at which the installation's may; None: at all that are permitted."""
+    """Names of those at which the installation's may; None: at all of them."""
     credentials: tuple[CredentialRef, ...] | None = None
 
 
@@ -28,34 +29,52 @@ def concerning(state: AccountState, key: ApiKey) -> list[Credential]:
 
 
 def choose_own(
-    credentials: Sequence[Credential], endpoints: tuple[Endpoint, ...], model: str
+    credentials: Sequence[Credential],
+    endpoints: Sequence[Endpoint],
+    permitted: Collection[str],
+    policies: Sequence[Policy],
+    model: str,
 ) -> Own:
-    """Return what `credentials`, which concern the request's key, make of the permitted `endpoints` of `model`."""
-    if not credentials:
-        return Own(endpoints)
-    covering = [one for one in credentials if one.covers(model)]
-    serving = {endpoint.provider for endpoint in endpoints}
-    chosen = sorted((one for one in covering if one.provider in serving), key=_place)[:MAX_OWN]
+    """Return what `credentials`, which concern the request's key, make of the `endpoints` that serve `model`.
+
+    `permitted`: names of those that `policies` leave to the installation's key. What the owner of an own key declares
+    counts for calls with that key alone: it may reach what the installation's may not, and the other way round.
+    """
+    covering = sorted((one for one in credentials if one.covers(model)), key=_place)
+    reach = [(one, _reached(one, endpoints, policies)) for one in covering]
+    chosen = [(one, names) for one, names in reach if names][:MAX_OWN]
     closed = {one.provider for one in credentials if one.is_byok_only}
     closed |= {one.provider for one in covering if one.is_required}
-    left = tuple(one.name for one in endpoints if one.provider not in closed)
-    reached = {one.provider for one in chosen} | (serving - closed)
+    shared = {e.name for e in endpoints if e.name in permitted and e.provider not in closed}
+    left = tuple(e for e in endpoints if e.name in shared.union(*(names for _, names in chosen)))
     return Own(
-        endpoints=tuple(one for one in endpoints if one.provider in reached),
-        shared=None if len(left) == len(endpoints) else left,
-        credentials=tuple(map(_ref, chosen)) or None,
+        endpoints=left,
+        shared=None
+        if len(shared) == len(left)
+        else tuple(e.name for e in left if e.name in shared),
+        credentials=tuple(_ref(one, names, left) for one, names in chosen) or None,
     )
+
+
+def _reached(
+    credential: Credential, endpoints: Iterable[Endpoint], policies: Sequence[Policy]
+) -> set[str]:
+    """Return the names of its provider's endpoints that policies leave to it, as its owner declares them."""
+    own = [credential.declared(e) for e in endpoints if e.provider == credential.provider]
+    return set(permit(own, policies).permitted)
 
 
 def _place(credential: Credential) -> tuple[bool, int, str]:
     return credential.is_fallback, credential.sort_order, credential.credential_id
 
 
-def _ref(credential: Credential) -> CredentialRef:
+def _ref(credential: Credential, names: set[str], left: Iterable[Endpoint]) -> CredentialRef:
+    there = {endpoint.name for endpoint in left if endpoint.provider == credential.provider}
     return CredentialRef(
         credential_id=credential.credential_id,
         provider=credential.provider,
         is_fallback=credential.is_fallback,
         sort_order=credential.sort_order,
         version=credential.secret_version,
+        endpoints=None if names == there else tuple(sorted(names)),
     )

@@ -209,7 +209,7 @@ def show_credential(credential: Credential, keys: Mapping[KeyId, ApiKey]) -> Jso
             None if allowed is None else [keys[one].hash for one in allowed if one in keys]
         ),
         "declared_zdr": credential.declared_zdr,
-        "declared_region": None if region is None else region.value,
+        "declared_region": region,
         "secret_version": credential.secret_version,
         "version": credential.version,
         "created_at": iso(credential.created_at_ms),

@@ -12,7 +12,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_flag, check_name
-from crossdock_schemas.credential import MAX_SORT_ORDER, Region
+from crossdock_schemas.catalogue import REGIONS, Region
+from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns
 from crossdock_schemas.secret import SealedSecret
 
@@ -123,9 +124,9 @@ def _check_region(body: Json) -> Region | None:
     given = body.get("declared_region")
     if given is None:
         return None
-    try:
-        return Region(given)
-    except ValueError:
-        known = ", ".join(repr(region.value) for region in Region)
+    region = next((region for region in REGIONS if region == given), None)
+    if region is None:
+        known = ", ".join(map(repr, REGIONS))
         rule = f"Supported values are: {known}; null: none is declared."
-        raise refusals.wrong_value("declared_region", given, rule) from None
+        raise refusals.wrong_value("declared_region", given, rule)
+    return region

@@ -95,7 +95,7 @@ def _ways(parcel: Parcel, endpoints: Sequence[Endpoint]) -> Iterable[Way]:
         if parcel.shared is None or endpoint.name in parcel.shared:
             yield Way(endpoint)
         for own in parcel.credentials or ():
-            if own.provider == endpoint.provider:
+            if own.may_call(endpoint):
                 yield Way(endpoint, own)
 
 

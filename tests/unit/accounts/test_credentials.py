@@ -14,7 +14,7 @@ from crossdock.kernel.record import Page
 from crossdock.kernel.secrets import MasterKeys
 from crossdock_schemas.account import Role
 from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.catalogue import REGIONS, Endpoint
 from crossdock_schemas.control import (
     Command,
     CredentialAsked,
@@ -26,6 +26,7 @@ from crossdock_schemas.control import (
 )
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.ids import CredentialId, ProjectId
+from crossdock_schemas.policy import Policy, Rules, permit
 from crossdock_schemas.prices import Prices
 from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_SECRETS, CANCELS
@@ -252,8 +253,14 @@ def test_the_next_owner_knows_them(core: AccountsCore) -> None:
 # whom they serve
 
 
-def own(*credentials: Credential, model: str = "tern") -> Own:
-    return choose_own(credentials, ENDPOINTS, model)
+def own(*credentials: Credential, model: str = "tern", rules: Rules | None = None) -> Own:
+    policies = [] if rules is None else [make_policy(rules)]
+    permitted = permit(ENDPOINTS, policies).permitted
+    return choose_own(credentials, ENDPOINTS, permitted, policies, model)
+
+
+def make_policy(rules: Rules) -> Policy:
+    return Policy(account=ACME, scope=ACME, rules=rules, version=1, updated_at_ms=1)
 
 
 def test_without_any_all_endpoints_are_the_installations() -> None:
@@ -289,18 +296,20 @@ def test_it_goes_along_beside_the_installations_capacity() -> None:
 @pytest.mark.parametrize(
     ("fields", "shared"),
     [
-        ({"is_required": True}, ("borealis/tern",)),
-        ({"is_required": True, "allowed_models": ("gull",)}, None),
-        ({"is_byok_only": True}, ("borealis/tern",)),
-        ({"is_byok_only": True, "allowed_models": ("gull",)}, ("borealis/tern",)),
-        ({"is_byok_only": True, "provider": "cinder"}, None),
+        ({"is_required": True}, {"borealis/tern"}),
+        ({"is_required": True, "allowed_models": ("gull",)}, {"atlas/tern", "borealis/tern"}),
+        ({"is_byok_only": True}, {"borealis/tern"}),
+        ({"is_byok_only": True, "allowed_models": ("gull",)}, {"borealis/tern"}),
+        ({"is_byok_only": True, "provider": "cinder"}, {"atlas/tern", "borealis/tern"}),
     ],
     ids=["required", "required for another model", "only", "only, for another model", "elsewhere"],
 )
 def test_some_close_their_provider_to_the_installations_key(
-    fields: dict[str, Any], shared: tuple[str, ...] | None
+    fields: dict[str, Any], shared: set[str]
 ) -> None:
-    assert own(make_credential(**fields)).shared == shared
+    found = ways(make_credential(**fields))
+
+    assert {name for name, identifier in found if identifier is None} == shared
 
 
 def test_an_endpoint_that_nobodys_key_reaches_counts_for_nothing() -> None:
@@ -320,6 +329,36 @@ def test_a_plan_holds_so_many_those_that_come_first() -> None:
     assert [ref.sort_order for ref in refs] == sorted(99 - n for n in range(MAX_OWN + 3))[:MAX_OWN]
 
 
+def ways(*credentials: Credential, rules: Rules | None = None) -> set[tuple[str, str | None]]:
+    """Return every endpoint that may be called, with the own key that calls it, or None for the installation's."""
+    found = own(*credentials, rules=rules)
+    names = {endpoint.name for endpoint in found.endpoints}
+    shared = names if found.shared is None else set(found.shared)
+    return {(name, None) for name in shared} | {
+        (endpoint.name, ref.credential_id)
+        for ref in found.credentials or ()
+        for endpoint in found.endpoints
+        if ref.may_call(endpoint)
+    }
+
+
+def test_what_its_owner_declares_opens_the_endpoint_to_that_key_alone() -> None:
+    keeps_nothing = make_credential(declared_zdr=True)
+    other = make_credential("byok_2")
+
+    assert ways(keeps_nothing, other, rules=Rules(zdr=True)) == {("atlas/tern", BYOK)}
+    assert ways(other, rules=Rules(zdr=True)) == set()
+
+
+def test_a_declared_region_counts_in_both_directions() -> None:
+    in_europe = make_credential(declared_region="europe")
+    both = {("atlas/tern", None), ("borealis/tern", None)}
+
+    assert ways(in_europe, rules=Rules(allowed_data_regions=("europe",))) == {("atlas/tern", BYOK)}
+    assert ways(in_europe, rules=Rules(allowed_data_regions=("global",))) == both
+    assert ways(in_europe, rules=Rules(allowed_data_regions=("us",))) == set()
+
+
 CREDENTIALS = st.lists(
     st.builds(
         make_credential,
@@ -330,9 +369,35 @@ CREDENTIALS = st.lists(
         is_byok_only=st.booleans(),
         allowed_models=st.sampled_from([None, ("tern",), ("gull",), ()]),
         sort_order=st.integers(0, 3),
+        declared_zdr=st.booleans(),
+        declared_region=st.sampled_from([None, "europe", "us"]),
     ),
     max_size=6,
+    unique_by=lambda one: one.credential_id,
 )
+RULES = st.none() | st.builds(
+    Rules,
+    zdr=st.booleans(),
+    allowed_data_regions=st.none() | st.lists(st.sampled_from(REGIONS), max_size=2),
+    ignored_providers=st.sampled_from([(), ("atlas",)]),
+)
+
+
+@given(CREDENTIALS, RULES)
+def test_a_policy_opens_no_way(found: list[Credential], rules: Rules | None) -> None:
+    assert ways(*found, rules=rules) <= ways(*found)
+
+
+@given(CREDENTIALS, RULES)
+def test_a_declaration_changes_what_its_own_key_may_call_and_nothing_else(
+    found: list[Credential], rules: Rules | None
+) -> None:
+    declared = [one.model_copy(update={"declared_zdr": True}) for one in found[:1]]
+
+    before, after = ways(*found, rules=rules), ways(*declared, *found[1:], rules=rules)
+
+    changed = before ^ after
+    assert {identifier for _, identifier in changed} <= {one.credential_id for one in declared}
 
 
 @given(CREDENTIALS)
@@ -344,7 +409,5 @@ def test_what_is_shared_is_permitted_and_every_key_is_of_use(found: list[Credent
     assert set(chosen.shared or ()) <= names
     for ref in chosen.credentials or ():
         assert ref.provider in {endpoint.provider for endpoint in chosen.endpoints}
-    fewer = own(*found[:-1])
-    before = names if fewer.shared is None else set(fewer.shared)
-    after = names if chosen.shared is None else set(chosen.shared)
-    assert after <= before
+    before, after = ways(*found[:-1]), ways(*found)
+    assert {way for way in after if way[1] is None} <= {way for way in before if way[1] is None}

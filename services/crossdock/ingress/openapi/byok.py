@@ -22,7 +22,8 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock_schemas.credential import MAX_SORT_ORDER, Region
+from crossdock_schemas.catalogue import REGIONS
+from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Rules
 from crossdock_schemas.secret import SealedSecret
 
@@ -38,7 +39,7 @@ _MODELS: Json = {
     for name, value in Rules.model_json_schema()["properties"]["allowed_models"].items()
     if name not in {"default", "title"}
 }
-_REGION = told(nullable(choice(Region)), "As its owner declares.")
+_REGION = told(nullable(choice(REGIONS)), "As its owner declares.")
 _ORDER: Json = {"type": "integer", "minimum": 0, "maximum": MAX_SORT_ORDER}
 _FLAGS = {
     "disabled": "Out of use.",
