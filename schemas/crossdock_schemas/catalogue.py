@@ -12,6 +12,7 @@ from crossdock_schemas.prices import Prices
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Region = Literal["global", "europe", "us"]
 REGIONS: tuple[Region, ...] = get_args(Region)
+Auth = Literal["bearer", "azure", "aws", "google"]
 Quantization = Literal[
     "int4",
     "int8",
@@ -60,6 +61,12 @@ class Provider(_Entry):
     name: Slug
     format: Literal["openai"] = "openai"
     base_url: str
+    """May have places that a key fills: `{host}`, `{resource}` (azure), `{region}` (aws, google), `{region_prefix}`,
+    `{project}` (google)."""
+    auth: Auth = "bearer"
+    """How a call is authorised, and of which shape keys are."""
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
+    """Where `google` exchanges a service account's word for a token."""
     api_key_env: str | None = None
     """The environment variable of the provider workers that holds the key; None sends no Authorization."""
     trains_on_data: bool = True

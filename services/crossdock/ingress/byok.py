@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,7 +27,8 @@ from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.scopes import find_project
 from crossdock.ingress.wishes import check_flag, check_known
 from crossdock.kernel.errors import SecretError
-from crossdock.kernel.secrets import MasterKeys, label_of
+from crossdock.kernel.provider_keys import BearerKey, ProviderKey, address_of
+from crossdock.kernel.secrets import MasterKeys
 from crossdock_schemas.account import Role
 from crossdock_schemas.control import (
     CredentialAsked,
@@ -73,12 +73,13 @@ class CredentialRoutes:
 
     async def create(self, request: Request) -> Response:
         body = parse_object(await read_body(request, CONTROL_BYTES))
-        secret = take_secret(body)
+        taken = take_secret(body)
         check_known(body, MADE)
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
-        if secret is None:
+        if taken is None:
             raise refusals.missing("key")
         provider = check_provider(body, self._dock.catalogue.by_name)
+        secret, key = taken.read(self._dock.catalogue.by_name[provider])
         identifier = make_credential_id(now_ms)
         values: dict[str, Any] = {"name": provider} | check_fields(body)
         credential = Credential(
@@ -86,7 +87,7 @@ class CredentialRoutes:
             account=who.account,
             project=self._project(body, who),
             provider=provider,
-            label=label_of(secret),
+            label=key.label(),
             allowed_keys=self._keys(body, who),
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
@@ -95,7 +96,7 @@ class CredentialRoutes:
         sealed = self._master.seal(secret, who.account, identifier, 1)
         # why the role: whoever will be refused shall not make us call
         is_tested = check_flag(body, "test") and who.role in MANAGERS
-        said = await self._test(provider, secret) if is_tested else None
+        said = await self._test(provider, key) if is_tested else None
         command = CredentialAsked(**sign(who, now_ms), credential=credential, sealed=sealed)
         await self._desk.ask(command, lambda: identifier in self._credentials, identifier)
         shown = self._show(self._credentials.get(identifier) or credential)
@@ -105,15 +106,19 @@ class CredentialRoutes:
     async def change(self, request: Request) -> Response:
         old = self._find(request)
         body = parse_object(await read_body(request, CONTROL_BYTES))
-        secret = take_secret(body)
+        taken = take_secret(body)
         check_known(body, CHANGED)
         who, now_ms = principal_of(request), self._dock.clock.now_ms()
         identifier = old.credential_id
         replaced: dict[str, Any] = {}
-        if secret is not None:
+        if taken is not None:
+            provider = self._dock.catalogue.by_name.get(old.provider)
+            if provider is None:
+                raise refusals.no_such("Provider", old.provider)
+            secret, key = taken.read(provider)
             version = old.secret_version + 1
             sealed = self._master.seal(secret, old.account, identifier, version)
-            replaced = {"sealed": sealed, "label": label_of(secret)}
+            replaced = {"sealed": sealed, "label": key.label()}
         command = CredentialChange(
             **sign(who, now_ms),
             credential_id=identifier,
@@ -155,14 +160,16 @@ class CredentialRoutes:
         await self._desk.ask(command, lambda: True, identifier)
         return answer_json({"data": {"id": identifier, "master_key_id": sealed.master_key_id}})
 
-    async def _test(self, provider: str, secret: SecretStr) -> str:
-        """Ask the provider for its models with the key; say how it went.
+    async def _test(self, provider: str, key: ProviderKey) -> str:
+        """Ask the provider for its models with the key; say how it went. What is signed is not tried: `unclear`.
 
         Raises:
             RefusedError: 400 if the provider does not take the key.
         """
-        base_url = self._dock.catalogue.by_name[provider].base_url.rstrip("/")
-        status = await self._dock.ask_status(f"{base_url}/models", secret)
+        if not isinstance(key, BearerKey):
+            return "unclear"
+        address = address_of(self._dock.catalogue.by_name[provider].base_url, key)
+        status = await self._dock.ask_status(f"{address.rstrip('/')}/models", key.api_key)
         if status in REFUSED:
             raise refusals.bad_provider_key(provider, status)
         if status is None:

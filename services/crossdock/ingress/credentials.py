@@ -5,6 +5,7 @@ A provider's key is taken out of the body before anything else looks at it, and 
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
@@ -12,7 +13,14 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_flag, check_name
-from crossdock_schemas.catalogue import REGIONS, Region
+from crossdock.kernel.provider_keys import (
+    KeyShapeError,
+    ProviderKey,
+    address_of,
+    read_provider_key,
+    sealed_text,
+)
+from crossdock_schemas.catalogue import REGIONS, Provider, Region
 from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns
 from crossdock_schemas.secret import SealedSecret
@@ -29,21 +37,38 @@ EMPTIED = {
     "declared_region": "declared_region",
 }
 """Fields that a null opens, and ours."""
-SECRET = re.compile(r"[\x21-\x7e]{8,4096}")
 HASH = re.compile(r"[0-9a-f]{64}")
 _patterns: TypeAdapter[tuple[str, ...]] = TypeAdapter(Patterns)
 
 
-def take_secret(body: Json) -> SecretStr | None:
+@dataclass(frozen=True)
+class TakenKey:
+    """A provider's key as it was handed in, in no text of ours."""
+
+    given: str | Json = field(repr=False)
+
+    def read(self, provider: Provider) -> tuple[SecretStr, ProviderKey]:
+        """Return what is to be sealed, and the key in its provider's shape.
+
+        Raises:
+            RefusedError: if it is of another shape, or does not fill the provider's address.
+        """
+        try:
+            key = read_provider_key(provider.auth, self.given)
+            address_of(provider.base_url, key)
+        except KeyShapeError as error:
+            raise refusals.no_secret(error.field, error.rule) from None
+        return sealed_text(self.given), key
+
+
+def take_secret(body: Json) -> TakenKey | None:
     """Take the provider's key out of `body`; None: it is not there."""
     given = body.pop("key", None)
     if given is None:
         return None
-    if not isinstance(given, str):
-        raise refusals.wrong_type("key", "a string", given)
-    if not SECRET.fullmatch(given):
-        raise refusals.no_secret()
-    return SecretStr(given)
+    if not isinstance(given, str | dict):
+        raise refusals.wrong_type("key", "a string or an object", given)
+    return TakenKey(given)
 
 
 def check_fields(body: Json) -> dict[str, Any]:

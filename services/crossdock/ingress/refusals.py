@@ -111,11 +111,11 @@ def wrong_value(param: str, got: object, rule: str) -> RefusedError:
     )
 
 
-def no_secret() -> RefusedError:
+def no_secret(field: str, rule: str) -> RefusedError:
     """Refuse a provider's key that is none, without saying it again."""
-    rule = "Expected 8 to 4096 visible ASCII characters."
+    param = f"key.{field}" if field else "key"
     return RefusedError(
-        400, f"Invalid value for 'key'. {rule}", param="key", reason="invalid_value"
+        400, f"Invalid value for '{param}'. {rule}", param=param, reason="invalid_value"
     )
 
 

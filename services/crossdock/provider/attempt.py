@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
-from pydantic import SecretStr
 
 from crossdock.kernel import metrics
 from crossdock.kernel.backoff import backoff_s
 from crossdock.kernel.claimer import Job
 from crossdock.kernel.clock import Clock
+from crossdock.kernel.provider_keys import KeyShapeError
 from crossdock.provider.adapters.openai import (
     Answer,
     Call,
@@ -30,6 +30,7 @@ from crossdock.provider.endings import (
 )
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.ends import Ends
+from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished, Publisher
 from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel import Lane, Parcel
@@ -43,7 +44,6 @@ PATIENCE_S = (
 SPREAD_S = 0.05  # after a common wait the lines come back over this, doubled with each call
 SPREAD_DOUBLINGS = 8
 BAD_KEY = (401, 403)
-HIDDEN = b"[own provider key]"
 CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
 
 
@@ -77,7 +77,7 @@ def _never() -> bool:
     return False
 
 
-async def _none() -> SecretStr | None:
+async def _none() -> KeyInUse | None:
     return None
 
 
@@ -99,8 +99,8 @@ class Attempt:
     claims: Claims
     job: Job
     is_cancelled: Callable[[], bool] = _never
-    find_own: Callable[[], Awaitable[SecretStr | None]] = _none
-    """Returns the candidate's own key, if it has one that may be used this moment."""
+    find_key: Callable[[], Awaitable[KeyInUse | None]] = _none
+    """Returns the key that this candidate is called with, if it may be used this moment."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     ends: Ends = field(init=False)
     lost: int = field(init=False)
@@ -199,28 +199,34 @@ class Attempt:
 
     async def _turn(self, request_id: RequestId, call: Call) -> Answer | Verdict:
         """Call, with the candidate's own key if it names one: without that key there is no call."""
-        credential_id = self.parcel.candidate.credential_id
-        if credential_id is None:
+        candidate = self.parcel.candidate
+        if (
+            candidate.credential_id is None
+            and self.site.installed is None
+            and not self.site.needs_key
+        ):
             return await self._call(request_id, call, None)
-        own = await self.find_own()
-        return (
-            unavailable(credential_id) if own is None else await self._call(request_id, call, own)
-        )
+        key = await self.find_key()
+        if key is None:
+            return unavailable(candidate.provider, candidate.credential_id)
+        try:
+            return await self._call(request_id, call, key)
+        except KeyShapeError:  # the catalogue's address changed since the key was handed in
+            return unavailable(candidate.provider, candidate.credential_id)
 
     async def _call(
-        self, request_id: RequestId, call: Call, own: SecretStr | None
+        self, request_id: RequestId, call: Call, key: KeyInUse | None
     ) -> Answer | Verdict:
+        request = self._request(request_id, call, key)
         number = self.book.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
         self.book.calls = number
-        upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + number
-        request = self.site.request(self.parcel.operation, call.body, request_id, upstream, own=own)
         response: httpx.Response | None = None
         sent_ms = self.clock.now_ms()
         try:
             response = await self._send(request)
-            said = self._judge(response, own)
+            said = self._judge(response, key)
         except httpx.TransportError as error:
             said = judge_loss(error)
         except TimeoutError:
@@ -229,6 +235,17 @@ class Attempt:
         self._book(call, said, response, Timing(started_ms, finished_ms))
         self._note(said, finished_ms - sent_ms)
         return said
+
+    def _request(self, request_id: RequestId, call: Call, key: KeyInUse | None) -> httpx.Request:
+        body = call.body if key is None else key.body(call.body, self.parcel.candidate.model)
+        return self.site.request(
+            self.parcel.operation,
+            body,
+            request_id,
+            self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1,
+            key=key,
+            now_s=self.clock.now_ms() / 1000,
+        )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Return the whole response. The door keeps the provider's own limit; an earlier deadline is kept here."""
@@ -244,12 +261,13 @@ class Attempt:
             await response.aread()
         return response
 
-    def _judge(self, response: httpx.Response, own: SecretStr | None) -> Answer | Verdict:
-        content = _without(own, response.content)
+    def _judge(self, response: httpx.Response, key: KeyInUse | None) -> Answer | Verdict:
+        content = response.content if key is None else key.without(response.content)
         if not response.is_success:
             now = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
             verdict = judge_answer(response.status_code, response.headers, content, now=now)
-            return self._about_key(verdict) if own is not None else verdict
+            is_own = self.parcel.candidate.credential_id is not None
+            return self._about_key(verdict) if is_own else verdict
         said = read_answer(self.parcel.operation, content)
         return said if isinstance(said, Answer) else judge_fault(said.outcome, said.code)
 
@@ -350,11 +368,3 @@ class Attempt:
             is_lost=is_lost,
             repeat_of=self.repeat_of,
         )
-
-
-def _without(own: SecretStr | None, content: bytes) -> bytes:
-    """Return an answer in which the key is not said again: a provider may quote it."""
-    if own is None:
-        return content
-    plain = own.get_secret_value().encode()
-    return content.replace(plain, HIDDEN) if plain in content else content

@@ -27,9 +27,17 @@ def _quoted(text: str) -> bytes:
     return json.dumps(text).encode()
 
 
-def unavailable(credential_id: str) -> Verdict:
-    """Return what becomes of a call whose own key is not there: it is not made."""
-    message = f"The own provider key {credential_id!r} cannot be used: it was deleted, is disabled, or does not open."
+def unavailable(provider: str, credential_id: str | None) -> Verdict:
+    """Return what becomes of a call whose key is not there: it is not made. None: the installation's key."""
+    whose = (
+        "The installation's key"
+        if credential_id is None
+        else f"The own provider key {credential_id!r}"
+    )
+    message = (
+        f"{whose} cannot be used at {provider!r}: it was deleted, is disabled, does not open, does not fit its address, "
+        "or got no token."
+    )
     error = {"message": message, "type": "invalid_request_error", "param": None}
     body = json.dumps({"error": error | {"code": KEY_UNAVAILABLE}}, separators=(",", ":")).encode()
     return Verdict(

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import httpx
 from prometheus_client import Counter
-from pydantic import SecretStr
 
 from crossdock.kernel import metrics
+from crossdock.kernel.provider_keys import PLACE, GoogleKey, ProviderKey
+from crossdock.provider.own_key import KeyInUse
+from crossdock.provider.tokens import Tokens
 from crossdock_schemas.catalogue import Provider
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.ids import CredentialId
@@ -52,17 +54,38 @@ class ProviderSite:
     """One provider of the catalogue."""
 
     def __init__(
-        self, provider: Provider, transport: httpx.AsyncBaseTransport, headers: Mapping[str, str]
+        self,
+        provider: Provider,
+        transport: httpx.AsyncBaseTransport,
+        headers: Mapping[str, str],
+        *,
+        installed: ProviderKey | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.provider = provider
         self.transport = transport
         self.slots = asyncio.Semaphore(provider.max_in_flight)
+        self.installed = installed
+        """The installation's key, where the transport does not send it by itself."""
+        self.tokens = tokens
         self._headers = [("content-type", "application/json"), *headers.items()]
         self._urls: dict[str, httpx.URL] = {}
         self._closed_until: dict[Door, float] = {}
         self._calls: dict[CallOutcome, Counter] = {}
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
         self.fares: dict[Door, Fare] = {}
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether there is no address without a key that fills its places."""
+        return PLACE.search(self.provider.base_url) is not None
+
+    async def use(self, key: ProviderKey) -> KeyInUse | None:
+        """Return `key` as calls need it; None if its token is not to be had."""
+        if not isinstance(key, GoogleKey):
+            return KeyInUse(key)
+        token = None if self.tokens is None else await self.tokens.find(key)
+        return None if token is None else KeyInUse(key, token)
 
     def request(
         self,
@@ -71,25 +94,33 @@ class ProviderSite:
         request_id: str,
         number: int,
         *,
-        own: SecretStr | None = None,
+        key: KeyInUse | None = None,
+        now_s: float = 0.0,
     ) -> httpx.Request:
         """Return the call; `number` tells a request's calls apart for the provider's own log.
 
-        An `own` key goes in the place of the installation's, which the transport would send.
+        A `key` goes in the place of the one that the transport would send. `now_s`: unix time, for what is signed.
+
+        Raises:
+            KeyShapeError: if the key leaves a place of the provider's address empty.
         """
-        url = self._urls.get(operation)
-        if url is None:
-            path = operation.removeprefix("/v1")
-            url = self._urls[operation] = httpx.URL(self.provider.base_url.rstrip("/") + path)
+        url = self._url(operation) if key is None else key.url(self.provider, operation)
         headers = [
             *self._headers,
             ("x-crossdock-request-id", request_id),
             ("x-crossdock-attempt", str(number)),
         ]
-        if own is not None:
-            headers.append(("authorization", f"Bearer {own.get_secret_value()}"))
+        if key is not None:
+            headers += key.headers(str(url), body, now_s)
         # why a stream: `content` makes httpx work out headers that the door sets anyway, 8 us
         return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
+
+    def _url(self, operation: str) -> httpx.URL:
+        url = self._urls.get(operation)
+        if url is None:
+            path = operation.removeprefix("/v1")
+            url = self._urls[operation] = httpx.URL(self.provider.base_url.rstrip("/") + path)
+        return url
 
     def close_for(self, model: str, after_s: float, own: CredentialId | None = None) -> None:
         """The provider asked for a pause of this model, from those who call it with this key."""

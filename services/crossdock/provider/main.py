@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-from pydantic import SecretStr
+import httpx
 
 from crossdock.kernel import claims_log, lifecycle
 from crossdock.kernel.catalogue import load_catalogue
@@ -31,14 +31,23 @@ from crossdock.kernel.lookahead import Place, Share
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.pool import Pool, lines_weight
+from crossdock.kernel.provider_keys import (
+    BearerKey,
+    KeyShapeError,
+    ProviderKey,
+    address_of,
+    read_provider_key,
+)
 from crossdock.kernel.secrets import MasterKeys
 from crossdock.kernel.shard import ShardWorker
 from crossdock.provider import later, publish
 from crossdock.provider.cancels import KEEP_MS, Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.keyring import Keyring
+from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Publisher
 from crossdock.provider.settings import ProviderSettings
+from crossdock.provider.tokens import Tokens
 from crossdock.provider.worker import Worker
 from crossdock_schemas.catalogue import Catalogue, Provider
 from crossdock_schemas.parcel import Lane
@@ -57,24 +66,50 @@ def served(settings: ProviderSettings, catalogue: Catalogue) -> list[Provider]:
     return [p for p in catalogue.providers if not names or p.name in names]
 
 
-def open_site(provider: Provider, environ: Mapping[str, str]) -> ProviderSite:
-    """Open a provider's door with the key that its environment variable holds."""
-    headers = {}
-    if provider.api_key_env is not None:
-        key = SecretStr(environ.get(provider.api_key_env, "").strip())
-        if not key:
-            raise SettingsError(
-                f"{provider.api_key_env}: not set; provider {provider.name!r} needs it"
-            )
-        headers["authorization"] = f"Bearer {key.get_secret_value()}"
-    transport = open_transport(
+def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> ProviderSite:
+    """Open a provider's door with the key that its environment variable holds.
+
+    Raises:
+        SettingsError: if the variable is not set, or holds no such key.
+    """
+    installed = _installed(provider, environ)
+    is_plain = isinstance(installed, BearerKey)
+    headers = dict(KeyInUse(installed).headers("", b"", 0.0)) if is_plain and installed else {}
+    tokens = None
+    if provider.auth == "google":
+        tokens = Tokens(_open_door(provider, {}), provider.token_url, clock)
+    return ProviderSite(
+        provider,
+        _open_door(provider, headers),
+        {},
+        installed=None if is_plain else installed,
+        tokens=tokens,
+    )
+
+
+def _installed(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
+    name = provider.api_key_env
+    if name is None:
+        return None
+    text = environ.get(name, "").strip()
+    if not text:
+        raise SettingsError(f"{name}: not set; provider {provider.name!r} needs it")
+    try:
+        key = read_provider_key(provider.auth, text)
+        address_of(provider.base_url, key)
+    except KeyShapeError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return key
+
+
+def _open_door(provider: Provider, headers: Mapping[str, str]) -> httpx.AsyncBaseTransport:
+    return open_transport(
         connect_timeout_s=provider.connect_timeout_s,
         read_timeout_s=provider.read_timeout_s,
         call_timeout_s=provider.call_timeout_s,
         max_connections=provider.max_in_flight,
         headers=headers,
     )
-    return ProviderSite(provider, transport, {})
 
 
 def share_out(providers: Iterable[Provider]) -> dict[str, Share]:
@@ -251,7 +286,7 @@ async def main(environ: Mapping[str, str]) -> int:
     configure_logs(settings.log_level, "provider")
     providers = served(settings, load_catalogue(settings.catalogue))
     master_keys = settings.master_keys()
-    sites = {provider.name: open_site(provider, environ) for provider in providers}
+    sites = {provider.name: open_site(provider, environ, SystemClock()) for provider in providers}
     health = Health("provider", settings.ordinal)
     servers = settings.kafka_bootstrap_servers
     async with AsyncExitStack() as stack:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from crossdock.kernel.backoff import backoff_s
 from crossdock.kernel.claimer import Job
@@ -17,6 +17,7 @@ from crossdock.kernel.errors import LeaseLostError, NoSuchObjectError, StoreErro
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
+from crossdock.kernel.provider_keys import KeyShapeError, read_provider_key
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
@@ -24,6 +25,7 @@ from crossdock.provider.cancels import Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.keyring import Keyring
 from crossdock.provider.onward import make_onward
+from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
@@ -147,17 +149,30 @@ class Worker:
             claims=self._claims,
             job=job,
             is_cancelled=partial(self._cancels.holds, parcel),
-            find_own=partial(self._find_own, parcel),
+            find_key=partial(self._find_key, parcel, site),
             draining=self._draining,
         )
 
-    async def _find_own(self, parcel: Parcel) -> SecretStr | None:
-        """Return the own key of this attempt's candidate, unless it is out of use."""
+    async def _find_key(self, parcel: Parcel, site: ProviderSite) -> KeyInUse | None:
+        """Return the key that this attempt's candidate is called with, unless it is out of use."""
         candidate = parcel.candidate
         own = candidate.credential_id
-        if own is None or self._cancels.has(own):
+        if own is None:
+            return None if site.installed is None else await site.use(site.installed)
+        if self._cancels.has(own):
             return None
-        return await self._keyring.find(parcel.account, own, candidate.credential_version or 1)
+        version = candidate.credential_version or 1
+        secret = await self._keyring.find(parcel.account, own, version)
+        if secret is None:
+            return None
+        try:
+            key = read_provider_key(site.provider.auth, secret.get_secret_value())
+        except (
+            KeyShapeError
+        ) as error:  # the catalogue says another shape than when it was handed in
+            log.warning("byok.unavailable", credential_id=own, reason=str(error))
+            return None
+        return await site.use(key)
 
     async def _run_line(self, running: Attempt) -> Onward | LeaseLostError | None:
         """Run a line; returns None once its end is published and told, or how it goes on."""

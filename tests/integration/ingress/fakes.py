@@ -70,7 +70,9 @@ def make_catalogue() -> Catalogue:
         Offer(model=CHAT_MODEL, prices=Prices()),
         Offer(model=EMBEDDING_MODEL, operations=("/v1/embeddings",), prices=Prices()),
     )
-    return Catalogue(providers=(Provider(name="atlas", base_url="http://none", models=models),))
+    azure = Provider(name="azure", auth="azure", base_url="https://{host}/openai/v1", models=())
+    atlas = Provider(name="atlas", base_url="http://none", models=models)
+    return Catalogue(providers=(atlas, azure))
 
 
 def make_completion(content: str = "Hello there", **changes: Any) -> Json:

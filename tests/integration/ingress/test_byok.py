@@ -308,3 +308,39 @@ async def test_what_does_not_open_or_is_no_secret_is_not_taken_for_one() -> None
         assert len(sealed_in(ingress)) == 1
     assert [answer.status_code for answer in answers] == [400, 400, 409]
     assert nobody.status_code == 404
+
+
+AZURE = {"api_key": "azure-0123456789-0123456789", "resource_name": "acme-eu"}
+
+
+@pytest.mark.parametrize("given", [AZURE, json.dumps(AZURE)], ids=["object", "text"])
+async def test_a_key_of_another_shape_is_sealed_whole_and_told_by_its_own_end(given: Any) -> None:
+    async with managed() as (ingress, owner):
+        made = (await owner.ask("POST", "/byok", {"provider": "azure", "key": given})).json()
+        (sealed,) = sealed_in(ingress)
+
+    assert made["data"]["label"] == "...6789"
+    assert json.loads(opened(sealed, made["data"]["id"])) == AZURE
+
+
+async def test_what_a_shape_lacks_is_named_without_the_key() -> None:
+    async with managed() as (_, owner):
+        body = {"provider": "azure", "key": {"api_key": AZURE["api_key"]}}
+        refused = await owner.ask("POST", "/byok", body)
+        plain = await owner.ask("POST", "/byok", {"provider": "azure", "key": AZURE["api_key"]})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "key.resource_name")
+    assert (plain.status_code, plain.json()["error"]["param"]) == (400, "key")
+    assert AZURE["api_key"] not in refused.text + plain.text
+
+
+async def test_a_key_of_another_shape_is_not_tried() -> None:
+    async with managed(ask_status=never) as (_, owner):
+        body = {"provider": "azure", "key": AZURE, "test": True}
+        made = await owner.ask("POST", "/byok", body)
+
+    assert made.json()["test"] == "unclear"
+
+
+async def never(_url: str, _key: SecretStr) -> int | None:
+    raise AssertionError

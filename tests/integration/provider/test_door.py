@@ -10,7 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from crossdock.kernel.http import Transport, ask_status, open_transport
+from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.endpoint import ProviderSite
+from crossdock.provider.own_key import KeyInUse
 from crossdock_schemas.catalogue import Provider
 
 SMALL = gzip.compress(b'{"a":1}')
@@ -174,13 +176,15 @@ async def test_an_own_key_goes_up_in_the_place_of_the_installations() -> None:
     async with opened() as (door, url):
         provider = Provider(name="first", base_url=f"{url}/v1", models=())
         site = ProviderSite(provider, door, {})
-        request = site.request("/v1/echo", b"{}", "req_1", 1, own=SecretStr("own"))
+        request = site.request(
+            "/v1/echo", b"{}", "req_1", 1, key=KeyInUse(BearerKey(api_key="own-0123"))
+        )
 
         answer = await door.handle_async_request(request)
 
     headers = answer.content.decode().splitlines()
     assert [line for line in headers if line.startswith("authorization")] == [
-        "authorization: bearer own"
+        "authorization: bearer own-0123"
     ]
 
 

@@ -231,7 +231,7 @@ def make_site(port: int) -> ProviderSite:
         call_timeout_s=CALL_TIMEOUT_S,
         max_calls=3,
     )
-    return open_site(provider, {})
+    return open_site(provider, {}, SystemClock())
 
 
 async def see(scenario: Scenario) -> Seen:

@@ -293,8 +293,10 @@ def check_credit(body: Json) -> None:
 def check_own_key(body: Json) -> None:
     """Check what POST /v1/byok checks; `project_id` is looked for among the projects."""
     body = dict(body)
-    if take_secret(body) is None:
+    taken = take_secret(body)
+    if taken is None:
         raise refusals.missing("key")
+    taken.read(Provider(name="atlas", base_url="http://none", models=()))
     check_known(body, credentials.MADE)
     check_provider(body, ("atlas",))
     check_fields(body)

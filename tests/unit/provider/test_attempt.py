@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.attempt import Onward
+from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished
 from crossdock_schemas.ids import CredentialId, HoldId
 from crossdock_schemas.parcel import Hold
@@ -423,38 +424,39 @@ async def test_the_fleet_hears_whose_fault_it_was(status: int, is_to_blame: floa
 
 # own provider keys
 
-OWN = SecretStr("sk-own-0123456789")
+PLAIN = "sk-own-0123456789"
+OWN = KeyInUse(BearerKey(api_key=PLAIN))
 
 
-async def have_own() -> SecretStr | None:
+async def have_own() -> KeyInUse | None:
     return OWN
 
 
-async def have_none() -> SecretStr | None:
+async def have_none() -> KeyInUse | None:
     return None
 
 
 async def test_a_call_is_made_with_the_own_key_and_booked_as_such() -> None:
     provided = Provided(sound())
     parcel = make_parcel(plan=make_plan("byok_1"))
-    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_own)
+    attempt, books = make_attempt(provided, parcel=parcel, find_key=have_own)
 
     end = await attempt.run()
 
     assert isinstance(end, Finished)
     (request,) = provided.requests
-    assert request.headers.get_list("authorization") == [f"Bearer {OWN.get_secret_value()}"]
+    assert request.headers.get_list("authorization") == [f"Bearer {PLAIN}"]
     (row,) = books.rows
     assert (row.is_byok, row.credential_id, row.route_reason) == (True, "byok_1", "byok")
     assert row.cost.total > 0
 
 
 async def test_a_call_of_the_installations_asks_for_no_own_key() -> None:
-    async def fail() -> SecretStr | None:
+    async def fail() -> KeyInUse | None:
         raise AssertionError
 
     provided = Provided(sound())
-    attempt, books = make_attempt(provided, find_own=fail)
+    attempt, books = make_attempt(provided, find_key=fail)
 
     await attempt.run()
 
@@ -465,7 +467,7 @@ async def test_a_call_of_the_installations_asks_for_no_own_key() -> None:
 async def test_without_its_key_nothing_is_called_and_the_next_candidate_has_the_line() -> None:
     provided = Provided(sound())
     parcel = make_parcel(plan=make_plan("byok_1", None))
-    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_none)
+    attempt, books = make_attempt(provided, parcel=parcel, find_key=have_none)
 
     end = await attempt.run()
 
@@ -476,7 +478,7 @@ async def test_without_its_key_nothing_is_called_and_the_next_candidate_has_the_
 async def test_without_its_key_and_without_another_candidate_the_line_says_which_key() -> None:
     provided = Provided(sound())
     parcel = make_parcel(plan=make_plan("byok_1"))
-    attempt, books = make_attempt(provided, parcel=parcel, find_own=have_none)
+    attempt, books = make_attempt(provided, parcel=parcel, find_key=have_none)
 
     end = await attempt.run()
 
@@ -491,10 +493,10 @@ async def test_without_its_key_and_without_another_candidate_the_line_says_which
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
 async def test_a_provider_that_quotes_the_key_is_not_quoted(status: int) -> None:
-    plain = OWN.get_secret_value()
+    plain = PLAIN
     said = sound(echo=plain) if status == 200 else refused(status, message=f"bad key {plain}")
     parcel = make_parcel(plan=make_plan("byok_1"))
-    attempt, books = make_attempt(Provided(said), parcel=parcel, find_own=have_own)
+    attempt, books = make_attempt(Provided(said), parcel=parcel, find_key=have_own)
 
     end = await attempt.run()
 
@@ -506,7 +508,7 @@ async def test_a_provider_that_quotes_the_key_is_not_quoted(status: int) -> None
 
 async def test_a_key_that_the_provider_does_not_take_is_named() -> None:
     parcel = make_parcel(plan=make_plan("byok_1"))
-    attempt, _ = make_attempt(Provided(refused(401)), parcel=parcel, find_own=have_own)
+    attempt, _ = make_attempt(Provided(refused(401)), parcel=parcel, find_key=have_own)
 
     end = await attempt.run()
 
@@ -517,7 +519,7 @@ async def test_one_customers_limit_closes_nobody_elses_way() -> None:
     provided = Provided(refused(429, headers={"retry-after": "60"}))
     site = make_site(provided)
     parcel = make_parcel(plan=make_plan("byok_1", None))
-    attempt, _ = make_attempt(provided, parcel=parcel, site=site, find_own=have_own)
+    attempt, _ = make_attempt(provided, parcel=parcel, site=site, find_key=have_own)
 
     end = await attempt.run()
 

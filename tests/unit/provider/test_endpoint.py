@@ -1,9 +1,10 @@
 import time
 
 import pytest
-from pydantic import SecretStr
 
+from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.endpoint import FORGOTTEN_S, ProviderSite
+from crossdock.provider.own_key import KeyInUse
 from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.usage import CallOutcome
 from unit.provider.builders import NOW_MS, make_site, sound
@@ -60,9 +61,11 @@ def test_news_say_until_when_a_model_is_closed() -> None:
 def test_an_own_key_goes_with_its_own_request() -> None:
     site = make()
 
-    own = site.request("/v1/chat/completions", b"{}", "req_1", 1, own=SecretStr("sk-own"))
+    own = site.request(
+        "/v1/chat/completions", b"{}", "req_1", 1, key=KeyInUse(BearerKey(api_key="sk-own-0123"))
+    )
 
-    assert own.headers["authorization"] == "Bearer sk-own"
+    assert own.headers["authorization"] == "Bearer sk-own-0123"
     assert "authorization" not in site.request("/v1/embeddings", b"{}", "req_1", 2).headers
 
 

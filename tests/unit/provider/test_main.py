@@ -1,6 +1,7 @@
 import httpx
 import pytest
 
+from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import SettingsError
 from crossdock.provider.main import open_site, served, share_out
 from crossdock.provider.settings import ProviderSettings
@@ -27,18 +28,18 @@ def test_a_missing_key_is_named() -> None:
     provider = ATLAS.model_copy(update={"api_key_env": "ATLAS_KEY"})
 
     with pytest.raises(SettingsError, match="ATLAS_KEY: not set"):
-        open_site(provider, {"ATLAS_KEY": " "})
+        open_site(provider, {"ATLAS_KEY": " "}, ManualClock())
 
 
 async def test_a_key_stays_out_of_the_requests() -> None:
     provider = ATLAS.model_copy(update={"api_key_env": "ATLAS_KEY"})
 
-    site = open_site(provider, {"ATLAS_KEY": "secret\n"})
+    site = open_site(provider, {"ATLAS_KEY": "secret-key\n"}, ManualClock())
     request = site.request("/v1/embeddings", b"{}", "req_1", 101)
     await site.transport.aclose()
 
     assert request.url == httpx.URL("http://x.test/v1/embeddings")
-    assert "secret" not in str(request.headers)
+    assert "secret-key" not in str(request.headers)
 
 
 def test_both_lanes_of_a_provider_share_its_room() -> None:

@@ -2,7 +2,6 @@
 
 from crossdock.ingress import refusals
 from crossdock.ingress.byok import CREATED
-from crossdock.ingress.credentials import SECRET
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import ADMINS, OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.organizations import NAME
@@ -15,13 +14,13 @@ from crossdock.ingress.openapi.schema import (
     array,
     choice,
     data,
-    exactly,
     nullable,
     ref,
     shown,
     told,
     wish,
 )
+from crossdock.kernel.provider_keys import EXPECTED, MAX_BYTES
 from crossdock_schemas.catalogue import REGIONS
 from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Rules
@@ -29,10 +28,14 @@ from crossdock_schemas.secret import SealedSecret
 
 TAG = "own provider keys"
 _SECRET: Json = {
-    "type": "string",
-    "pattern": exactly(SECRET.pattern),
+    "anyOf": [
+        {"type": "string", "minLength": 8, "maxLength": MAX_BYTES},
+        {"type": "object", "additionalProperties": True},
+    ],
     "writeOnly": True,
-    "description": "The provider's key. It is sealed at once and never shown.",
+    "description": "The provider's key, in its own shape: "
+    + "; ".join(f"{auth}: {shape}" for auth, shape in EXPECTED.items())
+    + ". It is sealed at once and never shown.",
 }
 _MODELS: Json = {
     name: value
@@ -133,7 +136,7 @@ OPERATIONS = (
         body=Body(ref("ByokRequest"), {"provider": "atlas", "key": "sk-of-your-own-account"}),
         answers=answer(_MADE, status=CREATED),
         errors=(
-            *errors.CHANGE, errors.NONE_SUCH, refusals.no_secret(), refusals.no_master_key(),
+            *errors.CHANGE, errors.NONE_SUCH, refusals.no_secret("resource_name", "Field required."), refusals.no_master_key(),
             refusals.bad_provider_key("atlas", 401),
         ),
     ),
@@ -152,7 +155,7 @@ OPERATIONS = (
         roles=ADMINS,
         body=Body(ref("ByokChange"), {"is_fallback": True}),
         answers=answer(data(ref("Byok"))),
-        errors=(*errors.CHANGE, errors.NONE_SUCH, refusals.no_secret(), refusals.no_master_key()),
+        errors=(*errors.CHANGE, errors.NONE_SUCH, refusals.no_secret("resource_name", "Field required."), refusals.no_master_key()),
     ),
     Operation(
         "DELETE", "/v1/byok/{id}", "delete_byok", "Delete an own provider key",
