@@ -6,6 +6,7 @@ The record's value is the callers' lines as JSONL, in OpenAI's batch input form
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -25,6 +26,8 @@ from crossdock_schemas.ids import (
 )
 from crossdock_schemas.message import Message
 from crossdock_schemas.prices import Prices
+
+Value = TypeVar("Value")
 
 MAX_LINES = 32
 MAX_INLINE_BYTES = 262_144  # 256 KiB; a longer value goes by reference, Kafka's own limit is 1 MiB
@@ -111,6 +114,10 @@ class Parcel(Message):
     """Answers that each line asks for; empty: one."""
     tools: tuple[int, ...] = ()
     """1 for each line that may call tools, 0 for the others; empty: none may."""
+    users: tuple[str, ...] = ()
+    """The end user that each line is for, empty where it names none; empty: none does."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """What all its calls are booked under: the request's own; once admitted, the project's and the key's too."""
     position: int | None = None
     """Of a batch's parcel: its first line's place among the batch's lines of this model; the others follow."""
     behind: int = 0
@@ -161,11 +168,15 @@ class Parcel(Message):
         place = self.lines.index(line)
         return self.hold.slots[place] if self.hold is not None and self.hold.slots else place
 
+    def user_of(self, line: int) -> str:
+        """Return the end user that `line` is for; empty: it names none."""
+        return self.users[self.lines.index(line)] if self.users else ""
+
     def part(self, lines: Sequence[int], **changes: object) -> "Parcel":
         """Return the parcel of some of its lines, under the same hold, with other `changes`."""
         places = [self.lines.index(line) for line in lines]
 
-        def of(values: tuple[int, ...]) -> tuple[int, ...]:
+        def of(values: tuple[Value, ...]) -> tuple[Value, ...]:
             return tuple(values[place] for place in places) if values else ()
 
         hold = self.hold
@@ -179,6 +190,7 @@ class Parcel(Message):
             "output_most": of(self.output_most),
             "choices": of(self.choices),
             "tools": of(self.tools),
+            "users": of(self.users),
             "hold": hold,
         }
         return self.model_copy(update=cut | changes)

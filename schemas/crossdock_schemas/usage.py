@@ -75,6 +75,10 @@ class Charge(Message):
     """The hold that covers it."""
     is_byok: bool = False
     """It was made with an own provider key: what it cost is owed by that key's owner."""
+    user: str = ""
+    """The end user that it was made for; empty: the request named none."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """The request's, its key's and its project's, as they were when it was admitted."""
 
 
 class HoldEnd(Message):

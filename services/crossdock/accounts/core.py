@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from crossdock.accounts import holds, recent
 from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Decision, Refused
+from crossdock.accounts.marks import tags_of
 from crossdock.accounts.money import Money
 from crossdock.accounts.records import (
     cancel_record,
@@ -27,6 +28,7 @@ from crossdock_schemas.control import Change, Command
 from crossdock_schemas.credit import Credit, Terms
 from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import AccountId
+from crossdock_schemas.parcel import Parcel
 
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
@@ -80,6 +82,12 @@ class AccountsCore:
         if command.account in self.states:
             self._keep(head_page(state))
         return change
+
+    def tagged(self, parcel: Parcel) -> Parcel:
+        """Return `parcel`, whose key must be there, with all the tags that its calls are booked under."""
+        state = self.states[parcel.account]
+        tags = tags_of(state, state.keys[parcel.key_id], parcel)
+        return parcel if tags == parcel.tags else parcel.model_copy(update={"tags": tags})
 
     def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
         for entity in decision.changed:

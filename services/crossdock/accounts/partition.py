@@ -135,6 +135,7 @@ class AccountsPartition:
             Decimal(0) if place in denied else worst_usd(ask, permit.endpoints, cap)
             for place, ask in enumerate(parcel.asks())
         ]
+        parcel = self.core.tagged(parcel)
         said = self.core.money.admit(parcel, worst, now_ms, denied)
         if said.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)

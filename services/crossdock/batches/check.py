@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from crossdock_schemas.ask import Ask, ask_of
+from crossdock_schemas.attribution import MAX_USER, USER_FIELDS, user_of
 from crossdock_schemas.batch import LineError
 
 MAX_CUSTOM_ID = 512  # characters
@@ -29,6 +30,8 @@ class Sound:
     custom_id: str
     model: str
     ask: Ask
+    is_for_user: bool = False
+    """It names an end user."""
 
 
 def check_line(raw: bytes, line: int, rules: Rules) -> Sound | LineError:
@@ -124,4 +127,25 @@ def _check_body(
             line=line,
             param="body.stream",
         )
-    return Sound(custom_id, model, ask_of(body, size))
+    wrong_user = _check_user(body, line)
+    return wrong_user or Sound(custom_id, model, ask_of(body, size), bool(user_of(body)))
+
+
+def _check_user(body: Mapping[str, Any], line: int) -> LineError | None:
+    for name in USER_FIELDS:
+        user = body.get(name)
+        if user is not None and not isinstance(user, str):
+            return LineError(
+                code="invalid_type",
+                message=f"'body.{name}' must be a string.",
+                line=line,
+                param=f"body.{name}",
+            )
+        if user is not None and len(user) > MAX_USER:
+            return LineError(
+                code="string_above_max_length",
+                message=f"'body.{name}' has {len(user)} characters; the limit is {MAX_USER}.",
+                line=line,
+                param=f"body.{name}",
+            )
+    return None

@@ -48,6 +48,7 @@ def make_parcel(
     first = lines[0][0]
     numbers = tuple(span.line for span, _ in lines)
     bodies = [raw for _, raw in lines if raw is not None]
+    users = tuple(span.user for span, _ in lines)
     reference = None
     if not bodies and batch.input_path is not None:
         place = places_of(batch).find(first.offset)
@@ -73,6 +74,8 @@ def make_parcel(
         output_most=tuple(span.ask.output for span, _ in lines),
         choices=tuple(span.ask.choices for span, _ in lines),
         tools=_marked(tuple(span.ask.tools for span, _ in lines)),
+        users=users if any(users) else (),
+        tags=batch.metadata or {},
         position=position,
         behind=share.behind,
         hold=None,

@@ -2,11 +2,14 @@
 
 import asyncio
 
+from pydantic_core import from_json
+
 from crossdock.batches.facts import LinesRead, ReadLines
 from crossdock.batches.feeding import Line
 from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unpack
 from crossdock.batches.places import Place, Places
 from crossdock.kernel.objects import Objects
+from crossdock_schemas.attribution import user_of
 from crossdock_schemas.parcel import MAX_INLINE_BYTES
 
 GAP_BYTES = 65_536  # lines of another model in between are cheaper to read over than to seek past
@@ -36,15 +39,20 @@ async def read_lines(objects: Objects, places: Places, wanted: ReadLines) -> Lin
 async def _read_group(
     objects: Objects, place: Place, spans: list[Span], *, whole: bool
 ) -> list[Line]:
-    if len(spans) == 1 and spans[0].length > MAX_INLINE_BYTES and not whole:
+    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].is_for_user:
         return [(spans[0], None)]
     start = spans[0].offset
     length = spans[-1].offset + spans[-1].length - start
     data = await objects.get_range(place.path, place.start, length)
-    return [(span, _inline(span, data, start, whole=whole)) for span in spans]
+    return [_line(span, data, start, whole=whole) for span in spans]
 
 
-def _inline(span: Span, data: bytes, start: int, *, whole: bool) -> bytes | None:
-    if span.length > MAX_INLINE_BYTES and not whole:
-        return None
-    return data[span.offset - start : span.offset - start + span.length]
+def _goes_by_reference(span: Span, *, whole: bool) -> bool:
+    return span.length > MAX_INLINE_BYTES and not whole
+
+
+def _line(span: Span, data: bytes, start: int, *, whole: bool) -> Line:
+    raw = data[span.offset - start : span.offset - start + span.length]
+    if span.is_for_user:
+        span = span._replace(user=user_of(from_json(raw)["body"]))
+    return (span, None if _goes_by_reference(span, whole=whole) else raw)

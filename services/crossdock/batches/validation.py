@@ -159,7 +159,7 @@ class Survey:
         if isinstance(checked, LineError):
             self.errors.append(checked)
             return
-        entry = pack(span._replace(ask=checked.ask))
+        entry = pack(span._replace(ask=checked.ask, is_for_user=checked.is_for_user))
         self.indexes.setdefault(checked.model, bytearray()).extend(entry)
         self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
         self.seen.add(checked.custom_id, span.line)

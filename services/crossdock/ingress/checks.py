@@ -9,13 +9,18 @@ from pydantic_core import from_json
 
 from crossdock.ingress import refusals
 from crossdock.ingress.refusals import RefusedError
+from crossdock_schemas.attribution import (
+    MAX_TAG_NAME,
+    MAX_TAG_VALUE,
+    MAX_TAGS,
+    MAX_USER,
+    USER_FIELDS,
+    user_of,
+)
 from crossdock_schemas.catalogue import OPERATIONS, Catalogue
 
 Json = dict[str, Any]
 
-MAX_PAIRS = 16
-MAX_KEY = 64
-MAX_VALUE = 512
 MIN_EXPIRY_S = 3600
 MAX_EXPIRY_S = 2_592_000  # 30 days
 MIN_WINDOW_S = 60
@@ -34,6 +39,16 @@ class BatchWish:
     window_s: int
     metadata: dict[str, str] | None
     output_expires_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWish:
+    """What a sound single request says of itself."""
+
+    model: str
+    user: str
+    """The end user that it is for; empty: it names none."""
+    tags: dict[str, str]
 
 
 def parse_object(raw: bytes) -> Json:
@@ -97,10 +112,10 @@ def check_metadata(metadata: object) -> dict[str, str] | None:
         return None
     if not isinstance(metadata, dict):
         raise refusals.wrong_type("metadata", "an object", metadata)
-    if len(metadata) > MAX_PAIRS:
+    if len(metadata) > MAX_TAGS:
         raise RefusedError(
             400,
-            f"Invalid 'metadata': too many properties. Expected an object with at most {MAX_PAIRS} properties, "
+            f"Invalid 'metadata': too many properties. Expected an object with at most {MAX_TAGS} properties, "
             f"but got an object with {len(metadata)} properties instead.",
             param="metadata",
             reason="object_above_max_properties",
@@ -112,11 +127,11 @@ def check_metadata(metadata: object) -> dict[str, str] | None:
 
 def _check_pair(key: str, value: object) -> None:
     if not isinstance(value, str):
-        raise refusals.wrong_type(f"metadata.{key[:MAX_KEY]}", "a string", value)
-    if len(key) > MAX_KEY:
-        raise _too_long("metadata", "a property name", MAX_KEY, len(key))
-    if len(value) > MAX_VALUE:
-        raise _too_long(f"metadata.{key}", "a string", MAX_VALUE, len(value))
+        raise refusals.wrong_type(f"metadata.{key[:MAX_TAG_NAME]}", "a string", value)
+    if len(key) > MAX_TAG_NAME:
+        raise _too_long("metadata", "a property name", MAX_TAG_NAME, len(key))
+    if len(value) > MAX_TAG_VALUE:
+        raise _too_long(f"metadata.{key}", "a string", MAX_TAG_VALUE, len(value))
 
 
 def _too_long(param: str, what: str, limit: int, got: int) -> RefusedError:
@@ -127,6 +142,16 @@ def _too_long(param: str, what: str, limit: int, got: int) -> RefusedError:
         param=param,
         reason="string_above_max_length",
     )
+
+
+def _check_user(body: Json) -> str:
+    for name in USER_FIELDS:
+        user = body.get(name)
+        if user is not None and not isinstance(user, str):
+            raise refusals.wrong_type(name, "a string", user)
+        if user is not None and len(user) > MAX_USER:
+            raise _too_long(name, "a string", MAX_USER, len(user))
+    return user_of(body)
 
 
 def check_expiry(expiry: object, param: str) -> int | None:
@@ -148,8 +173,8 @@ def check_expiry(expiry: object, param: str) -> int | None:
     return seconds
 
 
-def check_request(body: Json, operation: str, catalogue: Catalogue) -> str:
-    """Return the model of a sound chat completion or embedding request."""
+def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
+    """Return what a sound chat completion or embedding request says of itself."""
     model = require_text(body, "model")
     if operation == "/v1/embeddings":
         _check_input(body.get("input"))
@@ -160,7 +185,7 @@ def check_request(body: Json, operation: str, catalogue: Catalogue) -> str:
         raise refusals.no_model(model)
     if operation not in operations:
         raise refusals.not_served(model, operation)
-    return model
+    return RequestWish(model, _check_user(body), check_metadata(body.get("metadata")) or {})
 
 
 def _check_messages(messages: object) -> None:

@@ -1,6 +1,6 @@
 """The records that ingress writes. Pure."""
 
-from crossdock.ingress.checks import BatchWish
+from crossdock.ingress.checks import BatchWish, RequestWish
 from crossdock.ingress.principal import Principal
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.ask import Ask
@@ -82,7 +82,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     principal: Principal,
     request_id: RequestId,
     operation: str,
-    model: str,
+    wish: RequestWish,
     line: bytes,
     ask: Ask,
     body_ref: BodyRef | None,
@@ -98,7 +98,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         key_id=principal.key_id,
         lane=Lane.REALTIME,
         operation=operation,
-        model=model,
+        model=wish.model,
         lines=(0,),
         batch_id=None,
         request_id=request_id,
@@ -112,6 +112,8 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         output_most=(ask.output,),
         choices=(ask.choices,),
         tools=(1,) if ask.tools else (),
+        users=(wish.user,) if wish.user else (),
+        tags=wish.tags,
         position=None,
         behind=0,
         hold=None,

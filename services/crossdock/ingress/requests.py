@@ -84,14 +84,14 @@ class RequestRoutes:
             raw = await read_body(request, settings.max_body_bytes, held)
             prepared = self._prepare(parse_object(raw), operation, who)
             body = prepared.body
-            model = check_request(body, operation, self._dock.catalogue)
+            wish = check_request(body, operation, self._dock.catalogue)
             line = make_line(request_id, operation, raw, body, is_changed=prepared.is_changed)
             now_ms = self._dock.clock.now_ms()
             message = make_request_record(
                 who,
                 request_id,
                 operation,
-                model,
+                wish,
                 line,
                 ask_of(body, len(line)),
                 await self._store_large(request_id, line),

@@ -20,7 +20,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "status_code", "error_code", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
         "reasoning_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd",
         "price_version", "provider_cost_usd", "created_at", "started_at", "finished_at", "provider_request_id",
-        "duplicate_suspected", "repeat_of", "is_byok", "credential_id", "version",
+        "duplicate_suspected", "repeat_of", "is_byok", "credential_id", "user", "tags", "version",
     ),
     "requests": (
         "account", "project", "key_id", "request_id", "batch_id", "line", "custom_id", "lane", "operation", "model",
@@ -61,7 +61,7 @@ def attempt_row(usage: Usage) -> Sequence[object]:
         tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
         usage.provider_cost_usd, at(usage.created_at_ms), at(usage.started_at_ms), at(usage.finished_at_ms),
         usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "", usage.is_byok,
-        usage.credential_id or "",
+        usage.credential_id or "", usage.user, usage.tags,
         usage.outcome is not CallOutcome.UNKNOWN,
     )  # fmt: skip
 

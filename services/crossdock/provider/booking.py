@@ -132,6 +132,8 @@ class LineBook:
             project=parcel.project,
             key_id=parcel.key_id,
             hold_id=self._hold_id,
+            user=parcel.user_of(self.line),
+            tags=parcel.tags,
             lane=parcel.lane,
             operation=parcel.operation,
             model=parcel.model,

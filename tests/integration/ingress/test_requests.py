@@ -51,6 +51,20 @@ async def test_the_parcel_carries_the_callers_body_verbatim() -> None:
     assert json.loads(message.value)["custom_id"] == parcel.request_id
 
 
+async def test_the_parcel_says_whom_it_is_for_and_what_it_is_tagged_with() -> None:
+    said = {"user": "old", "safety_identifier": "alice", "metadata": {"team": "search"}}
+    async with running_ingress() as ingress:
+        for body in (BODY | said, BODY):
+            await ingress.http.post(CHAT, json=body)
+        marked, plain = (
+            decode_envelope(message.headers, Parcel)
+            for message in ingress.world.sent_to(REQUESTS.name)
+        )
+
+    assert (marked.users, marked.tags) == (("alice",), {"team": "search"})
+    assert (plain.users, plain.tags) == ((), {})
+
+
 async def test_the_answer_is_passed_on_byte_for_byte() -> None:
     world = World(answer=lambda *_: None)
     body = b'{"n": 1.500, "odd" :"\\u00e4"}'
@@ -146,6 +160,27 @@ async def test_a_stream_that_failed_is_a_plain_error() -> None:
         ),
         pytest.param(
             b'{"model":"atlas-embed","messages":[{}]}', 404, "model", "model_not_found", id="other"
+        ),
+        pytest.param(
+            b'{"model":"atlas-large","messages":[{}],"user":7}',
+            400,
+            "user",
+            "invalid_type",
+            id="user",
+        ),
+        pytest.param(
+            b'{"model":"atlas-large","messages":[{}],"safety_identifier":"%s"}' % (b"x" * 257),
+            400,
+            "safety_identifier",
+            "string_above_max_length",
+            id="long user",
+        ),
+        pytest.param(
+            b'{"model":"atlas-large","messages":[{}],"metadata":{"a":1}}',
+            400,
+            "metadata.a",
+            "invalid_type",
+            id="metadata",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from crossdock.batches.check import Rules, Sound, check_line
 from crossdock_schemas.ask import Ask
+from crossdock_schemas.attribution import MAX_USER
 from crossdock_schemas.batch import LineError
 from support.builders import CHAT, make_line
 
@@ -34,6 +35,24 @@ def test_a_sound_line_gives_its_id_and_model() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "is_for_user"),
+    [
+        ({"user": "x" * MAX_USER}, True),
+        ({"safety_identifier": "alice"}, True),
+        ({"user": ""}, False),
+        ({"safety_identifier": None}, False),
+    ],
+)
+def test_a_line_may_name_an_end_user(named: dict[str, str | None], is_for_user: bool) -> None:
+    whole = {"model": "tern", "messages": [{"role": "user", "content": "x"}]} | named
+
+    found = check_line(make_line(body=whole), 1, RULES)
+
+    assert isinstance(found, Sound)
+    assert found.is_for_user is is_for_user
+
+
+@pytest.mark.parametrize(
     ("raw", "expected"),
     [
         (b"{", ("invalid_json_line", None)),
@@ -55,6 +74,12 @@ def test_a_sound_line_gives_its_id_and_model() -> None:
         (make_line(body=body(messages=None)), ("missing_required_parameter", "body.messages")),
         (make_line(body=body(messages=[])), ("missing_required_parameter", "body.messages")),
         (make_line(body=body(stream=True)), ("invalid_parameter", "body.stream")),
+        (make_line(body=body(user=5)), ("invalid_type", "body.user")),
+        (make_line(body=body(user=[])), ("invalid_type", "body.user")),
+        (
+            make_line(body=body(safety_identifier="x" * (MAX_USER + 1))),
+            ("string_above_max_length", "body.safety_identifier"),
+        ),
     ],
 )
 def test_a_fault_is_named(raw: bytes, expected: tuple[str, str | None]) -> None:

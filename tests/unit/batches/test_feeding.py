@@ -74,6 +74,18 @@ def test_a_parcel_says_which_of_its_lines_may_call_tools() -> None:
     assert decode_envelope(without.headers, Parcel).tools == ()
 
 
+def test_a_parcel_says_whom_its_lines_are_for_and_what_the_batch_is_tagged_with() -> None:
+    lines: list[Line] = [(Span(4, 0, 3), b"one"), (Span(7, 4, 3, user="alice"), b"two")]
+    batch = make_batch(metadata={"team": "search"})
+
+    named = make_parcel(batch, Share("tern", 0, 9), lines, NOW_MS, position=3)
+    plain = make_parcel(make_batch(metadata=None), Share("tern", 0, 9), lines[:1], NOW_MS, position=3)  # fmt: skip
+
+    first, other = (decode_envelope(record.headers, Parcel) for record in (named, plain))
+    assert ([first.user_of(line) for line in (4, 7)], first.tags) == (["", "alice"], {"team": "search"})  # fmt: skip
+    assert (other.users, other.user_of(4), other.tags) == ((), "", {})
+
+
 def test_a_large_line_goes_by_reference() -> None:
     lines: list[Line] = [(Span(4, 100, 300_000), None)]
 

@@ -22,6 +22,8 @@ SPANS = st.lists(
             st.integers(0, MAX_CHOICES),
             st.integers(0, 1),
         ),
+        st.booleans(),
+        st.just(""),
     )
 )
 

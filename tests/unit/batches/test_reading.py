@@ -6,7 +6,7 @@ from crossdock.batches.places import Places
 from crossdock.batches.reading import read_lines
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock_schemas.parcel import MAX_INLINE_BYTES
-from support.builders import BATCH
+from support.builders import BATCH, make_line
 
 LARGE = MAX_INLINE_BYTES + 1
 INPUT = Places("input", 0)
@@ -51,3 +51,28 @@ async def test_a_large_line_is_brought_where_it_shall_end() -> None:
     fact = await read_lines(objects, INPUT, wanted(0, 1, whole=True))
 
     assert fact.lines == ((spans[0], b"A" * LARGE),)
+
+
+async def test_who_a_line_is_for_is_read_again_where_the_index_says_that_it_names_somebody() -> (
+    None
+):
+    """Also of a large line, which is read for it although it goes by reference."""
+    padding = [{"role": "user", "content": "x" * LARGE}]
+    lines = [
+        make_line(0, body={"model": "tern", "user": "alice"}),
+        make_line(1, body={"model": "tern"}),
+        make_line(2, body={"model": "tern", "safety_identifier": "böb", "messages": padding}),
+    ]
+    objects, spans, offset = open_objects("memory://"), list[Span](), 0
+    for number, line in enumerate(lines):
+        spans.append(Span(number, offset, len(line), is_for_user=number != 1))
+        offset += len(line) + 1
+    await objects.put("input", b"\n".join(lines))
+    await objects.put(index_path(BATCH, 0), b"".join(map(pack, spans)))
+
+    fact = await read_lines(objects, INPUT, wanted(0, 3))
+    alone = await read_lines(objects, INPUT, wanted(2, 1))
+
+    assert [span.user for span, _ in fact.lines] == ["alice", "", "böb"]
+    assert [raw for _, raw in fact.lines] == [lines[0], lines[1], None]
+    assert alone.lines == (fact.lines[2],)

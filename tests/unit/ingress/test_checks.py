@@ -150,8 +150,8 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
 def test_a_model_must_serve_the_operation() -> None:
     messages = [{"role": "user", "content": "x"}]
 
-    assert check_request({"model": "chat", "messages": messages}, CHAT, CATALOGUE) == "chat"
-    assert check_request({"model": "embed", "input": "x"}, EMBED, CATALOGUE) == "embed"
+    assert check_request({"model": "chat", "messages": messages}, CHAT, CATALOGUE).model == "chat"
+    assert check_request({"model": "embed", "input": "x"}, EMBED, CATALOGUE).model == "embed"
     with pytest.raises(RefusedError) as caught:
         check_request({"model": "embed", "messages": messages}, CHAT, CATALOGUE)
     assert caught.value.status == 404

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossdock.ingress.checks import BatchWish
+from crossdock.ingress.checks import BatchWish, RequestWish
 from crossdock.ingress.records import (
     make_command_record,
     make_file_tombstone,
@@ -43,7 +43,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
         LOCAL,
         request_id,
         "/v1/embeddings",
-        "m",
+        RequestWish("m", "alice", {"team": "search"}),
         b"{line}",
         Ask(6, 0, 0),
         None,
@@ -57,13 +57,14 @@ def test_a_request_is_a_parcel_of_one() -> None:
     assert (parcel.lane, parcel.lines, parcel.attempt) == (Lane.REALTIME, (0,), 1)
     assert parcel.request_id_of(0) == request_id
     assert parcel.asks() == [Ask(6, 0, 0)]
+    assert (parcel.user_of(0), parcel.tags) == ("alice", {"team": "search"})
     assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)
 
 
 @pytest.mark.parametrize(("ask", "tools"), [(Ask(6), ()), (Ask(6, tools=1), (1,))])
 def test_a_request_says_whether_it_may_call_tools(ask: Ask, tools: tuple[int, ...]) -> None:
     record = make_request_record(
-        LOCAL, make_request_id(1), "/v1/chat/completions", "m", b"{}", ask, None, now_ms=1, deadline_ms=2
+        LOCAL, make_request_id(1), "/v1/chat/completions", RequestWish("m", "", {}), b"{}", ask, None, now_ms=1, deadline_ms=2
     )  # fmt: skip
 
     parcel = decode_envelope(record.headers, Parcel)
@@ -77,7 +78,7 @@ def test_a_large_request_leaves_its_line_behind() -> None:
         LOCAL,
         make_request_id(1),
         "/v1/embeddings",
-        "m",
+        RequestWish("m", "", {}),
         b"{line}",
         Ask(6, 0, 0),
         reference,
@@ -86,7 +87,8 @@ def test_a_large_request_leaves_its_line_behind() -> None:
     )
 
     assert record.value == b""
-    assert decode_envelope(record.headers, Parcel).body_ref == reference
+    parcel = decode_envelope(record.headers, Parcel)
+    assert (parcel.body_ref, parcel.users) == (reference, ())
 
 
 def test_a_deleted_file_is_a_tombstone() -> None:

@@ -60,6 +60,14 @@ def test_a_single_call_has_no_batch() -> None:
     assert (row["batch_id"], row["status_code"]) == ("", 0)
 
 
+def test_a_call_says_whom_it_was_for_and_what_it_is_tagged_with() -> None:
+    marked = named("attempts", attempt_row(make_usage(user="alice", tags={"team": "search"})))
+    plain = named("attempts", attempt_row(make_usage()))
+
+    assert (marked["user"], marked["tags"]) == ("alice", {"team": "search"})
+    assert (plain["user"], plain["tags"]) == ("", {})
+
+
 def test_of_two_ends_the_first_in_the_log_has_the_newest_version() -> None:
     group, result = make_group([]), make_result()
 

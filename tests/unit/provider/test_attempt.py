@@ -451,6 +451,15 @@ async def test_a_call_is_made_with_the_own_key_and_booked_as_such() -> None:
     assert row.cost.total > 0
 
 
+async def test_a_call_is_booked_for_the_lines_user_and_under_the_parcels_tags() -> None:
+    parcel = make_parcel(users=("alice",), tags={"team": "search"})
+    attempt, books = make_attempt(Provided(sound()), parcel=parcel)
+
+    await attempt.run()
+
+    assert [(row.user, row.tags) for row in books.rows] == [("alice", {"team": "search"})]
+
+
 async def test_a_call_of_the_installations_asks_for_no_own_key() -> None:
     async def fail() -> KeyInUse | None:
         raise AssertionError

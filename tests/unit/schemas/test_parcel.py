@@ -73,6 +73,13 @@ def test_a_part_has_what_belongs_to_its_lines(
     assert part.hold == HOLD.model_copy(update={"slots": slots})
 
 
+def test_a_part_is_for_its_lines_users_and_has_the_wholes_tags() -> None:
+    part = make_three(users=("alice", "", "bob"), tags={"team": "search"}).part([9, 7])
+
+    assert (part.users, part.tags) == (("bob", ""), {"team": "search"})
+    assert [part.user_of(line) for line in (7, 9)] == ["", "bob"]
+
+
 def test_a_part_says_nothing_of_what_was_not_said() -> None:
     part = make_parcel(lines=(4, 7)).part([7])
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from crossdock.ingress.batches import MAX_PAGE
-from crossdock.ingress.checks import MAX_KEY, MAX_PAIRS, MAX_VALUE, WINDOW
+from crossdock.ingress.checks import WINDOW
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.files import EXPIRY, after
 from crossdock.ingress.openapi.operation import Body, Operation, Parameter, answer
@@ -25,15 +25,16 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock_schemas.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 from crossdock_schemas.batch import BatchStatus, WaitReason
 from crossdock_schemas.catalogue import OPERATIONS as SERVED
 
 TAG = "batches"
 METADATA: Json = {
     "type": "object",
-    "maxProperties": MAX_PAIRS,
-    "propertyNames": {"maxLength": MAX_KEY},
-    "additionalProperties": {"type": "string", "maxLength": MAX_VALUE},
+    "maxProperties": MAX_TAGS,
+    "propertyNames": {"maxLength": MAX_TAG_NAME},
+    "additionalProperties": {"type": "string", "maxLength": MAX_TAG_VALUE},
 }
 STAMPS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 _CODES = get_args(WaitReason.model_fields["code"].annotation)

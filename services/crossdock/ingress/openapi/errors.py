@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from crossdock.ingress import refusals
-from crossdock.ingress.checks import MAX_KEY, MAX_PAIRS, check_metadata, check_purpose
+from crossdock.ingress.checks import check_metadata, check_purpose
 from crossdock.ingress.content import parse_range
 from crossdock.ingress.desk import STATUS
 from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
 from crossdock.ingress.refusals import RefusedError
+from crossdock_schemas.attribution import MAX_TAG_NAME, MAX_TAGS
 
 Specimens = tuple[RefusedError, ...]
 
@@ -38,8 +39,8 @@ SENT: Specimens = (
     refusals.too_large(1),
 )
 PAIRS: Specimens = (
-    _caught(lambda: check_metadata({"k" * (MAX_KEY + 1): ""})),
-    _caught(lambda: check_metadata({str(n): "" for n in range(MAX_PAIRS + 1)})),
+    _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
+    _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
 )
 UNKNOWN_FIELD = refusals.unknown_parameter("x")
 FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))

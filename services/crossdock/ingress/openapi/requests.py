@@ -1,13 +1,23 @@
 """/v1/chat/completions and /v1/embeddings. Bodies and answers are OpenAI's; told is what we look at ourselves."""
 
 from crossdock.ingress.openapi import errors
+from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
-from crossdock.ingress.openapi.schema import TEXT, Json, array, ref, told, wish
+from crossdock.ingress.openapi.schema import TEXT, Json, array, nullable, ref, told, wish
+from crossdock_schemas.attribution import MAX_USER
 
 TAG = "requests"
 STREAM = "text/event-stream"
 _OBJECT: Json = {"type": "object"}
 _MODEL = told(TEXT, "One of `GET /v1/models`.")
+_USER = nullable(TEXT | {"maxLength": MAX_USER})
+_ATTRIBUTION = {
+    "safety_identifier": told(
+        _USER, "The end user that the request is for, as the caller knows it."
+    ),
+    "user": told(_USER, "The same by its older name; `safety_identifier` goes first."),
+    "metadata": told(nullable(METADATA), "Tags that its calls are booked under."),
+}
 
 
 def _theirs(name: str) -> Json:
@@ -24,6 +34,7 @@ SCHEMAS: dict[str, Json] = {
                 {}, "True: the finished answer as a correct stream of server-sent events."
             ),
             "stream_options": told({}, "`include_usage`: a last chunk with the usage."),
+            **_ATTRIBUTION,
         },
         required=("model", "messages"),
         is_closed=False,
@@ -41,6 +52,7 @@ SCHEMAS: dict[str, Json] = {
                 "oneOf": [TEXT | {"minLength": 1}, {"type": "array", "minItems": 1}],
                 "description": "A text, several, or tokens.",
             },
+            **_ATTRIBUTION,
         },
         required=("model", "input"),
         is_closed=False,
@@ -55,6 +67,7 @@ SCHEMAS: dict[str, Json] = {
 
 _ERRORS = (
     *errors.SENT,
+    *errors.PAIRS,
     errors.UNPAID,
     errors.NO_CREDITS,
     errors.NO_MODEL,
