@@ -28,7 +28,8 @@ class Alert(Message):
     account: AccountId
     kind: AlertKind
     scope: str
-    """Id of the organization, project or key whose budget it is, or of the organization whose credits."""
+    """Id of the organization, project or key whose budget it is, or an end user's or a tag's scope; of credits: the
+    organization."""
     window: Window | None = None
     """Of a budget."""
     limit_usd: Decimal

@@ -30,6 +30,10 @@ def tag_scope(name: str, value: str) -> str:
     return f"{_TAG}{name.replace('%', '%25').replace('=', '%3D')}={value}"
 
 
+def is_user(scope: str) -> bool:
+    return scope.startswith(_USER)
+
+
 def is_mark(scope: str) -> bool:
     """Say whether `scope` has the form of an end user's or a tag's."""
     return scope.startswith((_USER, _TAG))
@@ -37,7 +41,7 @@ def is_mark(scope: str) -> bool:
 
 def is_sound_mark(scope: str) -> bool:
     """Say whether `scope` is one that a request may bring."""
-    if scope.startswith(_USER):
+    if is_user(scope):
         return 1 <= len(scope) - len(_USER) <= MAX_USER
     written, sign, value = scope.removeprefix(_TAG).partition("=")
     name = written.replace("%3D", "=").replace("%25", "%")

@@ -70,7 +70,8 @@ class WaitReason(Message):
     code: Literal["budget_exceeded", "insufficient_credits", "rate_limit_exceeded"]
     message: str
     scope: str
-    """Id of the organization, project or key whose budget it is, or whose credits."""
+    """Id of the organization, project or key whose budget it is, or whose credits; or an end user's or a tag's
+    scope."""
     since_ms: int
     until_ms: int | None = None
     """When the budget's window ends, or the next request may begin; None: there is no such time."""

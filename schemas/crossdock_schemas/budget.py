@@ -1,4 +1,4 @@
-"""Budgets: how much an organization, a project or a key may spend in a window. Pure."""
+"""Budgets: how much an organization, a project, a key, an end user or a tag may spend in a window. Pure."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -35,11 +35,14 @@ class Limit(Message):
 
 
 class Budget(Message):
-    """A limit of one organization, project or key. Key in the directory: `budget_`, the window, `_`, the scope's id."""
+    """A limit of one organization, project, key, end user or tag.
+
+    Key in the directory: `budget_`, the window, `_`, the scope's id; of an end user or a tag then `@` and the account.
+    """
 
     account: AccountId
     scope: str
-    """Id of the organization, project or key that it binds."""
+    """Id of the organization, project or key that it binds, or an end user's or a tag's scope."""
     window: Window
     limit_usd: Usd
     include_byok: bool = False

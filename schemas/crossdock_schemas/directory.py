@@ -1,14 +1,27 @@
 """The directory of accounts: which entities lie in it, and under which keys. Pure."""
 
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.attribution import is_mark
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.preset import Preset
 
-Entity = Organization | Project | ApiKey | Policy | Budget | Preset | Credential | Credit | Spend
+Entity = (
+    Organization
+    | Project
+    | ApiKey
+    | Policy
+    | Budget
+    | Preset
+    | Credential
+    | Credit
+    | Spend
+    | MarkSpend
+)
 KINDS: dict[str, type[Entity]] = {
     "org": Organization,
     "proj": Project,
@@ -19,10 +32,13 @@ KINDS: dict[str, type[Entity]] = {
     "byok": Credential,
     "credit": Credit,
     "spend": Spend,
+    "marked": MarkSpend,
 }
 """By what a key begins with, before its first underscore."""
+MARK_LEVELS = ("user", "tag")
+"""Of budgets only: by what the scope begins with, before its first colon."""
 LEVELS = {"org": "organization", "proj": "project", "key": "key"}
-"""What a policy can bind."""
+"""What a policy can bind, and a budget too."""
 
 
 def kind_of(identifier: str) -> type[Entity] | None:
@@ -30,9 +46,15 @@ def kind_of(identifier: str) -> type[Entity] | None:
 
 
 def level_of(scope: str) -> str:
-    """Return what a policy's scope, or the own provider key that decides, is in words."""
+    """Return what a policy's or a budget's scope, or the own provider key that decides, is in words."""
+    if is_mark(scope):
+        return scope.partition(":")[0]
     kind = scope.partition("_")[0]
     return "own key" if kind == "byok" else LEVELS[kind]
+
+
+def in_words(scope: str) -> str:
+    return scope if is_mark(scope) else f"the {level_of(scope)} {scope}"
 
 
 def budget_id(scope: str, window: Window) -> str:
@@ -41,6 +63,18 @@ def budget_id(scope: str, window: Window) -> str:
 
 def preset_id(scope: str, slug: str) -> str:
     return f"preset_{slug}_{scope}"
+
+
+def marked_id(scope: str) -> str:
+    return f"marked_{scope}"
+
+
+def listed_as(account: AccountId, identifier: str) -> str:
+    """Return the key in the directory: with the account where `identifier` is one within its organization only.
+
+    That is what an end user's or a tag's scope is in; no other identity has a colon.
+    """
+    return f"{identifier}@{account}" if ":" in identifier else identifier
 
 
 def policy_id(scope: str) -> str:

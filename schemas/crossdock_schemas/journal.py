@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Self
 
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.message import Message
@@ -59,6 +60,8 @@ class Posting(Message):
     """Of `spend` and `provider`; a hold is for whoever will be called."""
     is_byok: bool = False
     """Of calls with an own provider key."""
+    marks: tuple[str, ...] = ()
+    """The end user and the tags for which it counts besides: those that had a budget when its hold was made."""
     day: date
     """UTC day in whose windows it counts: the hold's; that of the booking where there is no hold."""
     amount_usd: Decimal
@@ -79,16 +82,12 @@ class Entry(Message):
     postings: tuple[Posting, ...]
 
 
-class Spend(Message):
-    """What a key has spent and what is held for it, USD, as its account's shard knows it.
+class Spending(Message):
+    """What was spent and what is held, USD. Windows are UTC; a week begins on Monday.
 
-    Key in the directory: `spend_` and the key's id. Windows are UTC; a week begins on Monday. What is told is as of
-    `at_ms`: a window that has ended since is 0.
+    What is told is as of `at_ms`: a window that has ended since is 0.
     """
 
-    account: AccountId
-    project: ProjectId
-    key_id: KeyId
     at_ms: int
     total_usd: Decimal = Decimal(0)
     day_usd: Decimal = Decimal(0)
@@ -112,7 +111,7 @@ class Spend(Message):
     calls: int = 0
     """Calls behind it."""
 
-    def as_of(self, now_ms: int) -> "Spend":
+    def as_of(self, now_ms: int) -> Self:
         """Return it as it is now: windows that ended since are 0."""
         then, now = windows_of(day_of(self.at_ms)), windows_of(day_of(now_ms))
         if now_ms <= self.at_ms or then == now:
@@ -126,3 +125,33 @@ class Spend(Message):
             for kind in ("", "held_", "spare_", "byok_")
         }
         return self.model_copy(update={**zeros, "at_ms": now_ms})
+
+
+class Spend(Spending):
+    """What a key has spent and what is held for it, as its account's shard knows it.
+
+    Key in the directory: `spend_` and the key's id.
+    """
+
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Whose budgets it counts for."""
+        return frozenset((self.account, self.project, self.key_id))
+
+
+class MarkSpend(Spending):
+    """What was spent and is held for an end user or under a tag, since a budget was first set for it.
+
+    Key in the directory: `marked_`, the scope, `@` and the account.
+    """
+
+    account: AccountId
+    scope: str
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset((self.scope,))

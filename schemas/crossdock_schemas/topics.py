@@ -24,7 +24,7 @@ from crossdock_schemas.credit import Credit
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
-from crossdock_schemas.journal import Entry, Spend
+from crossdock_schemas.journal import Entry, MarkSpend, Spend
 from crossdock_schemas.parcel import Lane, Parcel
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.preset import Preset
@@ -56,9 +56,20 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id",
+    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id; marked_ and the scope; of an end user or a tag then @ and the account",
     header=None,
-    value=(Organization, Project, ApiKey, Policy, Budget, Preset, Credential, Credit, Spend),
+    value=(
+        Organization,
+        Project,
+        ApiKey,
+        Policy,
+        Budget,
+        Preset,
+        Credential,
+        Credit,
+        Spend,
+        MarkSpend,
+    ),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",

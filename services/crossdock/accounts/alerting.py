@@ -11,7 +11,7 @@ from crossdock.accounts.state import CREDITS, AccountState, Alerted
 from crossdock_schemas.alert import NEARLY, Alert, AlertKind
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credit import Terms
-from crossdock_schemas.directory import budget_id
+from crossdock_schemas.directory import budget_id, listed_as
 from crossdock_schemas.ids import derive_alert_id
 from crossdock_schemas.windows import day_of, end_ms
 
@@ -49,7 +49,7 @@ def _of_budget(state: AccountState, budget: Budget, short: Collection[str]) -> I
     found = Alerted(f"{budget.version}/{until_ms}", 2 if place in short else level)
     if _is_news(state, place, found):
         yield Alert(
-            alert_id=derive_alert_id(place, found.happening, found.level),
+            alert_id=derive_alert_id(listed_as(state.account, place), found.happening, found.level),
             account=state.account,
             kind=BUDGET_KINDS[found.level - 1],
             scope=budget.scope,

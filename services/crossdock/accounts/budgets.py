@@ -4,15 +4,24 @@ from typing import Any
 
 from crossdock.accounts.decision import Decision, Refused, unknown
 from crossdock.accounts.state import AccountState
+from crossdock_schemas.attribution import is_sound_mark
 from crossdock_schemas.budget import Budget, Limit, Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval
+from crossdock_schemas.control import BudgetChange, BudgetRemoval, Refusal
 from crossdock_schemas.directory import budget_id
+from crossdock_schemas.journal import MarkSpend
+
+MAX_MARKS = 10_000
+"""End users and tags of one organization that a budget was ever set for: each is counted from then on."""
 
 
 def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decision | Refused:
     scope, window = command.scope, command.window
-    if not state.has_scope(scope):
+    is_mark = is_sound_mark(scope)
+    if not is_mark and not state.has_scope(scope):
         return unknown("organization, project or key", scope)
+    if is_mark and scope not in state.marks and len(state.marks) >= MAX_MARKS:
+        reason = f"An organization has, or had, budgets of {MAX_MARKS} end users and tags at most."
+        return Refused(budget_id(scope, window), Refusal.CONFLICT, reason)
     others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
     ended = [one for one in Window if one in others]
     limit = Limit(
@@ -26,9 +35,11 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
     if _says_more(limit) or (old is not None and _says_more(old)):
         # why whole: what is read from the log need not look for what was before
         told |= limit_told(limit)
+    is_new = is_mark and scope not in state.marks
+    begun = [MarkSpend(account=state.account, scope=scope, at_ms=now_ms)] if is_new else []
     return Decision(
         budget_id(scope, window),
-        (make_budget(state, scope, limit, now_ms),),
+        (make_budget(state, scope, limit, now_ms), *begun),
         deleted=tuple(budget_id(scope, one) for one in ended),
         told=told,
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from crossdock.accounts import holds, recent
+from crossdock.accounts import holds, marked, recent
 from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Decision, Refused
 from crossdock.accounts.marks import tags_of
@@ -26,10 +26,12 @@ from crossdock.accounts.state import (
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.control import Change, Command
 from crossdock_schemas.credit import Credit, Terms
-from crossdock_schemas.directory import Entity
+from crossdock_schemas.directory import Entity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel import Parcel
 
+MONEYS = (recent.is_own, holds.is_own, marked.is_own)
+"""Whose pages are not those of accounts."""
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
 
@@ -45,11 +47,12 @@ class AccountsCore:
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        of_calls = [page for page in found if recent.is_own(page.key)]
-        of_holds = [page for page in found if holds.is_own(page.key)]
-        others = (p for p in found if not (recent.is_own(p.key) or holds.is_own(p.key)))
+        of_calls, of_holds, of_marked = (
+            [page for page in found if is_own(page.key)] for is_own in MONEYS
+        )
+        others = (page for page in found if not any(is_own(page.key) for is_own in MONEYS))
         self.states.update(restore_states(others))
-        self.money.restore(of_calls, of_holds)
+        self.money.restore(of_calls, of_holds, of_marked)
 
     def apply(self, command: Command, now_ms: int) -> Change:
         """Apply or refuse `command`, and return what the log says of it."""
@@ -93,13 +96,15 @@ class AccountsCore:
         for entity in decision.changed:
             state.put(entity)
             self._keep(entity_page(entity))
-            self._outgoing.append(directory_record(identity(entity), entity, now_ms))
+            name = listed_as(state.account, identity(entity))
+            self._outgoing.append(directory_record(name, entity, now_ms))
             if isinstance(entity, Credit):
                 self.money.credit(entity, now_ms)
         for identifier in decision.deleted:
             state.drop(identifier)
             self._keep(gone_page(state.account, identifier))
-            self._outgoing.append(directory_record(identifier, None, now_ms))
+            name = listed_as(state.account, identifier)
+            self._outgoing.append(directory_record(name, None, now_ms))
         self._outgoing += [secret_record(name, it, now_ms) for name, it in decision.secrets]
         self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
         self._outgoing += [forwarded_record(command) for command in decision.forwarded]

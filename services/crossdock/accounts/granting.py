@@ -29,7 +29,7 @@ def grants(state: AccountState) -> Iterator[tuple[Waiting, Granted]]:
             yield waiting, _granted(waiting, None)  # its next parcel tells
             continue
         (likely_usd,) = likely_of([waiting.worst_usd], state.usual.get(waiting.model))
-        rooms = rooms_of(state, key)
+        rooms = rooms_of(state, key, waiting.marks)
         count = min(
             _paid_for(rooms.worst, waiting.worst_usd, promised.worst_usd, waiting.lines),
             _paid_for(rooms.likely, likely_usd, promised.likely_usd, waiting.lines),

@@ -140,7 +140,7 @@ class Holds:
             number = holds.drop(raw)
         self._changed.add((owner, number))
 
-    def take_stopped(self, now_s: int) -> Iterator[tuple[Owner, Held]]:
+    def take_stopped(self, now_s: int) -> Iterator[tuple[Owner, HoldId, Held]]:
         """Yield the holds that nobody ended in time; they are gone."""
         while self._stops and self._stops[0][0] <= now_s:
             _, owner, number = heapq.heappop(self._stops)
@@ -149,7 +149,7 @@ class Holds:
                 if held.stop_s <= now_s:
                     holds.drop(raw)
                     self._changed.add((owner, number))
-                    yield owner, held
+                    yield owner, HoldId(f"hold_{raw.hex()}"), held
             self._watch(owner, number)
 
     def _watch(self, owner: Owner, number: int) -> None:

@@ -3,19 +3,21 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.accounts.alerting import alerts
+from crossdock.accounts.fitting import rooms_for
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
 from crossdock.accounts.likely import Asking, likely_of
+from crossdock.accounts.marked import Marked
+from crossdock.accounts.marks import marks_of, scopes_of, shares_of
 from crossdock.accounts.rates import after
 from crossdock.accounts.recent import Recent
 from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
 from crossdock.accounts.room import (
     Fit,
     count_begun,
-    fit,
-    rooms_of,
     tell_haste,
     tell_shortage,
 )
@@ -36,7 +38,7 @@ from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.credit import Credit, Terms
-from crossdock_schemas.directory import budget_id
+from crossdock_schemas.directory import budget_id, listed_as
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.parcel import Hold, Parcel
 from crossdock_schemas.usage import ChargeGroup
@@ -46,6 +48,13 @@ TELL_MS = 1000
 LONG_STOP_MS = (
     600_000  # after a deadline no call begins or goes on; its end may be told of a little later
 )
+
+
+class Spender(NamedTuple):
+    """A key, an end user or a tag, whose sums the directory shows."""
+
+    account: AccountId
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +78,25 @@ class Money:
         """What had no room for what somebody wanted since the last step: budgets and credits, with their scopes."""
         self.recent = Recent()
         self.holds = Holds()
+        self.marked = Marked()
         self._asking = Asking()
         self._bookings: dict[AccountId, Booking] = {}
-        self._untold: dict[KeyId, AccountId] = {}
-        self._told_ms: dict[KeyId, int] = {}
+        self._untold: dict[Spender, None] = {}
+        self._told_ms: dict[Spender, int] = {}
         self._waiting: set[AccountId] = set()
         """Accounts that have lines which wait."""
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 
-    def restore(self, recent: list[Page], holds: list[Page]) -> None:
-        """Take over the pages of recent calls and of holds; the states are there already."""
+    def restore(self, recent: list[Page], holds: list[Page], marked: list[Page]) -> None:
+        """Take over the pages of recent calls, of holds and of what these count for; the states are there already."""
         self.recent.restore(recent)
         self.holds.restore(holds)
+        self.marked.restore(marked)
         for account, state in self._states.items():
-            self._untold |= dict.fromkeys(state.spenders, account)  # the directory may be behind
+            # the directory may be behind
+            spenders = (*state.spenders, *sorted(state.marks))
+            self._untold |= {Spender(account, name): None for name in spenders}
             if state.waiting:
                 self._waiting.add(account)
 
@@ -100,8 +113,8 @@ class Money:
 
     def expire(self, now_ms: int) -> None:
         """Free the holds that nobody ended in time."""
-        for owner, held in self.holds.take_stopped(now_ms // 1000):
-            self._booking(owner.account, now_ms).expire(owner.key_id, held)
+        for owner, hold, held in self.holds.take_stopped(now_ms // 1000):
+            self._booking(owner.account, now_ms).expire(owner.key_id, hold, held)
 
     def admit(
         self,
@@ -121,11 +134,12 @@ class Money:
         identifier = hold_id(parcel.parcel_id)
         if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
             return Admitted(0, is_repeated=True)
-        rooms = rooms_of(state, key)
+        marks = marks_of(state, parcel)
+        rooms = rooms_for(state, key, marks)
         likely = worst
-        if rooms.likely is not None:
+        if rooms.is_fluid:
             likely = likely_of(worst, state.usual.get(parcel.model))
-        paid = fit(rooms, worst, likely)
+        paid = rooms.fit(worst, likely)
         begun = count_begun(state, key)
         count = paid.lines if begun is None else min(paid.lines, begun)
         if parcel.position is None and count < len(worst):
@@ -134,11 +148,12 @@ class Money:
         places = [place for place in range(count) if place not in denied]
         if places:
             held = _held(worst[:count], likely[:count], places, state.now_ms, parcel.deadline_ms)
-            booking.hold(key.key_id, key.project, identifier, held)
+            shares = shares_of(marks, worst[:count], likely[:count])
+            booking.hold(key.key_id, key.project, identifier, held, shares)
             self._begin(state, key, len(places))
-            if rooms.likely is not None:
+            if rooms.is_fluid:
                 self._asking.remember(identifier, parcel.model, [worst[place] for place in places])
-        hold = Hold(hold_id=identifier, is_limited=rooms.worst is not None) if places else None
+        hold = Hold(hold_id=identifier, is_limited=rooms.is_limited) if places else None
         if count == len(worst):
             return Admitted(count, hold)
         return Admitted(count, hold, self._why_not(state, key, paid, count))
@@ -175,6 +190,8 @@ class Money:
             model=parcel.model,
             key_id=parcel.key_id,
             worst_usd=worst[count] if back else worst[-1],
+            # of a line behind them nobody knows yet whom it is for
+            marks=scopes_of(parcel.tags, parcel.user_of(parcel.lines[count]) if back else ""),
             lines=back + parcel.behind,
         )
         if back and known is not None:
@@ -196,14 +213,15 @@ class Money:
                 self._waiting.discard(account)
 
     def tell(self, now_ms: int) -> None:
-        """Show in the directory what keys have spent and hold: of each once in TELL_MS at most."""
+        """Show in the directory what keys, end users and tags spent and hold: of each once in TELL_MS at most."""
         self._close()
-        for key_id, account in list(self._untold.items()):
-            if now_ms - self._told_ms.get(key_id, 0) >= TELL_MS:
-                spend = self._states[account].spend(key_id)
-                self._outgoing.append(directory_record(identity(spend), spend, now_ms))
-                self._told_ms[key_id] = now_ms
-                del self._untold[key_id]
+        for spender in list(self._untold):
+            if now_ms - self._told_ms.get(spender, 0) >= TELL_MS:
+                spend = self._states[spender.account].spending(spender.name)
+                name = listed_as(spender.account, identity(spend))
+                self._outgoing.append(directory_record(name, spend, now_ms))
+                self._told_ms[spender] = now_ms
+                del self._untold[spender]
 
     def _booking(self, account: AccountId, now_ms: int) -> Booking:
         """Return the books of `account`, open until their entries are written."""
@@ -211,7 +229,7 @@ class Money:
         if booking is None:
             state = self._states.setdefault(account, AccountState(account))
             state.go_on(now_ms)
-            booking = Booking(state, self.holds, self.recent, self._asking)
+            booking = Booking(state, self.holds, self.marked, self.recent, self._asking)
             self._bookings[account] = booking
         return booking
 
@@ -223,21 +241,23 @@ class Money:
         for account, booking in self._bookings.items():
             state = self._states[account]
             self._outgoing += [entry_record(entry) for entry in booking.entries()]
-            for key_id in booking.touched:
-                self._untold[key_id] = account
-                self._keep(entity_page(state.spend(key_id)))
+            for name in (*booking.touched, *booking.touched_marks):
+                self._untold[Spender(account, name)] = None
+                self._keep(entity_page(state.spending(name)))
             for model in booking.learned:
                 self._keep(usual_page(state.usual[model]))
             if booking.has_booked:
                 self._keep(head_page(state))
-            self._alert(state, booking.touched)
+            self._alert(state, booking.touched, booking.touched_marks)
         self._bookings.clear()
 
-    def _alert(self, state: AccountState, touched: Collection[KeyId]) -> None:
+    def _alert(
+        self, state: AccountState, touched: Collection[KeyId], marks: Collection[str]
+    ) -> None:
         """Tell whoever watches of budgets and credits that are nearly, or all, used up."""
         short = self._short.pop(state.account, {})
         projects = {state.spenders[key_id] for key_id in touched}
-        scopes = {state.account, *touched, *projects, *short.values()}
+        scopes = {state.account, *touched, *projects, *marks, *short.values()}
         for alert in alerts(state, scopes, short.keys(), self._terms):
             self._outgoing.append(alert_record(alert))
             place = CREDITS if alert.window is None else budget_id(alert.scope, alert.window)
@@ -246,7 +266,12 @@ class Money:
     def finish(self) -> Step:
         """Return what was decided since the last call."""
         self._close()
-        pages = [*self._pages.values(), *self.recent.finish(), *self.holds.finish()]
+        pages = [
+            *self._pages.values(),
+            *self.recent.finish(),
+            *self.holds.finish(),
+            *self.marked.finish(),
+        ]
         step = Step(self._outgoing, pages)
         self._outgoing, self._pages = [], {}
         return step

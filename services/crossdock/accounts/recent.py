@@ -5,6 +5,7 @@ had ended: then its heir supposes a row of unknown end under the same execution 
 moments of a worker's life, so the last ones of each life are remembered, and all of unknown end.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,10 +57,11 @@ def _cut(value: bytes) -> Iterator[bytes]:
 
 
 class Supposed(NamedTuple):
-    """What was booked for a call of unknown end, and the day whose windows it counts in."""
+    """What was booked for a call of unknown end, the day whose windows it counts in, and what else it counts for."""
 
     amount_usd: Decimal
     day: int
+    marks: tuple[str, ...] = ()
 
 
 class Taken(NamedTuple):
@@ -67,6 +69,7 @@ class Taken(NamedTuple):
 
     amount_usd: Decimal
     day: int
+    marks: tuple[str, ...]
     is_correction: bool
 
 
@@ -78,11 +81,11 @@ class Recent:
         self._unknown: OrderedDict[str, Supposed] = OrderedDict()
         self._changed: dict[bytes, bytes | None] = {}
 
-    def take(self, usage: Charge, day: int) -> Taken | None:
-        """Return what `usage`, which counts on `day`, adds to the books; None: it is known.
+    def take(self, usage: Charge, day: int, marks: tuple[str, ...] = ()) -> Taken | None:
+        """Return what `usage`, which counts on `day` and for `marks`, adds to the books; None: it is known.
 
         As in the table of calls: what a worker tells of its own call wins over what others suppose, the first of each
-        counts. The truth about a supposed row counts on the day of that row.
+        counts. The truth about a supposed row counts where that row did.
         """
         call = bytes.fromhex(usage.execution_id[-2 * _BYTES :])
         life = self._lives.get(usage.claim)
@@ -93,13 +96,14 @@ class Recent:
         if usage.outcome is CallOutcome.UNKNOWN:
             if supposed is not None:
                 return None
-            self._suppose(usage.execution_id, Supposed(amount, day))
-            return Taken(amount, day, is_correction=False)
+            self._suppose(usage.execution_id, Supposed(amount, day, marks))
+            return Taken(amount, day, marks, is_correction=False)
         self._remember(usage.claim, call)
         if supposed is None:
-            return Taken(amount, day, is_correction=False)
+            return Taken(amount, day, marks, is_correction=False)
         self._forget(usage.execution_id)
-        return Taken(amount - supposed.amount_usd, supposed.day, is_correction=True)
+        left = amount - supposed.amount_usd
+        return Taken(left, supposed.day, supposed.marks, is_correction=True)
 
     def _remember(self, claim: str, call: bytes) -> None:
         life = self._lives.setdefault(claim, Life())
@@ -112,8 +116,7 @@ class Recent:
 
     def _suppose(self, execution: str, supposed: Supposed) -> None:
         self._unknown[execution] = supposed
-        value = f"{supposed.amount_usd} {supposed.day}".encode()
-        self._changed[f"{UNKNOWN}/{execution}".encode()] = value
+        self._changed[f"{UNKNOWN}/{execution}".encode()] = _text(supposed)
         while len(self._unknown) > MAX_UNKNOWN:
             self._forget(next(iter(self._unknown)))
 
@@ -133,12 +136,19 @@ class Recent:
             if value is None:
                 continue
             if kind == UNKNOWN:
-                amount, day = value.decode().split()
-                self._unknown[name] = Supposed(Decimal(amount), int(day))
+                amount, day, *marks = value.decode().split(" ", 2)
+                told = tuple(json.loads(marks[0])) if marks else ()
+                self._unknown[name] = Supposed(Decimal(amount), int(day), told)
             else:
                 self._lives.setdefault(name, Life()).restore(int(number), value)
         for life in self._lives.values():
             life.go_on()
+
+
+def _text(supposed: Supposed) -> bytes:
+    amount, day, marks = supposed
+    told = f" {json.dumps(marks, ensure_ascii=False)}" if marks else ""
+    return f"{amount} {day}{told}".encode()
 
 
 def _key(claim: str, place: int) -> bytes:

@@ -14,7 +14,7 @@ from crossdock.accounts.state import CREDITS, AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.budget import Budget
-from crossdock_schemas.directory import budget_id, level_of
+from crossdock_schemas.directory import budget_id, in_words
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
@@ -55,12 +55,21 @@ class Fit(NamedTuple):
     """What the next one can, or is likely to, cost."""
 
 
-def rooms_of(state: AccountState, key: ApiKey) -> Rooms:
-    """Return what the tightest budgets of organization, project and key leave, or the credits.
+def rooms_of(state: AccountState, key: ApiKey, marks: Iterable[str] = ()) -> Rooms:
+    """Return what the tightest budgets of organization, project, key and `marks` leave, or the credits.
 
     The state's tallies are those of today.
     """
-    budgets = binding(state, key)
+    worst, likely = rooms_of_scopes(state, (state.account, key.project, key.key_id, *marks))
+    if state.organization is not None and state.organization.prepaid_from_usd is not None:
+        credits = Room(None, state.credits_left())
+        worst = credits if worst is None else _tightest([worst, credits])
+    return Rooms(worst, likely)
+
+
+def rooms_of_scopes(state: AccountState, scopes: Iterable[str]) -> Rooms:
+    """Return what the tightest budgets of `scopes` leave."""
+    budgets = [budget for scope in scopes for budget in state.budgets.get(scope, {}).values()]
     worst = [
         Room(budget, budget.limit_usd + budget.overshoot_usd - _used(state, budget))
         for budget in budgets
@@ -70,18 +79,7 @@ def rooms_of(state: AccountState, key: ApiKey) -> Rooms:
         for budget in budgets
         if budget.is_fluid
     ]
-    if state.organization is not None and state.organization.prepaid_from_usd is not None:
-        worst.append(Room(None, state.credits_left()))
     return Rooms(_tightest(worst), _tightest(likely))
-
-
-def binding(state: AccountState, key: ApiKey) -> list[Budget]:
-    """Return the budgets of the key, its project and its organization."""
-    return [
-        budget
-        for scope in (state.account, key.project, key.key_id)
-        for budget in state.budgets.get(scope, {}).values()
-    ]
 
 
 def _used(state: AccountState, budget: Budget) -> Decimal:
@@ -157,7 +155,7 @@ def tell_shortage(room: Room, account: AccountId, asked_usd: Decimal, now_ms: in
     limit += f" and {usd_text(budget.overshoot_usd)} USD beyond it" if is_beyond else ""
     can = "is likely to cost" if room.is_likely else "can cost up to"
     message = (
-        f"The {budget.window.value} budget of the {level_of(budget.scope)} {budget.scope} leaves {usd_text(left)} USD of "
+        f"The {budget.window.value} budget of {in_words(budget.scope)} leaves {usd_text(left)} USD of "
         f"{limit}; this {can} {usd_text(asked_usd)} USD."
     )
     return WaitReason(

@@ -1,12 +1,14 @@
 """What is held, what calls cost, what is free again: postings in the journal, and the sums of each scope. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
 from crossdock.accounts.likely import Asking
+from crossdock.accounts.marked import Marked
+from crossdock.accounts.marks import Share, marks_of_row, share_of, whole
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
@@ -18,6 +20,8 @@ from crossdock_schemas.windows import date_of, day_of
 
 # who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
 UNKNOWN_S = 60
+MAX_ENTRY_BYTES = 500_000  # a record has 1 MiB at most, and one posting's marks may be 200 KiB
+POSTING_BYTES = 400
 
 
 class Place(NamedTuple):
@@ -28,6 +32,8 @@ class Place(NamedTuple):
     provider: str
     day: int
     is_byok: bool = False
+    marks: tuple[str, ...] = ()
+    """What it counts for besides its key."""
 
 
 @dataclass
@@ -42,8 +48,11 @@ class Sums:
 class Booking:
     """What one step does to the books of one account: at most one entry of each kind."""
 
-    def __init__(self, state: AccountState, holds: Holds, recent: Recent, asking: Asking) -> None:
+    def __init__(  # what all of a partition's accounts share
+        self, state: AccountState, holds: Holds, marked: Marked, recent: Recent, asking: Asking
+    ) -> None:
         self._state = state
+        self._marked = marked
         self._asking = asking
         self._holds = holds
         self._recent = recent
@@ -52,6 +61,8 @@ class Booking:
         self.has_booked = False
         self.touched: set[KeyId] = set()
         """Keys whose sums changed."""
+        self.touched_marks: set[str] = set()
+        """End users and tags whose sums changed."""
         self.learned: set[str] = set()
         """Models of which more is known."""
 
@@ -59,40 +70,79 @@ class Booking:
         """Add credits, or take them away: against who paid them, or who gave them."""
         self._credits.append(credit)
 
-    def hold(self, key_id: KeyId, project: ProjectId, hold_id: HoldId, held: Held) -> None:
-        """Set `held` aside for a parcel."""
+    def hold(  # whose it is, and what
+        self,
+        key_id: KeyId,
+        project: ProjectId,
+        hold_id: HoldId,
+        held: Held,
+        shares: tuple[Share, ...] = (),
+    ) -> None:
+        """Set `held` aside for a parcel; `shares`: what of it counts for end users and tags."""
         self._holds.add(Owner(self._state.account, key_id), hold_id, held)
+        if shares:
+            self._marked.add(self._state.account, hold_id, shares)
         place = Place(project, key_id, "", held.day)
-        amount, spare = to_usd(held.rest), to_usd(held.spare)
-        self._add(EntryKind.HOLD, place, held=amount, spare=spare, count=held.open.bit_count())
+        self._move(EntryKind.HOLD, place, held, shares, sign=1, lines=held.open.bit_count())
+
+    def _move(  # what, where, how much, for whom
+        self,
+        kind: EntryKind,
+        place: Place,
+        held: Held,
+        shares: tuple[Share, ...],
+        *,
+        sign: int,
+        lines: int,
+    ) -> None:
+        """Set all of `held` aside (`sign` 1), or free it (-1): each of its shares for what it counts for."""
+        for marks, rest, spare in shares or whole(held):
+            of_share = place._replace(marks=marks)
+            self._add(kind, of_share, held=to_usd(sign * rest), spare=to_usd(sign * spare))
+        self._sums[kind].count += lines
 
     def charge(self, row: Charge) -> None:
         """Book a call that is not in the books yet; its hold gives up as much, as far as it reaches."""
-        owner = Owner(self._state.account, row.key_id)
-        held = None if row.hold_id is None else self._holds.find(owner, row.hold_id)
-        today = day_of(self._state.now_ms)
-        taken = self._recent.take(row, today if held is None else held.day)
-        if taken is None:
+        state = self._state
+        held = None
+        if row.hold_id is not None:
+            held = self._holds.find(Owner(state.account, row.key_id), row.hold_id)
+        if held is None or row.hold_id is None:
+            self._book(row, day_of(state.now_ms), marks_of_row(state, row))
             return
-        kind = EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
-        calls = 0 if taken.is_correction else 1
-        place = Place(row.project, row.key_id, row.provider, taken.day, row.is_byok)
-        self._add(kind, place, spent=taken.amount_usd, count=1, calls=calls)
-        if held is not None and row.hold_id is not None:
-            self._give(kind, row, row.hold_id, held, taken)
+        shares = self._marked.find(state.account, row.hold_id) or whole(held)
+        share = share_of(shares, row.user)
+        taken = self._book(row, held.day, share.marks)
+        if taken is not None:
+            self._give(row, row.hold_id, held, share, taken)
             self._learn(row, row.hold_id, taken)
 
-    def _give(  # what is booked, and whose hold pays
-        self, kind: EntryKind, row: Charge, hold_id: HoldId, held: Held, taken: Taken
+    def _book(self, row: Charge, day: int, marks: tuple[str, ...]) -> Taken | None:
+        """Book what a call adds to the books; `day` and `marks`: where it counts unless it was booked before."""
+        taken = self._recent.take(row, day, marks)
+        if taken is not None:
+            calls = 0 if taken.is_correction else 1
+            place = Place(
+                row.project, row.key_id, row.provider, taken.day, row.is_byok, taken.marks
+            )
+            self._add(_kind(taken), place, spent=taken.amount_usd, count=1, calls=calls)
+        return taken
+
+    def _give(  # whose hold pays, and for what
+        self, row: Charge, hold_id: HoldId, held: Held, share: Share, taken: Taken
     ) -> None:
-        """Take what a call cost from its hold, as far as it reaches: from what was likely first."""
-        units = min(held.rest, to_units(taken.amount_usd))
+        """Take what a call cost from its share of its hold, as far as it reaches: from what was likely first."""
+        units = min(share.rest, to_units(taken.amount_usd))
         if not units:
             return
-        left = held._replace(rest=held.rest - units, spare=min(held.spare, held.rest - units))
-        self._holds.put(Owner(self._state.account, row.key_id), hold_id, left)
-        place = Place(row.project, row.key_id, "", taken.day)
-        self._add(kind, place, held=-to_usd(units), spare=to_usd(left.spare - held.spare))
+        left = share._replace(rest=share.rest - units, spare=min(share.spare, share.rest - units))
+        used = held._replace(rest=held.rest - units, spare=held.spare + left.spare - share.spare)
+        account = self._state.account
+        self._holds.put(Owner(account, row.key_id), hold_id, used)
+        self._marked.put(account, hold_id, left)
+        place = Place(row.project, row.key_id, "", taken.day, marks=share.marks)
+        spare = to_usd(left.spare - share.spare)
+        self._add(_kind(taken), place, held=-to_usd(units), spare=spare)
 
     def _learn(self, row: Charge, hold_id: HoldId, taken: Taken) -> None:
         """Remember what a call cost that succeeded, where a fluid budget shall know what is usual."""
@@ -112,17 +162,20 @@ class Booking:
         self._holds.put(owner, end.hold_id, left)
         ended = (held.open & ~left.open).bit_count()
         if left.open:
-            self._free(EntryKind.RELEASE, end.key_id, held._replace(rest=0, spare=0), ended)
+            self._sums.setdefault(EntryKind.RELEASE, Sums()).count += ended
         else:
-            self._free(EntryKind.RELEASE, end.key_id, held, ended)
+            self._free(EntryKind.RELEASE, end.key_id, end.hold_id, held, ended)
 
-    def expire(self, key_id: KeyId, held: Held) -> None:
+    def expire(self, key_id: KeyId, hold_id: HoldId, held: Held) -> None:
         """Free what nobody freed; `held` is out of the open ones already."""
-        self._free(EntryKind.EXPIRY, key_id, held, held.open.bit_count())
+        self._free(EntryKind.EXPIRY, key_id, hold_id, held, held.open.bit_count())
 
-    def _free(self, kind: EntryKind, key_id: KeyId, held: Held, lines: int) -> None:
+    def _free(  # what, whose, how much
+        self, kind: EntryKind, key_id: KeyId, hold_id: HoldId, held: Held, lines: int
+    ) -> None:
         place = Place(self._state.spenders[key_id], key_id, "", held.day)
-        self._add(kind, place, held=-to_usd(held.rest), spare=-to_usd(held.spare), count=lines)
+        shares = self._marked.take(self._state.account, hold_id)
+        self._move(kind, place, held, shares, sign=-1, lines=lines)
 
     def _add(  # what, where, how much
         self,
@@ -142,7 +195,7 @@ class Booking:
         if held:
             sums.held[place] = sums.held.get(place, NOTHING) + held
         self._state.spenders.setdefault(place.key_id, place.project)
-        for scope in (self._state.account, place.project, place.key_id):
+        for scope in (self._state.account, place.project, place.key_id, *place.marks):
             self._state.tally(scope).add(
                 place.day,
                 spent=spent,
@@ -152,6 +205,7 @@ class Booking:
                 is_byok=place.is_byok,
             )
         self.touched.add(place.key_id)
+        self.touched_marks.update(place.marks)
 
     def entries(self) -> list[Entry]:
         """Return the entries, which get their numbers now; none of nothing."""
@@ -164,8 +218,9 @@ class Booking:
                 *_both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
                 *_both_sides(Ledger.HELD, Ledger.AVAILABLE, sums.held),
             ]
-            if postings:
-                found.append(self._entry(kind, sums.count, tuple(postings)))
+            for part in _parts(postings):
+                found.append(self._entry(kind, sums.count, part))
+                sums.count = 0  # an entry that is cut tells of its calls once
         self._sums, self._credits = {}, []
         self.has_booked = bool(found or self.touched)
         return found
@@ -198,6 +253,24 @@ def _credit_postings(credit: Credit) -> tuple[Posting, ...]:
     )
 
 
+def _kind(taken: Taken) -> EntryKind:
+    return EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
+
+
+def _parts(postings: Sequence[Posting]) -> Iterator[tuple[Posting, ...]]:
+    """Cut the postings of an entry where it would become too long for a record: each part adds up to nothing."""
+    part: list[Posting] = []
+    size = 0
+    for first, other in zip(postings[::2], postings[1::2], strict=True):
+        if size >= MAX_ENTRY_BYTES:
+            yield tuple(part)
+            part, size = [], 0
+        part += (first, other)
+        size += 2 * (POSTING_BYTES + sum(4 * len(mark) for mark in first.marks))
+    if part:
+        yield tuple(part)
+
+
 def _after(held: Held, end: HoldEnd, now_s: int) -> Held:
     """Return what `end` makes of `held`."""
     slots = sum(1 << slot for slot in set(end.slots)) & held.open
@@ -218,6 +291,7 @@ def _both_sides(ledger: Ledger, other: Ledger, sums: dict[Place, Decimal]) -> It
                     key_id=place.key_id,
                     provider=place.provider,
                     is_byok=place.is_byok,
+                    marks=place.marks,
                     day=date_of(place.day),
                     amount_usd=signed,
                 )

@@ -7,16 +7,23 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.likely import Usual, usual_of
-from crossdock.accounts.tally import Tally, spend_of, tally_of
+from crossdock.accounts.tally import Tally, mark_spend_of, spend_of, tally_of
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.directory import KINDS, Entity, budget_id, policy_id, preset_id
+from crossdock_schemas.directory import (
+    KINDS,
+    Entity,
+    budget_id,
+    marked_id,
+    policy_id,
+    preset_id,
+)
 from crossdock_schemas.ids import AccountId, BatchId, CredentialId, CreditId, KeyId, ProjectId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.preset import Preset
 from crossdock_schemas.windows import day_of
@@ -59,9 +66,11 @@ class AccountState:
     credentials: dict[CredentialId, Credential] = field(default_factory=dict)
     """Own provider keys, without their secrets."""
     tallies: dict[str, Tally] = field(default_factory=dict)
-    """By scope: the organization, projects and keys, also those that were deleted."""
+    """By scope: the organization, projects and keys, also those that were deleted; and `marks`."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
     """Keys that have a tally."""
+    marks: set[str] = field(default_factory=set)
+    """Scopes of end users and tags that have, or had, a budget: what counts for them is counted."""
     credits: dict[CreditId, Credit] = field(default_factory=dict)
     credits_usd: Decimal = Decimal(0)
     """The sum of them."""
@@ -93,8 +102,11 @@ class AccountState:
             case Credit():
                 self.credits[entity.credit_id] = entity
                 self.credits_usd += entity.amount_usd
-            case Spend():  # pragma: no branch  # mypy sees that no case is missing
+            case Spend():
                 self._take(entity)
+            case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing
+                self.marks.add(entity.scope)
+                self.tallies[entity.scope] = tally_of(entity)
 
     def _take(self, spend: Spend) -> None:
         """Count what was told of a key that has no tally yet."""
@@ -118,10 +130,18 @@ class AccountState:
             found = self.tallies[scope] = Tally(day_of(self.now_ms))
         return found
 
+    def mark_spend(self, scope: str) -> MarkSpend:
+        """Return what the directory shows of one of `marks`."""
+        return mark_spend_of(self.tallies[scope], self.account, scope, self.now_ms)
+
     def spend(self, key_id: KeyId) -> Spend:
         """Return what the directory shows of a key that has a tally."""
         project = self.spenders[key_id]
         return spend_of(self.tallies[key_id], self.account, project, key_id, self.now_ms)
+
+    def spending(self, name: str) -> Spend | MarkSpend:
+        """Return what the directory shows of a key that has a tally, or of one of `marks`."""
+        return self.mark_spend(name) if name in self.marks else self.spend(KeyId(name))
 
     def usual_of(self, model: str) -> Usual:
         return self.usual.setdefault(model, Usual(self.account, model))
@@ -168,6 +188,7 @@ class AccountState:
             *self.credentials.values(),
             *self.credits.values(),
             *(self.spend(key_id) for key_id in self.spenders),
+            *map(self.mark_spend, self.marks),
         ]
 
     def credits_left(self) -> Decimal:
@@ -207,8 +228,10 @@ def identity(entity: Entity) -> str:  # noqa: C901, PLR0911, PLR0912  # one line
             return entity.credential_id
         case Credit():
             return entity.credit_id
-        case Spend():  # pragma: no branch  # mypy sees that no case is missing
+        case Spend():
             return f"spend_{entity.key_id}"
+        case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing
+            return marked_id(entity.scope)
 
 
 def entity_page(entity: Entity) -> Page:

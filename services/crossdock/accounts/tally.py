@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from crossdock_schemas.budget import Window
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.windows import day_of, is_in
 
 NOTHING = Decimal(0)
+PERIODS = {Window.DAILY: "day", Window.WEEKLY: "week", Window.MONTHLY: "month"}
 
 
 def _nothing() -> dict[Window, Decimal]:
@@ -17,7 +19,7 @@ def _nothing() -> dict[Window, Decimal]:
 
 @dataclass(slots=True)
 class Tally:
-    """Sums of one organization, project or key, USD, in the windows of `day`."""
+    """Sums of one organization, project, key, end user or tag, USD, in the windows of `day`."""
 
     day: int = 0
     spent: dict[Window, Decimal] = field(default_factory=_nothing)
@@ -83,7 +85,7 @@ class Tally:
                 self.byok[window] += other.byok[window]
 
 
-def tally_of(spend: Spend) -> Tally:
+def tally_of(spend: Spending) -> Tally:
     """Return what `spend` says."""
     spent = (spend.total_usd, spend.day_usd, spend.week_usd, spend.month_usd)
     held = (spend.held_usd, spend.held_day_usd, spend.held_week_usd, spend.held_month_usd)
@@ -103,26 +105,22 @@ def spend_of(
     tally: Tally, account: AccountId, project: ProjectId, key_id: KeyId, now_ms: int
 ) -> Spend:
     """Return what the directory shows of a key; `now_ms` lies in the day of `tally`."""
-    return Spend(
-        account=account,
-        project=project,
-        key_id=key_id,
-        at_ms=now_ms,
-        total_usd=tally.spent[Window.TOTAL],
-        day_usd=tally.spent[Window.DAILY],
-        week_usd=tally.spent[Window.WEEKLY],
-        month_usd=tally.spent[Window.MONTHLY],
-        held_usd=tally.held[Window.TOTAL],
-        held_day_usd=tally.held[Window.DAILY],
-        held_week_usd=tally.held[Window.WEEKLY],
-        held_month_usd=tally.held[Window.MONTHLY],
-        spare_usd=tally.spare[Window.TOTAL],
-        spare_day_usd=tally.spare[Window.DAILY],
-        spare_week_usd=tally.spare[Window.WEEKLY],
-        spare_month_usd=tally.spare[Window.MONTHLY],
-        byok_usd=tally.byok[Window.TOTAL],
-        byok_day_usd=tally.byok[Window.DAILY],
-        byok_week_usd=tally.byok[Window.WEEKLY],
-        byok_month_usd=tally.byok[Window.MONTHLY],
-        calls=tally.calls,
-    )
+    return Spend(account=account, project=project, key_id=key_id, at_ms=now_ms, **_sums(tally))
+
+
+def mark_spend_of(tally: Tally, account: AccountId, scope: str, now_ms: int) -> MarkSpend:
+    """Return what the directory shows of an end user or a tag; `now_ms` lies in the day of `tally`."""
+    return MarkSpend(account=account, scope=scope, at_ms=now_ms, **_sums(tally))
+
+
+def _sums(tally: Tally) -> dict[str, Any]:
+    """Return the amounts by the names that a message has for them."""
+    sums: dict[str, Any] = {"calls": tally.calls, "total_usd": tally.spent[Window.TOTAL]}
+    for kind, amounts in (("held", tally.held), ("spare", tally.spare), ("byok", tally.byok)):
+        sums[f"{kind}_usd"] = amounts[Window.TOTAL]
+    for window, name in PERIODS.items():
+        sums[f"{name}_usd"] = tally.spent[window]
+        sums[f"held_{name}_usd"] = tally.held[window]
+        sums[f"spare_{name}_usd"] = tally.spare[window]
+        sums[f"byok_{name}_usd"] = tally.byok[window]
+    return sums

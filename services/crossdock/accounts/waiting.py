@@ -16,6 +16,8 @@ class Waiting(Message):
     key_id: KeyId
     worst_usd: Decimal
     """What the first of them can cost at most."""
+    marks: tuple[str, ...] = ()
+    """Scopes of end user and tags that it would count for, if they have a budget."""
     lines: int
 
     @property

@@ -8,13 +8,14 @@ from crossdock.ingress.arrivals import Arrivals
 from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
 from crossdock_schemas.account import ApiKey, Organization, Project
+from crossdock_schemas.attribution import is_mark
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.directory import Entity, budget_id, kind_of
+from crossdock_schemas.directory import Entity, budget_id, kind_of, listed_as
 from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.policy import Policy
 from crossdock_schemas.preset import Preparation, Preset, preparation_of
 
@@ -33,12 +34,14 @@ class AccountsView:
         self.policies: dict[str, Policy] = {}
         """By the id of the organization, project or key that they bind."""
         self.budgets: dict[str, Budget] = {}
-        """By their identity, see `budget_id`."""
+        """By their key in the directory."""
         self.presets: dict[str, dict[str, Preset]] = {}
         """By the id of the organization or project that they are for, and slug."""
         self.credentials: dict[CredentialId, Credential] = {}
         self.credits: dict[CreditId, Credit] = {}
         self.spends: dict[KeyId, Spend] = {}
+        self.mark_spends: dict[AccountId, dict[str, MarkSpend]] = {}
+        """What was spent for end users and under tags, by account and scope."""
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
         self.arrivals = Arrivals()
@@ -86,6 +89,8 @@ class AccountsView:
                 self.credits[entity.credit_id] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
+            case MarkSpend():
+                self.mark_spends.setdefault(entity.account, {})[entity.scope] = entity
 
     def _drop(self, identifier: str) -> None:
         """Keys, policies, budgets, presets and own provider keys are taken away, nothing else ever is."""
@@ -104,14 +109,22 @@ class AccountsView:
             if len(self._gone) > MAX_GONE:
                 self._gone.popitem(last=False)
 
-    def budgets_of(self, scope: str) -> list[Budget]:
-        """Return the budgets of an organization, a project or a key, in the order of windows."""
-        found = (self.budgets.get(budget_id(scope, window)) for window in Window)
+    def budgets_of(self, account: AccountId, scope: str) -> list[Budget]:
+        """Return the budgets of a scope in an organization, in the order of windows."""
+        names = (listed_as(account, budget_id(scope, window)) for window in Window)
+        found = (self.budgets.get(name) for name in names)
         return [budget for budget in found if budget is not None]
 
     def preparation_of(self, account: AccountId, project: ProjectId) -> Preparation | None:
         """Return what a request of a project goes through; None: nothing."""
         return preparation_of(self.presets.get(account, {}), self.presets.get(project, {}))
+
+    def spends_of(self, account: AccountId, scope: str) -> list[Spend | MarkSpend]:
+        """Return what tells of the spending of a scope in an organization; it may tell of others too."""
+        if not is_mark(scope):
+            return list(self.spends.values())
+        found = self.mark_spends.get(account, {}).get(scope)
+        return [] if found is None else [found]
 
     def key_of(self, hashed: str) -> ApiKey | None:
         return self._by_hash.get(hashed)

@@ -9,10 +9,10 @@ from operator import attrgetter
 from crossdock_schemas.account import Organization
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.windows import day_of, end_ms
 
-Read = Callable[[Spend], Decimal]
+Read = Callable[[Spending], Decimal]
 SPENT: dict[Window, Read] = {
     Window.TOTAL: attrgetter("total_usd"),
     Window.DAILY: attrgetter("day_usd"),
@@ -59,7 +59,7 @@ class Balance:
 
 
 def balances_of(
-    budgets: Iterable[Budget], spends: Iterable[Spend], now_ms: int
+    budgets: Iterable[Budget], spends: Iterable[Spend | MarkSpend], now_ms: int
 ) -> tuple[Balance, ...]:
     """Return the balance of each budget, in their order. `spends` may be those of other scopes too."""
     wanted = tuple(budgets)
@@ -104,15 +104,17 @@ def tightest(balances: Iterable[Balance]) -> Balance | None:
     return min(balances, key=lambda balance: balance.remaining_usd, default=None)
 
 
-def _by_scope(scopes: set[str], spends: Iterable[Spend], now_ms: int) -> dict[str, Sequence[Spend]]:
-    found: defaultdict[str, list[Spend]] = defaultdict(list)
+def _by_scope(
+    scopes: set[str], spends: Iterable[Spend | MarkSpend], now_ms: int
+) -> dict[str, Sequence[Spending]]:
+    found: defaultdict[str, list[Spending]] = defaultdict(list)
     for spend in spends if scopes else ():
-        for scope in scopes & {spend.account, spend.project, spend.key_id}:
+        for scope in scopes & spend.scopes:
             found[scope].append(spend.as_of(now_ms))
     return dict(found)
 
 
-def _balance(budget: Budget, spends: Sequence[Spend], now_ms: int) -> Balance:
+def _balance(budget: Budget, spends: Sequence[Spending], now_ms: int) -> Balance:
     spent, held = SPENT[budget.window], HELD[budget.window]
     uncounted = () if budget.include_byok else map(BYOK[budget.window], spends)
     return Balance(

@@ -1,4 +1,4 @@
-"""/v1/budgets: how much an organization, a project or a key may spend in a window."""
+"""/v1/budgets: how much an organization, a project, a key, an end user or a tag may spend in a window."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,11 +14,13 @@ from crossdock.ingress.checks import parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.limits import Limits
-from crossdock.ingress.principal import principal_of
-from crossdock.ingress.scopes import find_scope, is_visible
+from crossdock.ingress.principal import Principal, principal_of
+from crossdock.ingress.scopes import find_budgeted, is_visible, sees_marks
 from crossdock.ingress.wishes import check_budget, check_window_name
-from crossdock_schemas.budget import Window
+from crossdock_schemas.attribution import is_mark
+from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import BudgetChange, BudgetRemoval
+from crossdock_schemas.journal import MarkSpend, Spend
 
 
 class BudgetRoutes:
@@ -31,20 +33,24 @@ class BudgetRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("/v1/budgets", self.list, methods=["GET"]),
-            Route("/v1/budgets/{id}", self.retrieve, methods=["GET"]),
-            Route("/v1/budgets/{id}/{window}", self.set, methods=["PUT"]),
-            Route("/v1/budgets/{id}/{window}", self.clear, methods=["DELETE"]),
+            # why paths: an end user's id, or a tag, may hold a slash
+            Route("/v1/budgets/{id:path}", self.retrieve, methods=["GET"]),
+            Route("/v1/budgets/{id:path}/{window}", self.set, methods=["PUT"]),
+            Route("/v1/budgets/{id:path}/{window}", self.clear, methods=["DELETE"]),
         ]
 
     async def list(self, request: Request) -> Response:
         who, view = principal_of(request), self._view
-        found = [b for b in view.budgets.values() if is_visible(view, who, b.scope)]
+        found = [b for b in view.budgets.values() if _is_visible(view, who, b)]
         found.sort(key=lambda budget: budget.version)
-        balances = balances_of(found, view.spends.values(), self._dock.clock.now_ms())
+        marked = view.mark_spends.get(who.account, {})
+        spends: list[Spend | MarkSpend] = [*view.spends.values(), *marked.values()]
+        balances = balances_of(found, spends, self._dock.clock.now_ms())
         return answer_json({"data": [show_budget(balance) for balance in balances]})
 
     async def retrieve(self, request: Request) -> Response:
-        balances = self._limits.of_scope(find_scope(self._view, request))
+        scope = find_budgeted(self._view, request)
+        balances = self._limits.of_scope(principal_of(request).account, scope)
         return answer_json({"data": [show_budget(balance) for balance in balances]})
 
     async def set(self, request: Request) -> Response:
@@ -59,11 +65,11 @@ class BudgetRoutes:
             overshoot_usd=limit.overshoot_usd,
         )
         await self._limits.ask(command)
-        return answer_json({"data": show_budget(self._find(scope, window))})
+        return answer_json({"data": show_budget(self._find(request, scope, window))})
 
     async def clear(self, request: Request) -> Response:
         scope, window = self._named(request)
-        budget = self._find(scope, window).budget
+        budget = self._find(request, scope, window).budget
         command = BudgetRemoval(
             **sign(principal_of(request), self._dock.clock.now_ms()),
             scope=budget.scope,
@@ -77,11 +83,17 @@ class BudgetRoutes:
         return self._dock.accounts
 
     def _named(self, request: Request) -> tuple[str, Window]:
-        scope = find_scope(self._view, request)
+        scope = find_budgeted(self._view, request)
         return scope, check_window_name(request.path_params["window"])
 
-    def _find(self, scope: str, window: Window) -> Balance:
-        for balance in self._limits.of_scope(scope):
+    def _find(self, request: Request, scope: str, window: Window) -> Balance:
+        for balance in self._limits.of_scope(principal_of(request).account, scope):
             if balance.budget.window is window:
                 return balance
         raise refusals.no_such("Budget", f"{scope}/{window.value}")
+
+
+def _is_visible(view: AccountsView, who: Principal, budget: Budget) -> bool:
+    if is_mark(budget.scope):
+        return budget.account == who.account and sees_marks(who)
+    return is_visible(view, who, budget.scope)

@@ -165,7 +165,9 @@ class KeyRoutes:
             overlap_s=check_seconds(body, "overlap_s", default=DAY_S, highest=365 * DAY_S) or 0,
         )
         successor = command.successor
-        windows = [budget.window for budget in self._dock.accounts.budgets_of(key.key_id)]
+        windows = [
+            budget.window for budget in self._dock.accounts.budgets_of(key.account, key.key_id)
+        ]
         await self._desk.ask(command, lambda: successor in self._keys, successor)
         await self._limits.until_shown(successor, windows)
         shown = self._keys.get(successor)
@@ -183,7 +185,7 @@ class KeyRoutes:
 
     def _show(self, key: ApiKey) -> Json:
         spend = self._dock.accounts.spends.get(key.key_id)
-        return show_key(key, spend, self._limits.own(key.key_id), self._dock.clock.now_ms())
+        return show_key(key, spend, self._limits.own(key), self._dock.clock.now_ms())
 
     def _has_moved(self, key: ApiKey) -> bool:
         return self._keys.get(key.key_id) != key

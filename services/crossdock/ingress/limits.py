@@ -14,8 +14,8 @@ from crossdock.ingress.wishes import check_limit
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.control import BudgetChange, BudgetRemoval
-from crossdock_schemas.directory import budget_id
-from crossdock_schemas.ids import KeyId
+from crossdock_schemas.directory import budget_id, listed_as
+from crossdock_schemas.ids import AccountId, KeyId
 
 BudgetCommand = BudgetChange | BudgetRemoval
 ASKING = frozenset({"limit", "limit_reset"})
@@ -29,20 +29,21 @@ class Limits:
         self._dock = dock
         self._desk = desk
 
-    def of_scope(self, scope: str) -> tuple[Balance, ...]:
+    def of_scope(self, account: AccountId, scope: str) -> tuple[Balance, ...]:
         view = self._view
-        return balances_of(view.budgets_of(scope), view.spends.values(), self._now_ms)
+        spends = view.spends_of(account, scope)
+        return balances_of(view.budgets_of(account, scope), spends, self._now_ms)
 
-    def own(self, key_id: KeyId) -> tuple[Balance, ...]:
+    def own(self, key: ApiKey) -> tuple[Balance, ...]:
         """Return the balances of a key's own budgets."""
-        spend = self._view.spends.get(key_id)
-        budgets = self._view.budgets_of(key_id)
+        spend = self._view.spends.get(key.key_id)
+        budgets = self._view.budgets_of(key.account, key.key_id)
         return balances_of(budgets, () if spend is None else (spend,), self._now_ms)
 
     def binding(self, key: ApiKey) -> tuple[Balance, ...]:
         """Return the balances that bind a key: its organization's, its project's, its own."""
         scopes = (key.account, key.project, key.key_id)
-        budgets = [budget for scope in scopes for budget in self._view.budgets_of(scope)]
+        budgets = [b for scope in scopes for b in self._view.budgets_of(key.account, scope)]
         return balances_of(budgets, self._view.spends.values(), self._now_ms)
 
     def wish(self, key: ApiKey, body: Json, who: Principal) -> BudgetCommand | None:
@@ -51,7 +52,7 @@ class Limits:
         Raises:
             RefusedError: if `body` asks for what cannot be.
         """
-        present = _limit_of(tightest(self.own(key.key_id)))
+        present = _limit_of(tightest(self.own(key)))
         limit = check_limit(body, present)
         is_asked = limit != present or not ASKING.isdisjoint(body)
         if not is_asked or (limit is None and present is None):
@@ -76,7 +77,7 @@ class Limits:
             RefusedError: as the shard says; 503 if it does not answer in time.
         """
         budgets = self._view.budgets
-        before = {identifier: budgets.get(identifier) for identifier in _moved(self._view, command)}
+        before = {name: budgets.get(name) for name in _moved(self._view, command)}
 
         def has_moved(identifier: str) -> bool:
             return budgets.get(identifier) != before[identifier]
@@ -116,11 +117,10 @@ def _limit_of(balance: Balance | None) -> Limit | None:
 
 
 def _moved(view: AccountsView, command: BudgetCommand) -> list[str]:
-    """Return the identities of the budgets that `command` sets or takes away."""
-    scope = command.scope
-    named = [] if command.window is None else [budget_id(scope, command.window)]
+    """Return the directory's keys of the budgets that `command` sets or takes away."""
+    account, scope = command.account, command.scope
+    named = [] if command.window is None else [command.window]
     is_one = not command.only if isinstance(command, BudgetChange) else command.window is not None
-    others = (
-        [] if is_one else [budget_id(scope, budget.window) for budget in view.budgets_of(scope)]
-    )
-    return list(dict.fromkeys((*named, *others)))
+    others = [] if is_one else [budget.window for budget in view.budgets_of(account, scope)]
+    windows = dict.fromkeys((*named, *others))
+    return [listed_as(account, budget_id(scope, window)) for window in windows]

@@ -1,11 +1,12 @@
-"""Scopes: the organization, the project or the key that a policy or a budget binds, and who sees it."""
+"""Scopes: what a policy or a budget binds, and who sees it."""
 
 from starlette.requests import Request
 
 from crossdock.ingress import refusals
 from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.principal import Principal, principal_of
-from crossdock_schemas.account import Project
+from crossdock_schemas.account import Project, Role
+from crossdock_schemas.attribution import is_sound_mark
 from crossdock_schemas.ids import KeyId, ProjectId
 
 
@@ -19,6 +20,23 @@ def find_scope(view: AccountsView, request: Request) -> str:
     if not is_visible(view, principal_of(request), scope):
         raise refusals.no_such("Organization, project or key", scope)
     return scope
+
+
+def find_budgeted(view: AccountsView, request: Request) -> str:
+    """Return the id in the request's path, or the scope of an end user or a tag, which need not have been heard of.
+
+    Raises:
+        RefusedError: 404 if it names nothing that exists for whoever asks, or nothing that may have a budget.
+    """
+    scope: str = request.path_params["id"]
+    if is_sound_mark(scope) and sees_marks(principal_of(request)):
+        return scope
+    return find_scope(view, request)
+
+
+def sees_marks(who: Principal) -> bool:
+    """Say whether a management key sees end users and tags, which are the whole organization's."""
+    return who.role is not Role.MEMBER
 
 
 def find_project(view: AccountsView, who: Principal, identifier: str) -> Project:

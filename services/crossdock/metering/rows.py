@@ -41,7 +41,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "journal": (
         "account", "number", "line", "at", "kind", "change", "executions", "ledger", "project", "key_id", "provider",
-        "is_byok", "day", "amount_usd",
+        "is_byok", "marks", "day", "amount_usd",
     ),
 }  # fmt: skip
 
@@ -110,7 +110,7 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
         (
             entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
             entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider,
-            posting.is_byok, posting.day, posting.amount_usd,
+            posting.is_byok, posting.marks, posting.day, posting.amount_usd,
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip

@@ -98,7 +98,9 @@ def test_what_nobody_ended_is_ended_by_the_clock_each_at_its_time() -> None:
     for number, stop_s in enumerate((300, 100, 200)):
         holds.add(OWNER, name(number), make_held(rest=number, stop_s=stop_s))
 
-    ended = [[held.rest for _, held in holds.take_stopped(now_s)] for now_s in (99, 100, 250, 300)]
+    ended = [
+        [held.rest for _, _, held in holds.take_stopped(now_s)] for now_s in (99, 100, 250, 300)
+    ]
 
     assert ended == [[], [1], [2], [0]]
     assert len(holds) == 0

@@ -37,9 +37,14 @@ from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_
 
 OTHER = ProjectId("proj_other")
 KEYS = {KeyId("key_a"): PROJECT, KeyId("key_b"): PROJECT, KeyId("key_c"): OTHER}
-SCOPES = st.sampled_from([ACME, PROJECT, OTHER, *KEYS])
-WORST = st.lists(st.integers(0, 5), min_size=1, max_size=4)
+MARKS = ("user:u1", "user:u2", "tag:t=1", "tag:t=2")
+SCOPES = st.sampled_from([ACME, PROJECT, OTHER, *KEYS, *MARKS])
+WORST = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from(["", "u1", "u2"])), min_size=1, max_size=4
+)
+"""What each line can cost at most, and the end user that it is for."""
 LIFE_MS = 3_600_000
+COUNTED = (Ledger.SPEND, Ledger.HELD)
 FEWEST = 3
 """Calls that must be known before what is likely is less than the worst case."""
 
@@ -49,6 +54,12 @@ class Line:
     """One line under a hold: what it may cost at most, and what is known of its call."""
 
     worst: int
+    user: str
+    tag: str
+    marks: frozenset[str]
+    """What it counts for under its hold: the end user and the tag if they had a budget by then."""
+    spent_for: frozenset[str] = frozenset()
+    """What its cost counts for: the same; of what is told after the hold's end, those that have a budget by then."""
     cost: int = 0
     is_byok: bool = False
     """Whether an own provider key paid for its call."""
@@ -72,20 +83,32 @@ class ModelHold:
     lines: list[Line]
     is_open: bool = True
     number: int = field(default=0)
-    spare: Decimal = Decimal(0)
-    """What of it was not likely to be spent, when it was made."""
+    spare: dict[frozenset[str], Decimal] = field(default_factory=dict)
+    """What of it is not likely to be spent, by what its lines count for."""
     is_teaching: bool = False
     """What its calls cost tells what is likely."""
 
-    @property
-    def rest(self) -> int:
-        worst = sum(line.worst for line in self.lines)
-        return worst - sum(line.cost for line in self.lines) if self.is_open else 0
+    def rest(self, marks: frozenset[str] | None = None) -> int:
+        """Return what it covers still, for lines that count for `marks` or for all."""
+        lines = [line for line in self.lines if marks in {None, line.marks}]
+        return sum(line.worst - line.cost for line in lines) if self.is_open else 0
 
-    @property
-    def counted(self) -> Decimal:
-        """What fluid budgets count of it."""
-        return self.rest - min(self.spare, Decimal(self.rest))
+    def settle(self) -> None:
+        """What was spent was likely."""
+        self.spare = {marks: min(spare, Decimal(self.rest(marks))) for marks, spare in self.spare.items()}  # fmt: skip
+
+    def held_for(self, scope: str, *, is_fluid: bool) -> Decimal:
+        """Return what it holds for one of its owners, an end user or a tag, or what fluid budgets count of it."""
+        total = Decimal(0)
+        for marks in {line.marks for line in self.lines}:
+            if scope not in MARKS or scope in marks:
+                total += self.rest(marks) - (self.spare.get(marks, 0) if is_fluid else 0)
+        return total
+
+
+def bound_by(scope: str, key: KeyId, lines: Sequence[Line]) -> list[Line]:
+    """Return the lines of `key` that a budget of `scope` binds."""
+    return [line for line in lines if scope in (ACME, KEYS[key], key) or scope in line.marks]
 
 
 class Books(RuleBasedStateMachine):
@@ -107,6 +130,8 @@ class Books(RuleBasedStateMachine):
         self.prepaid_from: int | None = None
         """What was spent when credits began to bind; None: they do not."""
         self.all: list[ModelHold] = []
+        self.declared: set[str] = set()
+        """End users and tags that ever had a budget."""
         self.core.apply(make_founded(), NOW_MS)
         project = make_founded().project.model_copy(update={"project": OTHER, "name": "other"})
         self.core.apply(ProjectAsked(**common(), project=project), NOW_MS)
@@ -142,12 +167,17 @@ class Books(RuleBasedStateMachine):
         today, total = day_of(self.now_ms), Decimal(0)
         for held in self.all:
             owners = (ACME, KEYS[held.key], held.key)
-            if scope in owners:
-                rest = held.counted if is_fluid else held.rest
-                total += rest if is_in(window, held.day, today) else 0
-                counted = [x for x in held.lines if include_byok or not x.is_byok]
+            if scope in owners or scope in MARKS:
+                is_now = is_in(window, held.day, today)
+                total += held.held_for(scope, is_fluid=is_fluid) if is_now else 0
+                mine = [x for x in held.lines if scope in owners or scope in x.spent_for]
+                counted = [x for x in mine if include_byok or not x.is_byok]
                 total += sum(x.cost for x in counted if is_in(window, x.day, today))
         return total
+
+    def marks_of(self, user: str, tag: str) -> frozenset[str]:
+        """Return what a line counts for that is admitted now."""
+        return frozenset({f"user:{user}", f"tag:t={tag}"} & self.declared)
 
     def share(self) -> Decimal:
         """Return the least class that 95 of 100 of the calls that taught lie within."""
@@ -157,30 +187,32 @@ class Books(RuleBasedStateMachine):
         bounds = (Decimal(share) / WHOLE for share in SHARES)
         return next(b for b in bounds if sum(s <= b for s in self.shares) * 100 >= count * 95)
 
-    def is_fluid(self, key: KeyId) -> bool:
+    def is_fluid(self, key: KeyId, lines: Sequence[Line]) -> bool:
         return any(
-            overshoot and scope in (ACME, KEYS[key], key)
+            overshoot and bound_by(scope, key, lines)
             for (scope, _), (_, _, overshoot) in self.budgets.items()
         )
 
-    def fitting(self, key: KeyId, worst: Sequence[int]) -> int:
-        return next(n for n in range(len(worst), -1, -1) if not n or self.fits(key, worst[:n]))
+    def fitting(self, key: KeyId, lines: Sequence[Line]) -> int:
+        return next(n for n in range(len(lines), -1, -1) if not n or self.fits(key, lines[:n]))
 
-    def fits(self, key: KeyId, worst: Sequence[int]) -> bool:
+    def fits(self, key: KeyId, lines: Sequence[Line]) -> bool:
         """Say whether every budget has room for all of these."""
-        usually = sum(worst) * self.share()
         for (scope, window), (limit, byok, overshoot) in self.budgets.items():
-            if scope in (ACME, KEYS[key], key):
+            bound = bound_by(scope, key, lines)
+            if bound:
+                worst = sum(line.worst for line in bound)
                 used = self.used(scope, window, include_byok=byok)
-                if used + sum(worst) > limit + overshoot:
+                if used + worst > limit + overshoot:
                     return False
                 used = self.used(scope, window, include_byok=byok, is_fluid=True)
-                if overshoot and used + usually > limit:
+                if overshoot and used + worst * self.share() > limit:
                     return False
         if self.prepaid_from is None:
             return True
         used = self.used(ACME, Window.TOTAL, include_byok=False)
-        return used + sum(worst) <= self.credits + self.prepaid_from
+        worst = sum(line.worst for line in lines)
+        return used + worst <= self.credits + self.prepaid_from
 
     # what happens
 
@@ -204,6 +236,7 @@ class Books(RuleBasedStateMachine):
         )
         assert self.core.apply(command, self.now_ms).refusal is None
         self.budgets[scope, window] = (limit, byok, overshoot)
+        self.declared |= {scope} & set(MARKS)
         self._commit()
 
     @rule(scope=SCOPES, window=st.sampled_from(Window))
@@ -230,26 +263,42 @@ class Books(RuleBasedStateMachine):
             self.prepaid_from = spent if is_prepaid else None
         self._commit()
 
-    @rule(target=holds, key=st.sampled_from(sorted(KEYS)), worst=WORST, is_batch=st.booleans())
-    def admit(self, key: KeyId, worst: list[int], is_batch: bool) -> ModelHold:
+    @rule(
+        target=holds,
+        key=st.sampled_from(sorted(KEYS)),
+        wanted=WORST,
+        tag=st.sampled_from(["1", "2", "3"]),
+        is_batch=st.booleans(),
+    )
+    def admit(
+        self, key: KeyId, wanted: list[tuple[int, str]], tag: str, is_batch: bool
+    ) -> ModelHold:
         number = len(self.all) + 1
-        worst = worst if is_batch else worst[:1]
-        parcel = self._parcel(number, key, len(worst), is_batch=is_batch)
-        said = self.core.money.admit(parcel, [Decimal(amount) for amount in worst], self.now_ms)
+        asked = [Line(worst, user, tag, self.marks_of(user, tag)) for worst, user in wanted]
+        asked = asked if is_batch else asked[:1]
+        parcel = self._parcel(number, key, asked, is_batch=is_batch)
+        worst = [Decimal(line.worst) for line in asked]
+        said = self.core.money.admit(parcel, worst, self.now_ms)
 
-        is_fluid, share = self.is_fluid(key), self.share()
-        assert said.count == self.fitting(key, worst)
-        assert (said.shortage is None) == (said.count == len(worst))
-        lines = [Line(amount) for amount in worst[: said.count]]
+        is_fluid, share = self.is_fluid(key, asked), self.share()
+        assert said.count == self.fitting(key, asked)
+        assert (said.shortage is None) == (said.count == len(asked))
+        assert said.hold is None or said.hold.is_limited == self.is_limited(key, asked)
+        lines = asked[: said.count]
         stop_ms = parcel.deadline_ms + LONG_STOP_MS
         held = ModelHold(hold_id(parcel.parcel_id), key, day_of(self.now_ms), stop_ms, lines, bool(lines), number)  # fmt: skip
         if is_fluid:
-            held.spare, held.is_teaching = held.rest * (1 - share), held.rest > 0
+            held.spare = {line.marks: held.rest(line.marks) * (1 - share) for line in lines}
+            held.is_teaching = held.rest() > 0
         self.all.append(held)
         self._commit()
         return held
 
-    def _parcel(self, number: int, key: KeyId, count: int, *, is_batch: bool) -> Parcel:
+    def is_limited(self, key: KeyId, lines: Sequence[Line]) -> bool:
+        is_bound = any(bound_by(scope, key, lines) for scope, _ in self.budgets)
+        return is_bound or self.prepaid_from is not None
+
+    def _parcel(self, number: int, key: KeyId, lines: Sequence[Line], *, is_batch: bool) -> Parcel:
         fields: dict[str, Any] = (
             {"position": 0} if is_batch else {"batch_id": None, "request_id": "req_1"}
         )
@@ -258,7 +307,9 @@ class Books(RuleBasedStateMachine):
             account=ACME,
             project=KEYS[key],
             key_id=key,
-            lines=tuple(range(count)),
+            lines=tuple(range(len(lines))),
+            users=tuple(line.user for line in lines),
+            tags={"t": lines[0].tag},
             deadline_ms=self.now_ms + LIFE_MS,
             **fields,
         )
@@ -267,7 +318,7 @@ class Books(RuleBasedStateMachine):
     def admit_again(self, held: ModelHold) -> None:
         """A copy of what is on its way."""
         if held.is_open:
-            parcel = self._parcel(held.number, held.key, len(held.lines), is_batch=True)
+            parcel = self._parcel(held.number, held.key, held.lines, is_batch=True)
             assert self.core.money.admit(parcel, [Decimal(0)] * len(held.lines), self.now_ms).is_repeated  # fmt: skip
 
     @rule(
@@ -285,6 +336,7 @@ class Books(RuleBasedStateMachine):
         line.is_called, line.is_lost, line.cost = True, not is_known, min(part, line.worst)
         line.day = held.day if held.is_open else day_of(self.now_ms)
         line.is_byok = is_byok
+        line.spent_for = line.marks if held.is_open else self.marks_of(line.user, line.tag)
         if is_known and held.is_teaching and held.is_open:
             average = Decimal(sum(one.worst for one in held.lines)) / len(held.lines)
             self.shares.append(min(line.cost / average, Decimal(1)))
@@ -301,6 +353,7 @@ class Books(RuleBasedStateMachine):
         self._tell(held, place, is_known=True)
 
     def _tell(self, held: ModelHold, place: int, *, is_known: bool) -> None:
+        held.settle()
         row = Charge(
             execution_id=f"exec_{derive_token(held.hold, place)}",
             account=ACME,
@@ -312,6 +365,8 @@ class Books(RuleBasedStateMachine):
             claim="life-1",
             hold_id=held.hold,
             is_byok=held.lines[place].is_byok,
+            user=held.lines[place].user,
+            tags={"t": held.lines[place].tag},
         )
         self.core.money.book(ChargeGroup(executions=(row,)), self.now_ms)
         self._commit()
@@ -361,7 +416,8 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def sums_are_the_models(self) -> None:
         state = self.core.states[ACME]
-        for scope in (ACME, PROJECT, OTHER, *KEYS):
+        assert state.marks == self.declared
+        for scope in (ACME, PROJECT, OTHER, *KEYS, *self.declared):
             for byok in (True, False):
                 tally = state.tally(scope)
                 for w in Window:
@@ -379,7 +435,7 @@ class Books(RuleBasedStateMachine):
         for key in KEYS:
             mine = [held for held in self.all if held.key == key]
             assert self._posted(Ledger.SPEND, key) == sum(x.cost for h in mine for x in h.lines)
-            assert self._posted(Ledger.HELD, key) == sum(held.rest for held in mine)
+            assert self._posted(Ledger.HELD, key) == sum(held.rest() for held in mine)
             own = sum(x.cost for h in mine for x in h.lines if x.is_byok)
             assert self._posted(Ledger.SPEND, key, is_byok=True) == own
 
@@ -389,8 +445,21 @@ class Books(RuleBasedStateMachine):
         return sum((p.amount_usd for p in postings if (p.ledger, p.key_id) == (ledger, key)), Decimal(0))  # fmt: skip
 
     @invariant()
+    def the_journal_tells_what_counts_for_end_users_and_tags(self) -> None:
+        """Whoever replays it knows what was used of each budget at each moment."""
+        postings = [posting for entry in self.entries for posting in entry.postings]
+        for scope in self.declared:
+            counted = [p for p in postings if scope in p.marks]
+            used = sum((p.amount_usd for p in counted if p.ledger in COUNTED), Decimal(0))
+            assert used == self.used(scope, Window.TOTAL)
+
+    @invariant()
     def open_holds_are_the_models(self) -> None:
         assert len(self.core.money.holds) == sum(held.is_open for held in self.all)
+        for held in self.all:
+            shares = self.core.money.marked.find(ACME, held.hold)
+            marked = {line.marks for line in held.lines if held.is_open}
+            assert {frozenset(share.marks) for share in shares} == (marked if any(marked) else set())  # fmt: skip
 
 
 TestBooks = Books.TestCase

@@ -2,7 +2,7 @@
 
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import MEMBERS, Body, Operation, answer
-from crossdock.ingress.openapi.policies import DELETED, LEVEL, VERSION
+from crossdock.ingress.openapi.policies import DELETED, VERSION
 from crossdock.ingress.openapi.schema import (
     EXACT_USD,
     FLAG,
@@ -20,9 +20,15 @@ from crossdock.ingress.openapi.schema import (
 )
 from crossdock.ingress.wishes import USD
 from crossdock_schemas.budget import Window
+from crossdock_schemas.directory import LEVELS, MARK_LEVELS
 
 TAG = "budgets"
 WINDOW = choice(Window)
+BUDGETED = told(
+    names.SCOPE,
+    "The organization, or one of its projects or keys; or an end user, as `user:alice`; or a tag, as `tag:team=search`, "
+    "with `%25` and `%3D` for `%` and `=` in its name. In an address all of it is percent-encoded.",
+)
 AMOUNT: Json = {
     "type": ["number", "string"],
     "minimum": 0,
@@ -30,8 +36,8 @@ AMOUNT: Json = {
     "description": "USD, at most 6 decimal places.",
 }
 _BALANCE = {
-    "scope": names.SCOPE,
-    "level": LEVEL,
+    "scope": BUDGETED,
+    "level": choice((*LEVELS.values(), *MARK_LEVELS)),
     "window": WINDOW,
     "limit_usd": EXACT_USD,
     "include_byok": told(FLAG, "Whether what own provider keys pay for counts too."),
@@ -71,8 +77,8 @@ SCHEMAS: dict[str, Json] = {
     ),
 }
 
-_ID = {"id": names.SCOPE}
-_IDS = {"id": names.SCOPE, "window": WINDOW}
+_ID = {"id": BUDGETED}
+_IDS = {"id": BUDGETED, "window": WINDOW}
 
 OPERATIONS = (
     Operation(
