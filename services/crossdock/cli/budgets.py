@@ -10,13 +10,13 @@ from crossdock.cli.consent import YesOption, ask, need_consent
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.management import Management, open_management
 from crossdock.cli.options import IncludeByokOption, JsonOption, usd_of
-from crossdock.cli.scopes import ScopeName, scope_of
+from crossdock.cli.scopes import BudgetedName, scope_of
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.errors import ProcessError
 from crossdock_schemas.budget import Window
 
 app = typer.Typer(
-    help="Budgets: how much an organization, a project or a key may spend in a window.",
+    help="Budgets: how much an organization, a project, a key, an end user or a tag may spend in a window.",
     no_args_is_help=True,
 )
 PLACE = "budgets"
@@ -40,11 +40,11 @@ def list_(ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOpt
 @app.command()
 def show(
     ctx: typer.Context,
-    scope: ScopeName,
+    scope: BudgetedName,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Show the budgets of an organization, a project or a key."""
+    """Show the budgets of an organization, a project, a key, an end user or a tag."""
     with open_management(ctx, data_dir_) as management:
         found = management.listed(PLACE, scope_of(management, scope))
     _show(found, as_json=as_json)
@@ -62,7 +62,7 @@ def _show(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
 @app.command("set")
 def set_(
     ctx: typer.Context,
-    scope: ScopeName,
+    scope: BudgetedName,
     amount: Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")],
     window: WindowOption = Window.TOTAL,
     include_byok: IncludeByokOption = None,
@@ -76,7 +76,9 @@ def set_(
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Limit what an organization, a project or a key may spend in a window; its other windows stay as they are.
+    """Limit what an organization, a project, a key, an end user or a tag may spend in a window.
+
+    Its other windows stay as they are. What counts for an end user or a tag is counted from its first budget on.
 
     What a call can cost at most is held before it runs. Beyond the budget a single request is refused, and a batch's
     lines wait.
@@ -97,7 +99,7 @@ def set_(
 @app.command()
 def clear(
     ctx: typer.Context,
-    scope: ScopeName,
+    scope: BudgetedName,
     window: WindowOption,
     is_sure: YesOption = False,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""Whom a policy binds: an organization, a project or a key, and what they may be called."""
+"""Whom a policy or a budget binds, and what they may be called."""
 
 import re
 from typing import Annotated
@@ -14,6 +14,14 @@ ScopeName = Annotated[
     str,
     typer.Argument(
         help="`organization` for the own one, the id of a project or a key, or a key's hash.",
+        metavar="SCOPE",
+    ),
+]
+BudgetedName = Annotated[
+    str,
+    typer.Argument(
+        help="`organization` for the own one, the id of a project or a key, a key's hash, `user:` and an end user's id, or "
+        "`tag:NAME=VALUE` (`%25` and `%3D` for `%` and `=` in NAME).",
         metavar="SCOPE",
     ),
 ]

@@ -2,15 +2,16 @@
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from crossdock_schemas.control import account_command
 from crossdock_schemas.ids import KeyId, ProjectId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
 from integration.ingress.fakes import API_KEY, Ingress
-from integration.ingress.test_accounts import Management, managed
+from integration.ingress.test_accounts import Management, managed, other_organization
 from support.accounts import LOCAL
 
 Json = dict[str, Any]
@@ -70,6 +71,67 @@ async def test_a_budget_is_set_shown_and_cleared(scope: str, level: str) -> None
     ]
     assert made["resets_at"].endswith("T00:00:00Z")
     assert (cleared, again.status_code, afterwards) == ({"deleted": True}, 404, {})
+
+
+@pytest.mark.parametrize(
+    ("scope", "level"),
+    [
+        ("user:alice", "user"),
+        ("user:a/b daily/c?x#y%2F=ä", "user"),
+        ("user:a/total", "user"),
+        ("tag:team=search", "tag"),
+        ("tag:100%25 %3D=a/b=c", "tag"),
+        ("tag:empty=", "tag"),
+    ],
+)
+async def test_an_end_user_and_a_tag_have_budgets_whatever_they_are_called(
+    scope: str, level: str
+) -> None:
+    address = quote(scope, safe="")
+    async with managed() as (ingress, owner):
+        made = await set_budget(owner, address, "daily", "12.50")
+        told = MarkSpend(
+            account=LOCAL.account,
+            scope=scope,
+            at_ms=ingress.clock.now_ms(),
+            day_usd=Decimal(2),
+            held_day_usd=Decimal("0.5"),
+        )
+        foreign = told.model_copy(update={"account": "org_other", "day_usd": Decimal(9)})
+        for one in (told, foreign):
+            ingress.world.show_entity(f"marked_{scope}@{one.account}", one)
+        shown = (await owner.ask("GET", f"/budgets/{address}")).json()["data"]
+        listed = (await owner.ask("GET", "/budgets")).json()["data"]
+        cleared = (await owner.ask("DELETE", f"/budgets/{address}/daily")).json()
+        again = await owner.ask("DELETE", f"/budgets/{address}/daily")
+
+    assert (made["scope"], made["level"], made["spend_usd"]) == (scope, level, "0")
+    assert shown == listed
+    fields = ("scope", "spend_usd", "held_usd", "remaining_usd")
+    assert [shown[0][name] for name in fields] == [scope, "2", "0.5", "10"]
+    assert (cleared, again.status_code) == ({"deleted": True}, 404)
+
+
+async def test_end_users_are_an_organizations_own_and_no_members() -> None:
+    async with managed() as (ingress, owner):
+        await set_budget(owner, "user:alice", "daily", 1)
+        _, foreign = await other_organization(owner)
+        stranger = Management(ingress, foreign)
+        made = await set_budget(stranger, "user:alice", "daily", 2)
+        member = Management(ingress, (await owner.make_key(role="member"))["key"])
+        seen = [
+            (await one.ask("GET", "/budgets")).json()["data"] for one in (owner, stranger, member)
+        ]
+        hidden = [
+            await member.ask("GET", "/budgets/user:alice"),
+            await member.ask("PUT", "/budgets/user:alice/daily", {"limit_usd": 9}),
+            await owner.ask("GET", "/budgets/user:"),
+            await owner.ask("PUT", "/policies/user:alice", {}),
+        ]
+
+    assert made["limit_usd"] == "2"
+    assert [[b["limit_usd"] for b in budgets] for budgets in seen] == [["1"], ["2"], []]
+    assert [response.status_code for response in hidden] == [404] * 4
 
 
 async def test_windows_stand_side_by_side_and_a_new_amount_replaces_its_own() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, change_row, posting_rows
+from crossdock_schemas.attribution import tag_scope
 from crossdock_schemas.control import Refusal
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger
@@ -26,6 +27,9 @@ SELECT number, scope, window, limit_usd, used_usd FROM crossdock.budget_overdraf
 ORDER BY number, scope, window
 """
 _USE = f"SELECT number, window_from, used_usd FROM crossdock.budget_use {_OF} ORDER BY number"
+_USE_BY_SCOPE = (
+    f"SELECT number, scope, used_usd FROM crossdock.budget_use {_OF} ORDER BY number, scope"
+)
 _HELD = f"SELECT project, key_id, held_usd FROM crossdock.held_by_key {_OF}"
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -63,9 +67,15 @@ class Ledgers:
         said = {"limit_usd": limit_usd, "version": self._changes + 1} | changes
         await self.change("set_budget", f"budget_{window}_{scope}", **said)
 
-    async def hold(self, amount_usd: str, day: date = TODAY, key_id: KeyId = KEY) -> None:
+    async def hold(
+        self,
+        amount_usd: str,
+        day: date = TODAY,
+        key_id: KeyId = KEY,
+        marks: tuple[str, ...] = (),
+    ) -> None:
         """Set so much aside, or free it if it is below 0."""
-        whose = {"account": self.account, "project": PROJECT, "key_id": key_id}
+        whose = {"account": self.account, "project": PROJECT, "key_id": key_id, "marks": marks}
         await self._book(make_hold(self.entries + 1, amount_usd, day, **whose))
 
     async def capture(
@@ -104,6 +114,36 @@ async def books(clickhouse_url: str) -> AsyncIterator[Ledgers]:
     async with open_tables(clickhouse_url, COLUMNS) as tables:
         await migrate(tables)
         yield Ledgers(tables)
+
+
+async def test_what_counts_for_an_end_user_is_held_against_its_budget(books: Ledgers) -> None:
+    """Only postings that say so count, and those that came before the budget do not say so."""
+    alice, team = "user:alice", tag_scope("team=", "search")
+    await books.hold("9")
+    await books.set_budget(alice, "total", "2")
+    await books.set_budget(team, "total", "5")
+    await books.hold("2", marks=(alice, team))
+    await books.hold("-1", marks=(alice, team))
+    await books.hold("3", marks=(team,))
+    await books.hold("-9")
+    fitting = await books.ask(_OVERDRAFTS)
+
+    await books.hold("1.5", marks=(alice,))
+    await books.hold("1.5", marks=(team,))
+
+    found = await books.ask(_OVERDRAFTS)
+    assert await books.ask(_USE_BY_SCOPE) == [
+        (2, team, Decimal(2)),
+        (2, alice, Decimal(2)),
+        (4, team, Decimal(4)),
+        (6, alice, Decimal("2.5")),
+        (7, team, Decimal("5.5")),
+    ]
+    assert fitting == []
+    assert [(row[0], row[1], row[4]) for row in found] == [
+        (6, alice, Decimal("2.5")),
+        (7, team, Decimal("5.5")),
+    ]
 
 
 async def test_migrations_may_run_again_after_a_crash(clickhouse_url: str) -> None:

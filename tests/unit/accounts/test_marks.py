@@ -8,6 +8,7 @@ import pytest
 
 from crossdock.accounts.budgets import MAX_MARKS
 from crossdock.accounts.core import AccountsCore
+from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import Share, share_of
 from crossdock.accounts.money import TELL_MS, Admitted
 from crossdock.accounts.spending import MAX_ENTRY_BYTES
@@ -236,6 +237,21 @@ def test_holds_of_many_end_users_lie_in_pages_of_a_bounded_size(core: AccountsCo
 
     assert [len(page.value or b"") > 16_384 for page in pages] == [True, True, True, False]
     assert [page.key for page in again.money.marked.finish()] == [pages[-1].key]
+
+
+def test_pages_come_in_any_order_and_some_were_taken_away() -> None:
+    first, second = (hold_id(make_parcel(parcel_id=f"parcel_{n:032x}").parcel_id) for n in (1, 2))
+    large, small = (Share(("user:" + "x" * 20_000,), 1, 0),), (Share((ALICE,), 2, 0),)
+    written, read = Marked(), Marked()
+    written.add(ACME, first, large)
+    written.add(ACME, second, small)
+    pages = written.finish()
+
+    read.restore([pages[1], Page(b"marked/org_acme/7", None), pages[0]])
+    read.add(ACME, hold_id(make_parcel().parcel_id), small)
+
+    assert [read.find(ACME, one) for one in (first, second)] == [large, small]
+    assert [page.key for page in read.finish()] == [b"marked/org_acme/1"]
 
 
 def test_what_nobody_ended_is_free_for_its_end_user_too(core: AccountsCore) -> None:

@@ -480,6 +480,34 @@ async def test_a_single_request_without_money_is_refused_at_once(
     assert "this can cost up to 1 USD" in response["body"]["error"]["message"]
 
 
+async def test_an_end_user_and_a_keys_tag_are_held_against_their_budgets() -> None:
+    """Of the batch two of alice's lines fit; the tag, which the key brings, has room for one of two single requests."""
+    partition = await dear()
+    commands: tuple[Command, ...] = (
+        KeyChange(**common(), key_id=APP, tags={"team": "search"}),
+        BudgetChange(**common(), scope="user:alice", window=Window.DAILY, limit_usd=Decimal(2)),
+        BudgetChange(
+            **common(), scope="tag:team=search", window=Window.DAILY, limit_usd=Decimal(4)
+        ),
+    )
+    users = ("alice", "bob", "alice", "alice")
+    batch = numbered(1, lines=(0, 1, 2, 3), users=users, position=0)
+    singles = [numbered(n, lines=(0,), batch_id=None, request_id=f"req_{n:032x}") for n in (2, 3)]
+    asked_for = [command_record(command) for command in commands]
+
+    step = await partition.step([*asked_for, *map(request_record, (batch, *singles))])
+
+    (admitted, _) = on(ADMITTED.name, list(step.outgoing))
+    (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
+    (refused,) = on(RESULTS.name, list(step.outgoing))
+    part = decode_envelope(admitted.headers, Parcel)
+    assert (part.lines, part.users) == ((0, 1, 2), users[:3])
+    assert LinesReturned.from_json(returned.value or b"").reason.scope == "user:alice"
+    response = json.loads(refused.value or b"")["response"]
+    assert (response["status_code"], response["body"]["error"]["code"]) == (402, "budget_exceeded")
+    assert "of tag:team=search leaves 0 USD" in response["body"]["error"]["message"]
+
+
 async def test_a_key_that_is_too_fast_is_told_when_to_come_back() -> None:
     partition = await dear()
     slow = command_record(KeyChange(**common(), key_id=APP, rpm=1))

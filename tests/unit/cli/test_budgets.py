@@ -106,6 +106,26 @@ def test_an_amount_is_sent_to_the_last_digit(shell: Shell, amount: str, said: st
     assert outcome.json == make_budget()
 
 
+@pytest.mark.parametrize(
+    ("scope", "address"),
+    [
+        ("user:alice", "user%3Aalice"),
+        ("user:a/b?", "user%3Aa%2Fb%3F"),
+        ("tag:team=search", "tag%3Ateam%3Dsearch"),
+        ("tag:a=b=c", "tag%3Aa%3Db%3Dc"),
+    ],
+)
+def test_an_end_user_and_a_tag_are_named_as_they_are(
+    shell: Shell, scope: str, address: str
+) -> None:
+    shell.says({"data": make_budget(scope=scope)})
+
+    shell.run("budgets", "set", scope, "1")
+
+    raw = shell.asked[-1].url.raw_path.decode()
+    assert raw == f"/v1/budgets/{address}/total"
+
+
 def test_what_was_set_is_shown(shell: Shell) -> None:
     shell.says({"data": make_budget()})
 
