@@ -88,9 +88,9 @@ def shares_of(
     return tuple(Share(of_lines, *amounts) for of_lines, amounts in found.items())
 
 
-def whole(held: Held) -> tuple[Share, ...]:
+def whole(held: Held) -> Share:
     """Return the one share of a hold that counts for its key only."""
-    return (Share((), held.rest, held.spare),)
+    return Share((), held.rest, held.spare)
 
 
 def share_of(shares: Sequence[Share], user: str) -> Share:

@@ -96,7 +96,7 @@ class Booking:
         lines: int,
     ) -> None:
         """Set all of `held` aside (`sign` 1), or free it (-1): each of its shares for what it counts for."""
-        for marks, rest, spare in shares or whole(held):
+        for marks, rest, spare in shares or (whole(held),):
             of_share = place._replace(marks=marks)
             self._add(kind, of_share, held=to_usd(sign * rest), spare=to_usd(sign * spare))
         self._sums[kind].count += lines
@@ -110,8 +110,8 @@ class Booking:
         if held is None or row.hold_id is None:
             self._book(row, day_of(state.now_ms), marks_of_row(state, row))
             return
-        shares = self._marked.find(state.account, row.hold_id) or whole(held)
-        share = share_of(shares, row.user)
+        shares = self._marked.find(state.account, row.hold_id)
+        share = share_of(shares, row.user) if shares else whole(held)
         taken = self._book(row, held.day, share.marks)
         if taken is not None:
             self._give(row, row.hold_id, held, share, taken)
