@@ -14,6 +14,7 @@ from crossdock.cli.books import (
     NAMED,
     Books,
     Check,
+    Counted,
     Difference,
     Numbers,
     Overdraft,
@@ -23,14 +24,16 @@ from crossdock.cli.books import (
     credited,
     holdings,
     take_credits,
+    take_marked,
     take_spends,
     totals,
+    usages,
 )
 from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, reached
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
@@ -61,6 +64,7 @@ ORDER BY account, project, key_id, provider
 """
 _SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key"
 _HELD = "SELECT account, project, key_id, held_usd FROM crossdock.held_by_key"
+_USED = "SELECT account, scope, spent_usd + held_usd FROM crossdock.used_by_scope"
 _CREDITS = "SELECT account, sum(credits_usd) FROM crossdock.credit_entries GROUP BY account"
 _BUDGETS = "SELECT uniqExact((account, scope, window)) FROM crossdock.budget_history"
 _BOUND = "SELECT uniqExact((account, number)) FROM crossdock.budget_use"
@@ -148,6 +152,7 @@ class OpenedBooks:
         self._reader = reader
         self._places = places
         self._spends: dict[str, Spend] = {}
+        self._marked: dict[Counted, MarkSpend] = {}
         self._credits: dict[str, Credit] = {}
 
     async def look(self) -> Books:
@@ -164,6 +169,8 @@ class OpenedBooks:
             told=totals(self._spends.values()),
             held={Owner(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
             told_held=holdings(self._spends.values()),
+            used={Counted(*row[:2]): row[2] for row in await self._tables.query(_USED)},
+            told_used=usages(self._marked.values()),
             credits={row[0]: row[1] for row in await self._tables.query(_CREDITS)},
             told_credits=credited(self._credits.values()),
             budgets=await self._count(_BUDGETS),
@@ -184,6 +191,7 @@ class OpenedBooks:
         while not await is_at(self._reader, ends):
             records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
             take_spends(self._spends, records)
+            take_marked(self._marked, records)
             take_credits(self._credits, records)
 
 

@@ -10,17 +10,19 @@ from pydantic import ValidationError
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock_schemas.credit import Credit
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 
 SPEND = b"spend_"
 """Keys of the directory that begin so are of what keys spent."""
+MARKED = b"marked_"
+"""And so, for end users and under tags."""
 CREDIT = b"credit_"
 """And so, of organizations' credits."""
 NAMED = 20
 """So many of a check's differences are named; all are counted."""
 NOTHING = Decimal(0)
-Told = TypeVar("Told", Spend, Credit)
+Told = TypeVar("Told", Spend, MarkSpend, Credit)
 Figures = dict[str, int | Decimal]
 """Counts, and amounts in USD."""
 
@@ -31,7 +33,15 @@ class Owner(NamedTuple):
     key_id: str
 
 
-Key = TypeVar("Key", Owner, str)
+class Counted(NamedTuple):
+    """An end user or a tag that has, or had, a budget."""
+
+    account: str
+    scope: str
+
+
+Key = TypeVar("Key", Owner, Counted, str)
+Whose = TypeVar("Whose", Owner, Counted)
 
 
 class Numbers(NamedTuple):
@@ -91,6 +101,10 @@ class Books:
     """By the journal, in ClickHouse."""
     told_held: Mapping[Owner, Decimal] = field(default_factory=dict)
     """By the shards, in the directory."""
+    used: Mapping[Counted, Decimal] = field(default_factory=dict)
+    """Spent and held, by the journal, in ClickHouse."""
+    told_used: Mapping[Counted, Decimal] = field(default_factory=dict)
+    """By the shards, in the directory."""
     credits: Mapping[str, Decimal] = field(default_factory=dict)
     """By the journal, in ClickHouse, of each organization."""
     told_credits: Mapping[str, Decimal] = field(default_factory=dict)
@@ -136,6 +150,18 @@ def take_spends(known: dict[str, Spend], records: Iterable[Record]) -> None:
             known[spend.key_id] = spend
 
 
+def take_marked(known: dict[Counted, MarkSpend], records: Iterable[Record]) -> None:
+    """Put what `records` of the directory, in their order, say of end users and tags into `known`.
+
+    Raises:
+        UndecodableError: if one of them cannot be read.
+    """
+    for record in records:
+        if (record.key or b"").startswith(MARKED):
+            spend = _decode(record, MarkSpend)
+            known[Counted(spend.account, spend.scope)] = spend
+
+
 def take_credits(known: dict[str, Credit], records: Iterable[Record]) -> None:
     """Put the credits among `records` of the directory into `known`, by id: one that is told again counts once.
 
@@ -164,6 +190,10 @@ def holdings(spends: Iterable[Spend]) -> dict[Owner, Decimal]:
     return {Owner(s.account, s.project, s.key_id): s.held_usd for s in spends}
 
 
+def usages(spends: Iterable[MarkSpend]) -> dict[Counted, Decimal]:
+    return {Counted(s.account, s.scope): s.total_usd + s.held_usd for s in spends}
+
+
 def credited(credits: Iterable[Credit]) -> dict[str, Decimal]:
     """Return the sum of each organization's credits."""
     sums: dict[str, Decimal] = {}
@@ -181,6 +211,9 @@ def check_books(books: Books) -> list[Check]:
         _check_calls(books),
         _check_shards("journal is what the shards say", books.spent, books.told),
         _check_shards("holds are what the shards say", books.held, books.told_held),
+        _check_shards(
+            "end users and tags are what the shards say", books.used, books.told_used, "scopes"
+        ),
         _check_credits(books),
         _check_budgets(books),
     ]
@@ -226,9 +259,9 @@ def _check_calls(books: Books) -> Check:
 
 
 def _check_shards(
-    name: str, journal: Mapping[Owner, Decimal], shards: Mapping[Owner, Decimal]
+    name: str, journal: Mapping[Whose, Decimal], shards: Mapping[Whose, Decimal], of: str = "keys"
 ) -> Check:
-    """Both say the same of every key, and nothing below 0: that was given back twice."""
+    """Both say the same of each of them, and nothing below 0: that was given back twice."""
     owners = sorted(journal.keys() | shards.keys())
     wrong = [
         f"{' '.join(owner)}: journal {_told(journal, owner)}, shard {_told(shards, owner)}"
@@ -236,7 +269,7 @@ def _check_shards(
         if not NOTHING <= journal.get(owner, NOTHING) == shards.get(owner, NOTHING)
     ]
     figures: Figures = {
-        "keys": len(owners),
+        of: len(owners),
         "journal_usd": sum(journal.values(), NOTHING),
         "shard_usd": sum(shards.values(), NOTHING),
         "differing": len(wrong),

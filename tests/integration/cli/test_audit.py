@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from crossdock.cli.audit import open_books
-from crossdock.cli.books import Books, Check, Overdraft, Owner, check_books
+from crossdock.cli.books import Books, Check, Counted, Overdraft, Owner, check_books
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.kernel.errors import LogError
 from crossdock.kernel.kafka import open_producer
 from crossdock.kernel.record import Outgoing
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import EntryKind, Ledger
+from crossdock_schemas.journal import EntryKind, Ledger, MarkSpend
 from crossdock_schemas.prices import Cost
 from support.builders import (
     OWNER,
@@ -62,6 +62,8 @@ def of(account: AccountId, books: Books) -> list[Check]:
             told=books.told,
             held={o: usd for o, usd in books.held.items() if o.account == account},
             told_held=books.told_held,
+            used={c: usd for c, usd in books.used.items() if c.account == account},
+            told_used=books.told_used,
             credits={a: usd for a, usd in books.credits.items() if a == account},
             told_credits=books.told_credits,
             overdrafts=[row for row in books.overdrafts if row.account == account],
@@ -89,7 +91,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
     assert [check.name for check in of(account, early) if not check.is_ok] == [
         "journal is what the shards say"
     ]
-    assert [check.is_ok for check in of(account, late)] == [True] * 8
+    assert [check.is_ok for check in of(account, late)] == [True] * 9
 
 
 async def test_unbalanced_entries_are_counted_though_few_are_named(
@@ -139,6 +141,33 @@ async def test_holds_and_budgets_are_read_with_the_rest(
     assert books.overdraft_count >= 1
     overdraft = Overdraft(account, 1, account, "total", Decimal("0.4"), Decimal("0.5"))
     assert overdraft in books.overdrafts
+
+
+async def test_what_counts_for_end_users_is_read_with_the_rest(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    alice = Counted(account, "user:alice")
+    topic = await make_topic(servers, "directory", compact=True)
+    hold = make_hold(1, "0.5", account=account, marks=("tag:team=search", alice.scope))
+    told = MarkSpend(account=account, scope=alice.scope, at_ms=1, held_usd=Decimal("0.5"))
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        await tables.insert("journal", posting_rows(hold))
+        async with (
+            open_producer(servers, client="test") as producer,
+            open_books(clickhouse_url, servers, topic=topic) as look,
+        ):
+            key = f"marked_{alice.scope}@{account}".encode()
+            await producer.send([Outgoing(topic, key, told.to_json(), [])])
+            books = await look()
+
+    assert books.used[alice] == books.told_used[alice] == Decimal("0.5")
+    wrong = [check for check in of(account, books) if check.name.startswith("end users")]
+    assert [check.named for check in wrong] == [
+        [f"{account} tag:team=search: journal 0.5 USD, shard nothing"]
+    ]
 
 
 async def test_credits_are_read_with_the_rest(kafka: RunningKafka, clickhouse_url: str) -> None:

@@ -12,6 +12,7 @@ from crossdock.cli.books import (
     NAMED,
     Books,
     Check,
+    Counted,
     Difference,
     Numbers,
     Overdraft,
@@ -21,14 +22,16 @@ from crossdock.cli.books import (
     credited,
     holdings,
     take_credits,
+    take_marked,
     take_spends,
     totals,
+    usages,
 )
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock_schemas.credit import Credit
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 from support.builders import make_credit, make_spend
 
@@ -38,10 +41,12 @@ BALANCE = "entries add up to 0"
 CALLS = "journal is what the calls cost"
 SHARDS = "journal is what the shards say"
 HOLDS = "holds are what the shards say"
+SCOPES = "end users and tags are what the shards say"
 CREDITS = "credits are what the shards say"
 BUDGETS = "no budget was overdrawn"
 
 A, B = Owner("org_1", "proj_1", "key_a"), Owner("org_1", "proj_1", "key_b")
+ALICE, SEARCH = Counted("org_1", "user:alice"), Counted("org_1", "tag:team=search")
 OTHER = AccountId("org_other")
 AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
 
@@ -56,6 +61,8 @@ def make_books(spent: Mapping[Owner, Decimal] | None = None, **changes: Any) -> 
         "told": found,
         "held": {B: Decimal("0.25")},
         "told_held": {B: Decimal("0.250"), A: Decimal(0)},
+        "used": {ALICE: Decimal("0.5")},
+        "told_used": {ALICE: Decimal("0.50"), SEARCH: Decimal(0)},
         "credits": {"org_1": Decimal("12.500000000000"), "org_2": Decimal(-1)},
         "told_credits": {"org_1": Decimal("12.5"), "org_2": Decimal(-1), "org_3": Decimal(0)},
         "budgets": 2,
@@ -91,6 +98,12 @@ def test_whole_books_are_proved_with_their_figures() -> None:
             "keys": 2,
             "journal_usd": Decimal("0.25"),
             "shard_usd": Decimal("0.25"),
+            "differing": 0,
+        },
+        SCOPES: {
+            "scopes": 2,
+            "journal_usd": Decimal("0.5"),
+            "shard_usd": Decimal("0.5"),
             "differing": 0,
         },
         CREDITS: {
@@ -159,6 +172,28 @@ def test_a_difference_with_the_shards_is_named(
     books = make_books({owner: Decimal(amount) for owner, amount in spent.items()}, told=amounts)
 
     assert wrong(books)[SHARDS].named == [f"org_1 proj_1 key_a: {said}"]
+
+
+def test_a_difference_in_what_counts_for_an_end_user_is_named() -> None:
+    books = make_books(used={ALICE: Decimal(1), SEARCH: Decimal(0)})
+
+    assert wrong(books)[SCOPES].named == ["org_1 user:alice: journal 1 USD, shard 0.5 USD"]
+
+
+def test_the_newest_word_of_each_end_user_counts() -> None:
+    """Two organizations may know one by the same id."""
+    told: dict[Counted, MarkSpend] = {}
+
+    def record(account: str, total_usd: str) -> Record:
+        spend = MarkSpend(account=AccountId(account), scope="user:alice", at_ms=1, total_usd=Decimal(total_usd), held_usd=Decimal(1))  # fmt: skip
+        return make_record(spend.to_json(), f"marked_user:alice@{account}".encode())
+
+    take_marked(told, [record("org_1", "1"), make_record(b"none", b"spend_x")])
+    take_marked(told, [record("org_other", "7"), record("org_1", "2")])
+
+    assert usages(told.values()) == {ALICE: 3, Counted(OTHER, "user:alice"): 8}
+    with pytest.raises(UndecodableError):
+        take_marked(told, [make_record(b"none", b"marked_x")])
 
 
 @pytest.mark.parametrize(
