@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from typing_extensions import override
 
 from crossdock.accounts import likely
@@ -215,6 +215,12 @@ class Books(RuleBasedStateMachine):
         return used + worst <= self.credits + self.prepaid_from
 
     # what happens
+
+    @initialize(declared=st.sets(st.sampled_from(MARKS)))
+    def declare(self, declared: set[str]) -> None:
+        """Some end users and tags are counted from the beginning, with room for some lines."""
+        for scope in sorted(declared):
+            self.set_budget(scope, Window.TOTAL, 12, byok=False, overshoot=0)
 
     @rule(
         scope=SCOPES,
