@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from crossdock_schemas.ask import MAX_TOKENS, Ask
 from crossdock_schemas.catalogue import Endpoint, Quantization, Region
+from crossdock_schemas.guard import BuiltinFilters, Filters, GuardRules, PatternFilters, combine
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
 
@@ -47,6 +48,10 @@ class Rules(Message):
     """Output tokens of one answer at most."""
     tools: Literal["deny"] | None = None
     """deny: no request may give the model tools to call."""
+    content_filter_builtins: BuiltinFilters = ()
+    """What of requests is counted, taken out or refused, by detectors that are there for everybody."""
+    content_filters: PatternFilters = ()
+    """The same by own regular expressions."""
 
     def broken_by(self, endpoint: Endpoint) -> str | None:
         """Return the name of the first rule that `endpoint` breaks."""
@@ -126,6 +131,14 @@ def bounds_of(policies: Iterable[Policy]) -> Bounds:
     least, scope = min(capped, key=lambda one: one[0], default=(None, ""))
     denying = (policy.scope for policy in applying if policy.rules.tools is not None)
     return Bounds(least, scope, next(denying, None))
+
+
+def guard_of(policies: Iterable[Policy]) -> GuardRules:
+    """Return what all of `policies` together look for in requests."""
+    return combine(
+        Filters(one.scope, one.rules.content_filter_builtins, one.rules.content_filters)
+        for one in policies
+    )
 
 
 def permit(endpoints: Sequence[Endpoint], policies: Iterable[Policy]) -> Permission:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from crossdock_schemas.guard import NO_GUARD, GuardRules
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
 
@@ -50,17 +51,20 @@ class Preparation(Message):
     """Those that the request may name."""
     defaults: tuple[Preset, ...] = ()
     """Those that it begins with: the project's before the organization's."""
+    guard: GuardRules = NO_GUARD
+    """What is looked for in it afterwards."""
 
 
 def preparation_of(
-    of_account: dict[str, Preset], of_project: dict[str, Preset]
+    of_account: dict[str, Preset], of_project: dict[str, Preset], *, guard: GuardRules = NO_GUARD
 ) -> Preparation | None:
-    """Return what the presets of an organization and a project, by slug, make of a request; None: nothing."""
-    if not of_account and not of_project:
+    """Return what a request goes through with an organization's and a project's presets, by slug; None: nothing."""
+    if not (of_account or of_project or guard.detectors):
         return None
     named = of_account | of_project
     defaults = [found.get(DEFAULT) for found in (of_project, of_account)]
     return Preparation.model_construct(
         presets=tuple(named.values()),
         defaults=tuple(preset for preset in defaults if preset is not None),
+        guard=guard,
     )

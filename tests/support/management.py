@@ -72,6 +72,8 @@ def make_policy(**fields: object) -> dict[str, Any]:
         "quantizations": None,
         "max_tokens": None,
         "tools": None,
+        "content_filter_builtins": [],
+        "content_filters": [],
         "version": 7,
         "updated_at": "2026-01-31T12:00:00Z",
     } | fields

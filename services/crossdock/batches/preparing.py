@@ -1,6 +1,7 @@
 """Prepares the lines of an input, and says where each lies afterwards. Pure."""
 
 import json
+from collections import Counter
 
 from pydantic_core import from_json
 
@@ -22,6 +23,12 @@ class Preparing:
         self._path = path
         self._size = 0
         self._lines: list[bytes] = []
+        self.findings: Counter[str] = Counter()
+        """How often the guard found what so far, by detector."""
+
+    @property
+    def has_guard(self) -> bool:
+        return bool(self._preparation.guard.detectors)
 
     @property
     def path(self) -> str | None:
@@ -30,7 +37,7 @@ class Preparing:
 
     def prepare(self, span: Span, raw: bytes) -> tuple[Span, bytes] | LineError:
         """Return the line as it is to be checked and fed, and where it lies."""
-        line = prepare_line(raw, span.line + 1, self._operation, self._preparation)
+        line = prepare_line(raw, span.line + 1, self._operation, self._preparation, self.findings)
         if isinstance(line, LineError):
             return line
         if line is raw and not self._size:
@@ -47,11 +54,15 @@ class Preparing:
 
 
 def prepare_line(
-    raw: bytes, number: int, operation: str, preparation: Preparation | None
+    raw: bytes,
+    number: int,
+    operation: str,
+    preparation: Preparation | None,
+    findings: Counter[str] | None = None,
 ) -> bytes | LineError:
     """Return line `number` (from 1) as it is to be checked: `raw` itself where nothing changes.
 
-    What is no line is found out by whoever checks it.
+    What the guard finds is added to `findings`. What is no line is found out by whoever checks it.
     """
     try:
         line = from_json(raw, allow_inf_nan=False)
@@ -61,6 +72,8 @@ def prepare_line(
     if not isinstance(body, dict):
         return raw
     prepared = prepare(body, operation, preparation)
+    if findings is not None:
+        findings.update(prepared.findings)
     if isinstance(prepared, Fault):
         param = f"body.{prepared.param}"
         return LineError(code=prepared.code, message=prepared.message, line=number, param=param)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+import structlog
 from pydantic_core import from_json
 
 from crossdock.batches.check import Rules, check_line
@@ -13,10 +14,13 @@ from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import Span, index_path, pack
 from crossdock.batches.places import prepared_path
 from crossdock.batches.preparing import Preparing
+from crossdock.kernel import metrics
 from crossdock.kernel.objects import Objects, Writer
 from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.estimate import Estimate, Sums
 from crossdock_schemas.preset import Preparation
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_ERRORS = 1000  # reported; counting goes no further either
 BOM = b"\xef\xbb\xbf"
@@ -50,11 +54,12 @@ async def validate(
     survey = Survey(rules, limits, await _preparing(objects, batch))
     async with _writing(objects, batch, survey) as write:
         async for spans in _spans(objects.stream(batch.input_path), rules.max_line_bytes):
-            survey.take(spans)
+            await survey.take_apart(spans)
             await write()
             if survey.is_hopeless:
                 break
             await asyncio.sleep(0)  # the shard's other work goes on between two chunks
+    _tell(batch, survey)
     errors = survey.errors + await _repeats(objects, batch.input_path, survey)
     if not errors and not survey.count:
         errors = [LineError(code="empty_file", message="The input file is empty.")]
@@ -68,6 +73,14 @@ async def validate(
     estimate = None if price is None else price(survey.sums)
     prepared = survey.preparing.path if survey.preparing is not None else None
     return Validated(batch.batch_id, survey.models(), estimate, prepared)
+
+
+def _tell(batch: Batch, survey: "Survey") -> None:
+    """Tell what the guard found, in numbers."""
+    if survey.preparing is not None and survey.preparing.findings:
+        findings = dict(survey.preparing.findings)
+        metrics.count_findings(findings)
+        log.info("batch.guarded", batch_id=batch.batch_id, findings=findings)
 
 
 async def _preparing(objects: Objects, batch: Batch) -> Preparing | None:
@@ -147,6 +160,13 @@ class Survey:
                     message=f"The input file has more than {self.limits.max_lines} lines, which is the limit.",
                 )
             ]
+
+    async def take_apart(self, lines: list[tuple[Span, bytes]]) -> None:
+        """Do so; where sensitive data is looked for, beside the loop: RE2 works outside of Python's lock."""
+        if self.preparing is not None and self.preparing.has_guard:
+            await asyncio.to_thread(self.take, lines)
+        else:
+            self.take(lines)
 
     def _take(self, span: Span, raw: bytes) -> None:
         if self.preparing is not None and len(raw) <= self.rules.max_line_bytes:

@@ -8,7 +8,7 @@ from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.policy import Permission, Policy, Rules, permit
 
-UNRECORDED = ("tools",)
+UNRECORDED = ("tools", "content_filter_builtins", "content_filters")
 
 
 class Asked(NamedTuple):

@@ -16,6 +16,8 @@ from crossdock.cli.rules import (
     AllowedModels,
     AllowedProviders,
     AllowedRegions,
+    FilterPatterns,
+    Filters,
     IgnoredModels,
     IgnoredProviders,
     MaxCompletionPrice,
@@ -27,6 +29,7 @@ from crossdock.cli.rules import (
     Quantizations,
     ZeroRetention,
     body_of,
+    filters_text,
     policy_of,
     rules_of,
     rules_text,
@@ -91,6 +94,8 @@ def set_(
     quantizations: Quantizations = None,
     max_tokens: MaxTokens = None,
     no_tools: NoTools = False,
+    filters: Filters = None,
+    filter_patterns: FilterPatterns = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
@@ -113,6 +118,8 @@ def set_(
         quantizations=quantizations,
         max_tokens=max_tokens,
         no_tools=no_tools,
+        filters=filters,
+        filter_patterns=filter_patterns,
     )
     with open_management(ctx, data_dir_) as management:
         entry = management.replace(PLACE, scope_of(management, scope), body=body_of(rules))
@@ -126,7 +133,8 @@ def _show(entry: Mapping[str, Any], *, as_json: bool) -> None:
     # why: an empty list looks like none at all, and means the opposite
     nothing = {name: "nothing" for name in ALLOWED if entry[name] == []}
     prices = {name: price for name, price in entry["max_price"].items() if price is not None}
-    show_fields({**entry, **nothing, "max_price": prices})
+    filters = filters_text(policy_of(entry).rules)
+    show_fields({**entry, **nothing, "max_price": prices, **filters})
 
 
 @app.command()

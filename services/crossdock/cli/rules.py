@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from crossdock.cli.options import values_of
 from crossdock.kernel.errors import ProcessError
+from crossdock_schemas.guard import Builtin
 from crossdock_schemas.policy import Policy, Rules
 
 OPTIONS = {
@@ -25,6 +26,8 @@ OPTIONS = {
     "quantizations": "--quantization",
     "max_tokens": "--max-tokens",
     "tools": "--no-tools",
+    "content_filter_builtins": "--filter",
+    "content_filters": "--filter-pattern",
 }
 LISTS = (
     "allowed_models",
@@ -44,6 +47,7 @@ PRICES = {
 """The API's names in `max_price`, and ours."""
 FLAGS = ("data_collection", "zdr", "tools")
 NUMBERS = ("max_tokens",)
+FILTERS = ("content_filter_builtins", "content_filters")
 
 AllowedModels = Annotated[
     list[str] | None,
@@ -130,6 +134,23 @@ NoTools = Annotated[
     typer.Option(OPTIONS["tools"], help="No request may give the model tools to call."),
 ]
 
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["content_filter_builtins"],
+        help=f"Where requests hold such data: flag, redact or block; may be repeated. {', '.join(Builtin)}.",
+        metavar="NAME=ACTION",
+    ),
+]
+FilterPatterns = Annotated[
+    list[str] | None,
+    typer.Option(
+        OPTIONS["content_filters"],
+        help="The same for what a regular expression of your own matches (RE2's syntax); may be repeated.",
+        metavar="[LABEL:]ACTION=PATTERN",
+    ),
+]
+
 
 def rules_of(
     *,
@@ -146,6 +167,8 @@ def rules_of(
     quantizations: Sequence[str] | None = None,
     max_tokens: int | None = None,
     no_tools: bool = False,
+    filters: Sequence[str] | None = None,
+    filter_patterns: Sequence[str] | None = None,
 ) -> Rules:
     """Return what options demand.
 
@@ -168,6 +191,8 @@ def rules_of(
         "quantizations": values_of(quantizations),
         "max_tokens": max_tokens,
         "tools": "deny" if no_tools else None,
+        "content_filter_builtins": [_builtin(text) for text in filters or ()] or None,
+        "content_filters": [_own(text) for text in filter_patterns or ()] or None,
     }
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
@@ -178,6 +203,25 @@ def rules_of(
         return Rules.model_validate(given)
     except ValidationError as error:
         raise ProcessError("; ".join(_fault(one["loc"], one) for one in error.errors())) from None
+
+
+def _builtin(text: str) -> dict[str, object]:
+    """Read NAME=ACTION."""
+    name, found, action = text.partition("=")
+    if not found:
+        raise ProcessError(f"--filter {text!r}: expected NAME=ACTION, such as email=redact")
+    return {"slug": name, "action": action}
+
+
+def _own(text: str) -> dict[str, object]:
+    """Read [LABEL:]ACTION=PATTERN."""
+    head, found, pattern = text.partition("=")
+    label, _, action = head.rpartition(":")
+    if not found:
+        raise ProcessError(
+            f"--filter-pattern {text!r}: expected [LABEL:]ACTION=PATTERN, such as staff:redact=E-[0-9]{{6}}"
+        )
+    return {"pattern": pattern, "action": action, "label": label or None}
 
 
 def _fault(place: Sequence[int | str], error: Mapping[str, Any]) -> str:
@@ -191,6 +235,12 @@ def body_of(rules: Rules) -> dict[str, object]:
         name: list(getattr(rules, name)) for name in LISTS if name in rules.model_fields_set
     }
     body |= {name: getattr(rules, name) for name in (*FLAGS, *NUMBERS) if getattr(rules, name)}
+    filters = {name: getattr(rules, name) for name in FILTERS}
+    body |= {
+        name: [one.model_dump(mode="json", exclude_none=True) for one in given]
+        for name, given in filters.items()
+        if given
+    }
     prices = {short: getattr(rules, name) for short, name in PRICES.items()}
     told = {short: f"{price:f}" for short, price in prices.items() if price is not None}
     return body | ({"max_price": told} if told else {})
@@ -198,7 +248,7 @@ def body_of(rules: Rules) -> dict[str, object]:
 
 def policy_of(entry: Mapping[str, Any]) -> Policy:
     """Return the policy that the API shows as `entry`."""
-    shown = {name: entry[name] for name in (*LISTS, *FLAGS, *NUMBERS)}
+    shown = {name: entry[name] for name in (*LISTS, *FLAGS, *NUMBERS, *FILTERS)}
     shown |= {name: entry["max_price"].get(short) for short, name in PRICES.items()}
     return Policy(
         account=entry["organization_id"],
@@ -222,4 +272,17 @@ def rules_text(rules: Rules) -> str:
     parts += [f"{name}: {number}" for name, number in numbers.items() if number is not None]
     prices = {name: getattr(rules, name) for name in PRICES.values()}
     parts += [f"{name}: {price:f}" for name, price in prices.items() if price is not None]
+    parts += [f"{name}: {text}" for name, text in filters_text(rules).items() if text]
     return "; ".join(parts)
+
+
+def filters_text(rules: Rules) -> dict[str, str]:
+    """Say what is looked for in requests, as options say it, by the rules' names."""
+    own = [
+        f"{one.name}:{one.action.value}={one.pattern}"
+        if one.label
+        else f"{one.action.value}={one.pattern}"
+        for one in rules.content_filters
+    ]
+    builtins = [f"{one.slug.value}={one.action.value}" for one in rules.content_filter_builtins]
+    return {"content_filter_builtins": ", ".join(builtins), "content_filters": ", ".join(own)}

@@ -24,6 +24,8 @@ from crossdock.cli.rules import (
     AllowedModels,
     AllowedProviders,
     AllowedRegions,
+    FilterPatterns,
+    Filters,
     IgnoredModels,
     IgnoredProviders,
     MaxCompletionPrice,
@@ -71,6 +73,8 @@ def try_rules(
     quantizations: Quantizations = None,
     max_tokens: MaxTokens = None,
     no_tools: NoTools = False,
+    filters: Filters = None,
+    filter_patterns: FilterPatterns = None,
     hours: Annotated[
         float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
     ] = 24.0,
@@ -82,7 +86,8 @@ def try_rules(
 
     The rules stand in the place of the scope's present policy, beside all other present ones. Shown are the scope's
     own requests that have ended, refused ones too. What requests asked for beyond their model is not recorded: of
-    --max-tokens only answers that were longer are counted, and --no-tools is not judged.
+    --max-tokens only answers that were longer are counted, and --no-tools, --filter and --filter-pattern are not
+    judged.
     """
     rules = rules_of(
         allowed_models=allowed_models,
@@ -98,6 +103,8 @@ def try_rules(
         quantizations=quantizations,
         max_tokens=max_tokens,
         no_tools=no_tools,
+        filters=filters,
+        filter_patterns=filter_patterns,
     )
     found = reached(data_dir_)
     url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")

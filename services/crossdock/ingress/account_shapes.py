@@ -137,6 +137,10 @@ def show_policy(policy: Policy) -> Json:
         "quantizations": _listed(rules.quantizations),
         "max_tokens": rules.max_tokens,
         "tools": rules.tools,
+        "content_filter_builtins": [
+            one.model_dump(mode="json") for one in rules.content_filter_builtins
+        ],
+        "content_filters": [one.model_dump(mode="json") for one in rules.content_filters],
         "version": policy.version,
         "updated_at": iso(policy.updated_at_ms),
     }

@@ -14,9 +14,10 @@ from crossdock_schemas.control import Change
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit
 from crossdock_schemas.directory import Entity, budget_id, kind_of, listed_as
+from crossdock_schemas.guard import GuardRules
 from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
 from crossdock_schemas.journal import MarkSpend, Spend
-from crossdock_schemas.policy import Policy
+from crossdock_schemas.policy import Policy, guard_of
 from crossdock_schemas.preset import Preparation, Preset, preparation_of
 
 MAX_CHANGES = 10_000
@@ -42,6 +43,7 @@ class AccountsView:
         self.spends: dict[KeyId, Spend] = {}
         self.mark_spends: dict[AccountId, dict[str, MarkSpend]] = {}
         """What was spent for end users and under tags, by account and scope."""
+        self._guards: dict[tuple[str, ...], GuardRules] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
         self.arrivals = Arrivals()
@@ -79,6 +81,7 @@ class AccountsView:
                 self.arrivals.came(entity.hash)
             case Policy():
                 self.policies[entity.scope] = entity
+                self._guards.clear()
             case Budget():
                 self.budgets[identifier] = entity
             case Preset():
@@ -94,7 +97,8 @@ class AccountsView:
 
     def _drop(self, identifier: str) -> None:
         """Keys, policies, budgets, presets and own provider keys are taken away, nothing else ever is."""
-        self.policies.pop(identifier.removeprefix("policy_"), None)
+        if self.policies.pop(identifier.removeprefix("policy_"), None) is not None:
+            self._guards.clear()
         self.budgets.pop(identifier, None)
         self.credentials.pop(CredentialId(identifier), None)
         if identifier.startswith("preset_"):
@@ -115,9 +119,24 @@ class AccountsView:
         found = (self.budgets.get(name) for name in names)
         return [budget for budget in found if budget is not None]
 
-    def preparation_of(self, account: AccountId, project: ProjectId) -> Preparation | None:
-        """Return what a request of a project goes through; None: nothing."""
-        return preparation_of(self.presets.get(account, {}), self.presets.get(project, {}))
+    def preparation_of(
+        self, account: AccountId, project: ProjectId, key_id: KeyId
+    ) -> Preparation | None:
+        """Return what a request of a key goes through; None: nothing."""
+        return preparation_of(
+            self.presets.get(account, {}),
+            self.presets.get(project, {}),
+            guard=self._guard_of((account, project, key_id)),
+        )
+
+    def _guard_of(self, scopes: tuple[str, ...]) -> GuardRules:
+        """Return what the policies of `scopes` look for; worked out once until a policy changes."""
+        guard = self._guards.get(scopes)
+        if guard is None:
+            found = (self.policies.get(scope) for scope in scopes)
+            guard = guard_of(policy for policy in found if policy is not None)
+            self._guards[scopes] = guard
+        return guard
 
     def spends_of(self, account: AccountId, scope: str) -> list[Spend | MarkSpend]:
         """Return what tells of the spending of a scope in an organization; it may tell of others too."""

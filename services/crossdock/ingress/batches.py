@@ -59,7 +59,9 @@ class BatchRoutes:
 
     async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
         """Keep what its lines go through as it is now: a change of presets later does not change a batch."""
-        preparation = self._dock.accounts.preparation_of(principal.account, principal.project)
+        preparation = self._dock.accounts.preparation_of(
+            principal.account, principal.project, principal.key_id
+        )
         if preparation is None:
             return None
         path = f"batches/{batch_id}/preparation"

@@ -11,9 +11,9 @@ from crossdock.ingress.bodies import CONTROL_BYTES, read_body
 from crossdock.ingress.checks import parse_object
 from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
+from crossdock.ingress.policy_wish import check_rules
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
-from crossdock.ingress.wishes import check_rules
 from crossdock_schemas.control import PolicyChange, PolicyRemoval
 from crossdock_schemas.directory import policy_id
 from crossdock_schemas.policy import Policy

@@ -11,6 +11,7 @@ from crossdock.kernel.errors import CrossdockError
 from crossdock.kernel.preparation import Fault
 
 INVALID = "invalid_request_error"
+DENIED = "permission_denied"
 RETRY_AFTER_S = 1
 
 
@@ -28,6 +29,7 @@ class RefusedError(CrossdockError):
         param: str | None = None,
         reason: str | None = None,
         headers: Mapping[str, str] | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -35,14 +37,23 @@ class RefusedError(CrossdockError):
         self.param = param
         self.reason = reason
         self.headers = dict(headers or {})
+        self.metadata = metadata
 
     @property
     def body(self) -> bytes:
-        return make_envelope(str(self), self.kind, self.param, self.reason)
+        return make_envelope(str(self), self.kind, self.param, self.reason, self.metadata)
 
 
-def make_envelope(message: str, kind: str, param: str | None, code: str | None) -> bytes:
-    error = {"message": message, "type": kind, "param": param, "code": code}
+def make_envelope(
+    message: str,
+    kind: str,
+    param: str | None,
+    code: str | None,
+    metadata: Mapping[str, object] | None = None,
+) -> bytes:
+    error: dict[str, object] = {"message": message, "type": kind, "param": param, "code": code}
+    if metadata is not None:
+        error["metadata"] = metadata
     return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -61,7 +72,7 @@ def dead_key(*, is_disabled: bool) -> RefusedError:
 
 
 def not_permitted(message: str) -> RefusedError:
-    return RefusedError(403, message, kind="permission_denied", reason="permission_denied")
+    return RefusedError(403, message, kind=DENIED, reason=DENIED)
 
 
 def unknown_parameter(param: str, hint: str = "") -> RefusedError:
@@ -92,8 +103,16 @@ def missing(param: str) -> RefusedError:
     )
 
 
-def unprepared(fault: Fault) -> RefusedError:
-    return RefusedError(fault.status, fault.message, param=fault.param, reason=fault.code)
+def unprepared(fault: Fault, headers: Mapping[str, str] | None = None) -> RefusedError:
+    return RefusedError(
+        fault.status,
+        fault.message,
+        kind=DENIED if fault.code == DENIED else INVALID,
+        param=fault.param,
+        reason=fault.code,
+        headers=headers,
+        metadata=fault.metadata,
+    )
 
 
 def wrong_type(param: str, wanted: str, got: object) -> RefusedError:

@@ -6,25 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from pydantic import ValidationError
-
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.account import MAX_NAME, MAX_RPM, Role
 from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
-from crossdock_schemas.policy import Rules
 
 MAX_NETWORKS = 100
 BUDGET_FIELDS = ("limit_usd", "include_byok", "overshoot_usd")
-PRICES = {
-    "prompt": "max_prompt_price",
-    "completion": "max_completion_price",
-    "request": "max_request_price",
-}
-"""The names in `max_price`, and those of the rules."""
-RULES = (*(name for name in Rules.model_fields if name not in PRICES.values()), "max_price")
 LIMIT_FIELDS = ("limit", "limit_reset", "include_byok_in_limit")
 """OpenRouter's names for what a key may spend."""
 RESETS = (Window.DAILY, Window.WEEKLY, Window.MONTHLY)
@@ -161,29 +151,6 @@ def check_tags(body: Json) -> dict[str, str] | None:
         message = str(error).replace("metadata", "tags")
         param = (error.param or "").replace("metadata", "tags")
         raise RefusedError(error.status, message, param=param, reason=error.reason) from None
-
-
-def check_rules(body: Json) -> Rules:
-    """Return a policy's rules; `max_price`: `prompt` and `completion` in USD per million tokens, `request` per call."""
-    check_known(body, RULES)
-    check_flag(body, "zdr")
-    prices = {} if body.get("max_price") is None else body["max_price"]
-    if not isinstance(prices, dict):
-        raise refusals.wrong_type("max_price", "an object", prices)
-    check_known(prices, PRICES)
-    lists = {name: body[name] for name in RULES if body.get(name) is not None}
-    lists.pop("max_price", None)
-    try:
-        return Rules(
-            **lists,
-            **{PRICES[name]: price for name, price in prices.items() if price is not None},
-        )
-    except ValidationError as error:
-        detail = error.errors()[0]
-        param = ".".join(map(str, detail["loc"]))
-        for name, of_rules in PRICES.items():
-            param = param.replace(of_rules, f"max_price.{name}")
-        raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None
 
 
 def check_usd(body: Json, name: str) -> Decimal | None:

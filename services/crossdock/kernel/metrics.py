@@ -1,6 +1,10 @@
 """Every metric's name, unit and meaning, declared once."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from crossdock_schemas.guard import CUSTOM, Builtin
 
 RECORDS_POLLED = Counter("crossdock_records_polled", "Kafka records taken in", ["topic"])
 RECORDS_SENT = Counter(
@@ -27,8 +31,18 @@ DEAD_LETTERS = Counter("crossdock_dead_letters", "Records that could not be read
 HTTP_REQUESTS = Counter(
     "crossdock_http_requests", "Requests answered by ingress", ["route", "status"]
 )
+GUARD_FINDINGS = Counter(
+    "crossdock_guard_findings", "Sensitive data that policies found in requests", ["detector"]
+)
 LEASES_LOST = Counter("crossdock_leases_lost", "Partitions whose lease lapsed and that were gone")
 JOBS_PARKED = Gauge("crossdock_pool_parked", "Records that another worker still holds")
 CALLS_REPEATED = Counter(
     "crossdock_provider_calls_repeated", "Calls made again because their worker died", ["provider"]
 )
+
+
+def count_findings(findings: Mapping[str, int]) -> None:
+    """Count what was found; own patterns count together, for their labels are their owners'."""
+    known = {builtin.value for builtin in Builtin}
+    for name, count in findings.items():
+        GUARD_FINDINGS.labels(name if name in known else CUSTOM).inc(count)

@@ -1,4 +1,6 @@
-"""What a request's body becomes before it is checked: presets and defaults fill in what it does not say. Pure.
+"""What a request's body becomes before it is checked. Pure.
+
+Presets and defaults fill in what it does not say; then the guard looks for what must not go out.
 
 Done once, where a body comes in: to a single request by ingress, to a batch's lines by their validation.
 """
@@ -6,6 +8,9 @@ Done once, where a body comes in: to a single request by ingress, to a batch's l
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from crossdock.kernel.guard import guard
+from crossdock_schemas.directory import level_of
+from crossdock_schemas.guard import Detector
 from crossdock_schemas.preset import Preparation, Preset
 
 Json = dict[str, Any]
@@ -24,6 +29,8 @@ class Prepared(NamedTuple):
     is_changed: bool = False
     preset: Preset | None = None
     """The preset that it named."""
+    findings: Mapping[str, int] = {}
+    """How often the guard found what, by detector."""
 
 
 class Fault(NamedTuple):
@@ -33,6 +40,9 @@ class Fault(NamedTuple):
     code: str
     message: str
     param: str
+    findings: Mapping[str, int] = {}
+    metadata: Mapping[str, object] | None = None
+    """What programs may want to know of it."""
 
 
 def prepare(body: Json, operation: str, preparation: Preparation | None) -> Prepared | Fault:
@@ -48,7 +58,22 @@ def prepare(body: Json, operation: str, preparation: Preparation | None) -> Prep
             return _unknown(wish.slug, known, wish.param)
     defaults = () if preparation is None else preparation.defaults
     filled = _filled(body, wish, operation, [named, *defaults] if named else [*defaults])
-    return Prepared(filled, filled != body, named)
+    if preparation is None or not preparation.guard.detectors:
+        return Prepared(filled, filled != body, named)
+    guarded = guard(filled, preparation.guard)
+    if guarded.blocking is not None:
+        return _blocked(guarded.blocking, operation, guarded.findings)
+    return Prepared(guarded.body, guarded.body != body, named, guarded.findings)
+
+
+def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) -> Fault:
+    """Say whose rule it is and what it looks for, and never what it found."""
+    rule = "content_filter_builtins" if detector.pattern is None else "content_filters"
+    level = level_of(detector.scope)
+    message = f"A policy blocks requests in which it finds {detector.name!r}: {rule} of the {level} {detector.scope}."
+    metadata = {"rule": rule, "detector": detector.name, "scope": detector.scope, "level": level}
+    param = "messages" if operation == CHAT else "input"
+    return Fault(403, "permission_denied", message, param, findings, metadata)
 
 
 class _Wish(NamedTuple):

@@ -18,6 +18,11 @@ WHOLE: dict[str, Any] = {
     "quantizations": ["fp8", "bf16"],
     "max_tokens": 4096,
     "tools": "deny",
+    "content_filter_builtins": [{"slug": "email", "action": "redact"}],
+    "content_filters": [
+        {"pattern": "E-[0-9]+", "action": "flag", "label": "staff"},
+        {"pattern": "x", "action": "block", "label": None},
+    ],
 }
 
 

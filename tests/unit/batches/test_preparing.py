@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from crossdock.batches.check import Rules
 from crossdock.batches.facts import ReadLines, Rejected, Validated
 from crossdock.batches.feeding import make_parcel
@@ -13,6 +15,7 @@ from crossdock.batches.validation import Limits, validate
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock_schemas.batch import Batch, LineError
 from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.guard import Action, Detector, GuardRules
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, Parcel
 from crossdock_schemas.preset import DEFAULT, Preparation, Preset
@@ -152,3 +155,58 @@ def test_offsets_behind_the_input_mean_the_prepared_object() -> None:
     assert places.find(99) == ("input", 99)
     assert places.find(100) == ("prepared", 0)
     assert Places("input", 100).find(100) == ("input", 100)
+
+
+def guarding(action: str) -> Preparation:
+    detector = Detector(name="email", action=Action(action), scope="proj_1")
+    return Preparation(presets=(BRIEF,), guard=GuardRules(detectors=(detector,)))
+
+
+MAIL = [{"role": "user", "content": "to a@b.example"}]
+
+
+async def test_what_a_policy_takes_out_is_taken_out_of_lines() -> None:
+    lines = [PLAIN, make_chat(1, model="gull", messages=MAIL)]
+    found, objects, batch = await check(*lines, preparation=guarding("redact"))
+
+    assert isinstance(found, Validated)
+    first, second = await bodies(objects, batch, 0, 2)
+    assert first["messages"] == [{"role": "user", "content": "Hello"}]
+    assert second["messages"] == [{"role": "user", "content": "to [EMAIL]"}]
+
+
+async def test_what_a_policy_counts_stays_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found, objects, _ = await check(
+        make_chat(0, model="gull", messages=MAIL), preparation=guarding("flag")
+    )
+
+    assert isinstance(found, Validated)
+    assert await objects.head(prepared_path(BATCH)) is None
+    said = capsys.readouterr().out
+    assert "batch.guarded" in said
+    assert "'email': 1" in said
+    assert "a@b.example" not in said
+
+
+async def test_a_line_that_a_policy_blocks_is_reported_by_its_number() -> None:
+    lines = [PLAIN, make_chat(1, model="gull", messages=MAIL), PLAIN]
+    found, objects, _ = await check(*lines, preparation=guarding("block"))
+
+    assert isinstance(found, Rejected)
+    (error, *_) = found.errors
+    assert (error.line, error.code, error.param) == (2, "permission_denied", "body.messages")
+    assert "'email'" in error.message
+    assert "the project proj_1" in error.message
+    assert "a@b.example" not in error.message
+    assert await objects.head(prepared_path(BATCH)) is None
+
+
+async def test_what_a_preset_says_is_looked_at_too() -> None:
+    """Presets come first, so that what they add does not pass the guard by."""
+    mail = make_preset("mail", model="tern", system="Answer to a@b.example")
+    preparation = guarding("redact").model_copy(update={"presets": (mail,)})
+
+    _, objects, batch = await check(make_chat(0, model="@preset/mail"), preparation=preparation)
+
+    (body,) = await bodies(objects, batch, 0, 1)
+    assert body["messages"][0] == {"role": "system", "content": "Answer to [EMAIL]"}

@@ -65,6 +65,26 @@ def test_what_is_demanded_of_requests_is_listed(
     assert "tools: deny; max_tokens: 4096" in " ".join(table.split())
 
 
+def test_what_is_looked_for_is_shown_as_it_was_said(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    own = [
+        {"pattern": "E-[0-9]{6}", "action": "redact", "label": "staff"},
+        {"pattern": "x", "action": "flag", "label": None},
+    ]
+    builtins = [{"slug": "email", "action": "block"}]
+    entry = make_policy(content_filter_builtins=builtins, content_filters=own)
+    shell.says({"data": [entry]})
+    table = shell.run("policies", "list").out
+    shell.says({"data": entry})
+    shown = shell.run("policies", "show", "proj_1").out
+
+    for text in (table, shown):
+        assert "email=block" in text
+        assert "staff:redact=E-[0-9]{6}, flag=x" in text
+
+
 def test_no_policy_is_told_on_stderr(shell: Shell) -> None:
     shell.says({"data": []})
 
@@ -156,6 +176,26 @@ def test_everything_about_a_policy_is_said_at_once(shell: Shell) -> None:
             id="of requests",
         ),
         pytest.param(
+            ["--filter", "email=redact", "--filter", "ssn=block"],
+            {
+                "content_filter_builtins": [
+                    {"slug": "email", "action": "redact"},
+                    {"slug": "ssn", "action": "block"},
+                ]
+            },
+            id="of data in requests",
+        ),
+        pytest.param(
+            ["--filter-pattern", "staff:redact=E-[0-9]{6}", "--filter-pattern", "flag=a=b:c"],
+            {
+                "content_filters": [
+                    {"pattern": "E-[0-9]{6}", "action": "redact", "label": "staff"},
+                    {"pattern": "a=b:c", "action": "flag"},
+                ]
+            },
+            id="of own patterns",
+        ),
+        pytest.param(
             ["--max-completion-price", "0"], {"max_price": {"completion": "0"}}, id="what is free"
         ),
         pytest.param(["--allow-model", ""], {"allowed_models": []}, id="none of the models"),
@@ -188,6 +228,11 @@ def test_without_a_rule_it_says_what_to_do(shell: Shell, command: str) -> None:
         pytest.param(["--ignore-provider", ""], "--ignore-provider '': ", id="another one"),
         pytest.param(["--allow-model", "a b"], "--allow-model 'a b': ", id="a space"),
         pytest.param(["--max-tokens", "0"], "--max-tokens 0: ", id="no tokens"),
+        pytest.param(["--filter", "email"], "--filter 'email': expected", id="no action"),
+        pytest.param(["--filter", "name=flag"], "--filter 'name': ", id="no detector"),
+        pytest.param(["--filter", "email=x"], "--filter 'x': ", id="another action"),
+        pytest.param(["--filter-pattern", "a"], "--filter-pattern 'a': expected", id="no pattern"),
+        pytest.param(["--filter-pattern", "flag="], "--filter-pattern '': ", id="an empty pattern"),
         pytest.param(
             ["--allow-model", "a", "--allow-model", ""], "--allow-model '': ", id="one of two"
         ),

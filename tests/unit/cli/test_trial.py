@@ -112,7 +112,16 @@ def test_requests_are_those_of_the_own_organization_in_the_hours(dock: Shell) ->
 def test_of_a_cap_it_is_told_how_many_answers_were_longer(dock: Shell) -> None:
     """What requests asked for is not recorded, so none is said to be refused for it."""
     dock.past = [TERN._replace(longer=3), GULL._replace(longer=1)]
-    words = ("policies", "test", "proj_1", "--max-tokens", "100", "--no-tools")
+    words = (
+        "policies",
+        "test",
+        "proj_1",
+        "--max-tokens",
+        "100",
+        "--no-tools",
+        "--filter",
+        "ssn=block",
+    )
 
     text = dock.run(*words).out.splitlines()[-3:]
     told = dock.run(*words, "--json").json
@@ -120,8 +129,8 @@ def test_of_a_cap_it_is_told_how_many_answers_were_longer(dock: Shell) -> None:
     assert dock.looks[0][-1] == 100
     assert text[0] == "total: 0 of 20 requests of the last 24 h would be refused"
     assert text[1].startswith("max_tokens: 4 had answers of more than 100 tokens")
-    assert text[2] == "not judged, for bodies are not recorded: tools"
-    assert (told["longer"], told["not_judged"]) == (4, ["tools"])
+    assert text[2] == "not judged, for bodies are not recorded: tools, content_filter_builtins"
+    assert (told["longer"], told["not_judged"]) == (4, ["tools", "content_filter_builtins"])
 
 
 def test_tried_rules_stand_in_the_place_of_the_present_ones(dock: Shell) -> None:

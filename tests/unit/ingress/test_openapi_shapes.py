@@ -28,6 +28,7 @@ from crossdock.ingress.credentials import (
 )
 from crossdock.ingress.keys import MADE
 from crossdock.ingress.openapi.document import document
+from crossdock.ingress.policy_wish import check_rules
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.shapes import show_batch, show_deleted, show_file, show_models
 from crossdock.ingress.upload import make_upload, show_part, show_upload
@@ -43,7 +44,6 @@ from crossdock.ingress.wishes import (
     check_reference,
     check_role,
     check_rpm,
-    check_rules,
     check_signed_usd,
     check_tags,
     check_time,
@@ -56,6 +56,7 @@ from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import CreditKind
 from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
+from crossdock_schemas.guard import BuiltinFilter, PatternFilter
 from crossdock_schemas.ids import AccountId, CredentialId, FileId, KeyId
 from crossdock_schemas.policy import Policy, Rules
 from crossdock_schemas.prices import Prices
@@ -215,7 +216,8 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
             make_policy(
                 allowed_models=("a",), allowed_providers=(), max_prompt_price="0.5", max_request_price="0.01",
                 data_collection="deny", zdr=True, allowed_data_regions=("europe",), quantizations=("fp8", "unknown"),
-                max_tokens=5, tools="deny",
+                max_tokens=5, tools="deny", content_filter_builtins=(BuiltinFilter(slug="email", action="redact"),),
+                content_filters=(PatternFilter(pattern="E-[0-9]+", action="flag"),),
             )
         ),
     ),

@@ -19,8 +19,9 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.wishes import PRICES
+from crossdock.ingress.policy_wish import FILTERS, PRICES
 from crossdock_schemas.directory import LEVELS
+from crossdock_schemas.guard import LABEL_PATTERN, MAX_FILTERS, MAX_PATTERN, Action, Builtin
 from crossdock_schemas.policy import Rules
 
 TAG = "policies"
@@ -43,7 +44,8 @@ def _rules() -> dict[str, Json]:
     """Return what a policy may demand, as the type that holds it says."""
     properties: dict[str, Any] = Rules.model_json_schema()["properties"]
     rules = {name: _without_default(rule) for name, rule in properties.items()}
-    return rules | {name: told(rules[name], text) for name, text in _TEXTS.items()}
+    rules |= {name: told(rules[name], text) for name, text in _TEXTS.items()}
+    return {name: rule for name, rule in rules.items() if name not in FILTERS}
 
 
 def _without_default(rule: Json) -> Json:
@@ -52,6 +54,27 @@ def _without_default(rule: Json) -> Json:
 
 
 _RULES = _rules()
+_ACTION = told(choice(Action), "Count it; take it out as well; or refuse the request.")
+_BUILTIN: dict[str, Json] = {"slug": choice(Builtin), "action": _ACTION}
+_OWN: dict[str, Json] = {
+    "pattern": told(
+        TEXT | {"minLength": 1, "maxLength": MAX_PATTERN}, "A regular expression as RE2 takes it."
+    ),
+    "action": _ACTION,
+    "label": told(TEXT | {"pattern": LABEL_PATTERN}, "What findings are called; null: `custom`."),
+}
+_FILTERS: dict[str, Json] = {
+    "content_filter_builtins": nullable(
+        array(wish(_BUILTIN, required=("slug", "action")), maxItems=len(Builtin))
+    ),
+    "content_filters": nullable(
+        array(
+            wish(_OWN | {"label": nullable(_OWN["label"])}, required=("pattern", "action")),
+            maxItems=MAX_FILTERS,
+        )
+    ),
+}
+"""What is looked for in requests."""
 
 SCHEMAS: dict[str, Json] = {
     "Policy": shown(
@@ -70,6 +93,8 @@ SCHEMAS: dict[str, Json] = {
             "quantizations": _RULES["quantizations"],
             "max_tokens": _RULES["max_tokens"],
             "tools": _RULES["tools"],
+            "content_filter_builtins": array(shown(_BUILTIN)),
+            "content_filters": array(shown(_OWN | {"label": nullable(_OWN["label"])})),
             "version": VERSION,
             "updated_at": TIME,
         }
@@ -77,6 +102,7 @@ SCHEMAS: dict[str, Json] = {
     "PolicyRules": wish(
         {
             **{name: rule for name, rule in _RULES.items() if not name.endswith("_price")},
+            **_FILTERS,
             "max_price": nullable(
                 wish({name: _RULES[of_rules] for name, of_rules in PRICES.items()})
             ),
