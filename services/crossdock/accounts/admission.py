@@ -92,7 +92,7 @@ class Admission:
             left = [one for one in endpoints if one.name in permission.permitted]
             if not left:
                 return _refused(model, permission.excluded)
-            return _closed(model, (*permission.excluded, *_closed_by(own, left)))
+            return _closed(model, permission.excluded, _closed_by(own, left, model))
         is_all = len(found.endpoints) == len(endpoints)
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
@@ -125,21 +125,27 @@ def _refused(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
     return Refusal(403, DENIED, message, DENIED, "model", metadata=_excluded_by(excluded))
 
 
-def _closed(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
+def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
+    rules = ", ".join(sorted({one.rule for one in closed}))
     message = (
-        f"Own provider keys close every endpoint of {model!r} to the installation's keys (is_byok_only), "
-        "and none of them covers the model."
+        f"Own provider keys close every endpoint of {model!r} to the installation's keys ({rules}), "
+        "and none of them may be used for the model."
     )
-    return Refusal(403, DENIED, message, DENIED, "model", metadata=_excluded_by(excluded))
+    metadata = _excluded_by((*excluded, *closed))
+    return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
 
 
-def _closed_by(own: list[Credential], endpoints: Iterable[Endpoint]) -> list[Excluded]:
-    """Return which own key closes each of `endpoints`."""
-    by_provider = {one.provider: one.credential_id for one in reversed(own) if one.is_byok_only}
-    return [
-        Excluded(endpoint=one.name, scope=by_provider[one.provider], rule="is_byok_only")
-        for one in endpoints
-    ]
+def _closed_by(
+    own: list[Credential], endpoints: Iterable[Endpoint], model: str
+) -> tuple[Excluded, ...]:
+    """Return which own key closes each of `endpoints` to the installation's."""
+    closing: dict[str, tuple[str, str]] = {}
+    for one in own:
+        if one.is_byok_only or (one.is_required and one.covers(model)):
+            rule = "is_byok_only" if one.is_byok_only else "is_required"
+            closing.setdefault(one.provider, (one.credential_id, rule))
+    found = ((endpoint.name, closing[endpoint.provider]) for endpoint in endpoints)
+    return tuple(Excluded(endpoint=name, scope=id_, rule=rule) for name, (id_, rule) in found)
 
 
 def _excluded_by(excluded: tuple[Excluded, ...]) -> Mapping[str, object]:

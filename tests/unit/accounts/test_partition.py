@@ -714,3 +714,22 @@ async def test_what_own_keys_close_is_listed_beside_what_policies_exclude() -> N
         {"endpoint": "atlas/tern", "scope": PROJECT, "rule": "ignored_providers", "level": "project"},
         {"endpoint": "borealis/tern", "scope": "byok_2", "rule": "is_byok_only", "level": "own key"},
     ]  # fmt: skip
+
+
+async def test_a_required_own_key_that_policies_do_not_leave_anything_closes_its_provider() -> None:
+    """Its owner declares another region than the endpoint's; so a policy forbids it what it leaves to others."""
+    sent = await with_own(
+        make_credential(is_required=True, declared_region="us"),
+        policy_=PolicyChange(
+            **common(),
+            scope=ACME,
+            rules=Rules(allowed_data_regions=("global",), ignored_providers=("borealis",)),
+        ),
+    )
+
+    error = errors_of(sent)[0]
+    assert "(is_required)" in error["message"]
+    assert [one["rule"] for one in error["metadata"]["excluded_by"]] == [
+        "ignored_providers",
+        "is_required",
+    ]
