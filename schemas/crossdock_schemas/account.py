@@ -13,6 +13,7 @@ from crossdock_schemas.message import Message
 
 MAX_NAME = 255
 MAX_RPM = 1_000_000
+MAX_TPM = 1_000_000_000
 
 
 class Role(StrEnum):
@@ -72,6 +73,8 @@ class ApiKey(Message):
     """Networks in CIDR form that it may be used from, besides what the organization demands; empty: from everywhere."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Requests a minute at most; None: as many as come."""
+    tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
+    """Tokens a minute at most, input and output; None: as many as come."""
     expires_at_ms: int | None = None
     creator: KeyId | None = None
     """The management key that made it; None: the installation did."""

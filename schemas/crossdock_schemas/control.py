@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from crossdock_schemas.account import MAX_NAME, MAX_RPM, ApiKey, Organization, Project
+from crossdock_schemas.account import MAX_NAME, MAX_RPM, MAX_TPM, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
 from crossdock_schemas.catalogue import Region
 from crossdock_schemas.credential import MAX_SORT_ORDER, Credential
@@ -85,6 +85,8 @@ class KeyChange(_Command):
     do: Literal["change_key"] = "change_key"
     key_id: KeyId
     rpm: int | None = Field(default=None, ge=0, le=MAX_RPM)
+    """0: no limit."""
+    tpm: int | None = Field(default=None, ge=0, le=MAX_TPM)
     """0: no limit."""
     name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
     disabled: bool | None = None

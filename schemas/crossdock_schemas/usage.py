@@ -69,6 +69,7 @@ class Charge(Message):
     provider: str
     outcome: CallOutcome
     cost: Cost = Cost()
+    tokens: Tokens = Tokens()
     claim: str = ""
     """The life of the worker that made the call, also where another one supposes its end."""
     hold_id: HoldId | None = Field(default=None, pattern=HOLD_PATTERN)
@@ -112,7 +113,6 @@ class Usage(Charge):
     route_reason: str
     status_code: int | None = None
     error_code: str | None = None
-    tokens: Tokens = Tokens()
     is_estimated: bool = False
     """The provider gave no usage: `tokens` is our estimate."""
     price_version: str

@@ -99,11 +99,11 @@ class Admission:
         return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
 
 
-def not_now(why: WaitReason) -> Refusal:
-    """Return how a single request ends that may not begin now."""
+def not_now(why: WaitReason, unit: str) -> Refusal:
+    """Return how a single request ends that may not begin now; `unit`: what a limit a minute counts."""
     if why.code == "rate_limit_exceeded":
         wait_ms = (why.until_ms or why.since_ms) - why.since_ms
-        return Refusal(429, why.code, why.message, "requests", retry_after_s=-(-wait_ms // 1000))
+        return Refusal(429, why.code, why.message, unit, retry_after_s=-(-wait_ms // 1000))
     return Refusal(402, why.code, why.message, "payment_required")
 
 

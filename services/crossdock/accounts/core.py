@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from crossdock.accounts import holds, marked, recent
+from crossdock.accounts import holds, marked, recent, reserved
 from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Decision, Refused
 from crossdock.accounts.marks import tags_of
@@ -30,7 +30,7 @@ from crossdock_schemas.directory import Entity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel import Parcel
 
-MONEYS = (recent.is_own, holds.is_own, marked.is_own)
+MONEYS = (recent.is_own, holds.is_own, marked.is_own, reserved.is_own)
 """Whose pages are not those of accounts."""
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
@@ -47,12 +47,12 @@ class AccountsCore:
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        of_calls, of_holds, of_marked = (
+        of_calls, of_holds, of_marked, of_tokens = (
             [page for page in found if is_own(page.key)] for is_own in MONEYS
         )
         others = (page for page in found if not any(is_own(page.key) for is_own in MONEYS))
         self.states.update(restore_states(others))
-        self.money.restore(of_calls, of_holds, of_marked)
+        self.money.restore(of_calls, of_holds, of_marked, of_tokens)
 
     def apply(self, command: Command, now_ms: int) -> Change:
         """Apply or refuse `command`, and return what the log says of it."""

@@ -1,23 +1,25 @@
 """Whom to tell that there is money again, and of how much. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from crossdock.accounts.likely import likely_of
-from crossdock.accounts.room import Room, count_begun, rooms_of
+from crossdock.accounts.pace import count_alike
+from crossdock.accounts.room import Room, rooms_of
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.waiting import Waiting
-from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import Granted
+from crossdock_schemas.ids import KeyId
 
 
 @dataclass
 class Promised:
-    """What is promised already, USD: so much at most, and so much likely."""
+    """What is promised already: USD, so much at most and so much likely; and tokens, by key."""
 
     worst_usd: Decimal = Decimal(0)
     likely_usd: Decimal = Decimal(0)
+    tokens: dict[KeyId, int] = field(default_factory=dict)
 
 
 def grants(state: AccountState) -> Iterator[tuple[Waiting, Granted]]:
@@ -30,14 +32,16 @@ def grants(state: AccountState) -> Iterator[tuple[Waiting, Granted]]:
             continue
         (likely_usd,) = likely_of([waiting.worst_usd], state.usual.get(waiting.model))
         rooms = rooms_of(state, key, waiting.marks)
+        tokens = promised.tokens.get(key.key_id, 0)
         count = min(
             _paid_for(rooms.worst, waiting.worst_usd, promised.worst_usd, waiting.lines),
             _paid_for(rooms.likely, likely_usd, promised.likely_usd, waiting.lines),
-            _begun(state, key, waiting),
+            count_alike(state, key, waiting.tokens, waiting.lines, tokens),
         )
         if count:
             promised.worst_usd += waiting.worst_usd * count
             promised.likely_usd += likely_usd * count
+            promised.tokens[key.key_id] = tokens + waiting.tokens * count
             yield waiting, _granted(waiting, count if count < waiting.lines else None)
 
 
@@ -46,12 +50,6 @@ def _paid_for(room: Room | None, amount_usd: Decimal, promised_usd: Decimal, lin
     if room is None or not amount_usd:
         return lines
     return min(lines, max(0, int((room.left_usd - promised_usd) / amount_usd)))
-
-
-def _begun(state: AccountState, key: ApiKey, waiting: Waiting) -> int:
-    """Return how many of the lines may begin by the key's limit a minute."""
-    allowed = count_begun(state, key)
-    return waiting.lines if allowed is None else min(waiting.lines, allowed)
 
 
 def _granted(waiting: Waiting, lines: int | None) -> Granted:

@@ -53,8 +53,8 @@ def change_key(state: AccountState, command: KeyChange, now_ms: int) -> Decision
     if key is None:
         return unknown("key", command.key_id)
     fields = given(command, "name", "disabled", "tags", "allowed_ips")
-    if command.rpm is not None:
-        fields["rpm"] = command.rpm or None
+    limits = given(command, "rpm", "tpm")
+    fields |= {name: limit or None for name, limit in limits.items()}
     renewed = changed(key, fields, now_ms)
     if renewed.disabled and state.is_last_owner(key):
         return _last_owner(key)

@@ -12,15 +12,10 @@ from crossdock.accounts.holds import Held, Holds, Owner, to_units
 from crossdock.accounts.likely import Asking, likely_of
 from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import marks_of, scopes_of, shares_of
-from crossdock.accounts.rates import after
+from crossdock.accounts.pace import Begun, Pace, Unit, begin, reserves, tell_haste
 from crossdock.accounts.recent import Recent
 from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
-from crossdock.accounts.room import (
-    Fit,
-    count_begun,
-    tell_haste,
-    tell_shortage,
-)
+from crossdock.accounts.room import Fit, tell_shortage
 from crossdock.accounts.spending import Booking
 from crossdock.accounts.state import (
     CREDITS,
@@ -29,7 +24,6 @@ from crossdock.accounts.state import (
     entity_page,
     head_page,
     identity,
-    rate_page,
     usual_page,
     waiting_page,
 )
@@ -64,6 +58,8 @@ class Admitted:
     count: int
     hold: Hold | None = None
     shortage: WaitReason | None = None
+    unit: Unit = Unit.REQUESTS
+    """What the limit a minute counts, if it is one that is short."""
     is_repeated: bool = False
     """It was admitted before, and is on its way."""
 
@@ -80,6 +76,7 @@ class Money:
         self.holds = Holds()
         self.marked = Marked()
         self._asking = Asking()
+        self._pace = Pace()
         self._bookings: dict[AccountId, Booking] = {}
         self._untold: dict[Spender, None] = {}
         self._told_ms: dict[Spender, int] = {}
@@ -88,11 +85,17 @@ class Money:
         self._outgoing: list[Outgoing] = []
         self._pages: dict[bytes, Page] = {}
 
-    def restore(self, recent: list[Page], holds: list[Page], marked: list[Page]) -> None:
-        """Take over the pages of recent calls, of holds and of what these count for; the states are there already."""
+    def restore(
+        self, recent: list[Page], holds: list[Page], marked: list[Page], reserved: list[Page]
+    ) -> None:
+        """Take over the pages of recent calls, of holds, and of what these count for and reserved of tokens.
+
+        The states are there already.
+        """
         self.recent.restore(recent)
         self.holds.restore(holds)
         self.marked.restore(marked)
+        self._pace.restore(reserved)
         for account, state in self._states.items():
             # the directory may be behind
             spenders = (*state.spenders, *sorted(state.marks))
@@ -140,42 +143,44 @@ class Money:
         if rooms.is_fluid:
             likely = likely_of(worst, state.usual.get(parcel.model))
         paid = rooms.fit(worst, likely)
-        begun = count_begun(state, key)
-        count = paid.lines if begun is None else min(paid.lines, begun)
+        tokens = reserves(key, parcel, denied)
+        begun = begin(state, key, tokens)
+        count = min(paid.lines, begun.lines)
         if parcel.position is None and count < len(worst):
             count = 0  # it cannot be split
-        self._wait(state, parcel, worst, count)
+        self._wait(state, parcel, worst, tokens, count)
         places = [place for place in range(count) if place not in denied]
         if places:
             held = _held(worst[:count], likely[:count], places, state.now_ms, parcel.deadline_ms)
             shares = shares_of(marks, worst[:count], likely[:count])
             booking.hold(key.key_id, key.project, identifier, held, shares)
-            self._begin(state, key, len(places))
+            self._pace.begin(state, key, identifier, [tokens[place] for place in places])
             if rooms.is_fluid:
                 self._asking.remember(identifier, parcel.model, [worst[place] for place in places])
         hold = Hold(hold_id=identifier, is_limited=rooms.is_limited) if places else None
         if count == len(worst):
             return Admitted(count, hold)
-        return Admitted(count, hold, self._why_not(state, key, paid, count))
+        why = self._why_not(state, key, paid, begun, tokens[count])
+        return Admitted(count, hold, why, begun.unit)
 
-    def _why_not(self, state: AccountState, key: ApiKey, paid: Fit, count: int) -> WaitReason:
-        """Return why only `count` lines may begin."""
+    def _why_not(  # who is stopped, by what
+        self, state: AccountState, key: ApiKey, paid: Fit, begun: Begun, reserve: int
+    ) -> WaitReason:
+        """Return why the next line, which reserves so many tokens, may not begin."""
         room = paid.room
-        if room is None or (key.rpm is not None and paid.lines > count):
-            return tell_haste(state, key)
+        if room is None or begun.lines < paid.lines:
+            return tell_haste(state, key, begun.unit, reserve)
         scope = state.account if room.budget is None else room.budget.scope
         self._short.setdefault(state.account, {})[room.name] = scope
         return tell_shortage(room, state.account, paid.asked_usd, state.now_ms)
 
-    def _begin(self, state: AccountState, key: ApiKey, count: int) -> None:
-        """Count requests that begin, where a limit a minute binds their key."""
-        if key.rpm is not None:
-            busy_ms = state.busy_until_ms.get(key.key_id, 0)
-            state.busy_until_ms[key.key_id] = after(busy_ms, key.rpm, state.now_ms, count)
-            self._keep(rate_page(state, key.key_id))
-
     def _wait(
-        self, state: AccountState, parcel: Parcel, worst: Sequence[Decimal], count: int
+        self,
+        state: AccountState,
+        parcel: Parcel,
+        worst: Sequence[Decimal],
+        tokens: Sequence[int],
+        count: int,
     ) -> None:
         """Remember a batch whose lines wait: those that come back now, and those behind them."""
         if parcel.batch_id is None:
@@ -192,6 +197,7 @@ class Money:
             worst_usd=worst[count] if back else worst[-1],
             # of a line behind them nobody knows yet whom it is for
             marks=scopes_of(parcel.tags, parcel.user_of(parcel.lines[count]) if back else ""),
+            tokens=tokens[count] if back else tokens[-1],
             lines=back + parcel.behind,
         )
         if back and known is not None:
@@ -229,7 +235,7 @@ class Money:
         if booking is None:
             state = self._states.setdefault(account, AccountState(account))
             state.go_on(now_ms)
-            booking = Booking(state, self.holds, self.marked, self.recent, self._asking)
+            booking = Booking(state, self.holds, self.marked, self.recent, self._asking, self._pace)
             self._bookings[account] = booking
         return booking
 
@@ -266,12 +272,8 @@ class Money:
     def finish(self) -> Step:
         """Return what was decided since the last call."""
         self._close()
-        pages = [
-            *self._pages.values(),
-            *self.recent.finish(),
-            *self.holds.finish(),
-            *self.marked.finish(),
-        ]
+        stores = (self.recent, self.holds, self.marked, self._pace)
+        pages = [*self._pages.values(), *(page for store in stores for page in store.finish())]
         step = Step(self._outgoing, pages)
         self._outgoing, self._pages = [], {}
         return step

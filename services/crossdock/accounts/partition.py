@@ -158,7 +158,7 @@ class AccountsPartition:
         if said.shortage is None:
             return sent
         if parcel.batch_id is None or parcel.position is None:
-            return [await self._refuse(parcel, record, not_now(said.shortage), now_ms)]
+            return [await self._refuse(parcel, record, not_now(said.shortage, said.unit), now_ms)]
         returned = LinesReturned(
             batch_id=parcel.batch_id,
             model=parcel.model,

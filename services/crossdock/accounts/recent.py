@@ -62,6 +62,7 @@ class Supposed(NamedTuple):
     amount_usd: Decimal
     day: int
     marks: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 class Taken(NamedTuple):
@@ -71,6 +72,8 @@ class Taken(NamedTuple):
     day: int
     marks: tuple[str, ...]
     is_correction: bool
+    tokens: int = 0
+    """Used; below 0 where less was used than supposed."""
 
 
 class Recent:
@@ -92,18 +95,18 @@ class Recent:
         if life is not None and call in life.known:
             return None
         supposed = self._unknown.get(usage.execution_id)
-        amount = usage.cost.total
+        amount, tokens = usage.cost.total, usage.tokens.total
         if usage.outcome is CallOutcome.UNKNOWN:
             if supposed is not None:
                 return None
-            self._suppose(usage.execution_id, Supposed(amount, day, marks))
-            return Taken(amount, day, marks, is_correction=False)
+            self._suppose(usage.execution_id, Supposed(amount, day, marks, tokens))
+            return Taken(amount, day, marks, is_correction=False, tokens=tokens)
         self._remember(usage.claim, call)
         if supposed is None:
-            return Taken(amount, day, marks, is_correction=False)
+            return Taken(amount, day, marks, is_correction=False, tokens=tokens)
         self._forget(usage.execution_id)
-        left = amount - supposed.amount_usd
-        return Taken(left, supposed.day, supposed.marks, is_correction=True)
+        left, more = amount - supposed.amount_usd, tokens - supposed.tokens
+        return Taken(left, supposed.day, supposed.marks, is_correction=True, tokens=more)
 
     def _remember(self, claim: str, call: bytes) -> None:
         life = self._lives.setdefault(claim, Life())
@@ -136,9 +139,7 @@ class Recent:
             if value is None:
                 continue
             if kind == UNKNOWN:
-                amount, day, *marks = value.decode().split(" ", 2)
-                told = tuple(json.loads(marks[0])) if marks else ()
-                self._unknown[name] = Supposed(Decimal(amount), int(day), told)
+                self._unknown[name] = _supposed(value)
             else:
                 self._lives.setdefault(name, Life()).restore(int(number), value)
         for life in self._lives.values():
@@ -146,9 +147,14 @@ class Recent:
 
 
 def _text(supposed: Supposed) -> bytes:
-    amount, day, marks = supposed
-    told = f" {json.dumps(marks, ensure_ascii=False)}" if marks else ""
-    return f"{amount} {day}{told}".encode()
+    amount, day, marks, tokens = supposed
+    return f"{amount} {day} {tokens} {json.dumps(marks, ensure_ascii=False)}".encode()
+
+
+def _supposed(value: bytes) -> Supposed:
+    """Return what `_text` said; an older page tells amount and day alone."""
+    amount, day, tokens, marks = (*value.decode().split(" ", 3), "0", "[]")[:4]
+    return Supposed(Decimal(amount), int(day), tuple(json.loads(marks)), int(tokens))
 
 
 def _key(claim: str, place: int) -> bytes:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from crossdock.accounts.rates import count_allowed, next_ms
 from crossdock.accounts.state import CREDITS, AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
@@ -116,26 +115,6 @@ def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:
             break
         count += 1
     return count
-
-
-def count_begun(state: AccountState, key: ApiKey) -> int | None:
-    """Return how many requests of `key` may begin now by its limit a minute; None: it has none."""
-    if key.rpm is None:
-        return None
-    return count_allowed(state.busy_until_ms.get(key.key_id, 0), key.rpm, state.now_ms)
-
-
-def tell_haste(state: AccountState, key: ApiKey) -> WaitReason:
-    """Return why a request of `key`, which has a limit a minute, cannot begin yet."""
-    rpm = key.rpm or 1
-    until_ms = next_ms(state.busy_until_ms.get(key.key_id, 0), rpm)
-    return WaitReason(
-        code="rate_limit_exceeded",
-        message=f"The key {key.key_id} may begin {rpm} requests a minute.",
-        scope=key.key_id,
-        since_ms=state.now_ms,
-        until_ms=max(until_ms, state.now_ms + 1),
-    )
 
 
 def tell_shortage(room: Room, account: AccountId, asked_usd: Decimal, now_ms: int) -> WaitReason:

@@ -9,6 +9,7 @@ from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
 from crossdock.accounts.likely import Asking
 from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import Share, marks_of_row, share_of, whole
+from crossdock.accounts.pace import Pace
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
@@ -48,12 +49,19 @@ class Sums:
 class Booking:
     """What one step does to the books of one account: at most one entry of each kind."""
 
-    def __init__(  # what all of a partition's accounts share
-        self, state: AccountState, holds: Holds, marked: Marked, recent: Recent, asking: Asking
+    def __init__(  # noqa: PLR0917  # what all of a partition's accounts share
+        self,
+        state: AccountState,
+        holds: Holds,
+        marked: Marked,
+        recent: Recent,
+        asking: Asking,
+        pace: Pace,
     ) -> None:
         self._state = state
         self._marked = marked
         self._asking = asking
+        self._pace = pace
         self._holds = holds
         self._recent = recent
         self._sums: dict[EntryKind, Sums] = {}
@@ -126,6 +134,7 @@ class Booking:
                 row.project, row.key_id, row.provider, taken.day, row.is_byok, taken.marks
             )
             self._add(_kind(taken), place, spent=taken.amount_usd, count=1, calls=calls)
+            self._pace.use(self._state, row.key_id, row.hold_id, taken.tokens)
         return taken
 
     def _give(  # whose hold pays, and for what
@@ -161,6 +170,7 @@ class Booking:
         left = _after(held, end, self._state.now_ms // 1000)
         self._holds.put(owner, end.hold_id, left)
         ended = (held.open & ~left.open).bit_count()
+        self._pace.end(self._state, end.key_id, end.hold_id, left.open.bit_count())
         if left.open:
             self._sums.setdefault(EntryKind.RELEASE, Sums()).count += ended
         else:
@@ -168,6 +178,7 @@ class Booking:
 
     def expire(self, key_id: KeyId, hold_id: HoldId, held: Held) -> None:
         """Free what nobody freed; `held` is out of the open ones already."""
+        self._pace.end(self._state, key_id, hold_id, 0)
         self._free(EntryKind.EXPIRY, key_id, hold_id, held, held.open.bit_count())
 
     def _free(  # what, whose, how much

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from crossdock.accounts.likely import Usual, usual_of
 from crossdock.accounts.tally import Tally, mark_spend_of, spend_of, tally_of
+from crossdock.accounts.tokens import Bucket
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
@@ -31,6 +32,7 @@ from crossdock_schemas.windows import day_of
 HEAD = "head"
 WAITING = "waiting"
 RATE = "rate"
+BUCKET = "bucket"
 USUAL = "usual"
 ALERTED = "alerted"
 CREDITS = "credits"
@@ -76,6 +78,8 @@ class AccountState:
     """The sum of them."""
     busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
     """Of keys with a limit of requests, see `rates`."""
+    buckets: dict[KeyId, Bucket] = field(default_factory=dict)
+    """Of keys with a limit of tokens, see `tokens`."""
     alerted: dict[str, Alerted] = field(default_factory=dict)
     """What was told last, by the identity of a budget, or `credits`."""
     usual: dict[str, Usual] = field(default_factory=dict)
@@ -247,6 +251,11 @@ def rate_page(state: AccountState, key_id: KeyId) -> Page:
     return Page(key.encode(), str(state.busy_until_ms[key_id]).encode())
 
 
+def bucket_page(state: AccountState, key_id: KeyId) -> Page:
+    key = f"{state.account}/{BUCKET}_{key_id}"
+    return Page(key.encode(), json.dumps(state.buckets[key_id]).encode())
+
+
 def alerted_page(state: AccountState, place: str) -> Page:
     key = f"{state.account}/{ALERTED}_{place}"
     return Page(key.encode(), json.dumps(state.alerted[place]).encode())
@@ -270,6 +279,8 @@ def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
     kind, _, name = identifier.partition("_")
     if kind == RATE:
         state.busy_until_ms[KeyId(name)] = int(value)
+    elif kind == BUCKET:
+        state.buckets[KeyId(name)] = Bucket(*json.loads(value))
     elif kind == ALERTED:
         state.alerted[name] = Alerted(*json.loads(value))
     elif kind == USUAL:

@@ -19,6 +19,8 @@ class Waiting(Message):
     marks: tuple[str, ...] = ()
     """Scopes of end user and tags that it would count for, if they have a budget."""
     lines: int
+    tokens: int = 0
+    """What the first of them reserves of its key's tokens a minute."""
 
     @property
     def name(self) -> str:

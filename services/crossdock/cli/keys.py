@@ -45,6 +45,12 @@ RpmOption = Annotated[
     int | None,
     typer.Option("--rpm", min=0, help="Requests a minute at most; 0: as many as come."),
 ]
+TpmOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tpm", min=0, help="Tokens a minute at most, input and output; 0: as many as come."
+    ),
+]
 ResetOption = Annotated[
     Window | None,
     typer.Option(
@@ -134,6 +140,7 @@ def create(
     limit_reset: ResetOption = None,
     include_byok: IncludeByokOption = None,
     rpm: RpmOption = None,
+    tpm: TpmOption = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     as_json: JsonOption = False,
@@ -151,6 +158,7 @@ def create(
         "limit_reset": None if limit_reset is Window.TOTAL else limit_reset,
         "include_byok_in_limit": include_byok,
         "rpm": rpm,
+        "tpm": tpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }
@@ -178,6 +186,7 @@ def update(
     limit_reset: ResetOption = None,
     include_byok: IncludeByokOption = None,
     rpm: RpmOption = None,
+    tpm: TpmOption = None,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     as_json: JsonOption = False,
@@ -195,6 +204,7 @@ def update(
         "limit_reset": None if is_endless else limit_reset,
         "include_byok_in_limit": include_byok,
         "rpm": rpm,
+        "tpm": tpm,
         "tags": tags_of(tag),
         "allowed_ips": values_of(allow_ip),
     }

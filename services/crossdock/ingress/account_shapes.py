@@ -38,6 +38,7 @@ def show_key(key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_
         "allowed_ips": list(key.allowed_ips),
         **_show_spending(spent),
         "rpm": key.rpm,
+        "tpm": key.tpm,
         **_show_limit(tightest(balances)),
         "creator_key_id": key.creator,
         "rotated_from": key.rotated_from,

@@ -22,22 +22,32 @@ from crossdock.ingress.wishes import (
     check_limit,
     check_name,
     check_networks,
+    check_rate,
     check_role,
-    check_rpm,
     check_seconds,
     check_tags,
     check_time,
 )
 from crossdock.kernel.keys import digest, label_of, make_plain_key
-from crossdock_schemas.account import ApiKey
+from crossdock_schemas.account import MAX_RPM, MAX_TPM, ApiKey
 from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 
 PAGE = 100
 DAY_S = 86_400
 CREATED = 201
-MADE = ("name", "project_id", "role", "expires_at", "tags", "allowed_ips", "rpm", *LIMIT_FIELDS)
-CHANGED = ("name", "disabled", "tags", "allowed_ips", "rpm")
+MADE = (
+    "name",
+    "project_id",
+    "role",
+    "expires_at",
+    "tags",
+    "allowed_ips",
+    "rpm",
+    "tpm",
+    *LIMIT_FIELDS,
+)
+CHANGED = ("name", "disabled", "tags", "allowed_ips", "rpm", "tpm")
 """Besides its limit, which is a budget and has its own command."""
 
 
@@ -105,7 +115,8 @@ class KeyRoutes:
             role=check_role(body),
             tags=check_tags(body) or {},
             allowed_ips=check_networks(body) or (),
-            rpm=check_rpm(body) or None,
+            rpm=check_rate(body, "rpm", MAX_RPM) or None,
+            tpm=check_rate(body, "tpm", MAX_TPM) or None,
             expires_at_ms=check_time(body, "expires_at"),
             creator=who.key_id,
             created_at_ms=now_ms,
@@ -131,7 +142,8 @@ class KeyRoutes:
             disabled=check_flag(body, "disabled"),
             tags=check_tags(body),
             allowed_ips=check_networks(body),
-            rpm=check_rpm(body),
+            rpm=check_rate(body, "rpm", MAX_RPM),
+            tpm=check_rate(body, "tpm", MAX_TPM),
         )
         if limit is not None:
             await self._limits.ask(limit)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.account import MAX_NAME, MAX_RPM, Role
+from crossdock_schemas.account import MAX_NAME, Role
 from crossdock_schemas.budget import Limit, Window
 from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
 
@@ -97,16 +97,16 @@ def check_seconds(body: Json, name: str, *, default: int | None, highest: int) -
     return given
 
 
-def check_rpm(body: Json) -> int | None:
-    """Return how many requests a minute are asked for; 0: as many as come. None: nothing is said."""
-    given = body.get("rpm")
+def check_rate(body: Json, name: str, highest: int) -> int | None:
+    """Return how many a minute are asked for; 0: as many as come. None: nothing is said."""
+    given = body.get(name)
     if given is None:
         return None
     if type(given) is not int:
-        raise refusals.wrong_type("rpm", "an integer", given)
-    if not 0 <= given <= MAX_RPM:
-        rule = f"Expected requests a minute, from 1 to {MAX_RPM}; 0 for no limit."
-        raise refusals.wrong_value("rpm", given, rule)
+        raise refusals.wrong_type(name, "an integer", given)
+    if not 0 <= given <= highest:
+        rule = f"Expected a number for a minute, from 1 to {highest}; 0 for no limit."
+        raise refusals.wrong_value(name, given, rule)
     return given
 
 

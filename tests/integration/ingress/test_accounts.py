@@ -65,6 +65,21 @@ async def test_a_new_key_works_and_is_shown_without_its_text() -> None:
     assert (shown["data"]["name"], shown["data"]["tags"]) == ("batch jobs", {"team": "search"})
 
 
+async def test_requests_and_tokens_a_minute_are_set_kept_by_a_successor_and_taken_away() -> None:
+    async with managed() as (_, owner):
+        made = await owner.make_key(rpm=60, tpm=90_000)
+        path = f"/keys/{made['data']['hash']}"
+        faster = (await owner.ask("PATCH", path, {"tpm": 100_000})).json()["data"]
+        heir = (await owner.ask("POST", f"{path}/rotate")).json()["data"]
+        free = (await owner.ask("PATCH", path, {"rpm": 0, "tpm": 0})).json()["data"]
+        plain = await owner.make_key()
+
+    shown = [made["data"], faster, heir, free, plain["data"]]
+    assert [(key["rpm"], key["tpm"]) for key in shown] == [
+        (60, 90_000), (60, 100_000), (60, 100_000), (None, None), (None, None),
+    ]  # fmt: skip
+
+
 async def test_a_deleted_key_is_refused_and_what_it_asked_for_is_cancelled() -> None:
     async with managed() as (ingress, owner):
         made = await owner.make_key()
@@ -195,10 +210,16 @@ async def test_a_members_key_sees_its_own_projects_keys_only() -> None:
         ({"name": "a", "allowed_ips": ["here"]}, "allowed_ips"),
         ({"name": "a", "allowed_ips": "10.0.0.1"}, "allowed_ips"),
         ({"name": "a", "tags": {"a": 1}}, "tags.a"),
+        ({"name": "a", "tpm": "many"}, "tpm"),
+        ({"name": "a", "tpm": True}, "tpm"),
+        ({"name": "a", "tpm": -1}, "tpm"),
+        ({"name": "a", "rpm": 1_000_001}, "rpm"),
+        ({"name": "a", "tpm": 1_000_000_001}, "tpm"),
     ],
     ids=[
         "no name", "empty name", "negative limit", "no limit to reset", "own provider keys", "typo", "role",
         "no time", "no zone", "no network", "no list", "tag",
+        "no number of tokens", "a flag", "fewer than none", "too many requests", "too many tokens",
     ],
 )  # fmt: skip
 async def test_a_wish_that_is_not_sound_is_refused_by_name(body: Json, param: str) -> None:

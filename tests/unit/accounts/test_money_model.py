@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import settings
@@ -15,12 +16,14 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.likely import SHARES, WHOLE
 from crossdock.accounts.money import LONG_STOP_MS
 from crossdock.accounts.spending import UNKNOWN_S
+from crossdock.accounts.tokens import PARTS, Bucket, level_of
 from crossdock.kernel.record import Page
 from crossdock_schemas.budget import Window
 from crossdock_schemas.control import (
     BudgetChange,
     BudgetRemoval,
     Credited,
+    KeyChange,
     PrepaymentSet,
     ProjectAsked,
 )
@@ -29,11 +32,13 @@ from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_i
 from crossdock_schemas.journal import Entry, Ledger
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.prices import Cost
+from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_JOURNAL
 from crossdock_schemas.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.windows import day_of, is_in
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.model_pace import ASKED, ModelPace
 
 OTHER = ProjectId("proj_other")
 KEYS = {KeyId("key_a"): PROJECT, KeyId("key_b"): PROJECT, KeyId("key_c"): OTHER}
@@ -61,6 +66,8 @@ class Line:
     spent_for: frozenset[str] = frozenset()
     """What its cost counts for: the same; of what is told after the hold's end, those that have a budget by then."""
     cost: int = 0
+    tokens: int = 0
+    """Told of its call."""
     is_byok: bool = False
     """Whether an own provider key paid for its call."""
     day: int = 0
@@ -127,6 +134,7 @@ class Books(RuleBasedStateMachine):
         """Limits, whether they count what own provider keys pay for, and by how much they may be exceeded."""
         self.credits = 0
         self.references: set[int] = set()
+        self.pace = ModelPace()
         self.prepaid_from: int | None = None
         """What was spent when credits began to bind; None: they do not."""
         self.all: list[ModelHold] = []
@@ -287,7 +295,8 @@ class Books(RuleBasedStateMachine):
         said = self.core.money.admit(parcel, worst, self.now_ms)
 
         is_fluid, share = self.is_fluid(key, asked), self.share()
-        assert said.count == self.fitting(key, asked)
+        paced = self.pace.fitting(key, len(asked), self.now_ms)
+        assert said.count == min(self.fitting(key, asked), paced)
         assert (said.shortage is None) == (said.count == len(asked))
         assert said.hold is None or said.hold.is_limited == self.is_limited(key, asked)
         lines = asked[: said.count]
@@ -296,6 +305,7 @@ class Books(RuleBasedStateMachine):
         if is_fluid:
             held.spare = {line.marks: held.rest(line.marks) * (1 - share) for line in lines}
             held.is_teaching = held.rest() > 0
+        self.pace.admit(key, held.hold, len(lines), self.now_ms)
         self.all.append(held)
         self._commit()
         return held
@@ -317,6 +327,8 @@ class Books(RuleBasedStateMachine):
             users=tuple(line.user for line in lines),
             tags={"t": lines[0].tag},
             deadline_ms=self.now_ms + LIFE_MS,
+            input_bytes=ASKED["input_bytes"],
+            output_most=(ASKED["output_most"],) * len(lines),
             **fields,
         )
 
@@ -333,8 +345,11 @@ class Books(RuleBasedStateMachine):
         part=st.integers(0, 5),
         is_known=st.booleans(),
         is_byok=st.booleans(),
+        tokens=st.sampled_from([0, 30, 100, 170]),
     )
-    def call(self, held: ModelHold, place: int, part: int, is_known: bool, is_byok: bool) -> None:
+    def call(  # noqa: PLR0917  # what hypothesis draws
+        self, held: ModelHold, place: int, part: int, is_known: bool, is_byok: bool, tokens: int
+    ) -> None:
         """A call costs no more than what is held; its worker tells of it, or dies. It is told twice."""
         if place >= len(held.lines) or held.lines[place].is_called:
             return
@@ -343,19 +358,30 @@ class Books(RuleBasedStateMachine):
         line.day = held.day if held.is_open else day_of(self.now_ms)
         line.is_byok = is_byok
         line.spent_for = line.marks if held.is_open else self.marks_of(line.user, line.tag)
+        self._use(held, line, tokens)
         if is_known and held.is_teaching and held.is_open:
             average = Decimal(sum(one.worst for one in held.lines)) / len(held.lines)
             self.shares.append(min(line.cost / average, Decimal(1)))
         self._tell(held, place, is_known=is_known)
         self._tell(held, place, is_known=is_known)
 
-    @rule(held=holds, place=st.integers(0, 3), part=st.integers(0, 5))
-    def come_back(self, held: ModelHold, place: int, part: int) -> None:
+    def _use(self, held: ModelHold, line: Line, tokens: int) -> None:
+        self.pace.use(held.key, held.hold, tokens - line.tokens, self.now_ms)
+        line.tokens = tokens
+
+    @rule(
+        held=holds,
+        place=st.integers(0, 3),
+        part=st.integers(0, 5),
+        tokens=st.sampled_from([0, 30, 170]),
+    )
+    def come_back(self, held: ModelHold, place: int, part: int, tokens: int) -> None:
         """Who was taken for dead tells what his call cost in truth."""
         if place >= len(held.lines) or not held.lines[place].is_lost:
             return
         line = held.lines[place]
         line.is_lost, line.cost = False, min(part, line.worst)
+        self._use(held, line, tokens)
         self._tell(held, place, is_known=True)
 
     def _tell(self, held: ModelHold, place: int, *, is_known: bool) -> None:
@@ -368,6 +394,9 @@ class Books(RuleBasedStateMachine):
             provider="atlas",
             outcome=CallOutcome.OK if is_known else CallOutcome.UNKNOWN,
             cost=Cost(output=Decimal(held.lines[place].cost)),
+            tokens=Tokens(input=10, output=held.lines[place].tokens - 10)
+            if held.lines[place].tokens
+            else Tokens(),
             claim="life-1",
             hold_id=held.hold,
             is_byok=held.lines[place].is_byok,
@@ -392,17 +421,35 @@ class Books(RuleBasedStateMachine):
             held.lines[place].is_waiting |= is_unknown
             held.lines[place].is_ended |= not is_unknown
         still = [line for line in held.lines if not line.is_ended]
+        if held.is_open:
+            self.pace.end(held.key, held.hold, len(still), self.now_ms)
         if not still:
             held.is_open = False
         elif all(line.is_waiting for line in still):
             held.stop_ms = min(held.stop_ms, (self.now_ms // 1000 + UNKNOWN_S) * 1000)
 
+    @rule(key=st.sampled_from(sorted(KEYS)), tpm=st.sampled_from([0, 50, 150, 370]))
+    def limit_tokens(self, key: KeyId, tpm: int) -> None:
+        self.core.apply(KeyChange(**common(), key_id=key, tpm=tpm), self.now_ms)
+        self.pace.tpm.pop(key, None)
+        if tpm:
+            self.pace.tpm[key] = tpm
+        self._commit()
+
+    @rule(seconds=st.sampled_from([0, 1, 7, 59]))
+    def wait_a_little(self, seconds: int) -> None:
+        self._wait(seconds * 1000)
+
     @rule(hours=st.sampled_from([0, 1, 2, 30, 200, 900]))
     def wait(self, hours: int) -> None:
-        self.now_ms += hours * 3_600_000
+        self._wait(hours * 3_600_000)
+
+    def _wait(self, ms: int) -> None:
+        self.now_ms += ms
         for held in self.all:
             if self.now_ms // 1000 >= held.stop_ms // 1000:
                 held.is_open = False
+                self.pace.end(held.key, held.hold, 0, self.now_ms)
         self.core.money.expire(self.now_ms)
         for state in self.core.states.values():
             state.go_on(self.now_ms)
@@ -431,6 +478,13 @@ class Books(RuleBasedStateMachine):
                     usual = self.used(scope, w, include_byok=byok, is_fluid=True)
                     assert tally.used(w, include_byok=byok) == used
                     assert tally.likely(w, include_byok=byok) == usual
+
+    @invariant()
+    def buckets_are_the_models(self) -> None:
+        buckets = self.core.states[ACME].buckets
+        for key, tpm in self.pace.tpm.items():
+            level = level_of(buckets.get(key, Bucket()), tpm, self.now_ms)
+            assert Fraction(level, PARTS) == self.pace.level(key, self.now_ms)
 
     @invariant()
     def the_journal_adds_up(self) -> None:

@@ -12,7 +12,7 @@ from crossdock.kernel.errors import StoreError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.batch import LinesReturned
+from crossdock_schemas.batch import Granted, LinesReturned
 from crossdock_schemas.budget import Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
@@ -518,6 +518,37 @@ async def test_a_key_that_is_too_fast_is_told_when_to_come_back() -> None:
     (refused,) = on(RESULTS.name, list(step.outgoing))
     response = json.loads(refused.value or b"")["response"]
     assert (response["status_code"], response["body"]["error"]["retry_after"]) == (429, 60)
+
+
+async def test_a_key_that_uses_too_much_is_told_when_to_come_back_and_a_batch_goes_on_by_itself() -> (
+    None
+):
+    clock = ManualClock(NOW_MS)
+    partition = AccountsPartition(
+        DEAR, open_objects("memory://"), clock, health=Health("accounts", 0)
+    )
+    await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
+    slow = command_record(KeyChange(**common(), key_id=APP, tpm=100))
+    sizes = {"input_bytes": 40, "output_most": (90,)}
+    single = {"batch_id": None, "request_id": "req_" + "1" * 32}
+    first = request_record(numbered(1, lines=(0,), position=0, **sizes))
+    second = request_record(numbered(2, lines=(1,), position=1, **sizes))
+    third = request_record(numbered(3, lines=(0,), **single, **sizes))
+
+    step = await partition.step([slow, first, second, third])
+    clock.advance(60_000)
+    later = await partition.step([])
+
+    (refused,) = on(RESULTS.name, list(step.outgoing))
+    error = json.loads(refused.value or b"")["response"]["body"]["error"]
+    assert (error["type"], error["retry_after"]) == ("tokens", 60)
+    (returned,) = [
+        LinesReturned.from_json(r.value or b"")
+        for r in on(BATCH_COMMANDS.name, list(step.outgoing))
+    ]
+    assert (returned.position, returned.reason.until_ms) == (1, NOW_MS + 60_000)
+    (granted,) = on(BATCH_COMMANDS.name, list(later.outgoing))
+    assert Granted.from_json(granted.value or b"").batch_id == returned.batch_id
 
 
 async def test_a_store_that_refuses_the_body_of_a_refused_request_is_waited_for(

@@ -72,6 +72,17 @@ def test_a_new_key_may_have_a_limit(
     assert shell.body == {"name": "ci"} | limit
 
 
+@pytest.mark.parametrize("command", [["create", "ci"], ["update", "key_1"]], ids=" ".join)
+def test_a_key_may_be_limited_in_requests_and_tokens_a_minute(
+    shell: Shell, command: list[str]
+) -> None:
+    shell.says({"data": make_key(), "key": PLAIN}, 201)
+
+    shell.run("keys", *command, "--rpm", "60", "--tpm", "90000")
+
+    assert (shell.body["rpm"], shell.body["tpm"]) == (60, 90_000)
+
+
 @pytest.mark.parametrize(
     ("words", "body"),
     [

@@ -41,14 +41,14 @@ from crossdock.ingress.wishes import (
     check_name,
     check_networks,
     check_note,
+    check_rate,
     check_reference,
     check_role,
-    check_rpm,
     check_signed_usd,
     check_tags,
     check_time,
 )
-from crossdock_schemas.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.account import MAX_RPM, MAX_TPM, ApiKey, Organization, Project, Role
 from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
@@ -183,7 +183,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
         "Key",
         "with a limit",
         lambda: show_key(
-            make_key(role=Role.OWNER, rpm=60, tags={"a": "b"}, allowed_ips=("10.0.0.0/8",), expires_at_ms=NOW_MS),
+            make_key(role=Role.OWNER, rpm=60, tpm=6000, tags={"a": "b"}, allowed_ips=("10.0.0.0/8",), expires_at_ms=NOW_MS),
             make_spend(),
             (make_balance(),),
             NOW_MS,
@@ -279,7 +279,8 @@ def check_key(body: Json) -> None:
     check_tags(body)
     check_networks(body)
     check_time(body, "expires_at")
-    check_rpm(body)
+    check_rate(body, "rpm", MAX_RPM)
+    check_rate(body, "tpm", MAX_TPM)
     check_limit(body)
 
 

@@ -60,7 +60,7 @@ _WAITING = shown(
     {
         "code": choice(_CODES),
         "message": TEXT,
-        "scope": told(names.SCOPE, "Whose budget, credits or requests a minute they are."),
+        "scope": told(names.SCOPE, "Whose budget, credits or limit a minute it is."),
         "lines": COUNT,
         "since": TIME,
         "until": nullable(

@@ -26,7 +26,7 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.wishes import RESETS
-from crossdock_schemas.account import MAX_RPM, Role
+from crossdock_schemas.account import MAX_RPM, MAX_TPM, Role
 
 TAG = "keys"
 _ROLE = told(nullable(choice(Role)), "Of a management key; null: an inference key.")
@@ -37,6 +37,8 @@ _LIMIT = {
     "include_byok_in_limit": nullable(FLAG),
 }
 _RPM: Json = {"type": ["integer", "null"], "maximum": MAX_RPM}
+_TPM: Json = {"type": ["integer", "null"], "maximum": MAX_TPM}
+_WISHED_TPM = told(_TPM | {"minimum": 0}, "Tokens a minute at most, input and output; 0: no limit.")
 _WISHED_RPM = told(_RPM | {"minimum": 0}, "Requests a minute at most; 0: no limit.")
 _KEY = {
     "id": names.KEY,
@@ -51,6 +53,7 @@ _KEY = {
     "allowed_ips": NETWORKS,
     **{f"{of}usage{window}": DOUBLE_USD for of in ("", "byok_") for window in WINDOWS},
     "rpm": told(_RPM | {"minimum": 1}, "Requests a minute at most; null: no limit."),
+    "tpm": told(_TPM | {"minimum": 1}, "Tokens a minute at most; null: no limit."),
     "limit": nullable(told(DOUBLE_USD, "Of its own budgets, the one with the least left.")),
     "limit_reset": _RESET,
     "limit_remaining": nullable(DOUBLE_USD),
@@ -80,6 +83,7 @@ SCHEMAS: dict[str, Json] = {
             "tags": nullable(METADATA),
             "allowed_ips": WISHED_NETWORKS,
             "rpm": _WISHED_RPM,
+            "tpm": _WISHED_TPM,
             **_LIMIT,
         },
         required=("name",),
@@ -91,6 +95,7 @@ SCHEMAS: dict[str, Json] = {
             "tags": nullable(METADATA),
             "allowed_ips": WISHED_NETWORKS,
             "rpm": _WISHED_RPM,
+            "tpm": _WISHED_TPM,
             **_LIMIT,
         }
     ),
