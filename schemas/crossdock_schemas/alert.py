@@ -1,4 +1,7 @@
-"""Alerts: money is nearly used up, or used up. Told once for each window of a budget, and for each level of credits."""
+"""Alerts: money is nearly used up, or used up, or expires.
+
+Told once for each window of a budget, for each level of credits, and before and at each time at which credits expire.
+"""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +22,10 @@ class AlertKind(StrEnum):
     """Credits fell below what the operator calls low."""
     CREDITS_USED = "credits_used"
     """Credits are spent, or do not suffice for what somebody wants."""
+    CREDITS_EXPIRING = "credits_expiring"
+    """Credits that are not spent will expire within some days."""
+    CREDITS_EXPIRED = "credits_expired"
+    """Credits that were not spent have expired; what calls were held for of them is theirs still."""
 
 
 class Alert(Message):
@@ -38,4 +45,6 @@ class Alert(Message):
     """In the window; since credits are needed."""
     at_ms: int
     until_ms: int | None = None
-    """When the budget's window ends; None: never."""
+    """When the budget's window ends, or the credits expire; None: never."""
+    amount_usd: Decimal | None = None
+    """Of credits that expire: how much."""

@@ -211,6 +211,8 @@ class CreditAsked(_Command):
     amount_usd: CreditUsd
     reference: Reference
     note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+    expires_at_ms: int | None = None
+    """When what is left of it lapses; None: never."""
 
 
 class Credited(_Command):
@@ -224,6 +226,8 @@ class Credited(_Command):
     """What was paid, the fee in it."""
     reference: Reference
     note: str | None = Field(default=None, max_length=MAX_REFERENCE)
+    expires_at_ms: int | None = None
+    """When what is left of it lapses; None: never."""
 
 
 class PrepaymentAsked(_Command):

@@ -17,6 +17,8 @@ CENT = Decimal("0.01")
 PERCENT = Decimal("0.01")
 Usd = Annotated[Decimal, Field(max_digits=20, decimal_places=6)]
 """USD, to the millionth; below 0 where it is taken away."""
+ExactUsd = Annotated[Decimal, Field(max_digits=26, decimal_places=12)]
+"""As exact as what calls cost: so is what they leave of credits that lapse."""
 Reference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE)]
 """What it is known by outside, such as a payment's id: the same one counts once."""
 
@@ -30,6 +32,14 @@ class CreditKind(StrEnum):
     """A correction, of either sign."""
     REFUND = "refund"
     """Paid back; below 0. The fee is kept."""
+    LAPSE = "lapse"
+    """What was not used in time; below 0. The organization's own shard books it."""
+
+
+BOOKED = (CreditKind.TOP_UP, CreditKind.GRANT, CreditKind.ADJUSTMENT, CreditKind.REFUND)
+"""What the operator books."""
+EXPIRING = (CreditKind.TOP_UP, CreditKind.GRANT)
+"""What may have a time at which it expires."""
 
 
 class Credit(Message):
@@ -38,14 +48,39 @@ class Credit(Message):
     account: AccountId
     credit_id: CreditId
     kind: CreditKind
-    amount_usd: Usd
+    amount_usd: ExactUsd
     fee_usd: Usd = Decimal(0)
     """What was paid on top."""
     reference: Reference
     note: str | None = Field(default=None, max_length=MAX_REFERENCE)
     actor: KeyId | None = None
-    """The operator's key that booked it; None: a payment provider told of it."""
+    """The operator's key that booked it; None: a payment provider told of it, or it lapsed."""
     at_ms: int
+    expires_at_ms: int | None = None
+    """When what is left of it lapses; None: never. Of a lapse: when it was to be used by."""
+
+
+class Lot(Message):
+    """Credits that expire at the same time, as far as they are not spent."""
+
+    expires_at_ms: int
+    left_usd: Decimal
+    """What may be spent still; after the time only by calls that were held for before it."""
+    lapsing_usd: Decimal = Decimal(0)
+    """What calls gave back after the time: it is written off with the last of it."""
+    is_told: bool = False
+    """An alert said that it will expire soon."""
+    is_over: bool = False
+    """Its time has come: what was not held for calls is written off."""
+
+
+class Lots(Message):
+    """An organization's credits that expire, the soonest first. Key in the directory: `lots_` and its id."""
+
+    account: AccountId
+    lots: tuple[Lot, ...] = ()
+    counted_usd: Decimal = Decimal(0)
+    """Of what the organization ever spent: so much was taken from credits, or came before there were any here."""
 
 
 class Terms(Message):
@@ -56,6 +91,8 @@ class Terms(Message):
     fee_minimum_usd: Annotated[Decimal, Field(ge=0)] = Decimal(0)
     low_balance_usd: Annotated[Decimal, Field(ge=0)] = Decimal(10)
     """Credits below it are low: an alert tells so."""
+    expiry_notice_days: Annotated[int, Field(ge=0)] = 7
+    """So long before credits expire an alert tells so."""
 
     def fee_of(self, amount_usd: Decimal) -> Decimal:
         """Return the fee on top of `amount_usd`, in whole cents, rounded up."""

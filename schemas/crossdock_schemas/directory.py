@@ -4,7 +4,7 @@ from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.attribution import is_mark
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.policy import Policy
@@ -19,6 +19,7 @@ Entity = (
     | Preset
     | Credential
     | Credit
+    | Lots
     | Spend
     | MarkSpend
 )
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Entity]] = {
     "preset": Preset,
     "byok": Credential,
     "credit": Credit,
+    "lots": Lots,
     "spend": Spend,
     "marked": MarkSpend,
 }

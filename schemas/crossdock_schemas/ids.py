@@ -132,6 +132,14 @@ def derive_credit_id(account: AccountId, reference: str) -> CreditId:
     return CreditId(f"credit_{digest.hexdigest()}")
 
 
+def derive_lapse_id(account: AccountId, expires_at_ms: int, number: int) -> CreditId:
+    """Return the id of what is written off of credits that expired: no reference has the same one."""
+    digest = hashlib.blake2b(
+        f"{account}|{expires_at_ms}|{number}".encode(), digest_size=16, person=b"lapse"
+    )
+    return CreditId(f"credit_{digest.hexdigest()}")
+
+
 def derive_alert_id(*parts: object) -> AlertId:
     """Return the id of the alert that `parts` name: the same one always."""
     digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=16)

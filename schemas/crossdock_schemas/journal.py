@@ -24,6 +24,8 @@ class EntryKind(StrEnum):
     GRANT = "grant"
     ADJUSTMENT = "adjustment"
     REFUND = "refund"
+    LAPSE = "lapse"
+    """Credits were not used by their time: what is left of them is written off."""
     EXPIRY = "expiry"
     """Nobody told of the end of these holds, and no call can run any more."""
 
@@ -45,6 +47,8 @@ class Ledger(StrEnum):
     """What the operator charged for top-ups."""
     GRANTED = "granted"
     """What the operator gave: falls by grants and adjustments."""
+    LAPSED = "lapsed"
+    """What organizations did not use in time: grows by what is written off."""
     AVAILABLE = "available"
     """What a key may hold still: falls by what is set aside, and rises when it is captured or free."""
 
@@ -66,6 +70,8 @@ class Posting(Message):
     """UTC day in whose windows it counts: the hold's; that of the booking where there is no hold."""
     amount_usd: Decimal
     """Never 0; exact to 12 places."""
+    expires_at_ms: int | None = None
+    """Of `credits` that expire, and of what is written off of them."""
 
 
 class Entry(Message):

@@ -20,7 +20,7 @@ from crossdock_schemas.cancel import Cancelled
 from crossdock_schemas.claim import ClaimNote
 from crossdock_schemas.control import COMMANDS, Change
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.fleet import EndpointHealth
@@ -56,7 +56,7 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id; marked_ and the scope; of an end user or a tag then @ and the account",
+    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id; marked_ and the scope; of an end user or a tag then @ and the account; lots_ and the organization's id",
     header=None,
     value=(
         Organization,
@@ -67,6 +67,7 @@ ACCOUNT_DIRECTORY = Topic(
         Preset,
         Credential,
         Credit,
+        Lots,
         Spend,
         MarkSpend,
     ),

@@ -133,6 +133,7 @@ def make_worth(**fields: object) -> dict[str, Any]:
         "balance_usd": "87.5",
         "held_usd": "0.25",
         "is_prepaid": True,
+        "expiring": [{"expires_at": "2026-03-31T12:00:00Z", "amount_usd": "20.5"}],
     } | fields
 
 
@@ -145,6 +146,7 @@ def make_credit(**fields: object) -> dict[str, Any]:
         "reference": "invoice-17",
         "note": None,
         "created_at": "2026-01-31T12:00:00Z",
+        "expires_at": None,
     } | fields
 
 

@@ -1,4 +1,4 @@
-"""Whom to alert: when budgets and credits are nearly used up, and used up. Pure.
+"""Whom to alert: when budgets and credits are nearly used up, and used up, and when credits expire. Pure.
 
 Told is each level of a happening once; a budget's window, or another limit, is another happening, and so is a top-up.
 """
@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from crossdock.accounts.lots import Settled
 from crossdock.accounts.state import CREDITS, AccountState, Alerted
 from crossdock_schemas.alert import NEARLY, Alert, AlertKind
 from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.credit import Terms
+from crossdock_schemas.credit import Lot, Terms
 from crossdock_schemas.directory import budget_id, listed_as
 from crossdock_schemas.ids import derive_alert_id
 from crossdock_schemas.windows import day_of, end_ms
@@ -36,7 +37,7 @@ def alerts(
     for scope in scopes:
         for budget in state.budgets.get(scope, {}).values():
             yield from _of_budget(state, budget, short)
-    if state.organization is not None and state.organization.prepaid_from_usd is not None:
+    if state.prepaid_from_usd is not None:
         yield from _of_credits(state, terms, is_short=CREDITS in short)
 
 
@@ -61,10 +62,38 @@ def _of_budget(state: AccountState, budget: Budget, short: Collection[str]) -> I
         )
 
 
-def _of_credits(state: AccountState, terms: Terms, *, is_short: bool) -> Iterator[Alert]:
-    begun = state.organization.prepaid_from_usd if state.organization is not None else None
+def expiries(state: AccountState, settled: Settled) -> Iterator[Alert]:
+    """Yield what is to be told of credits that expire; the lots remember it."""
+    kinds = ((AlertKind.CREDITS_EXPIRING, settled.soon), (AlertKind.CREDITS_EXPIRED, settled.over))
+    for kind, lots in kinds:
+        yield from (_of_lot(state, kind, lot) for lot in lots)
+
+
+def _of_lot(state: AccountState, kind: AlertKind, lot: Lot) -> Alert:
+    money = _money(state)
+    parts = (state.account, kind, lot.expires_at_ms, lot.left_usd)
+    return Alert(
+        alert_id=derive_alert_id(*parts),
+        account=state.account,
+        kind=kind,
+        scope=state.account,
+        limit_usd=money.limit,
+        spent_usd=money.spent,
+        at_ms=state.now_ms,
+        until_ms=lot.expires_at_ms,
+        amount_usd=lot.left_usd,
+    )
+
+
+def _money(state: AccountState) -> Money:
+    """Return the credits, and what was spent of them."""
+    begun = state.prepaid_from_usd
     spent = state.tally(state.account).paid(Window.TOTAL, include_byok=False)
-    money = Money(state.credits_usd, spent - (begun or Decimal(0)))
+    return Money(state.credits_usd, Decimal(0) if begun is None else spent - begun)
+
+
+def _of_credits(state: AccountState, terms: Terms, *, is_short: bool) -> Iterator[Alert]:
+    money = _money(state)
     is_used = is_short or money.spent >= money.limit
     level = 2 if is_used else int(money.limit - money.spent < terms.low_balance_usd)
     found = Alerted(f"{len(state.credits)}", level)

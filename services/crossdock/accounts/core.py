@@ -24,6 +24,7 @@ from crossdock.accounts.state import (
     restore_states,
 )
 from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.account import Organization
 from crossdock_schemas.control import Change, Command
 from crossdock_schemas.credit import Credit, Terms
 from crossdock_schemas.directory import Entity, listed_as
@@ -100,6 +101,8 @@ class AccountsCore:
             self._outgoing.append(directory_record(name, entity, now_ms))
             if isinstance(entity, Credit):
                 self.money.credit(entity, now_ms)
+            elif isinstance(entity, Organization) and state.lots is not None:
+                self.money.look(state.account, now_ms)  # it may need no credits any more
         for identifier in decision.deleted:
             state.drop(identifier)
             self._keep(gone_page(state.account, identifier))

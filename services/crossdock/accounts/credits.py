@@ -12,8 +12,11 @@ from crossdock_schemas.control import (
     PrepaymentSet,
     Refusal,
 )
-from crossdock_schemas.credit import Credit, CreditKind, Terms
+from crossdock_schemas.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
 from crossdock_schemas.ids import derive_credit_id
+
+MAX_LOTS = 1000
+"""Times at which an organization's credits expire; those of the same time are one lot."""
 
 
 def hand_on_credit(command: CreditAsked) -> Decision:
@@ -27,6 +30,7 @@ def hand_on_credit(command: CreditAsked) -> Decision:
         amount_usd=command.amount_usd,
         reference=command.reference,
         note=command.note,
+        expires_at_ms=command.expires_at_ms,
     )
     return Decision(command.organization, forwarded=(credited,))
 
@@ -66,7 +70,11 @@ def add_credit(
         reason = f"The reference {command.reference!r} is booked already."
         return Refused(identifier, Refusal.CONFLICT, reason)
     amount, fee = _amounts(command, terms)
-    wrong = _why_wrong(command.kind, amount) or _why_too_much(state, command.kind, amount)
+    wrong = (
+        _why_wrong(command.kind, amount)
+        or _why_wrong_end(state, command, now_ms)
+        or _why_too_much(state, command.kind, amount)
+    )
     if wrong is not None:
         return Refused(identifier, Refusal.INVALID, wrong)
     credit = Credit(
@@ -79,6 +87,7 @@ def add_credit(
         note=command.note,
         actor=command.actor,
         at_ms=now_ms,
+        expires_at_ms=command.expires_at_ms,
     )
     return Decision(identifier, (credit,))
 
@@ -92,7 +101,23 @@ def _amounts(command: Credited, terms: Terms) -> tuple[Decimal, Decimal]:
     return amount, terms.fee_of(amount) if command.kind is CreditKind.TOP_UP else Decimal(0)
 
 
+def _why_wrong_end(state: AccountState, command: Credited, now_ms: int) -> str | None:
+    end_ms = command.expires_at_ms
+    if end_ms is None:
+        return None
+    if command.kind not in EXPIRING:
+        return "Only a top_up or a grant may expire."
+    if end_ms <= now_ms:
+        return "expires_at is in the past."
+    ends = [] if state.lots is None else [lot.expires_at_ms for lot in state.lots.lots]
+    if len(ends) >= MAX_LOTS and end_ms not in ends:
+        return f"Credits expire at {MAX_LOTS} times at most: choose one at which others do."
+    return None
+
+
 def _why_wrong(kind: CreditKind, amount: Decimal) -> str | None:
+    if kind not in BOOKED:
+        return f"Nobody books a {kind.value}: the time does."
     if kind is CreditKind.REFUND and amount >= 0:
         return "A refund takes credits away: its amount is below 0."
     if kind in (CreditKind.TOP_UP, CreditKind.GRANT) and amount <= 0:

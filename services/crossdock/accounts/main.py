@@ -36,6 +36,7 @@ async def main(environ: Mapping[str, str]) -> int:
         fee_percent=settings.fee_percent,
         fee_minimum_usd=settings.fee_minimum_usd,
         low_balance_usd=settings.low_balance_usd,
+        expiry_notice_days=settings.expiry_notice_days,
     )
     health = Health("accounts", settings.ordinal)
     async with AsyncExitStack() as stack:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.alerting import alerts
+from crossdock.accounts.expiring import Expiring
 from crossdock.accounts.fitting import rooms_for
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
@@ -80,6 +81,7 @@ class Money:
         self._bookings: dict[AccountId, Booking] = {}
         self._untold: dict[Spender, None] = {}
         self._told_ms: dict[Spender, int] = {}
+        self._expiring = Expiring(terms.expiry_notice_days)
         self._waiting: set[AccountId] = set()
         """Accounts that have lines which wait."""
         self._outgoing: list[Outgoing] = []
@@ -102,6 +104,7 @@ class Money:
             self._untold |= {Spender(account, name): None for name in spenders}
             if state.waiting:
                 self._waiting.add(account)
+            self._expiring.restore(state)
 
     def book(self, group: ChargeGroup, now_ms: int) -> None:
         """Book what calls cost, those that are not in the books yet; free the holds whose lines ended."""
@@ -111,13 +114,28 @@ class Money:
             self._booking(end.account, now_ms).end(end)
 
     def credit(self, credit: Credit, now_ms: int) -> None:
-        """Book credits that came or went."""
+        """Book credits that came or went; they are among the state's."""
         self._booking(credit.account, now_ms).credit(credit)
+        self._expiring.add(self._states[credit.account], credit)
+
+    def look(self, account: AccountId, now_ms: int) -> None:
+        """Look after an account's credits in this step."""
+        self._booking(account, now_ms)
 
     def expire(self, now_ms: int) -> None:
-        """Free the holds that nobody ended in time."""
+        """Free the holds that nobody ended in time, and write off the credits whose time has come."""
         for owner, hold, held in self.holds.take_stopped(now_ms // 1000):
             self._booking(owner.account, now_ms).expire(owner.key_id, hold, held)
+        for account in self._expiring.due(now_ms):
+            self._booking(account, now_ms)
+        for account, booking in self._bookings.items():
+            self._settle(self._states[account], booking)
+
+    def _settle(self, state: AccountState, booking: Booking) -> None:
+        """Take what was spent from the credits that expire first, and write off those whose time has come."""
+        for lapse in self._expiring.settle(state, booking.freed_usd):
+            booking.credit(lapse)
+        booking.freed_usd = Decimal(0)
 
     def admit(
         self,
@@ -228,6 +246,7 @@ class Money:
                 self._outgoing.append(directory_record(name, spend, now_ms))
                 self._told_ms[spender] = now_ms
                 del self._untold[spender]
+        self._expiring.tell(self._states, now_ms)
 
     def _booking(self, account: AccountId, now_ms: int) -> Booking:
         """Return the books of `account`, open until their entries are written."""
@@ -246,6 +265,7 @@ class Money:
         """Write the entries of what was booked since the last call."""
         for account, booking in self._bookings.items():
             state = self._states[account]
+            self._settle(state, booking)
             self._outgoing += [entry_record(entry) for entry in booking.entries()]
             for name in (*booking.touched, *booking.touched_marks):
                 self._untold[Spender(account, name)] = None
@@ -273,8 +293,9 @@ class Money:
         """Return what was decided since the last call."""
         self._close()
         stores = (self.recent, self.holds, self.marked, self._pace)
+        expired = self._expiring.finish()
         pages = [*self._pages.values(), *(page for store in stores for page in store.finish())]
-        step = Step(self._outgoing, pages)
+        step = Step([*self._outgoing, *expired.outgoing], [*pages, *expired.pages])
         self._outgoing, self._pages = [], {}
         return step
 

@@ -16,3 +16,5 @@ class AccountsSettings(Settings):
     """Of that fee, USD."""
     low_balance_usd: Decimal = Field(default=Decimal(10), ge=0)
     """Credits below it are low: an alert tells so."""
+    expiry_notice_days: int = Field(default=7, ge=0)
+    """So long before credits expire an alert tells so."""

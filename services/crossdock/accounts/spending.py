@@ -23,6 +23,14 @@ from crossdock_schemas.windows import date_of, day_of
 UNKNOWN_S = 60
 MAX_ENTRY_BYTES = 500_000  # a record has 1 MiB at most, and one posting's marks may be 200 KiB
 POSTING_BYTES = 400
+_AGAINST = {
+    CreditKind.TOP_UP: Ledger.PAYMENT,
+    CreditKind.REFUND: Ledger.PAYMENT,
+    CreditKind.GRANT: Ledger.GRANTED,
+    CreditKind.ADJUSTMENT: Ledger.GRANTED,
+    CreditKind.LAPSE: Ledger.LAPSED,
+}
+"""Where credits come from, or go to."""
 
 
 class Place(NamedTuple):
@@ -67,6 +75,8 @@ class Booking:
         self._sums: dict[EntryKind, Sums] = {}
         self._credits: list[Credit] = []
         self.has_booked = False
+        self.freed_usd = NOTHING
+        """What calls gave back of what was held for credits to pay."""
         self.touched: set[KeyId] = set()
         """Keys whose sums changed."""
         self.touched_marks: set[str] = set()
@@ -152,6 +162,8 @@ class Booking:
         place = Place(row.project, row.key_id, "", taken.day, marks=share.marks)
         spare = to_usd(left.spare - share.spare)
         self._add(_kind(taken), place, held=-to_usd(units), spare=spare)
+        if row.is_byok:
+            self.freed_usd += max(to_usd(units), NOTHING)
 
     def _learn(self, row: Charge, hold_id: HoldId, taken: Taken) -> None:
         """Remember what a call cost that succeeded, where a fluid budget shall know what is usual."""
@@ -184,6 +196,7 @@ class Booking:
     def _free(  # what, whose, how much
         self, kind: EntryKind, key_id: KeyId, hold_id: HoldId, held: Held, lines: int
     ) -> None:
+        self.freed_usd += to_usd(held.rest)
         place = Place(self._state.spenders[key_id], key_id, "", held.day)
         shares = self._marked.take(self._state.account, hold_id)
         self._move(kind, place, held, shares, sign=-1, lines=lines)
@@ -220,10 +233,7 @@ class Booking:
 
     def entries(self) -> list[Entry]:
         """Return the entries, which get their numbers now; none of nothing."""
-        found = [
-            self._entry(EntryKind(credit.kind.value), 0, _credit_postings(credit))
-            for credit in self._credits
-        ]
+        found = self._credit_entries(is_lapse=False)
         for kind, sums in self._sums.items():
             postings = [
                 *_both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
@@ -232,9 +242,18 @@ class Booking:
             for part in _parts(postings):
                 found.append(self._entry(kind, sums.count, part))
                 sums.count = 0  # an entry that is cut tells of its calls once
+        # why last: what is written off was neither spent nor held when all else was booked
+        found += self._credit_entries(is_lapse=True)
         self._sums, self._credits = {}, []
         self.has_booked = bool(found or self.touched)
         return found
+
+    def _credit_entries(self, *, is_lapse: bool) -> list[Entry]:
+        return [
+            self._entry(EntryKind(credit.kind.value), 0, _credit_postings(credit))
+            for credit in self._credits
+            if (credit.kind is CreditKind.LAPSE) == is_lapse
+        ]
 
     def _entry(self, kind: EntryKind, count: int, postings: tuple[Posting, ...]) -> Entry:
         state = self._state
@@ -252,15 +271,16 @@ class Booking:
 
 def _credit_postings(credit: Credit) -> tuple[Posting, ...]:
     """Return the sides of a credit: who pays pays the fee too."""
-    is_paid = credit.kind in (CreditKind.TOP_UP, CreditKind.REFUND)
     amounts = (
-        (Ledger.CREDITS, credit.amount_usd),
-        (Ledger.FEE, credit.fee_usd),
-        (Ledger.PAYMENT if is_paid else Ledger.GRANTED, -credit.amount_usd - credit.fee_usd),
+        (Ledger.CREDITS, credit.amount_usd, credit.expires_at_ms),
+        (Ledger.FEE, credit.fee_usd, None),
+        (_AGAINST[credit.kind], -credit.amount_usd - credit.fee_usd, None),
     )
     day = date_of(day_of(credit.at_ms))
     return tuple(
-        Posting(ledger=ledger, day=day, amount_usd=amount) for ledger, amount in amounts if amount
+        Posting(ledger=ledger, day=day, amount_usd=amount, expires_at_ms=end_ms)
+        for ledger, amount, end_ms in amounts
+        if amount
     )
 
 

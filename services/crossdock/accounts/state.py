@@ -14,7 +14,7 @@ from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.directory import (
     KINDS,
     Entity,
@@ -76,6 +76,8 @@ class AccountState:
     credits: dict[CreditId, Credit] = field(default_factory=dict)
     credits_usd: Decimal = Decimal(0)
     """The sum of them."""
+    lots: Lots | None = None
+    """Those of them that expire; None: there never were any."""
     busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
     """Of keys with a limit of requests, see `rates`."""
     buckets: dict[KeyId, Bucket] = field(default_factory=dict)
@@ -106,6 +108,8 @@ class AccountState:
             case Credit():
                 self.credits[entity.credit_id] = entity
                 self.credits_usd += entity.amount_usd
+            case Lots():
+                self.lots = entity
             case Spend():
                 self._take(entity)
             case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing
@@ -191,6 +195,7 @@ class AccountState:
             *(budget for budgets in self.budgets.values() for budget in budgets.values()),
             *self.credentials.values(),
             *self.credits.values(),
+            *([] if self.lots is None else [self.lots]),
             *(self.spend(key_id) for key_id in self.spenders),
             *map(self.mark_spend, self.marks),
         ]
@@ -200,9 +205,15 @@ class AccountState:
 
         What own provider keys pay for takes none.
         """
-        begun = self.organization.prepaid_from_usd if self.organization is not None else None
         used = self.tally(self.account).used(Window.TOTAL, include_byok=False)
-        return self.credits_usd + (begun or Decimal(0)) - used
+        lots = () if self.lots is None else self.lots.lots
+        lapsing = sum((lot.lapsing_usd for lot in lots), Decimal(0))
+        return self.credits_usd + (self.prepaid_from_usd or Decimal(0)) - used - lapsing
+
+    @property
+    def prepaid_from_usd(self) -> Decimal | None:
+        """What had been spent when credits began to bind; None: they do not."""
+        return None if self.organization is None else self.organization.prepaid_from_usd
 
     def has_scope(self, identifier: str) -> bool:
         """Say whether it is the organization, one of its projects or one of its keys."""
@@ -232,6 +243,8 @@ def identity(entity: Entity) -> str:  # noqa: C901, PLR0911, PLR0912  # one line
             return entity.credential_id
         case Credit():
             return entity.credit_id
+        case Lots():
+            return f"lots_{entity.account}"
         case Spend():
             return f"spend_{entity.key_id}"
         case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing

@@ -24,15 +24,17 @@ from crossdock.cli.books import (
     credited,
     holdings,
     take_credits,
+    take_lots,
     take_marked,
     take_spends,
     totals,
     usages,
 )
 from crossdock.cli.display import show_json, show_rows
+from crossdock.cli.lapses import Expiries, Lot, Sums, Wrong, left_of, sums_of
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, reached
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
@@ -66,6 +68,12 @@ _SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key
 _HELD = "SELECT account, project, key_id, held_usd FROM crossdock.held_by_key"
 _USED = "SELECT account, scope, spent_usd + held_usd FROM crossdock.used_by_scope"
 _CREDITS = "SELECT account, sum(credits_usd) FROM crossdock.credit_entries GROUP BY account"
+_EXPIRIES = """
+SELECT account, toUnixTimestamp64Milli(expires_at), credits_usd, lapsed_usd FROM crossdock.credit_expiry
+"""
+_LAPSES_WRONG = """
+SELECT account, reason, amount_usd FROM crossdock.credit_lapses_wrong ORDER BY account, reason, amount_usd
+"""
 _BUDGETS = "SELECT uniqExact((account, scope, window)) FROM crossdock.budget_history"
 _BOUND = "SELECT uniqExact((account, number)) FROM crossdock.budget_use"
 _OVERDRAFTS = """
@@ -154,6 +162,7 @@ class OpenedBooks:
         self._spends: dict[str, Spend] = {}
         self._marked: dict[Counted, MarkSpend] = {}
         self._credits: dict[str, Credit] = {}
+        self._lots: dict[str, Lots] = {}
 
     async def look(self) -> Books:
         await self._read_directory()
@@ -173,10 +182,20 @@ class OpenedBooks:
             told_used=usages(self._marked.values()),
             credits={row[0]: row[1] for row in await self._tables.query(_CREDITS)},
             told_credits=credited(self._credits.values()),
+            expiries=await self._expiries(),
             budgets=await self._count(_BUDGETS),
             bound=await self._count(_BOUND),
             overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
             overdraft_count=overdrafts[0][6] if overdrafts else 0,
+        )
+
+    async def _expiries(self) -> Expiries:
+        booked = await self._tables.query(_EXPIRIES)
+        return Expiries(
+            booked={Lot(*row[:2]): Sums(*row[2:]) for row in booked},
+            told=sums_of(self._credits.values()),
+            left=left_of(self._lots.values()),
+            wrong=[Wrong(*row) for row in await self._tables.query(_LAPSES_WRONG)],
         )
 
     async def _count(self, sql: str) -> int:
@@ -193,6 +212,7 @@ class OpenedBooks:
             take_spends(self._spends, records)
             take_marked(self._marked, records)
             take_credits(self._credits, records)
+            take_lots(self._lots, records)
 
 
 @asynccontextmanager

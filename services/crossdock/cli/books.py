@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from crossdock.cli.lapses import Expiries, compare
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 
@@ -19,10 +20,12 @@ MARKED = b"marked_"
 """And so, for end users and under tags."""
 CREDIT = b"credit_"
 """And so, of organizations' credits."""
+LOTS = b"lots_"
+"""And so, of what is left of those that expire."""
 NAMED = 20
 """So many of a check's differences are named; all are counted."""
 NOTHING = Decimal(0)
-Told = TypeVar("Told", Spend, MarkSpend, Credit)
+Told = TypeVar("Told", Spend, MarkSpend, Credit, Lots)
 Figures = dict[str, int | Decimal]
 """Counts, and amounts in USD."""
 
@@ -109,6 +112,7 @@ class Books:
     """By the journal, in ClickHouse, of each organization."""
     told_credits: Mapping[str, Decimal] = field(default_factory=dict)
     """By the shards, in the directory."""
+    expiries: Expiries = field(default_factory=Expiries)
     budgets: int = 0
     bound: int = 0
     """Entries that a budget had to have room for."""
@@ -174,6 +178,18 @@ def take_credits(known: dict[str, Credit], records: Iterable[Record]) -> None:
             known[credit.credit_id] = credit
 
 
+def take_lots(known: dict[str, Lots], records: Iterable[Record]) -> None:
+    """Put what `records` say of credits that expire into `known`, by organization.
+
+    Raises:
+        UndecodableError: if one of them cannot be read.
+    """
+    for record in records:
+        if (record.key or b"").startswith(LOTS):
+            lots = _decode(record, Lots)
+            known[lots.account] = lots
+
+
 def _decode(record: Record, kind: type[Told]) -> Told:
     try:
         return kind.from_json(record.value or b"")
@@ -215,6 +231,7 @@ def check_books(books: Books) -> list[Check]:
             "end users and tags are what the shards say", books.used, books.told_used, "scopes"
         ),
         _check_credits(books),
+        _check("credits expire as they should", *compare(books.expiries)),
         _check_budgets(books),
     ]
 

@@ -10,9 +10,10 @@ import typer
 
 from crossdock.cli.display import show_entry, show_json, show_rows
 from crossdock.cli.management import Management, open_management
-from crossdock.cli.options import JsonOption, signed_usd_of, usd_of
+from crossdock.cli.options import JsonOption, expiry, signed_usd_of, usd_of
 from crossdock.cli.orgs import OWN
 from crossdock.cli.where import DataDirOption
+from crossdock.kernel.clock import SystemClock
 from crossdock_schemas.credit import CreditKind
 
 app = typer.Typer(
@@ -21,8 +22,8 @@ app = typer.Typer(
 )
 PLACE = "credits"
 OTHERS = "organizations"
-COLUMNS = ("at", "kind", "amount", "fee", "reference", "note", "id")
-FIELDS = ("created_at", "kind", "amount_usd", "fee_usd", "reference", "note", "id")
+COLUMNS = ("at", "kind", "amount", "fee", "expires", "reference", "note", "id")
+FIELDS = ("created_at", "kind", "amount_usd", "fee_usd", "expires_at", "reference", "note", "id")
 REFERENCE_BYTES = 8
 OrgName = Annotated[
     str,
@@ -39,6 +40,10 @@ ReferenceOption = Annotated[
         "Without one it gets a random one, which is printed on stderr."
     ),
 ]
+ExpiryOption = Annotated[
+    str | None,
+    typer.Option(help="Such as 90d: what is not used by then is written off; never if not given."),
+]
 NoteOption = Annotated[str | None, typer.Option(help="What the organization shall read of it.")]
 
 
@@ -49,9 +54,11 @@ class Switch(StrEnum):
 
 @app.command()
 def show(ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOption = None) -> None:
-    """Show what the organization's credits came to: added, spent, held, left."""
+    """Show what the organization's credits came to: added, spent, held, left; and what expires when."""
     with open_management(ctx, data_dir_) as management:
-        show_entry(management.entry(PLACE), as_json=as_json)
+        found = management.entry(PLACE)
+    expiring = [f"{lot['amount_usd']} at {lot['expires_at']}" for lot in found["expiring"]]
+    show_entry(found if as_json else {**found, "expiring": expiring}, as_json=as_json)
 
 
 @app.command("list")
@@ -83,6 +90,7 @@ def top_up(
     amount: Amount,
     reference: ReferenceOption = None,
     note: NoteOption = None,
+    expires_in: ExpiryOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
@@ -90,7 +98,7 @@ def top_up(
 
     For the operator's owners.
     """
-    body = _body(CreditKind.TOP_UP, usd_of("AMOUNT", amount), reference, note)
+    body = _body(CreditKind.TOP_UP, usd_of("AMOUNT", amount), reference, note) | _end(expires_in)
     with open_management(ctx, data_dir_) as management:
         _book(management, org, body, as_json=as_json)
 
@@ -102,11 +110,12 @@ def grant(
     amount: Amount,
     reference: ReferenceOption = None,
     note: NoteOption = None,
+    expires_in: ExpiryOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """Give credits. For the operator's owners."""
-    body = _body(CreditKind.GRANT, usd_of("AMOUNT", amount), reference, note)
+    body = _body(CreditKind.GRANT, usd_of("AMOUNT", amount), reference, note) | _end(expires_in)
     with open_management(ctx, data_dir_) as management:
         _book(management, org, body, as_json=as_json)
 
@@ -166,8 +175,15 @@ def require(
 
 def _body(
     kind: CreditKind, amount: str, reference: str | None, note: str | None
-) -> Mapping[str, object]:
+) -> dict[str, object]:
     return {"kind": kind.value, "amount_usd": amount, "reference": reference, "note": note}
+
+
+def _end(expires_in: str | None) -> dict[str, object]:
+    # why: an empty text is a mistake, such as an unset variable, and must not make credits that last for ever
+    if expires_in is None:
+        return {}
+    return {"expires_at": expiry(expires_in, SystemClock().now_ms())}
 
 
 def _book(management: Management, org: str, body: Mapping[str, object], *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from crossdock.ingress.shapes import Json, iso, maybe_iso
 from crossdock_schemas.account import ApiKey, Organization, Project
 from crossdock_schemas.budget import Window
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lot, Lots
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.ids import KeyId
 from crossdock_schemas.journal import Spend
@@ -94,7 +94,7 @@ def show_organization(organization: Organization) -> Json:
     }
 
 
-def show_worth(worth: Worth) -> Json:
+def show_worth(worth: Worth, lots: Lots | None = None) -> Json:
     """Return an organization's credits with OpenRouter's names and doubles, and exactly."""
     return {
         "total_credits": float(worth.credits_usd),
@@ -102,7 +102,12 @@ def show_worth(worth: Worth) -> Json:
         "balance_usd": usd_text(worth.balance_usd) if worth.is_prepaid else None,
         "held_usd": usd_text(worth.held_usd),
         "is_prepaid": worth.is_prepaid,
+        "expiring": [] if lots is None else [_show_lot(lot) for lot in lots.lots],
     }
+
+
+def _show_lot(lot: Lot) -> Json:
+    return {"expires_at": iso(lot.expires_at_ms), "amount_usd": usd_text(lot.left_usd)}
 
 
 def show_credit(credit: Credit) -> Json:
@@ -114,6 +119,7 @@ def show_credit(credit: Credit) -> Json:
         "reference": credit.reference,
         "note": credit.note,
         "created_at": iso(credit.at_ms),
+        "expires_at": maybe_iso(credit.expires_at_ms),
     }
 
 

@@ -12,7 +12,7 @@ from crossdock_schemas.attribution import is_mark
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.control import Change
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.directory import Entity, budget_id, kind_of, listed_as
 from crossdock_schemas.guard import GuardRules
 from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
@@ -40,6 +40,8 @@ class AccountsView:
         """By the id of the organization or project that they are for, and slug."""
         self.credentials: dict[CredentialId, Credential] = {}
         self.credits: dict[CreditId, Credit] = {}
+        self.lots: dict[AccountId, Lots] = {}
+        """Credits that expire."""
         self.spends: dict[KeyId, Spend] = {}
         self.mark_spends: dict[AccountId, dict[str, MarkSpend]] = {}
         """What was spent for end users and under tags, by account and scope."""
@@ -90,6 +92,8 @@ class AccountsView:
                 self.credentials[entity.credential_id] = entity
             case Credit():
                 self.credits[entity.credit_id] = entity
+            case Lots():
+                self.lots[entity.account] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
             case MarkSpend():

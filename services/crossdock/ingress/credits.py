@@ -24,12 +24,14 @@ from crossdock.ingress.wishes import (
     check_note,
     check_reference,
     check_signed_usd,
+    check_time,
 )
 from crossdock_schemas.account import Organization, Role
 from crossdock_schemas.control import CreditAsked, PrepaymentAsked
 from crossdock_schemas.ids import AccountId, derive_credit_id
 
 CREATED = 201
+FIELDS = ("kind", "amount_usd", "reference", "note", "expires_at")
 BOOKED, SET = "credit", "set_prepayment"
 """What the organization's own shard calls what the operator's hands on to it."""
 
@@ -56,7 +58,7 @@ class CreditRoutes:
         if organization is None:
             raise refusals.no_such("Organization", account)
         worth = worth_of(organization, view.credits.values(), view.spends.values())
-        return answer_json({"data": show_worth(worth)})
+        return answer_json({"data": show_worth(worth, view.lots.get(account))})
 
     async def list_own(self, request: Request) -> Response:
         return answer_json({"data": self._entries(principal_of(request).account)})
@@ -72,7 +74,7 @@ class CreditRoutes:
     async def book(self, request: Request) -> Response:
         account = self._find(request).account
         body = parse_object(await read_body(request, CONTROL_BYTES))
-        check_known(body, ("kind", "amount_usd", "reference", "note"))
+        check_known(body, FIELDS)
         command = CreditAsked(
             **sign(principal_of(request), self._dock.clock.now_ms()),
             organization=account,
@@ -80,6 +82,7 @@ class CreditRoutes:
             amount_usd=check_signed_usd(body, "amount_usd"),
             reference=check_reference(body),
             note=check_note(body),
+            expires_at_ms=check_time(body, "expires_at"),
         )
         identifier, credits = derive_credit_id(account, command.reference), self._view.credits
         await self._desk.ask(

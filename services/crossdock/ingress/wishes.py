@@ -11,7 +11,7 @@ from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.account import MAX_NAME, Role
 from crossdock_schemas.budget import Limit, Window
-from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
+from crossdock_schemas.credit import BOOKED, MAX_REFERENCE, CreditKind
 
 MAX_NETWORKS = 100
 BUDGET_FIELDS = ("limit_usd", "include_byok", "overshoot_usd")
@@ -58,11 +58,11 @@ def check_note(body: Json) -> str | None:
 
 def check_credit_kind(body: Json) -> CreditKind:
     given = require_text(body, "kind")
-    try:
-        return CreditKind(given)
-    except ValueError:
-        known = ", ".join(repr(kind.value) for kind in CreditKind)
-        raise refusals.wrong_value("kind", given, f"Supported values are: {known}.") from None
+    found = next((kind for kind in BOOKED if kind.value == given), None)
+    if found is None:
+        known = ", ".join(repr(kind.value) for kind in BOOKED)
+        raise refusals.wrong_value("kind", given, f"Supported values are: {known}.")
+    return found
 
 
 def check_role(body: Json) -> Role | None:

@@ -35,13 +35,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "alerts": (
         "account", "alert_id", "at", "kind", "scope", "window", "limit_usd", "spent_usd", "until",
+        "amount_usd",
     ),
     "control_log": (
         "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
     ),
     "journal": (
         "account", "number", "line", "at", "kind", "change", "executions", "ledger", "project", "key_id", "provider",
-        "is_byok", "marks", "day", "amount_usd",
+        "is_byok", "marks", "day", "amount_usd", "expires_at",
     ),
 }  # fmt: skip
 
@@ -111,6 +112,7 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
             entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
             entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider,
             posting.is_byok, posting.marks, posting.day, posting.amount_usd,
+            None if posting.expires_at_ms is None else at(posting.expires_at_ms),
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip
@@ -121,5 +123,5 @@ def alert_row(alert: Alert) -> tuple[object, ...]:
     return (
         alert.account, alert.alert_id, at(alert.at_ms), alert.kind.value, alert.scope,
         "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd,
-        None if alert.until_ms is None else at(alert.until_ms),
+        None if alert.until_ms is None else at(alert.until_ms), alert.amount_usd,
     )  # fmt: skip

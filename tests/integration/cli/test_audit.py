@@ -7,6 +7,7 @@ import pytest
 
 from crossdock.cli.audit import open_books
 from crossdock.cli.books import Books, Check, Counted, Overdraft, Owner, check_books
+from crossdock.cli.lapses import Expiries
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.kernel.errors import LogError
 from crossdock.kernel.kafka import open_producer
@@ -66,6 +67,14 @@ def of(account: AccountId, books: Books) -> list[Check]:
             told_used=books.told_used,
             credits={a: usd for a, usd in books.credits.items() if a == account},
             told_credits=books.told_credits,
+            expiries=Expiries(
+                booked={
+                    x: sums for x, sums in books.expiries.booked.items() if x.account == account
+                },
+                told=books.expiries.told,
+                left=books.expiries.left,
+                wrong=[row for row in books.expiries.wrong if row.account == account],
+            ),
             overdrafts=[row for row in books.overdrafts if row.account == account],
         )
     )

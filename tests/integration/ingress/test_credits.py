@@ -67,8 +67,9 @@ async def test_an_organization_sees_what_the_operator_booked_the_newest_first() 
         "reference": "grant 12.50",
         "note": "welcome",
         "created_at": "2027-01-15T08:00:00Z",
+        "expires_at": None,
     }
-    nothing = {"total_credits": 0.0, "total_usage": 0.0, "balance_usd": None, "held_usd": "0", "is_prepaid": False}  # fmt: skip
+    nothing: Json = {"total_credits": 0.0, "total_usage": 0.0, "balance_usd": None, "held_usd": "0", "is_prepaid": False, "expiring": []}  # fmt: skip
     assert (none, found) == (nothing, nothing | {"total_credits": 10.0})
 
 
@@ -101,6 +102,24 @@ async def test_a_fee_comes_on_top_of_what_is_paid_for() -> None:
     assert (made["amount_usd"], made["fee_usd"]) == ("100", "5.5")
 
 
+async def test_credits_that_expire_are_shown_the_soonest_first() -> None:
+    async with managed() as (ingress, owner):
+        later = await book(owner, "org_local", 5, "top_up", expires_at="2028-01-01T00:00:00Z")
+        ingress.clock.advance(1000)
+        soon = await book(owner, "org_local", 7, expires_at="2027-06-01T02:00:00+02:00")
+        past = await book(owner, "org_local", 9, expires_at="2020-01-01T00:00:00Z")
+        wrong = await book(owner, "org_local", 3, "adjustment", expires_at="2028-01-01T00:00:00Z")
+        shown = (await worth(owner))["expiring"]
+
+    assert [r.status_code for r in (later, soon, past, wrong)] == [201, 201, 400, 400]
+    assert soon.json()["data"]["expires_at"] == "2027-06-01T00:00:00Z"
+    assert "in the past" in past.json()["error"]["message"]
+    assert shown == [
+        {"expires_at": "2027-06-01T00:00:00Z", "amount_usd": "7"},
+        {"expires_at": "2028-01-01T00:00:00Z", "amount_usd": "5"},
+    ]
+
+
 async def test_from_the_moment_on_that_credits_are_needed_what_is_spent_counts() -> None:
     async with managed() as (ingress, owner):
         own = await prepay(owner, "org_local")
@@ -121,6 +140,7 @@ async def test_from_the_moment_on_that_credits_are_needed_what_is_spent_counts()
         "balance_usd": "5.5",
         "held_usd": "0.25",
         "is_prepaid": True,
+        "expiring": [],
     }
     assert (without["balance_usd"], without["is_prepaid"]) == (None, False)
 
@@ -186,10 +206,12 @@ async def test_an_organization_that_is_none_gets_nothing() -> None:
         ({"reference": "r" * 256}, "reference"),
         ({"note": 7}, "note"),
         ({"amount": 1}, "amount"),
+        ({"kind": "lapse"}, "kind"),
+        ({"expires_at": "soon"}, "expires_at"),
     ],
     ids=[
         "no kind", "another kind", "no amount", "no number", "too fine", "no reference", "an empty one", "a long one",
-        "no text", "typo",
+        "no text", "typo", "what the time books", "no time",
     ],
 )  # fmt: skip
 async def test_a_credit_that_is_not_sound_is_refused_by_name(change: Json, param: str) -> None:

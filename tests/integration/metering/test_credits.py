@@ -13,16 +13,20 @@ from crossdock_schemas.budget import Window
 from crossdock_schemas.control import BudgetChange, Change, Command, Credited, PrepaymentSet
 from crossdock_schemas.credit import CreditKind, Terms
 from crossdock_schemas.ids import AccountId, ExecutionId, KeyId
-from crossdock_schemas.journal import Entry
+from crossdock_schemas.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_JOURNAL
 from crossdock_schemas.usage import Charge, ChargeGroup
-from support.builders import NOW_MS, make_parcel, make_usage
+from support.builders import NOW_MS, make_entry, make_parcel, make_posting, make_usage
 from support.topics import fresh
 from unit.accounts.builders import PROJECT, common, make_founded, make_key
 
 _OF = "FROM crossdock.{view} WHERE account = {{account:String}}"
 _ENTRIES = "SELECT number, kind, credits_usd, fee_usd, paid_usd, granted_usd " + _OF.format(view="credit_entries") + " ORDER BY number"  # fmt: skip
+_LAPSES = "SELECT kind, credits_usd, lapsed_usd, granted_usd, toUnixTimestamp64Milli(expires_at) " + _OF.format(view="credit_entries") + " ORDER BY number"  # fmt: skip
+_EXPIRY = "SELECT toUnixTimestamp64Milli(expires_at), credits_usd, lapsed_usd, lapses, toUnixTimestamp64Milli(first_lapse_at) " + _OF.format(view="credit_expiry")  # fmt: skip
+_LEFT = "SELECT number, lapsed_usd, left_usd " + _OF.format(view="credit_lapses") + " ORDER BY number"  # fmt: skip
+_WRONG = "SELECT reason, amount_usd " + _OF.format(view="credit_lapses_wrong") + " ORDER BY reason"
 _BALANCE = "SELECT credits_usd, spent_usd, balance_usd " + _OF.format(view="credit_balance")
 _UNBALANCED = "SELECT number " + _OF.format(view="journal_unbalanced")
 _DIFFERENCES = "SELECT * " + _OF.format(view="journal_differences")
@@ -53,9 +57,9 @@ class Shard:
         assert change.refusal is None, change.reason
         await self.arrive()
 
-    async def credit(self, kind: CreditKind, amount: str) -> None:
+    async def credit(self, kind: CreditKind, amount: str, end_ms: int | None = None) -> None:
         usd, reference = Decimal(amount), f"{kind} {amount}"
-        await self.ask(Credited(**self._common(), kind=kind, amount_usd=usd, reference=reference))
+        await self.ask(Credited(**self._common(), kind=kind, amount_usd=usd, reference=reference, expires_at_ms=end_ms))  # fmt: skip
 
     async def prepay(self, *, is_prepaid: bool = True) -> None:
         await self.ask(PrepaymentSet(**self._common(), is_prepaid=is_prepaid))
@@ -77,6 +81,10 @@ class Shard:
     async def hold(self, usd: str) -> None:
         parcel = make_parcel(account=self.account, project=PROJECT, key_id=KEY)
         self.core.money.admit(parcel, [Decimal(usd)], NOW_MS)
+        await self.arrive()
+
+    async def wait_until(self, at_ms: int) -> None:
+        self.core.money.expire(at_ms)
         await self.arrive()
 
     async def arrive(self) -> None:
@@ -178,3 +186,63 @@ async def test_migrations_may_run_again_after_a_crash(clickhouse_url: str) -> No
         await tables.command("TRUNCATE TABLE crossdock.migrations")
 
         assert "0007_credits" in await migrate(tables)
+
+
+END_MS = NOW_MS + 60_000
+
+
+async def test_credits_that_expire_are_shown_with_what_lapsed(shard: Shard) -> None:
+    """What is held when the time comes is written off later, and nothing that was spent."""
+    await shard.prepay()
+    await shard.credit(CreditKind.GRANT, "10", END_MS)
+    await shard.credit(CreditKind.TOP_UP, "2")
+    await shard.spend("1.000000000001")
+    await shard.hold("3")
+    before = await shard.look(_EXPIRY)
+    await shard.wait_until(END_MS)
+    await shard.wait_until(NOW_MS + 2 * 86_400_000)  # nobody told of the held call's end
+
+    first = Decimal("5.999999999999")
+    assert before == [(END_MS, 10, 0, 0, None)]
+    assert await shard.look(_LAPSES) == [
+        ("grant", 10, 0, 10, END_MS),
+        ("top_up", 2, 0, 0, None),
+        ("lapse", -first, first, 0, END_MS),
+        ("lapse", -3, 3, 0, END_MS),
+    ]
+    assert await shard.look(_EXPIRY) == [(END_MS, 10, first + 3, 2, END_MS)]
+    assert [row[1:] for row in await shard.look(_LEFT)] == [(first, 2), (3, 2)]
+    assert await shard.look(_BALANCE) == [(3 - first + 6, Decimal("1.000000000001"), 2)]
+    assert await shard.look(_WRONG) == await shard.look(_UNBALANCED) == []
+
+
+async def test_who_needs_no_credits_has_no_rest_that_a_lapse_could_overdraw(shard: Shard) -> None:
+    await shard.spend("50")
+    await shard.credit(CreditKind.GRANT, "10", END_MS)
+    await shard.wait_until(END_MS)
+
+    assert [row[1:] for row in await shard.look(_LEFT)] == [(10, None)]
+    assert await shard.look(_WRONG) == []
+
+
+async def test_a_write_off_that_should_not_be_is_found(shard: Shard) -> None:
+    """Before its time, of more than there was, of what is held."""
+    await shard.prepay()
+    await shard.credit(CreditKind.GRANT, "10", END_MS)
+    await shard.hold("4")
+    state = shard.core.states[shard.account]
+    sides = ((Ledger.CREDITS, "-11"), (Ledger.LAPSED, "11"))
+    nobody: dict[str, Any] = {"project": "", "key_id": "", "provider": ""}
+    postings = tuple(
+        make_posting(
+            usd, ledger, expires_at_ms=END_MS if ledger is Ledger.CREDITS else None, **nobody
+        )
+        for ledger, usd in sides
+    )
+    entry = make_entry(
+        state.entries + 1, account=shard.account, kind=EntryKind.LAPSE, executions=0,
+        change=state.number, at_ms=END_MS - 1, postings=postings,
+    )  # fmt: skip
+    await shard.tables.insert("journal", posting_rows(entry))
+
+    assert await shard.look(_WRONG) == [("early", 11), ("overdrawn", 11), ("too much", 11)]

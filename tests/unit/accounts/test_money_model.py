@@ -29,7 +29,7 @@ from crossdock_schemas.control import (
 )
 from crossdock_schemas.credit import CreditKind
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
-from crossdock_schemas.journal import Entry, Ledger
+from crossdock_schemas.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.prices import Cost
 from crossdock_schemas.tokens import Tokens
@@ -39,6 +39,7 @@ from crossdock_schemas.windows import day_of, is_in
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 from unit.accounts.model_pace import ASKED, ModelPace
+from unit.accounts.model_purse import ModelPurse
 
 OTHER = ProjectId("proj_other")
 KEYS = {KeyId("key_a"): PROJECT, KeyId("key_b"): PROJECT, KeyId("key_c"): OTHER}
@@ -132,11 +133,11 @@ class Books(RuleBasedStateMachine):
         self.now_ms = NOW_MS
         self.budgets: dict[tuple[str, Window], tuple[int, bool, int]] = {}
         """Limits, whether they count what own provider keys pay for, and by how much they may be exceeded."""
-        self.credits = 0
+        self.purse = ModelPurse()
+        self.freed = 0
+        """What calls gave back since the last step, of what was held for credits to pay."""
         self.references: set[int] = set()
         self.pace = ModelPace()
-        self.prepaid_from: int | None = None
-        """What was spent when credits began to bind; None: they do not."""
         self.all: list[ModelHold] = []
         self.declared: set[str] = set()
         """End users and tags that ever had a budget."""
@@ -152,6 +153,10 @@ class Books(RuleBasedStateMachine):
         likely.FEWEST = self.fewest
 
     def _commit(self) -> None:
+        held = sum(held.rest() for held in self.all)
+        self.purse.settle(self.now_ms, self.paid(), held, self.freed)
+        self.freed = 0
+        self.core.money.expire(self.now_ms)
         self.core.money.grant(self.now_ms)
         step = self.core.finish()
         for page in step.pages:
@@ -216,11 +221,15 @@ class Books(RuleBasedStateMachine):
                 used = self.used(scope, window, include_byok=byok, is_fluid=True)
                 if overshoot and used + worst * self.share() > limit:
                     return False
-        if self.prepaid_from is None:
+        if self.purse.prepaid_from is None:
             return True
-        used = self.used(ACME, Window.TOTAL, include_byok=False)
+        used = self.used(ACME, Window.TOTAL, include_byok=False) + self.purse.backs
         worst = sum(line.worst for line in lines)
-        return used + worst <= self.credits + self.prepaid_from
+        return used + worst <= self.purse.credits + self.purse.prepaid_from
+
+    def paid(self) -> int:
+        """Return what was spent, without what own provider keys paid for."""
+        return sum(x.cost for held in self.all for x in held.lines if not x.is_byok)
 
     # what happens
 
@@ -266,15 +275,25 @@ class Books(RuleBasedStateMachine):
         is_new = self.core.apply(command, self.now_ms).refusal is None
         assert is_new == (number not in self.references)
         self.references.add(number)
-        self.credits += amount if is_new else 0
+        if is_new:
+            self.purse.add(amount, None, self.paid())
+        self._commit()
+
+    @rule(amount=st.integers(1, 9), hours=st.sampled_from([1, 1, 2, 40]))
+    def grant_for_a_time(self, amount: int, hours: int) -> None:
+        """Often for the same time."""
+        end_ms = (self.now_ms // LIFE_MS + hours) * LIFE_MS
+        name = f"grant {len(self.purse.came)} {sum(self.purse.came.values())}"
+        command = Credited(**common(), kind=CreditKind.GRANT, amount_usd=amount, reference=name, expires_at_ms=end_ms)  # fmt: skip
+        assert self.core.apply(command, self.now_ms).refusal is None
+        self.purse.add(amount, end_ms, self.paid())
         self._commit()
 
     @rule(is_prepaid=st.booleans())
     def prepay(self, is_prepaid: bool) -> None:
         self.core.apply(PrepaymentSet(**common(), is_prepaid=is_prepaid), self.now_ms)
-        spent = sum(x.cost for held in self.all for x in held.lines if not x.is_byok)
-        if is_prepaid != (self.prepaid_from is not None):
-            self.prepaid_from = spent if is_prepaid else None
+        if is_prepaid != (self.purse.prepaid_from is not None):
+            self.purse.prepaid_from = self.paid() if is_prepaid else None
         self._commit()
 
     @rule(
@@ -312,7 +331,7 @@ class Books(RuleBasedStateMachine):
 
     def is_limited(self, key: KeyId, lines: Sequence[Line]) -> bool:
         is_bound = any(bound_by(scope, key, lines) for scope, _ in self.budgets)
-        return is_bound or self.prepaid_from is not None
+        return is_bound or self.purse.prepaid_from is not None
 
     def _parcel(self, number: int, key: KeyId, lines: Sequence[Line], *, is_batch: bool) -> Parcel:
         fields: dict[str, Any] = (
@@ -359,6 +378,7 @@ class Books(RuleBasedStateMachine):
         line.is_byok = is_byok
         line.spent_for = line.marks if held.is_open else self.marks_of(line.user, line.tag)
         self._use(held, line, tokens)
+        self.freed += line.cost if held.is_open and is_byok else 0
         if is_known and held.is_teaching and held.is_open:
             average = Decimal(sum(one.worst for one in held.lines)) / len(held.lines)
             self.shares.append(min(line.cost / average, Decimal(1)))
@@ -380,7 +400,9 @@ class Books(RuleBasedStateMachine):
         if place >= len(held.lines) or not held.lines[place].is_lost:
             return
         line = held.lines[place]
+        before = line.cost
         line.is_lost, line.cost = False, min(part, line.worst)
+        self.freed += max(0, line.cost - before) if held.is_open and line.is_byok else 0
         self._use(held, line, tokens)
         self._tell(held, place, is_known=True)
 
@@ -424,6 +446,7 @@ class Books(RuleBasedStateMachine):
         if held.is_open:
             self.pace.end(held.key, held.hold, len(still), self.now_ms)
         if not still:
+            self.freed += held.rest()
             held.is_open = False
         elif all(line.is_waiting for line in still):
             held.stop_ms = min(held.stop_ms, (self.now_ms // 1000 + UNKNOWN_S) * 1000)
@@ -448,6 +471,7 @@ class Books(RuleBasedStateMachine):
         self.now_ms += ms
         for held in self.all:
             if self.now_ms // 1000 >= held.stop_ms // 1000:
+                self.freed += held.rest()
                 held.is_open = False
                 self.pace.end(held.key, held.hold, 0, self.now_ms)
         self.core.money.expire(self.now_ms)
@@ -480,6 +504,24 @@ class Books(RuleBasedStateMachine):
                     assert tally.likely(w, include_byok=byok) == usual
 
     @invariant()
+    def credits_that_expire_are_the_models(self) -> None:
+        state = self.core.states[ACME]
+        lots = () if state.lots is None else state.lots.lots
+        found: list[Any] = [(x.expires_at_ms, x.left_usd, x.lapsing_usd) for x in lots]
+        assert found == self.purse.left
+        used = self.used(ACME, Window.TOTAL, include_byok=False) + self.purse.backs
+        assert state.credits_left() == self.purse.credits + (self.purse.prepaid_from or 0) - used
+
+    @invariant()
+    def nothing_lapses_early_or_twice(self) -> None:
+        lapses = [entry for entry in self.entries if entry.kind is EntryKind.LAPSE]
+        for end_ms, came in self.purse.came.items():
+            of_it = [(e.at_ms, -e.postings[0].amount_usd) for e in lapses if e.postings[0].expires_at_ms == end_ms]  # fmt: skip
+            assert len(of_it) <= 2
+            assert all(at_ms >= end_ms and amount > 0 for at_ms, amount in of_it)
+            assert sum(amount for _, amount in of_it) <= came
+
+    @invariant()
     def buckets_are_the_models(self) -> None:
         buckets = self.core.states[ACME].buckets
         for key, tpm in self.pace.tpm.items():
@@ -491,7 +533,7 @@ class Books(RuleBasedStateMachine):
         assert [entry.number for entry in self.entries] == list(range(1, len(self.entries) + 1))
         for entry in self.entries:
             assert sum(posting.amount_usd for posting in entry.postings) == 0
-        assert self._posted(Ledger.CREDITS, "") == self.credits
+        assert self._posted(Ledger.CREDITS, "") == self.purse.credits
         for key in KEYS:
             mine = [held for held in self.all if held.key == key]
             assert self._posted(Ledger.SPEND, key) == sum(x.cost for h in mine for x in h.lines)

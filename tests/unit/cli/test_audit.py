@@ -104,7 +104,7 @@ def test_for_programs_it_is_json(shell: Shell) -> None:
     told = shell.audit(FakeBooks(WHOLE), "--json").json
 
     assert told["ok"] is True
-    assert len(told["checks"]) == 9
+    assert len(told["checks"]) == 10
     assert told["checks"][4] == {
         "check": "journal is what the shards say",
         "ok": True,

@@ -1,6 +1,7 @@
 """Whether the books agree: each fault is a check that does not hold, named."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,14 +23,17 @@ from crossdock.cli.books import (
     credited,
     holdings,
     take_credits,
+    take_lots,
     take_marked,
     take_spends,
     totals,
     usages,
 )
+from crossdock.cli.lapses import Expiries, Lot, Sums, Wrong, left_of, sums_of
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
-from crossdock_schemas.credit import Credit
+from crossdock_schemas.credit import Credit, CreditKind, Lots
+from crossdock_schemas.credit import Lot as OneLot
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
@@ -43,11 +47,14 @@ SHARDS = "journal is what the shards say"
 HOLDS = "holds are what the shards say"
 SCOPES = "end users and tags are what the shards say"
 CREDITS = "credits are what the shards say"
+EXPIRIES = "credits expire as they should"
 BUDGETS = "no budget was overdrawn"
 
 A, B = Owner("org_1", "proj_1", "key_a"), Owner("org_1", "proj_1", "key_b")
 ALICE, SEARCH = Counted("org_1", "user:alice"), Counted("org_1", "tag:team=search")
 OTHER = AccountId("org_other")
+END_MS = 1_800_000_000_000
+LOT = Lot("org_1", END_MS)
 AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
 
 
@@ -65,6 +72,11 @@ def make_books(spent: Mapping[Owner, Decimal] | None = None, **changes: Any) -> 
         "told_used": {ALICE: Decimal("0.50"), SEARCH: Decimal(0)},
         "credits": {"org_1": Decimal("12.500000000000"), "org_2": Decimal(-1)},
         "told_credits": {"org_1": Decimal("12.5"), "org_2": Decimal(-1), "org_3": Decimal(0)},
+        "expiries": Expiries(
+            booked={LOT: Sums(Decimal(10), Decimal(4))},
+            told={LOT: Sums(Decimal("10.0"), Decimal(4))},
+            left={LOT: Decimal(6)},
+        ),
         "budgets": 2,
         "bound": 5,
     }
@@ -110,6 +122,13 @@ def test_whole_books_are_proved_with_their_figures() -> None:
             "organizations": 3,
             "journal_usd": Decimal("11.5"),
             "shard_usd": Decimal("11.5"),
+            "differing": 0,
+        },
+        EXPIRIES: {
+            "lots": 1,
+            "credits_usd": Decimal(10),
+            "lapsed_usd": Decimal(4),
+            "left_usd": Decimal(6),
             "differing": 0,
         },
         BUDGETS: {"budgets": 2, "entries": 5, "overdrafts": 0},
@@ -242,6 +261,49 @@ def test_credits_that_differ_are_named_with_their_organization(
 
     assert found.keys() == {CREDITS}
     assert found[CREDITS].named == [f"org_1: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"told": {}}, "journal 10 USD less 4 USD, shard 0 USD less 0 USD"),
+        ({"booked": {}}, "journal 0 USD less 0 USD, shard 10 USD less 4 USD"),
+        ({"left": {LOT: Decimal("6.000000000001")}}, "10 USD less 4 USD, but 6.000000000001 USD left"),
+        ({"left": {LOT: Decimal(-1)}}, "10 USD less 4 USD, but -1 USD left"),
+    ],
+    ids=["only the journal has it", "only the shard has it", "more is left than came", "below 0"],
+)  # fmt: skip
+def test_credits_that_do_not_expire_as_they_should_are_named(
+    changes: dict[str, Any], said: str
+) -> None:
+    books = make_books()
+
+    found = wrong(make_books(expiries=replace(books.expiries, **changes)))
+
+    assert found.keys() == {EXPIRIES}
+    assert found[EXPIRIES].named == [f"org_1 2027-01-15T08:00:00Z: {said}"]
+
+
+def test_a_write_off_that_should_not_be_is_named() -> None:
+    bad = Expiries(wrong=[Wrong("org_1", "early", Decimal("0.5"))])
+
+    assert wrong(make_books(expiries=bad))[EXPIRIES].named == ["org_1: 0.5 USD, early"]
+
+
+def test_what_shards_say_of_credits_that_expire_is_summed_by_time() -> None:
+    end: dict[str, Any] = {"expires_at_ms": END_MS}
+    credits = [
+        make_credit("10", "a", **end), make_credit("2", "b", **end), make_credit("7", "c"),
+        make_credit("-3", "d", kind=CreditKind.LAPSE, **end),
+    ]  # fmt: skip
+    lots = Lots(account=OTHER, lots=(OneLot(expires_at_ms=END_MS, left_usd=2, lapsing_usd=1),))
+    known: dict[str, Lots] = {}
+    take_lots(
+        known, [make_record(lots.to_json(), key=b"lots_org_other"), make_record(b"{", key=b"key_1")]
+    )
+
+    assert sums_of(credits) == {Lot("org_local", END_MS): Sums(Decimal(12), Decimal(3))}
+    assert left_of(known.values()) == {Lot("org_other", END_MS): Decimal(3)}
 
 
 def test_an_overdraft_is_named_with_its_budget() -> None:

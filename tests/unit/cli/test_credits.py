@@ -1,6 +1,7 @@
 """crossdock credits: amounts have their command's sign, and a reference makes it safe to try again."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ def test_what_the_credits_came_to_is_shown(shell: Shell) -> None:
 
     assert shell.calls == [("GET", "/v1/credits")] * 2
     assert "87.5" in fields
+    assert "20.5 at 2026-03-31T12:00:00Z" in fields
     assert plain == make_worth()
 
 
@@ -34,7 +36,10 @@ def test_credits_are_listed_as_they_come(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, words: list[str], paths: list[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    found = [make_credit(note="card"), make_credit(kind="refund", amount_usd="-5", fee_usd="0")]
+    found = [
+        make_credit(note="card", expires_at="2026-04-30T12:00:00Z"),
+        make_credit(kind="refund", amount_usd="-5", fee_usd="0"),
+    ]
     shell.answer = lambda request: httpx.Response(
         200,
         json={"data": make_organization() if request.url.path == "/v1/organization" else found},
@@ -45,9 +50,9 @@ def test_credits_are_listed_as_they_come(
     plain = shell.run("credits", "list", *words, "--json").json
 
     assert told == [
-        "at kind amount fee reference note id",
-        "2026-01-31T12:00:00Z top_up 100 5.5 invoice-17 card credit_1",
-        "2026-01-31T12:00:00Z refund -5 0 invoice-17 - credit_1",
+        "at kind amount fee expires reference note id",
+        "2026-01-31T12:00:00Z top_up 100 5.5 2026-04-30T12:00:00Z invoice-17 card credit_1",
+        "2026-01-31T12:00:00Z refund -5 0 - invoice-17 - credit_1",
     ]
     assert plain == found
     assert asked == [f"/v1/{path}" for path in paths]
@@ -154,3 +159,26 @@ def test_each_command_explains_itself(shell: Shell, command: str) -> None:
 
     assert outcome.code == 0
     assert "--json" in outcome.out
+
+
+@pytest.mark.parametrize("command", ["top-up", "grant"])
+def test_credits_may_expire(shell: Shell, command: str) -> None:
+    shell.says({"data": make_credit()}, 201)
+
+    words = ["org_2", "5", "--reference", "r"]
+    shell.run("credits", command, *words)
+    without = shell.body
+    shell.run("credits", command, *words, "--expires-in", "90d")
+    left = datetime.fromisoformat(str(shell.body["expires_at"])) - datetime.now(UTC)  # noqa: TID251  # the command's own clock
+
+    assert "expires_at" not in without
+    assert timedelta(days=89, hours=23) < left <= timedelta(days=90)
+
+
+@pytest.mark.parametrize("command", ["top-up", "grant"])
+def test_an_empty_time_is_a_mistake(shell: Shell, command: str) -> None:
+    outcome = shell.run("credits", command, "org_2", "5", "--expires-in", "")
+
+    assert outcome.code == 1
+    assert "no duration" in outcome.err
+    assert shell.calls == []

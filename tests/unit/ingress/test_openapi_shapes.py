@@ -26,6 +26,7 @@ from crossdock.ingress.credentials import (
     check_provider,
     take_secret,
 )
+from crossdock.ingress.credits import FIELDS
 from crossdock.ingress.keys import MADE
 from crossdock.ingress.openapi.document import document
 from crossdock.ingress.policy_wish import check_rules
@@ -53,7 +54,7 @@ from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.credit import CreditKind, Lot, Lots
 from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.file import StoredFile
 from crossdock_schemas.guard import BuiltinFilter, PatternFilter
@@ -158,6 +159,11 @@ def _own_key() -> Json:
     return shown | {"is_management_key": False, "budgets": [show_balance(make_balance())]}
 
 
+LOTS = Lots(
+    account=AccountId("org_local"), lots=(Lot(expires_at_ms=NOW_MS, left_usd=Decimal("0.5")),)
+)
+
+
 SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
     ("Batch", "that begins", lambda: show_batch(make_batch())),
     ("Batch", "at its end", lambda: show_batch(make_batch(**STAMPS, completed=1, failed=1))),
@@ -225,7 +231,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
     ("Budget", "without an end", lambda: show_budget(make_balance(Window.TOTAL, None))),
     ("Balance", "", lambda: show_balance(make_balance())),
     ("Credits", "that are needed", lambda: show_worth(make_worth())),
-    ("Credits", "that are not", lambda: show_worth(make_worth("5", is_prepaid=False))),
+    ("Credits", "that are not", lambda: show_worth(make_worth("5", is_prepaid=False), LOTS)),
     ("Credit", "", lambda: show_credit(make_credit(note="welcome"))),
     ("Credit", "taken away", lambda: show_credit(make_credit("-2.5", CreditKind.REFUND))),
     ("Byok", "", lambda: show_credential(make_credential(), {})),
@@ -286,11 +292,12 @@ def check_key(body: Json) -> None:
 
 def check_credit(body: Json) -> None:
     """Check what POST /v1/organizations/{id}/credits checks; the amount's sign is left to the shard."""
-    check_known(body, ("kind", "amount_usd", "reference", "note"))
+    check_known(body, FIELDS)
     check_credit_kind(body)
     check_signed_usd(body, "amount_usd")
     check_reference(body)
     check_note(body)
+    check_time(body, "expires_at")
 
 
 def check_own_key(body: Json) -> None:

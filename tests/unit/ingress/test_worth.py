@@ -15,11 +15,12 @@ from crossdock.ingress.wishes import (
     check_signed_usd,
 )
 from crossdock_schemas.account import Organization
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.credit import BOOKED, CreditKind, Lot, Lots
 from crossdock_schemas.ids import AccountId
 from support.builders import NOW_MS, OWNER, make_credit, make_spend
 
 OTHER = AccountId("org_other")
+ACCOUNT = AccountId(str(OWNER["account"]))
 
 
 def make_organization(begun: str | None = None) -> Organization:
@@ -55,7 +56,22 @@ def test_who_is_not_prepaid_sees_all_that_was_spent_and_has_no_balance() -> None
         "balance_usd": None,
         "held_usd": "0.25",
         "is_prepaid": False,
+        "expiring": [],
     }
+
+
+def test_credits_that_expire_are_shown_with_their_times() -> None:
+    lots = (
+        Lot(expires_at_ms=NOW_MS, left_usd=Decimal("0.500"), lapsing_usd=Decimal(3), is_over=True),
+        Lot(expires_at_ms=NOW_MS + 1000, left_usd=Decimal(7)),
+    )
+
+    shown = show_worth(worth("0"), Lots(account=ACCOUNT, lots=lots))
+
+    assert shown["expiring"] == [
+        {"expires_at": "2027-01-15T08:00:00Z", "amount_usd": "0.5"},
+        {"expires_at": "2027-01-15T08:00:01Z", "amount_usd": "7"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +101,9 @@ def test_a_credit_is_shown_exactly_and_without_who_booked_it() -> None:
         "reference": "invoice 1",
         "note": None,
         "created_at": "2027-01-15T08:00:00Z",
+        "expires_at": None,
     }
+    assert show_credit(make_credit(expires_at_ms=NOW_MS))["expires_at"] == "2027-01-15T08:00:00Z"
 
 
 @pytest.mark.parametrize(("begun", "is_prepaid"), [(None, False), ("0", True)])
@@ -153,4 +171,8 @@ def test_what_is_no_such_text_is_refused(check: Any, body: dict[str, Any]) -> No
 
 
 def test_kinds_are_known_by_name() -> None:
-    assert [check_credit_kind({"kind": kind.value}) for kind in CreditKind] == list(CreditKind)
+    """But for the one that nobody books."""
+    assert [check_credit_kind({"kind": kind.value}) for kind in BOOKED] == list(BOOKED)
+    assert set(BOOKED) == set(CreditKind) - {CreditKind.LAPSE}
+    with pytest.raises(RefusedError):
+        check_credit_kind({"kind": "lapse"})

@@ -22,10 +22,10 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.wishes import SIGNED_USD as WISHED_USD
-from crossdock_schemas.credit import MAX_REFERENCE, CreditKind
+from crossdock_schemas.credit import BOOKED, MAX_REFERENCE, CreditKind
 
 TAG = "credits"
-_KIND = choice(CreditKind)
+_KIND = choice(BOOKED)
 _REFERENCE: Json = {"type": "string", "minLength": 1, "maxLength": MAX_REFERENCE}
 _NOTE = nullable(TEXT | {"maxLength": MAX_REFERENCE})
 _AMOUNT: Json = {
@@ -45,18 +45,26 @@ SCHEMAS: dict[str, Json] = {
             "balance_usd": nullable(_BALANCE),
             "held_usd": told(EXACT_USD, "Part of the balance: what calls that run, or may begin, can cost at most."),
             "is_prepaid": told(FLAG, "Whether it needs credits for what it spends."),
+            "expiring": told(array(ref("ExpiringCredits")), "What is not spent of credits that expire, the soonest first."),
         },
         "What an organization's credits came to. 1 credit is 1 USD.",
+    ),
+    "ExpiringCredits": shown(
+        {
+            "expires_at": told(TIME, "What is left then is written off, as soon as no calls are held for."),
+            "amount_usd": told(EXACT_USD, "What is not spent of them."),
+        }
     ),
     "Credit": shown(
         {
             "id": names.CREDIT,
-            "kind": _KIND,
+            "kind": choice(CreditKind),
             "amount_usd": SIGNED_USD,
             "fee_usd": told(EXACT_USD, "What was paid on top."),
             "reference": _REFERENCE,
             "note": _NOTE,
             "created_at": TIME,
+            "expires_at": told(nullable(TIME), "When what is left of it is written off; null: never."),
         },
         "Credits that came or went; never changed.",
     ),
@@ -66,6 +74,7 @@ SCHEMAS: dict[str, Json] = {
             "amount_usd": _AMOUNT,
             "reference": told(_REFERENCE, "The same one again is a conflict and books nothing."),
             "note": _NOTE,
+            "expires_at": told(nullable(TIME), "Of a top_up or a grant: when what is left of it is written off; null: never."),
         },
         required=("kind", "amount_usd", "reference"),
     ),
