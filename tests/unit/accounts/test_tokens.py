@@ -330,6 +330,19 @@ def test_requests_and_tokens_bind_together() -> None:
     assert (said.count, said.unit) == (3, Unit.TOKENS)
 
 
+def test_lines_that_policies_deny_reserve_nothing() -> None:
+    core = make_core()
+
+    said = core.money.admit(parcel(1, 12), [Decimal(0)] * 12, NOW_MS, denied={0, 5})
+    tell(core, 1, 1, 40)
+
+    assert said.count == 12
+    assert free(core) == 0  # nine lines of 100 are reserved still, and 40 used
+    for line in (2, 3, 4, 6, 7, 8, 9, 10, 11):
+        tell(core, 1, line, 0)
+    assert free(core) == 9
+
+
 @pytest.mark.parametrize(("tpm", "count"), [(0, 30), (2000, 10)], ids=["none", "more"])
 def test_a_limit_may_be_changed_or_taken_away(tpm: int, count: int) -> None:
     core = make_core()
