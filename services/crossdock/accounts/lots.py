@@ -133,9 +133,10 @@ def _give_up(state: AccountState, lots: list[Lot], freed_usd: Decimal) -> list[L
     for lot in lots:
         part = min(lot.left_usd, back) if lot.is_over else NOTHING
         back -= part
-        changed.append(
-            _changed(lot, left_usd=lot.left_usd - part, lapsing_usd=lot.lapsing_usd + part)
-        )
+        if part:
+            rest = {"left_usd": lot.left_usd - part, "lapsing_usd": lot.lapsing_usd + part}
+            lot = _changed(lot, **rest)  # noqa: PLW2901  # as it is now
+        changed.append(lot)
     return changed
 
 
@@ -144,16 +145,18 @@ def _close(state: AccountState, lots: list[Lot]) -> tuple[list[Lot], list[Credit
     held = _held(state) - sum((lot.left_usd for lot in lots if lot.is_over), NOTHING)
     open_, lapses = [], []
     for lot in lots:
-        left, lapsed, number = lot.left_usd, lot.lapsing_usd, 2
-        if not lot.is_over and lot.expires_at_ms <= state.now_ms:
-            left = min(lot.left_usd, max(held, NOTHING))
-            held -= left
-            lapsed, number = lot.left_usd - left, 1
-        is_over = lot.expires_at_ms <= state.now_ms
-        if lapsed and (number == 1 or not left):
-            lapses.append(_lapse(state, lot, lapsed, number))
-        if left:
-            open_.append(_changed(lot, left_usd=left, is_over=is_over))
+        if lot.is_over or lot.expires_at_ms > state.now_ms:
+            if lot.left_usd:
+                open_.append(lot)
+            elif lot.lapsing_usd:
+                lapses.append(_lapse(state, lot, lot.lapsing_usd, 2))
+            continue
+        kept = min(lot.left_usd, max(held, NOTHING))
+        held -= kept
+        if kept < lot.left_usd:
+            lapses.append(_lapse(state, lot, lot.left_usd - kept, 1))
+        if kept:
+            open_.append(_changed(lot, left_usd=kept, is_over=True))
     return open_, lapses
 
 
@@ -177,7 +180,7 @@ def _take(lots: Sequence[Lot], name: Amount, amount_usd: Decimal) -> tuple[list[
         there: Decimal = getattr(lot, name)
         part = min(there, rest)
         rest -= part
-        taken.append(_changed(lot, **{name: there - part}))
+        taken.append(_changed(lot, **{name: there - part}) if part else lot)
     return taken, rest
 
 

@@ -429,7 +429,9 @@ def test_what_cannot_expire_is_refused(kind: CreditKind, end_ms: int | None, sai
 def test_credits_expire_at_so_many_times_at_most() -> None:
     purse = Purse()
     for number in range(MAX_LOTS):
-        purse.credit(1, SOON + number)
+        grant = {"kind": CreditKind.GRANT, "amount_usd": 1, "expires_at_ms": SOON + number}
+        purse.core.apply(Credited(**common(), **grant, reference=f"{number}"), NOW_MS)
+    purse.step()
 
     too_many = purse.credit(1, SOON - 1)
     same = purse.credit(1, SOON)

@@ -354,6 +354,18 @@ def test_a_limit_may_be_changed_or_taken_away(tpm: int, count: int) -> None:
     assert free(core) == count
 
 
+def test_calls_that_began_before_the_limit_count_when_they_end() -> None:
+    core = make_core(tpm=None)
+    admit(core, parcel(1, 10))
+    core.apply(KeyChange(**common(), key_id=APP, tpm=TPM), NOW_MS)
+
+    for line in range(10):
+        tell(core, 1, line, 70)
+        tell(core, 1, line, 70)
+
+    assert free(core) == 3
+
+
 def test_a_call_of_a_key_that_is_gone_is_booked_all_the_same() -> None:
     core = make_core()
     admit(core, parcel(1))
