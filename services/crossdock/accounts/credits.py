@@ -15,8 +15,8 @@ from crossdock_schemas.control import (
 from crossdock_schemas.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
 from crossdock_schemas.ids import derive_credit_id
 
-MAX_LOTS = 1000
-"""Times at which an organization's credits expire; those of the same time are one lot."""
+MAX_LOTS = 400
+"""Times at which an organization's credits expire; those of the same time are one lot. One a day for a year, and some."""
 
 
 def hand_on_credit(command: CreditAsked) -> Decision:

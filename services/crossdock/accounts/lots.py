@@ -126,9 +126,10 @@ def _held(state: AccountState) -> Decimal:
 
 
 def _give_up(state: AccountState, lots: list[Lot], freed_usd: Decimal) -> list[Lot]:
-    """Of lots whose time has come: what calls gave back may be spent no more."""
+    """Of lots whose time has come: what calls gave back may be spent no more, but for what others are held for."""
     kept = sum((lot.left_usd for lot in lots if lot.is_over), NOTHING)
-    back = min(kept, max(freed_usd, kept - _held(state)))
+    left = _endless(state, lots) + sum((lot.left_usd for lot in lots), NOTHING)
+    back = min(kept, max(freed_usd, kept - _held(state)), max(left - _held(state), NOTHING))
     changed = []
     for lot in lots:
         part = min(lot.left_usd, back) if lot.is_over else NOTHING

@@ -71,7 +71,7 @@ class ModelPurse:
         while self.endless(paid) < 0 and self.coins:
             self.coins.remove((self._spendable() or self.coins)[0])
         kept = [coin for coin in self._spendable() if coin.is_over]
-        for coin in kept[: max(freed, len(kept) - held)]:
+        for coin in kept[: min(max(freed, len(kept) - held), max(free, 0))]:
             coin.is_back = True
         cover = held - sum(coin.is_over for coin in self._spendable())
         for coin in [c for c in self._spendable() if c.end_ms <= now_ms and not c.is_over]:

@@ -304,6 +304,26 @@ def test_a_call_that_costs_more_than_was_held_takes_what_was_to_lapse() -> None:
     assert purse.free == 0
 
 
+def test_what_calls_are_held_for_still_does_not_lapse_because_others_gave_back() -> None:
+    """A call whose hold was over had cost 3 more, so less is there than is held."""
+    purse = Purse()
+    purse.credit(10, SOON)
+    purse.wait_until(SOON - 1000)
+    purse.hold(7)
+    first = purse.calls
+    purse.hold(3)
+    second = purse.calls
+    purse.spend(3)
+    purse.wait_until(SOON)
+    purse.end(first)
+    assert (purse.lapses, purse.left, purse.free) == ([], [(SOON, 3)], 0)
+
+    purse.spend(3, second)
+    purse.end(second)
+
+    assert (purse.lapses, purse.free) == ([4], 0)
+
+
 @pytest.mark.parametrize("kind", [CreditKind.REFUND, CreditKind.ADJUSTMENT])
 def test_what_is_taken_away_comes_from_what_never_expires_then_from_what_expires_last(
     kind: CreditKind,
