@@ -16,7 +16,7 @@ from crossdock_schemas.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
 from crossdock_schemas.ids import derive_credit_id
 
 MAX_LOTS = 400
-"""Times at which an organization's credits expire; those of the same time are one lot. One a day for a year, and some."""
+"""Times at which an organization's credits expire, one lot each: one a day for a year, and some."""
 
 
 def hand_on_credit(command: CreditAsked) -> Decision:

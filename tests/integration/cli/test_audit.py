@@ -1,22 +1,28 @@
 """The books as `crossdock audit` reads them, from a real ClickHouse and a real Kafka."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from crossdock.accounts.core import AccountsCore
 from crossdock.cli.audit import open_books
 from crossdock.cli.books import Books, Check, Counted, Overdraft, Owner, check_books
-from crossdock.cli.lapses import Expiries
+from crossdock.cli.lapses import Expiries, Lot, Sums
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.kernel.errors import LogError
 from crossdock.kernel.kafka import open_producer
 from crossdock.kernel.record import Outgoing
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
+from crossdock_schemas.control import Credited
+from crossdock_schemas.credit import CreditKind
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import EntryKind, Ledger, MarkSpend
+from crossdock_schemas.journal import Entry, EntryKind, Ledger, MarkSpend
 from crossdock_schemas.prices import Cost
+from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
 from support.builders import (
+    NOW_MS,
     OWNER,
     make_change,
     make_credit,
@@ -28,6 +34,7 @@ from support.builders import (
 )
 from support.engines import RunningKafka
 from support.topics import fresh, make_topic
+from unit.accounts.builders import common, make_founded
 
 PARTITIONS = 3
 
@@ -100,7 +107,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
     assert [check.name for check in of(account, early) if not check.is_ok] == [
         "journal is what the shards say"
     ]
-    assert [check.is_ok for check in of(account, late)] == [True] * 9
+    assert [check.is_ok for check in of(account, late)] == [True] * 10
 
 
 async def test_unbalanced_entries_are_counted_though_few_are_named(
@@ -201,6 +208,49 @@ async def test_credits_are_read_with_the_rest(kafka: RunningKafka, clickhouse_ur
     wrong = [[check.name for check in of(account, b) if not check.is_ok] for b in (early, late)]
     assert wrong == [["credits are what the shards say"], []]
     assert late.credits[account] == late.told_credits[account] == 10
+
+
+async def test_credits_that_expire_are_held_against_the_shards_word(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    """The journal, the credits and the lots must say the same of each time."""
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    topic = await make_topic(servers, "directory", compact=True)
+    core = AccountsCore()
+    core.apply(make_founded(account), NOW_MS)
+    grant = Credited(
+        **common() | {"account": account}, kind=CreditKind.GRANT, amount_usd=10, reference="r",
+        expires_at_ms=NOW_MS + 1000,
+    )  # fmt: skip
+    core.apply(grant, NOW_MS)
+    core.money.tell(NOW_MS)
+    before = core.finish().outgoing
+    core.money.expire(NOW_MS + 1000)
+    core.money.tell(NOW_MS + 1000)
+    after = core.finish().outgoing
+
+    async def arrive(records: Sequence[Outgoing], *, is_told: bool) -> None:
+        entries = [
+            Entry.from_json(r.value or b"") for r in records if r.topic == ACCOUNT_JOURNAL.name
+        ]
+        await tables.insert("journal", [row for entry in entries for row in posting_rows(entry)])
+        shown = [r for r in records if r.topic == ACCOUNT_DIRECTORY.name and is_told]
+        async with open_producer(servers, client="test") as producer:
+            await producer.send([Outgoing(topic, r.key, r.value, []) for r in shown])
+
+    wrong, booked = [], dict[Lot, Sums]()
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        async with open_books(clickhouse_url, servers, topic=topic) as look:
+            for records, is_told in ((before, True), (after, False), (after, True)):
+                await arrive(records, is_told=is_told)
+                books = await look()
+                booked |= books.expiries.booked
+                wrong.append([check.name for check in of(account, books) if not check.is_ok])
+
+    assert wrong == [[], ["credits are what the shards say", "credits expire as they should"], []]
+    assert booked[Lot(account, NOW_MS + 1000)] == Sums(Decimal(10), Decimal(10))
 
 
 async def test_a_broker_without_the_directory_is_another_broker(
