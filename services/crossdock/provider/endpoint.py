@@ -75,6 +75,11 @@ class ProviderSite:
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
         self.fares: dict[Door, Fare] = {}
 
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+        if self.tokens is not None:
+            await self.tokens.aclose()
+
     @property
     def needs_key(self) -> bool:
         """Whether there is no address without a key that fills its places."""

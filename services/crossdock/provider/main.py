@@ -8,15 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-import httpx
-
 from crossdock.kernel import claims_log, lifecycle
 from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.claimer import Claimer
 from crossdock.kernel.clock import Clock, SystemClock
 from crossdock.kernel.errors import SettingsError
 from crossdock.kernel.health import Health
-from crossdock.kernel.http import open_transport
 from crossdock.kernel.kafka import (
     BROKER,
     GroupConsumer,
@@ -31,23 +28,15 @@ from crossdock.kernel.lookahead import Place, Share
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.pool import Pool, lines_weight
-from crossdock.kernel.provider_keys import (
-    BearerKey,
-    KeyShapeError,
-    ProviderKey,
-    address_of,
-    read_provider_key,
-)
 from crossdock.kernel.secrets import MasterKeys
 from crossdock.kernel.shard import ShardWorker
 from crossdock.provider import later, publish
 from crossdock.provider.cancels import KEEP_MS, Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.keyring import Keyring
-from crossdock.provider.own_key import KeyInUse
+from crossdock.provider.opening import open_site
 from crossdock.provider.publish import Publisher
 from crossdock.provider.settings import ProviderSettings
-from crossdock.provider.tokens import Tokens
 from crossdock.provider.worker import Worker
 from crossdock_schemas.catalogue import Catalogue, Provider
 from crossdock_schemas.parcel import Lane
@@ -64,52 +53,6 @@ def served(settings: ProviderSettings, catalogue: Catalogue) -> list[Provider]:
     if unknown:
         raise SettingsError(f"CROSSDOCK_PROVIDER_ONLY: not in the catalogue: {', '.join(unknown)}")
     return [p for p in catalogue.providers if not names or p.name in names]
-
-
-def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> ProviderSite:
-    """Open a provider's door with the key that its environment variable holds.
-
-    Raises:
-        SettingsError: if the variable is not set, or holds no such key.
-    """
-    installed = _installed(provider, environ)
-    is_plain = isinstance(installed, BearerKey)
-    headers = dict(KeyInUse(installed).headers("", b"", 0.0)) if is_plain and installed else {}
-    tokens = None
-    if provider.auth == "google":
-        tokens = Tokens(_open_door(provider, {}), provider.token_url, clock)
-    return ProviderSite(
-        provider,
-        _open_door(provider, headers),
-        {},
-        installed=None if is_plain else installed,
-        tokens=tokens,
-    )
-
-
-def _installed(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
-    name = provider.api_key_env
-    if name is None:
-        return None
-    text = environ.get(name, "").strip()
-    if not text:
-        raise SettingsError(f"{name}: not set; provider {provider.name!r} needs it")
-    try:
-        key = read_provider_key(provider.auth, text)
-        address_of(provider.base_url, key)
-    except KeyShapeError as error:
-        raise SettingsError(f"{name}: {error}") from None
-    return key
-
-
-def _open_door(provider: Provider, headers: Mapping[str, str]) -> httpx.AsyncBaseTransport:
-    return open_transport(
-        connect_timeout_s=provider.connect_timeout_s,
-        read_timeout_s=provider.read_timeout_s,
-        call_timeout_s=provider.call_timeout_s,
-        max_connections=provider.max_in_flight,
-        headers=headers,
-    )
 
 
 def share_out(providers: Iterable[Provider]) -> dict[str, Share]:
@@ -294,7 +237,7 @@ async def main(environ: Mapping[str, str]) -> int:
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         await wait_for_broker(servers, timeout_s=settings.broker_wait_s)
         for site in sites.values():
-            stack.push_async_callback(site.transport.aclose)
+            stack.push_async_callback(site.aclose)
         producer = await stack.enter_async_context(
             open_producer(
                 servers, client=f"provider.{settings.instance}", send_limit_s=SEND_LIMIT_S

@@ -55,6 +55,9 @@ class Tokens:
                     self._tokens[place] = token
         return token.text
 
+    async def aclose(self) -> None:
+        await self._door.aclose()
+
     @property
     def _now_s(self) -> float:
         return self._clock.now_ms() / 1000

@@ -16,7 +16,7 @@ import pytest
 from crossdock.kernel.clock import SystemClock
 from crossdock.provider.attempt import Onward
 from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.main import open_site
+from crossdock.provider.opening import open_site
 from crossdock.provider.publish import Finished
 from crossdock_schemas.catalogue import Offer, Provider
 from crossdock_schemas.result import Outcome

@@ -1,11 +1,15 @@
+import json
+
 import httpx
 import pytest
 
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import SettingsError
-from crossdock.provider.main import open_site, served, share_out
+from crossdock.provider.main import served, share_out
+from crossdock.provider.opening import open_site
 from crossdock.provider.settings import ProviderSettings
 from crossdock_schemas.catalogue import Catalogue, Provider
+from support.google import service_account
 
 ATLAS, BOREALIS = (
     Provider(name=name, base_url="http://x.test/v1", max_in_flight=8, models=())
@@ -40,6 +44,63 @@ async def test_a_key_stays_out_of_the_requests() -> None:
 
     assert request.url == httpx.URL("http://x.test/v1/embeddings")
     assert "secret-key" not in str(request.headers)
+
+
+@pytest.mark.parametrize(
+    ("auth", "text", "url", "header"),
+    [
+        (
+            "azure",
+            '{"api_key": "azure-0123456789", "resource_name": "acme"}',
+            "https://x.test/acme/chat/completions",
+            ("api-key", "azure-0123456789"),
+        ),
+        (
+            "aws",
+            '{"api_key": "bedrock-0123456", "region": "us-east-1"}',
+            "https://x.test/us-east-1/chat/completions",
+            ("authorization", "Bearer bedrock-0123456"),
+        ),
+    ],
+)
+async def test_a_key_of_another_shape_goes_with_each_call(
+    auth: str, text: str, url: str, header: tuple[str, str]
+) -> None:
+    place = {"azure": "resource", "aws": "region"}[auth]
+    address = f"https://x.test/{{{place}}}"
+    provider = ATLAS.model_copy(update={"auth": auth, "base_url": address, "api_key_env": "K"})
+
+    site = open_site(provider, {"K": text}, ManualClock())
+    assert site.installed is not None
+    key = await site.use(site.installed)
+    request = site.request("/v1/chat/completions", b"{}", "req_1", 101, key=key)
+    await site.aclose()
+
+    assert request.url == httpx.URL(url)
+    assert request.headers[header[0]] == header[1]
+
+
+async def test_a_service_account_calls_with_a_token_or_not_at_all() -> None:
+    account = json.dumps(service_account())
+    address = "http://x.test/{project}"
+    token_url = "http://127.0.0.1:9/token"  # nobody is there
+    provider = ATLAS.model_copy(
+        update={"auth": "google", "base_url": address, "api_key_env": "K", "token_url": token_url}
+    )
+
+    site = open_site(provider, {"K": account}, ManualClock())
+    assert site.installed is not None
+    assert site.needs_key
+    assert await site.use(site.installed) is None
+    await site.aclose()
+
+
+def test_a_key_of_the_wrong_shape_is_named_without_it() -> None:
+    provider = ATLAS.model_copy(update={"auth": "azure", "api_key_env": "ATLAS_KEY"})
+
+    with pytest.raises(SettingsError, match="ATLAS_KEY: resource_name: Field required") as caught:
+        open_site(provider, {"ATLAS_KEY": '{"api_key": "azure-0123456789"}'}, ManualClock())
+    assert "azure-0123456789" not in str(caught.value)
 
 
 def test_both_lanes_of_a_provider_share_its_room() -> None:
