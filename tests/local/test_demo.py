@@ -48,7 +48,7 @@ def test_the_demo_ends_with_numbers_that_agree(tmp_path: Path) -> None:
     assert re.search(r"ok +lines: 90 in = 90 answered \+ 0 failed", said)
     assert re.search(r"ok +calls: (\d+) rows in ClickHouse = \1 in the provider's own ledger", said)
     assert re.search(r"ok +cost: [0-9.]+ USD = price x tokens, exactly", said)
-    assert re.search(r"ok +audit: 8 of 8 checks", said)
+    assert re.search(r"ok +audit: (\d+) of \1 checks", said)
     assert "…" not in said
     for model in ("tern-mini", "gull-base", "heron-large"):
         assert model in said
