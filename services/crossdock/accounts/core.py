@@ -8,6 +8,7 @@ from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Decision, Refused
 from crossdock.accounts.marks import tags_of
 from crossdock.accounts.money import Money
+from crossdock.accounts.pages import entity_page, gone_page, head_page, restore_states
 from crossdock.accounts.records import (
     cancel_record,
     change_record,
@@ -15,14 +16,7 @@ from crossdock.accounts.records import (
     forwarded_record,
     secret_record,
 )
-from crossdock.accounts.state import (
-    AccountState,
-    entity_page,
-    gone_page,
-    head_page,
-    identity,
-    restore_states,
-)
+from crossdock.accounts.state import AccountState, identity
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.account import Organization
 from crossdock_schemas.control import Change, Command

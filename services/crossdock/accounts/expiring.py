@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from crossdock.accounts import lots
 from crossdock.accounts.alerting import expiries
+from crossdock.accounts.pages import entity_page
 from crossdock.accounts.records import alert_record, directory_record
-from crossdock.accounts.state import AccountState, entity_page, identity
+from crossdock.accounts.state import AccountState, identity
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.credit import Credit, Lots
 from crossdock_schemas.ids import AccountId

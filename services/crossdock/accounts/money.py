@@ -14,20 +14,12 @@ from crossdock.accounts.likely import Asking, likely_of
 from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import marks_of, scopes_of, shares_of
 from crossdock.accounts.pace import Begun, Pace, Unit, begin, reserves, tell_haste
+from crossdock.accounts.pages import alerted_page, entity_page, head_page, usual_page, waiting_page
 from crossdock.accounts.recent import Recent
 from crossdock.accounts.records import alert_record, directory_record, entry_record, granted_record
 from crossdock.accounts.room import Fit, tell_shortage
 from crossdock.accounts.spending import Booking
-from crossdock.accounts.state import (
-    CREDITS,
-    AccountState,
-    alerted_page,
-    entity_page,
-    head_page,
-    identity,
-    usual_page,
-    waiting_page,
-)
+from crossdock.accounts.state import CREDITS, AccountState, identity
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
 from crossdock_schemas.account import ApiKey

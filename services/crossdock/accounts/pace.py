@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from crossdock.accounts import rates, tokens
 from crossdock.accounts.holds import Owner
+from crossdock.accounts.pages import bucket_page, rate_page
 from crossdock.accounts.reserved import Reserved
-from crossdock.accounts.state import AccountState, bucket_page, rate_page
+from crossdock.accounts.state import AccountState
 from crossdock.accounts.tokens import Bucket
 from crossdock.kernel.record import Page
 from crossdock_schemas.account import ApiKey

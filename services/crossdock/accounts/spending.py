@@ -1,15 +1,13 @@
 """What is held, what calls cost, what is free again: postings in the journal, and the sums of each scope. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
 
 from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
 from crossdock.accounts.likely import Asking
 from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import Share, marks_of_row, share_of, whole
 from crossdock.accounts.pace import Pace
+from crossdock.accounts.postings import Place, Sums, both_sides, credit_postings, parts_of
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
@@ -17,41 +15,10 @@ from crossdock_schemas.credit import Credit, CreditKind
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
 from crossdock_schemas.usage import CallOutcome, Charge, HoldEnd
-from crossdock_schemas.windows import date_of, day_of
+from crossdock_schemas.windows import day_of
 
 # who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
 UNKNOWN_S = 60
-MAX_ENTRY_BYTES = 500_000  # a record has 1 MiB at most, and one posting's marks may be 200 KiB
-POSTING_BYTES = 400
-_AGAINST = {
-    CreditKind.TOP_UP: Ledger.PAYMENT,
-    CreditKind.REFUND: Ledger.PAYMENT,
-    CreditKind.GRANT: Ledger.GRANTED,
-    CreditKind.ADJUSTMENT: Ledger.GRANTED,
-    CreditKind.LAPSE: Ledger.LAPSED,
-}
-"""Where credits come from, or go to."""
-
-
-class Place(NamedTuple):
-    """What a posting is of; `provider` is empty for what is held."""
-
-    project: ProjectId
-    key_id: KeyId
-    provider: str
-    day: int
-    is_byok: bool = False
-    marks: tuple[str, ...] = ()
-    """What it counts for besides its key."""
-
-
-@dataclass
-class Sums:
-    """An entry in the making: amounts by place, USD."""
-
-    spent: dict[Place, Decimal] = field(default_factory=dict)
-    held: dict[Place, Decimal] = field(default_factory=dict)
-    count: int = 0
 
 
 class Booking:
@@ -236,10 +203,10 @@ class Booking:
         found = self._credit_entries(is_lapse=False)
         for kind, sums in self._sums.items():
             postings = [
-                *_both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
-                *_both_sides(Ledger.HELD, Ledger.AVAILABLE, sums.held),
+                *both_sides(Ledger.SPEND, Ledger.PROVIDER, sums.spent),
+                *both_sides(Ledger.HELD, Ledger.AVAILABLE, sums.held),
             ]
-            for part in _parts(postings):
+            for part in parts_of(postings):
                 found.append(self._entry(kind, sums.count, part))
                 sums.count = 0  # an entry that is cut tells of its calls once
         # why last: what is written off was neither spent nor held when all else was booked
@@ -250,7 +217,7 @@ class Booking:
 
     def _credit_entries(self, *, is_lapse: bool) -> list[Entry]:
         return [
-            self._entry(EntryKind(credit.kind.value), 0, _credit_postings(credit))
+            self._entry(EntryKind(credit.kind.value), 0, credit_postings(credit))
             for credit in self._credits
             if (credit.kind is CreditKind.LAPSE) == is_lapse
         ]
@@ -269,37 +236,8 @@ class Booking:
         )
 
 
-def _credit_postings(credit: Credit) -> tuple[Posting, ...]:
-    """Return the sides of a credit: who pays pays the fee too."""
-    amounts = (
-        (Ledger.CREDITS, credit.amount_usd, credit.expires_at_ms),
-        (Ledger.FEE, credit.fee_usd, None),
-        (_AGAINST[credit.kind], -credit.amount_usd - credit.fee_usd, None),
-    )
-    day = date_of(day_of(credit.at_ms))
-    return tuple(
-        Posting(ledger=ledger, day=day, amount_usd=amount, expires_at_ms=end_ms)
-        for ledger, amount, end_ms in amounts
-        if amount
-    )
-
-
 def _kind(taken: Taken) -> EntryKind:
     return EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
-
-
-def _parts(postings: Sequence[Posting]) -> Iterator[tuple[Posting, ...]]:
-    """Cut the postings of an entry where it would become too long for a record: each part adds up to nothing."""
-    part: list[Posting] = []
-    size = 0
-    for first, other in zip(postings[::2], postings[1::2], strict=True):
-        if size >= MAX_ENTRY_BYTES:
-            yield tuple(part)
-            part, size = [], 0
-        part += (first, other)
-        size += 2 * (POSTING_BYTES + sum(4 * len(mark) for mark in first.marks))
-    if part:
-        yield tuple(part)
 
 
 def _after(held: Held, end: HoldEnd, now_s: int) -> Held:
@@ -310,19 +248,3 @@ def _after(held: Held, end: HoldEnd, now_s: int) -> Held:
     is_over = lost == still  # nothing more begins; what is lost may still be told of
     stop_s = min(held.stop_s, now_s + UNKNOWN_S) if is_over else held.stop_s
     return held._replace(open=still, lost=lost, stop_s=stop_s)
-
-
-def _both_sides(ledger: Ledger, other: Ledger, sums: dict[Place, Decimal]) -> Iterable[Posting]:
-    for place, amount in sums.items():
-        if amount:
-            for side, signed in ((ledger, amount), (other, -amount)):
-                yield Posting(
-                    ledger=side,
-                    project=place.project,
-                    key_id=place.key_id,
-                    provider=place.provider,
-                    is_byok=place.is_byok,
-                    marks=place.marks,
-                    day=date_of(place.day),
-                    amount_usd=signed,
-                )

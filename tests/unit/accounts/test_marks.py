@@ -11,7 +11,7 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import Share, share_of
 from crossdock.accounts.money import TELL_MS, Admitted
-from crossdock.accounts.spending import MAX_ENTRY_BYTES
+from crossdock.accounts.postings import MAX_ENTRY_BYTES
 from crossdock.kernel.record import Page, Step
 from crossdock_schemas.account import Role
 from crossdock_schemas.alert import Alert, AlertKind
