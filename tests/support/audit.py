@@ -31,6 +31,8 @@ class Report:
     holds: int = 0
     most_used: Decimal = Decimal(0)
     """The greatest part of a budget that was spent and held at any hold."""
+    own: int = 0
+    """Calls with an own provider key."""
     calls: int = 0
     rows: int = 0
     unknown: int = 0
@@ -45,6 +47,7 @@ class Report:
         say(f"accepted {self.lines} lines in {self.batches} batches, {self.failed} failed")
         say(f"single requests answered: {self.singles}; refused for want of money: {self.refused}")
         say(f"holds under budgets: {self.holds}, which used {self.most_used:%} of one at most")
+        say(f"calls with an own provider key: {self.own}, none of them with another's")
         say(f"calls: {self.calls} in the provider's ledger, {self.rows} rows")
         say(f"of unknown end: {self.unknown}; repeated: {self.repeats}, flagged: {self.flagged}")
         say(f"in flight in workers when they were killed or paused: {self.in_flight}")
@@ -189,6 +192,22 @@ def _audit_budgets(dock: Dock, report: Report) -> None:
     report.holds, report.most_used = int(holds), Decimal(most)
     if report.most_used > 1:
         report.faults.append(f"{report.most_used} of a budget were used")
+
+
+def audit_own(dock: Dock, provider: str, report: Report) -> None:
+    """A provider that takes an own key only sees that key alone; no other sees it, and its calls are booked apart."""
+    sql = (
+        f"SELECT countIf(is_byok), countIf(is_byok != (provider = '{provider}')), uniqExactIf(credential_id, is_byok), "
+        "countIf(is_byok AND outcome = 'ok'), toString(sumIf(cost_usd, is_byok)) FROM crossdock.attempts FINAL"
+    )
+    ((own, misled, keys, good, cost),) = dock.rows(sql)
+    report.own = int(own)
+    booked = "SELECT toString(sum(amount_usd)) FROM crossdock.journal FINAL WHERE is_byok AND ledger = 'spend'"
+    ((spent,),) = dock.rows(booked)
+    if int(misled) or int(keys) != 1 or not int(good):
+        report.faults.append(f"own key: {own} calls, {good} answered, {misled} misled, {keys} keys")
+    if Decimal(spent) != Decimal(cost):
+        report.faults.append(f"own key: the journal says {spent}, the calls {cost} USD")
 
 
 def _audit_journal(dock: Dock, report: Report) -> None:

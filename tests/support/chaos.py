@@ -8,6 +8,7 @@ restarts again, at the same intervals. (What the machine does in between is not 
 
 import argparse
 import random
+import secrets
 import signal
 import sys
 import tempfile
@@ -18,12 +19,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import openai
 
-from support.audit import Report, Say, audit_books, read_rows
-from support.dock import MODELS, Dock, chat_lines, running_dock, until
+from support.audit import Report, Say, audit_books, audit_own, read_rows
+from support.dock import MODELS, Dock, Line, chat_lines, running_dock, until
 
 STAGES = (
     "provider.0",
@@ -50,6 +52,10 @@ TIGHT_USD = Decimal("0.02")
 TIGHT_TOKENS = 64
 TIGHT_CALLERS = 8
 RAISE_S = 3.0
+OWN_LINES = 150
+OWN = f"sk-own-{secrets.token_hex(16)}"
+OWN_AT = "sim-cumulus"
+"""Takes the own provider key and no other; policies keep all other keys away from it."""
 ENOUGH_USD = Decimal(1000)
 
 
@@ -90,17 +96,32 @@ class Load:
     refused: int = 0
     """Single requests of that key that there was no money for."""
     key: tuple[str, str] = ("", "")
+    own: list[str] = field(default_factory=list)
+    """Batches of a key that calls with an own provider key only."""
+    own_key: tuple[str, str] = ("", "")
     limit_usd: Decimal = TIGHT_USD
     stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def begin(self) -> None:
         self.key = self.dock.make_key("tight", limit=str(self.limit_usd))
+        self._hand_in()
         tight = [self._ask_tight] * TIGHT_CALLERS
-        for work in (self._submit, self._ask, self._submit_tight, self._raise, *tight):
+        submitting = (self._submit, self._submit_tight, self._submit_own)
+        for work in (*submitting, self._ask, self._raise, *tight):
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def _hand_in(self) -> None:
+        """Hand in an own provider key for one API key, which may use its provider alone; the others may not."""
+        self.own_key = self.dock.make_key("own")
+        hashed = sha256(self.own_key[1].encode()).hexdigest()
+        body = {"provider": OWN_AT, "key": OWN, "allowed_api_key_hashes": [hashed]}
+        self.dock.manage("POST", "byok", body)
+        self.dock.manage("PUT", f"policies/{self.own_key[0]}", {"allowed_providers": [OWN_AT]})
+        for key in ("key_local", self.key[0]):
+            self.dock.manage("PUT", f"policies/{key}", {"ignored_providers": [OWN_AT]})
 
     def end(self) -> None:
         self.stopping.set()
@@ -120,13 +141,23 @@ class Load:
             self.batches.append(self.dock.submit(chat_lines(BATCH_LINES)))
 
     def _submit_tight(self) -> None:
+        self._submit_after_another(
+            self.key[1], self.tight, chat_lines(TIGHT_LINES, max_tokens=TIGHT_TOKENS)
+        )
+
+    def _submit_own(self) -> None:
+        self._submit_after_another(
+            self.own_key[1], self.own, chat_lines(OWN_LINES, models=MODELS[1:])
+        )
+
+    def _submit_after_another(self, key: str, batches: list[str], lines: Sequence[Line]) -> None:
+        """Submit one batch of `key` after the other."""
         while not self.stopping.is_set():
             with suppress(openai.APIError):
-                client = self.dock.client_of(self.key[1])
-                states = [client.batches.retrieve(name).status for name in self.tight[-1:]]
+                client = self.dock.client_of(key)
+                states = [client.batches.retrieve(name).status for name in batches[-1:]]
                 if not states or states == ["completed"]:
-                    lines = chat_lines(TIGHT_LINES, max_tokens=TIGHT_TOKENS)
-                    self.tight.append(self.dock.submit(lines, key=self.key[1]))
+                    batches.append(self.dock.submit(lines, key=key))
             time.sleep(0.5)
 
     def _ask_tight(self) -> None:
@@ -213,9 +244,11 @@ def audit(dock: Dock, load: Load, report: Report) -> None:
     """Compare what was accepted with what came of it, the provider's ledger with the rows, the cost with the prices."""
     ended = [(dock.wait(name, timeout_s=300), BATCH_LINES) for name in load.batches]
     ended += [(dock.wait(name, timeout_s=300), TIGHT_LINES) for name in load.tight]
+    ended += [(dock.wait(name, timeout_s=300), OWN_LINES) for name in load.own]
     report.singles, report.refused = load.answered, load.refused
     until(lambda: _held(dock) == 0, timeout_s=120, what="the end of all holds")
     audit_books(dock, ended, report)
+    audit_own(dock, OWN_AT, report)
     if report.repeats > report.in_flight:
         report.faults.append(f"{report.repeats} repeats, {report.in_flight} were in flight")
 
@@ -230,7 +263,9 @@ def run(dock: Dock, *, kills: int, seed: int, say: Say) -> Report:
     report = Report()
     dock.reset_simulator()
     for provider in PROVIDERS:
-        dock.behave(provider, latency={"ms": 400, "kind": "uniform", "spread": 300})
+        accepted = {"api_keys": [OWN]} if provider == OWN_AT else {}
+        latency = {"ms": 400, "kind": "uniform", "spread": 300}
+        dock.behave(provider, latency=latency, **accepted)
     before = Counter(row.execution_id for row in read_rows(dock))
     if before:
         raise RuntimeError("the audit wants an installation that nobody used before")
