@@ -4,8 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import httpx
@@ -20,16 +19,16 @@ from crossdock.provider.adapters.openai import (
     Call,
     UnreadableLineError,
     make_call,
-    read_answer,
 )
 from crossdock.provider.booking import LineBook, Timing
-from crossdock.provider.classify import Action, Verdict, judge_answer, judge_fault, judge_loss
+from crossdock.provider.classify import Action, Verdict
 from crossdock.provider.endings import (
     UNREADABLE,
     unavailable,
 )
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.ends import Ends
+from crossdock.provider.exchange import Exchange
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished, Publisher
 from crossdock_schemas.ids import ExecutionId, RequestId
@@ -43,7 +42,6 @@ PATIENCE_S = (
 )
 SPREAD_S = 0.05  # after a common wait the lines come back over this, doubled with each call
 SPREAD_DOUBLINGS = 8
-BAD_KEY = (401, 403)
 CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
 
 
@@ -103,6 +101,7 @@ class Attempt:
     """Returns the key that this candidate is called with, if it may be used this moment."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     ends: Ends = field(init=False)
+    exchange: Exchange = field(init=False)
     lost: int = field(init=False)
     has_cost: bool = field(init=False, default=False)
     """A call under this hold brought no answer, and may have cost what was held for it."""
@@ -113,6 +112,7 @@ class Attempt:
         self.lost = self.parcel.calls_lost
         self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
         self.ends = Ends(self.parcel, self.line, self.book, self.clock)
+        self.exchange = Exchange(self.parcel, self.site, self.clock)
         self.repeat_of = self.parcel.repeats.get(self.line)
 
     async def run(self) -> Finished | Onward:
@@ -217,68 +217,18 @@ class Attempt:
     async def _call(
         self, request_id: RequestId, call: Call, key: KeyInUse | None
     ) -> Answer | Verdict:
-        request = self._request(request_id, call, key)
+        upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1
+        request = self.exchange.request(request_id, call, upstream, key)
         number = self.book.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
         self.book.calls = number
-        response: httpx.Response | None = None
         sent_ms = self.clock.now_ms()
-        try:
-            response = await self._send(request)
-            said = self._judge(response, key)
-        except httpx.TransportError as error:
-            said = judge_loss(error)
-        except TimeoutError:
-            said = judge_loss(httpx.ReadTimeout("the deadline came first"))
+        said, response = await self.exchange.ask(request, key, self._left_s())
         finished_ms = self.clock.now_ms()
         self._book(call, said, response, Timing(started_ms, finished_ms))
         self._note(said, finished_ms - sent_ms)
         return said
-
-    def _request(self, request_id: RequestId, call: Call, key: KeyInUse | None) -> httpx.Request:
-        body = call.body if key is None else key.body(call.body, self.parcel.candidate.model)
-        return self.site.request(
-            self.parcel.operation,
-            body,
-            request_id,
-            self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1,
-            key=key,
-            now_s=self.clock.now_ms() / 1000,
-        )
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        """Return the whole response. The door keeps the provider's own limit; an earlier deadline is kept here."""
-        left_s = self._left_s()
-        if left_s < self.site.provider.call_timeout_s:
-            async with asyncio.timeout(left_s):
-                return await self._exchange(request)
-        return await self._exchange(request)
-
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        response = await self.site.transport.handle_async_request(request)
-        if not response.is_closed:
-            await response.aread()
-        return response
-
-    def _judge(self, response: httpx.Response, key: KeyInUse | None) -> Answer | Verdict:
-        content = response.content if key is None else key.without(response.content)
-        if not response.is_success:
-            now = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
-            verdict = judge_answer(response.status_code, response.headers, content, now=now)
-            is_own = self.parcel.candidate.credential_id is not None
-            return self._about_key(verdict) if is_own else verdict
-        said = read_answer(self.parcel.operation, content)
-        return said if isinstance(said, Answer) else judge_fault(said.outcome, said.code)
-
-    def _about_key(self, verdict: Verdict) -> Verdict:
-        """Tell the owner of a key that the provider does not take it."""
-        if verdict.status not in BAD_KEY:
-            return verdict
-        named = f"the own provider key {self.parcel.candidate.credential_id!r}"
-        return replace(
-            verdict, message=f"the provider refused {named} with status {verdict.status}"
-        )
 
     def _book(
         self, call: Call, said: Answer | Verdict, response: httpx.Response | None, timing: Timing
