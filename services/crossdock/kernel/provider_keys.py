@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -25,7 +26,7 @@ from crossdock.kernel.rsa import read_rsa
 from crossdock.kernel.secrets import label_of
 from crossdock_schemas.catalogue import Auth
 
-VISIBLE = re.compile(r"[\x21-\x7e]{8,4096}")
+VISIBLE = re.compile(r"[\x21-\x7e]{8,8192}")
 MAX_BYTES = 16_384
 MIN_MASKED = 8  # characters; what is shorter is in ordinary text, too
 GLOBAL = "global"
@@ -42,6 +43,16 @@ class KeyShapeError(ValueError):
         super().__init__(f"{field}: {rule}" if field else rule)
         self.field = field
         self.rule = rule
+
+
+def _visible(key: SecretStr) -> SecretStr:
+    if not VISIBLE.fullmatch(key.get_secret_value()):
+        raise ValueError("expected 8 to 8192 visible ASCII characters")
+    return key
+
+
+Sent = Annotated[SecretStr, AfterValidator(_visible)]
+"""Goes into a header as it is: what fits none would be quoted by the error of whoever sends it."""
 
 
 class ProviderKey(BaseModel):
@@ -66,15 +77,8 @@ class ProviderKey(BaseModel):
 class BearerKey(ProviderKey):
     """A text that is sent as it is. At Amazon Bedrock: an API key, which is of one region."""
 
-    api_key: SecretStr
+    api_key: Sent
     region: Name | None = None
-
-    @field_validator("api_key")
-    @classmethod
-    def _is_visible(cls, key: SecretStr) -> SecretStr:
-        if not VISIBLE.fullmatch(key.get_secret_value()):
-            raise ValueError("expected 8 to 4096 visible ASCII characters")
-        return key
 
     @override
     def places(self) -> dict[str, str]:
@@ -88,7 +92,7 @@ class BearerKey(ProviderKey):
 class AzureKey(ProviderKey):
     """A key of an Azure resource. `deployments`: the deployment of a model, by the model's name for our callers."""
 
-    api_key: SecretStr = Field(min_length=8, max_length=4096)
+    api_key: Sent
     resource_name: Name
     resource_type: Literal["openai", "ai_foundry"] = "openai"
     deployments: dict[str, str] = Field(default_factory=dict, max_length=100)
@@ -108,7 +112,7 @@ class AwsKey(ProviderKey):
 
     access_key_id: str = Field(alias="accessKeyId", pattern=r"^[A-Z0-9]{16,128}$")
     secret_access_key: SecretStr = Field(alias="secretAccessKey", min_length=16, max_length=256)
-    session_token: SecretStr | None = Field(default=None, alias="sessionToken", max_length=8192)
+    session_token: Sent | None = Field(default=None, alias="sessionToken")
     region: Name
 
     @override
@@ -199,7 +203,7 @@ def _fields(given: str | Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(given)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise KeyShapeError("", "It looks like JSON, and is none.") from None
     return dict(found)
 

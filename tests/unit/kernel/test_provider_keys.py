@@ -146,3 +146,27 @@ def test_a_key_fills_the_operators_address_and_chooses_no_other() -> None:
 def test_a_shape_of_its_own_must_say_what_is_secret() -> None:
     with pytest.raises(NotImplementedError):
         ProviderKey().secrets()
+
+
+# what goes into a header
+
+
+@pytest.mark.parametrize(
+    "secret", ["secretAA\nx: y", "s\xe9cr\xe9tAAAA", "secret AAAA", "secretAA\r"]
+)
+def test_a_secret_that_fits_no_header_is_refused_and_not_quoted(secret: str) -> None:
+    cases: list[tuple[Auth, Any, str]] = [
+        ("azure", {"resource_name": "acme", "api_key": secret}, "api_key"),
+        ("aws", AWS | {"sessionToken": secret}, "sessionToken"),
+        ("aws", {"api_key": secret, "region": "eu-west-1"}, "api_key"),
+    ]
+    for auth, given, field in cases:
+        with pytest.raises(KeyShapeError) as refused:
+            read_provider_key(auth, given)
+        assert refused.value.field == field
+        assert secret not in str(refused.value)
+
+
+def test_json_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(KeyShapeError, match="looks like JSON"):
+        read_provider_key("azure", '{"a":' * 3000)
