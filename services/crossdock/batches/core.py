@@ -143,6 +143,8 @@ class BatchesCore:
         if state.shares:
             return
         if state.status is BatchStatus.CANCELLING:
+            # why: prepared lines hold what the input held, and are deleted with it by this name
+            state.head = state.head.model_copy(update={"prepared_path": fact.prepared_path})
             state.move(BatchStatus.CANCELLED, cancelled_at_ms=now_ms)
             return
         for number, (model, total) in enumerate(fact.models):

@@ -205,6 +205,26 @@ async def test_a_finished_batchs_output_is_deleted_with_its_parts() -> None:
         assert [path async for path in ingress.dock.objects.list("batches")] == []
 
 
+async def test_prepared_lines_are_deleted_with_their_input() -> None:
+    async with running_ingress() as ingress:
+        file_id = await upload_input(ingress)
+        made = await ingress.sdk.batches.create(
+            input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        batch = ingress.dock.batches.find(made.id)
+        assert batch is not None
+        paths = [f"batches/{made.id}/{name}" for name in ("preparation", "prepared")]
+        for path in paths:
+            await ingress.dock.objects.put(path, b"{}")
+        prepared = batch.model_copy(
+            update={"preparation_path": paths[0], "prepared_path": paths[1]}
+        )
+        ingress.world.show(prepared, status=BatchStatus.CANCELLED)
+        await ingress.sdk.files.delete(file_id)
+
+        assert [path async for path in ingress.dock.objects.list("batches")] == []
+
+
 async def test_the_sweep_goes_on_after_a_fault_and_ends_when_told() -> None:
     async with running_ingress(World(is_down=True)) as ingress:
         ingress.world.show_file(make_stored(ingress, expires_at_ms=1))

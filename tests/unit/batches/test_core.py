@@ -52,6 +52,20 @@ def test_a_new_batch_is_validated_once() -> None:
     assert shard.core.open_batches == 1
 
 
+def test_a_batch_cancelled_while_validated_still_names_its_prepared_lines() -> None:
+    """They hold what the input held, and are deleted with it by this name; they outlived it."""
+    shard = Shard({"tern": 3})
+    shard.core.submit(make_submitted())
+    shard.step()
+
+    shard.core.cancel(CancelAsked(batch_id=BATCH, at_ms=NOW_MS), NOW_MS)
+    shard.core.learn(Validated(BATCH, (("tern", 3),), prepared_path="batches/1/prepared"), NOW_MS)
+    shard.step()
+
+    assert shard.batch.status is BatchStatus.CANCELLED
+    assert shard.batch.prepared_path == "batches/1/prepared"
+
+
 def test_a_batch_submitted_again_goes_on_where_it_is() -> None:
     shard = running({"tern": 3})
     shard.work()
