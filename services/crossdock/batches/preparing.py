@@ -80,4 +80,9 @@ def prepare_line(
     if not prepared.is_changed:
         return raw
     changed = {**line, "body": prepared.body}
-    return json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(changed, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # a number such as 1e999
+        message = "This line has a number that is too large for JSON."
+        return LineError(code="invalid_json_line", message=message, line=number)
+    return text.encode()

@@ -52,7 +52,11 @@ def _check_parameters(parameters: Any) -> None:
         if name in NO_PARAMETERS:
             rule = f"A preset sets none of {', '.join(sorted(NO_PARAMETERS))} among its parameters."
             raise refusals.wrong_value("parameters", name, rule)
-    size = len(json.dumps(parameters))
+    try:
+        size = len(json.dumps(parameters, allow_nan=False))
+    except ValueError:  # a number such as 1e999
+        rule = "A number in it is too large for JSON."
+        raise refusals.wrong_value("parameters", "...", rule) from None
     if size > MAX_PARAMETERS_BYTES:
         rule = f"Expected {MAX_PARAMETERS_BYTES} bytes of JSON at most."
         raise refusals.wrong_value("parameters", f"{size} bytes", rule)

@@ -8,8 +8,8 @@ import pytest
 from crossdock_schemas.batch import Submitted
 from crossdock_schemas.preset import Preparation
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS
-from integration.ingress.fakes import CHAT_MODEL, Ingress
-from integration.ingress.test_accounts import Management, managed
+from integration.ingress.fakes import CHAT_MODEL, OWNER_KEY, Ingress
+from integration.ingress.test_accounts import Management, bearer, managed
 
 WHOLE: dict[str, Any] = {
     "model": CHAT_MODEL,
@@ -71,6 +71,21 @@ async def test_what_is_no_sound_preset_is_refused_by_name(
         refused = await owner.ask("PUT", f"/presets/org_local/{slug}", body)
 
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "parameters", ['{"seed":1e999}', '{"x":[{"y":-1e999}]}'], ids=["number", "within"]
+)
+async def test_no_preset_holds_a_number_that_json_cannot(parameters: str) -> None:
+    """As a default it would make bodies of all requests that are no JSON."""
+    async with managed() as (ingress, _):
+        refused = await ingress.http.put(
+            "/v1/presets/org_local/default",
+            content=f'{{"parameters":{parameters}}}',
+            headers=bearer(OWNER_KEY),
+        )
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "parameters")
 
 
 async def test_a_key_has_no_presets_of_its_own() -> None:

@@ -149,6 +149,29 @@ async def test_a_large_prepared_line_goes_by_reference_to_where_it_lies() -> Non
     assert json.loads(raw)["body"]["model"] == "tern"
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999"])
+async def test_a_number_that_json_cannot_hold_is_the_lines_fault(number: bytes) -> None:
+    """Prepared lines are written anew; 1e999 came out as Infinity, which is no JSON."""
+    line = NAMED.replace(b'"messages"', b'"seed":' + number + b',"messages"')
+
+    found, objects, _ = await check(PLAIN, line, preparation=Preparation(presets=(BRIEF,)))
+
+    assert isinstance(found, Rejected)
+    assert [(error.line, error.code) for error in found.errors] == [(2, "invalid_json_line")]
+    assert await objects.head(prepared_path(BATCH)) is None
+
+
+async def test_a_validation_that_begins_anew_comes_to_the_same() -> None:
+    preparation = Preparation(presets=(BRIEF,))
+    found, objects, batch = await check(PLAIN, NAMED, preparation=preparation)
+    first = await objects.get(prepared_path(BATCH))
+
+    again = await validate(objects, batch, RULES, LIMITS)
+
+    assert again == found
+    assert await objects.get(prepared_path(BATCH)) == first
+
+
 def test_offsets_behind_the_input_mean_the_prepared_object() -> None:
     places = Places("input", 100, "prepared")
 
