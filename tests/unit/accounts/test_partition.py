@@ -383,12 +383,16 @@ async def test_where_own_keys_close_everything_the_lines_end() -> None:
     only: dict[str, Any] = {"is_byok_only": True, "allowed_models": ("gull",)}
 
     sent = await with_own(
-        make_credential(**only), make_credential("byok_2", provider="borealis", **only)
+        make_credential("byok_0", allowed_models=("gull",)),  # closes nothing, and is not told
+        make_credential(**only),
+        make_credential("byok_2", provider="borealis", **only),
     )
 
     group = decode_envelope(sent.headers, ResultGroup)
     assert (group.results[0].status_code, group.results[0].error_code) == (403, "permission_denied")
     assert b"is_byok_only" in (sent.value or b"")
+    excluded = errors_of(sent)[0]["metadata"]["excluded_by"]
+    assert [one["scope"] for one in excluded] == ["byok_1", "byok_2"]
 
 
 async def test_another_secret_is_in_the_next_parcels_plan() -> None:

@@ -146,6 +146,7 @@ def test_a_key_fills_the_operators_address_and_chooses_no_other() -> None:
 def test_a_shape_of_its_own_must_say_what_is_secret() -> None:
     with pytest.raises(NotImplementedError):
         ProviderKey().secrets()
+    assert ProviderKey().places() == {}
 
 
 # what goes into a header
