@@ -12,7 +12,7 @@ from crossdock.kernel.catalogue import load_catalogue
 from crossdock.kernel.clickhouse import migrate, open_tables
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.founding import founded_record, make_founded
-from crossdock.kernel.kafka import open_producer, provision, wait_for_broker
+from crossdock.kernel.kafka import may_forget_ends, open_producer, provision, wait_for_broker
 from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.settings import Settings
 from crossdock_schemas.topics import provisioned
@@ -39,6 +39,8 @@ async def main(environ: Mapping[str, str]) -> int:
     configure_logs(settings.log_level, "provision")
     catalogue = load_catalogue(settings.catalogue)
     await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
+    if await may_forget_ends(settings.kafka_bootstrap_servers):
+        log.warning("broker.may_forget_ends", remedy="run Kafka 4.2, or one that has this mended")
     wanted = provisioned(tuple(catalogue.by_name), settings.partitions)
     topics = await provision(
         settings.kafka_bootstrap_servers, wanted, replication=settings.replication

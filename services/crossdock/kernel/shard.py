@@ -36,7 +36,6 @@ from crossdock.kernel.record import Outgoing, Page, Record, Step
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POSITIONS_KEY = b"positions"
-MARK_KEY = b"taken-over"
 MAX_RECORDS = 500
 COUNT_S = 5.0  # between two looks at how much is held back
 COUNT_LIMIT_S = 1.0
@@ -192,7 +191,6 @@ class PartitionLoop:
                 producer = await stack.enter_async_context(
                     open_transactional_producer(self._servers, client=name, transactional_id=name)
                 )
-                await producer.commit([self._mark()])
                 await self._restore()
                 stack.push_async_callback(self._shard.close)
                 places = [(topic, self._partition) for topic in self._spec.sources]
@@ -212,14 +210,6 @@ class PartitionLoop:
             self._reader = None
             self.ended = True
         log.info("shard.closed", partition=self._partition)
-
-    def _mark(self) -> Outgoing:
-        """Return what the transaction that a takeover begins with writes to the state: nothing that stays.
-
-        why: a broker that dies while it ends a transaction may forget the end's marker on a partition. Then what was
-        committed is not visible to whoever reads the state, until a later marker of the same producer is there.
-        """
-        return Outgoing(self._spec.state, MARK_KEY, None, [], self._partition)
 
     async def _restore(self) -> None:
         pages = await read_pages(self._servers, (self._spec.state, self._partition))

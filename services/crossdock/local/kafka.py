@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossdock.kernel.errors import ProcessError
+from crossdock.local.jars import KAFKA_VERSION
 
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN"><Appenders><Console name="out" target="SYSTEM_OUT">
@@ -15,6 +16,7 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Loggers><Root level="{level}"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
 _HEAP = "512m"
+_BEFORE_IT_WAS_WRITTEN_DOWN = "4.3.1"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ class KafkaNode:
         """Write the settings and, once, format the storage.
 
         Raises:
-            ProcessError: if the folder cannot be written, or Kafka's own formatter refuses.
+            ProcessError: if the folder cannot be written, a newer Kafka made it, or Kafka's own formatter refuses.
         """
+        is_made = (self._data / "meta.properties").exists()
+        if is_made:
+            self._check_version()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "log4j2.xml").write_text(_LOG4J.format(level="WARN"))
@@ -45,8 +50,9 @@ class KafkaNode:
             raise ProcessError(
                 f"cannot write Kafka's settings to {self.folder}: {error.strerror}"
             ) from error
-        if not (self._data / "meta.properties").exists():
+        if not is_made:
             self._format()
+            self._version_path.write_text(f"{KAFKA_VERSION}\n")
 
     @property
     def _data(self) -> Path:
@@ -55,6 +61,20 @@ class KafkaNode:
     @property
     def _properties_path(self) -> Path:
         return self.folder / "server.properties"
+
+    @property
+    def _version_path(self) -> Path:
+        return self.folder / "version"
+
+    def _check_version(self) -> None:
+        path = self._version_path
+        made_by = path.read_text().strip() if path.exists() else _BEFORE_IT_WAS_WRITTEN_DOWN
+        if _numbers(made_by) > _numbers(KAFKA_VERSION):
+            raise ProcessError(
+                f"{self.folder} was made by Kafka {made_by}, and Kafka {KAFKA_VERSION}, which this Crossdock runs, cannot "
+                f"read it. Let the Crossdock that made it finish what runs, save what you need, and start anew with "
+                f"another --data-dir."
+            )
 
     def _properties(self) -> str:
         listeners = (
@@ -123,3 +143,7 @@ class KafkaNode:
     def argv(self) -> Sequence[str]:
         """Return the command that runs the node in the foreground."""
         return [*self._jvm(f"-Xmx{_HEAP}"), "kafka.Kafka", str(self._properties_path)]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

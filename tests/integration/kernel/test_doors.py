@@ -9,6 +9,7 @@ from crossdock.kernel.clickhouse import migrate, migrations, open_tables
 from crossdock.kernel.errors import LogError, LogUnreachableError, TableError
 from crossdock.kernel.kafka import (
     Tail,
+    may_forget_ends,
     open_group_consumer,
     open_producer,
     provision,
@@ -50,6 +51,8 @@ async def test_a_broker_that_is_not_there_is_told_with_the_remedy() -> None:
 
     with pytest.raises(LogUnreachableError, match="set KAFKA_BOOTSTRAP_SERVERS"):
         await wait_for_broker(nowhere, timeout_s=0.1)
+    with pytest.raises(LogUnreachableError):
+        await may_forget_ends(nowhere)
     with pytest.raises(LogUnreachableError):
         await provision(nowhere, [])
     with pytest.raises(LogUnreachableError):
@@ -176,3 +179,7 @@ async def test_a_clickhouse_that_is_not_there_is_told_with_the_remedy() -> None:
     with pytest.raises(TableError, match="check CLICKHOUSE_URL"):
         async with open_tables(f"http://127.0.0.1:{free_port()}"):
             pass
+
+
+async def test_a_broker_of_4_2_is_not_taken_for_one_that_forgets_ends(kafka: RunningKafka) -> None:
+    assert not await may_forget_ends(kafka.bootstrap_servers)

@@ -11,7 +11,7 @@ from crossdock.kernel.errors import FencedError
 from crossdock.kernel.health import Health
 from crossdock.kernel.kafka import open_producer, open_transactional_producer
 from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock.kernel.shard import MARK_KEY, POSITIONS_KEY, ShardSpec, ShardWorker, read_pages
+from crossdock.kernel.shard import POSITIONS_KEY, ShardSpec, ShardWorker, read_pages
 from support.engines import RunningKafka
 from support.topics import (
     abort,
@@ -124,21 +124,6 @@ async def test_outputs_state_and_positions_become_visible_together(kafka: Runnin
     assert json.loads(pages.pop(POSITIONS_KEY)) == {shards.source: 3}
     assert pages == {b"a": b"2", b"b": b"1"}
     assert shards.opened[0].was_closed
-
-
-async def test_a_takeover_begins_with_a_transaction_that_leaves_no_page(
-    kafka: RunningKafka,
-) -> None:
-    """Its marker shows what a broker that died may have committed without one."""
-    shards = await Shards.make(kafka)
-    await shards.put(b"a")
-    async with in_background(shards.worker().run):
-        await eventually(lambda: shards.total == 1, "one value counted")
-
-    first, *others = await read_all(kafka.bootstrap_servers, shards.state)
-    assert (first.offset, first.key, first.value) == (0, MARK_KEY, None)
-    assert MARK_KEY not in {record.key for record in others}
-    assert MARK_KEY not in await shards.pages()
 
 
 async def test_a_restart_goes_on_at_the_positions_in_the_state(kafka: RunningKafka) -> None:

@@ -1,6 +1,6 @@
 """The door to Kafka: aiokafka is imported here and nowhere else; its untyped records become `Record` at once."""
 
-from crossdock.kernel.kafka.admin import places_of, provision, wait_for_broker
+from crossdock.kernel.kafka.admin import may_forget_ends, places_of, provision, wait_for_broker
 from crossdock.kernel.kafka.consumer import (
     GroupConsumer,
     Position,
@@ -26,6 +26,7 @@ __all__ = [
     "Record",
     "Tail",
     "TransactionalProducer",
+    "may_forget_ends",
     "open_group_consumer",
     "open_producer",
     "open_reader",

@@ -5,10 +5,15 @@ import time
 from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.admin import ApiVersionRequest
 
 from crossdock.kernel.errors import LogError, LogUnreachableError
 from crossdock_schemas.topics import Provisioned
+
+DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
+"""The request whose newest version tells Kafka 4.3 from 4.2; brokers do not say what release they are."""
 
 
 async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
@@ -39,6 +44,24 @@ async def is_up(servers: str) -> bool:
     except LogUnreachableError:
         return False
     return True
+
+
+async def may_forget_ends(servers: str) -> bool:
+    """Say whether the brokers are of Kafka 4.3 or newer: 4.3.0 and 4.3.1 leave out ends of transactions (ADR 0027).
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+    """
+    client = AIOKafkaClient(bootstrap_servers=servers)
+    try:
+        await client.bootstrap()
+        answer = await client.send(client.get_random_node(), ApiVersionRequest())
+    except KafkaError as error:
+        raise LogUnreachableError(servers) from error
+    finally:
+        await client.close()
+    newest = {key: newest for key, _, newest in answer.api_versions}
+    return int(newest.get(DESCRIBE_LOG_DIRS, 0)) >= SINCE_4_3
 
 
 async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
