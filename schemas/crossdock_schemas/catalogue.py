@@ -158,6 +158,10 @@ class Catalogue(_Entry):
         """Return the endpoints that serve `model` for `operation`, in catalogue order; empty if there is none."""
         return self._by_wish.get((model, operation), ())
 
+    def offering(self, model: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of `model`, whatever they serve it for, in catalogue order."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.model == model)
+
     @cached_property
     def models(self) -> Mapping[str, frozenset[str]]:
         """Every model's name, with the operations that some endpoint serves it for."""

@@ -5,11 +5,12 @@ overlap of a rotation. Whether it was taken away is asked here, for each parcel,
 is what policies say now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crossdock.accounts.own import choose_own, concerning
 from crossdock.accounts.state import AccountState
+from crossdock.kernel.exclusion import excluded_by
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.batch import WaitReason
@@ -24,7 +25,6 @@ GONE = Refusal(401, "invalid_api_key", "The API key that asked for this was dele
 DISABLED = Refusal(401, "invalid_api_key", "The API key that asked for this is disabled.")
 STOPPED = Refusal(403, DENIED, "The project of the API key is disabled.", DENIED)
 MAX_TOLD = 8  # endpoints of which a refusal's text tells why
-MAX_LISTED = 20  # of which its metadata does: some 2 KB, 32 times in a parcel's results
 MAX_KNOWN = 10_000
 NO_BOUNDS = Bounds()
 
@@ -122,7 +122,7 @@ def _refused(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
     more = len(excluded) - MAX_TOLD
     rest = f"; and {more} more" if more > 0 else ""
     message = f"Policies permit no endpoint of {model!r}. Excluded: {'; '.join(told)}{rest}."
-    return Refusal(403, DENIED, message, DENIED, "model", metadata=_excluded_by(excluded))
+    return Refusal(403, DENIED, message, DENIED, "model", metadata=excluded_by(excluded))
 
 
 def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
@@ -131,7 +131,7 @@ def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, 
         f"Own provider keys close every endpoint of {model!r} to the installation's keys ({rules}), "
         "and none of them may be used for the model."
     )
-    metadata = _excluded_by((*excluded, *closed))
+    metadata = excluded_by((*excluded, *closed))
     return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
 
 
@@ -146,16 +146,6 @@ def _closed_by(
             closing.setdefault(one.provider, (one.credential_id, rule))
     found = ((endpoint.name, closing[endpoint.provider]) for endpoint in endpoints)
     return tuple(Excluded(endpoint=name, scope=id_, rule=rule) for name, (id_, rule) in found)
-
-
-def _excluded_by(excluded: tuple[Excluded, ...]) -> Mapping[str, object]:
-    """Return for programs what excludes each endpoint, and of how many more nothing is said."""
-    listed = [
-        {**one.model_dump(mode="json"), "level": level_of(one.scope)}
-        for one in excluded[:MAX_LISTED]
-    ]
-    more = len(excluded) - len(listed)
-    return {"excluded_by": listed, **({"excluded_more": more} if more else {})}
 
 
 def _out_of(bounds: Bounds, broken: Broken) -> Refusal:

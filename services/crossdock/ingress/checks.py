@@ -184,7 +184,7 @@ def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWi
     if operations is None:
         raise refusals.no_model(model)
     if operation not in operations:
-        raise refusals.not_served(model, operation)
+        raise refusals.not_served(model, operation, catalogue)
     return RequestWish(model, _check_user(body), check_metadata(body.get("metadata")) or {})
 
 

@@ -8,7 +8,9 @@ import json
 from collections.abc import Mapping
 
 from crossdock.kernel.errors import CrossdockError
+from crossdock.kernel.exclusion import excluded_by, serving_others
 from crossdock.kernel.preparation import Fault
+from crossdock_schemas.catalogue import Catalogue
 
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"
@@ -183,12 +185,15 @@ def no_model(model: str) -> RefusedError:
     )
 
 
-def not_served(model: str, operation: str) -> RefusedError:
+def not_served(model: str, operation: str, catalogue: Catalogue) -> RefusedError:
+    """Return the answer for a model that the catalogue has, but not for `operation`."""
+    others = ", ".join(sorted(catalogue.models[model]))
     return RefusedError(
         404,
-        f"The model '{model}' is not served by the {operation.removeprefix('/')} endpoint.",
+        f"The model '{model}' is not served by {operation}, but by {others}.",
         param="model",
         reason="model_not_found",
+        metadata=excluded_by(serving_others(catalogue.offering(model), operation)),
     )
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 
+from crossdock.kernel.exclusion import serving_others
 from crossdock_schemas.ask import told_limit
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import CredentialRef
 from crossdock_schemas.fleet import EndpointHealth, health_name
 from crossdock_schemas.parcel import Candidate, Parcel, Plan
+from crossdock_schemas.policy import Excluded
 
 MIN_CALLS = 5  # fewer tell nothing of an endpoint's health
 STALE_MS = 60_000  # health older than this is forgotten
@@ -23,6 +25,8 @@ class NoRoute:
 
     model: str
     operation: str
+    excluded: tuple[Excluded, ...] = ()
+    """Why each endpoint of the model does not."""
 
 
 Fleet = Mapping[str, Sequence[EndpointHealth]]
@@ -64,11 +68,11 @@ def plan_route(
     endpoints = [
         endpoint
         for endpoint in catalogue.serving(parcel.model, parcel.operation)
-        if parcel.permitted is None or endpoint.name in parcel.permitted
+        if _is_permitted(parcel, endpoint)
     ]
     ways = list(_ways(parcel, endpoints))
     if not ways:
-        return NoRoute(parcel.model, parcel.operation)
+        return NoRoute(parcel.model, parcel.operation, _excluded(parcel, catalogue))
     sick = {
         way.name
         for way in ways
@@ -87,6 +91,24 @@ def plan_route(
             for way in ordered
         )
     )
+
+
+def _excluded(parcel: Parcel, catalogue: Catalogue) -> tuple[Excluded, ...]:
+    """Return why no endpoint of the model is a way, policies and own keys as accounts had them."""
+    offered = catalogue.offering(parcel.model)
+    left = (
+        Excluded(
+            endpoint=endpoint.name,
+            scope=parcel.key_id,
+            rule="own_keys" if _is_permitted(parcel, endpoint) else "policies",
+        )
+        for endpoint in catalogue.serving(parcel.model, parcel.operation)
+    )
+    return (*serving_others(offered, parcel.operation), *left)
+
+
+def _is_permitted(parcel: Parcel, endpoint: Endpoint) -> bool:
+    return parcel.permitted is None or endpoint.name in parcel.permitted
 
 
 def _ways(parcel: Parcel, endpoints: Sequence[Endpoint]) -> Iterable[Way]:

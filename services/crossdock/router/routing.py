@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.dead_letters import DeadLetters, pass_over
+from crossdock.kernel.exclusion import excluded_by
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.kernel.refusal import Refusal, refuse
@@ -122,4 +123,5 @@ def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
 def _no_route(why: NoRoute) -> Refusal:
     """The catalogue changed since the lines were checked."""
     message = f"No endpoint serves the model {why.model!r} for {why.operation}."
-    return Refusal(404, "model_not_found", message, param="model")
+    metadata = excluded_by(why.excluded)
+    return Refusal(404, "model_not_found", message, param="model", metadata=metadata)

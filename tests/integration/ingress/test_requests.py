@@ -159,9 +159,6 @@ async def test_a_stream_that_failed_is_a_plain_error() -> None:
             b'{"model":"none","messages":[{}]}', 404, "model", "model_not_found", id="unknown"
         ),
         pytest.param(
-            b'{"model":"atlas-embed","messages":[{}]}', 404, "model", "model_not_found", id="other"
-        ),
-        pytest.param(
             b'{"model":"atlas-large","messages":[{}],"user":7}',
             400,
             "user",
@@ -198,6 +195,22 @@ async def test_an_unsound_request_is_refused_before_it_costs(
         param,
         code,
     )
+
+
+async def test_a_model_for_another_path_is_refused_with_what_excludes_each_endpoint() -> None:
+    async with running_ingress() as ingress:
+        response = await ingress.http.post(CHAT, content=b'{"model":"atlas-embed","messages":[{}]}')
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (
+        404,
+        "model_not_found",
+        "model",
+    )
+    assert "not served by /v1/chat/completions, but by /v1/embeddings" in error["message"]
+    (told,) = error["metadata"]["excluded_by"]
+    assert told["endpoint"].endswith("/atlas-embed")
+    assert (told["rule"], told["scope"], told["level"]) == ("operations", "catalogue", "catalogue")
     assert ingress.world.sent == []
 
 

@@ -730,7 +730,7 @@ async def test_every_excluded_endpoint_is_listed_with_its_rule_scope_and_level()
 async def test_a_long_list_of_excluded_endpoints_is_cut_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.admission.MAX_LISTED", 1)
+    monkeypatch.setattr("crossdock.kernel.exclusion.MAX_LISTED", 1)
 
     metadata = errors_of(await under(policy(ACME, allowed_models=())))[0]["metadata"]
 

@@ -13,6 +13,7 @@ from crossdock_schemas.credential import CredentialRef
 from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.ids import ParcelId
 from crossdock_schemas.parcel import Parcel, Plan
+from crossdock_schemas.policy import Excluded
 from crossdock_schemas.prices import Prices
 from support.builders import NOW_MS, make_parcel
 
@@ -160,6 +161,10 @@ def test_what_policies_do_not_leave_is_no_candidate() -> None:
 
     assert names(left) == ["dear"]
     assert isinstance(none, NoRoute)
+    assert [(one.endpoint, one.rule) for one in none.excluded] == [
+        ("cheap/tern", "policies"),
+        ("dear/tern", "policies"),
+    ]
 
 
 def test_what_policies_permit_of_tokens_is_told_to_every_candidate() -> None:
@@ -225,6 +230,18 @@ def test_where_nobody_may_call_there_is_no_route() -> None:
     found = plan_route(parcel, make_catalogue(a="1"), {}, now_ms=NOW_MS, sick_error_rate=LIMIT)
 
     assert isinstance(found, NoRoute)
+    assert [(one.endpoint, one.scope, one.rule) for one in found.excluded] == [
+        ("a/tern", parcel.key_id, "own_keys")
+    ]
+
+
+def test_who_serves_the_model_for_something_else_is_told() -> None:
+    parcel = make_parcel(operation="/v1/embeddings")
+
+    found = plan_route(parcel, make_catalogue(a="1"), {}, now_ms=NOW_MS, sick_error_rate=LIMIT)
+
+    told = Excluded(endpoint="a/tern", scope="catalogue", rule="operations")
+    assert found == NoRoute("tern", "/v1/embeddings", (told,))
 
 
 def test_policies_bind_own_keys_too() -> None:

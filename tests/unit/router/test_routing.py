@@ -80,6 +80,17 @@ async def test_lines_that_nobody_serves_end_with_a_404_each() -> None:
     assert lines[0]["response"]["body"]["error"]["code"] == "model_not_found"
 
 
+async def test_a_404_says_why_each_endpoint_of_the_model_is_no_way() -> None:
+    parcel = make_parcel(permitted=("gone/tern",))
+
+    (record,) = await make_router().route([make_record(parcel, make_line())])
+
+    error = json.loads(record.value or b"")["response"]["body"]["error"]
+    told = {"scope": parcel.key_id, "rule": "policies", "level": "key"}
+    excluded = [{"endpoint": f"{name}/tern", **told} for name in "ab"]
+    assert error["metadata"] == {"excluded_by": excluded}
+
+
 async def test_a_single_request_that_nobody_serves_ends_under_its_own_key() -> None:
     request_id = RequestId("req_" + "2" * 32)
     single = make_parcel(model="gone", batch_id=None, request_id=request_id, lane=Lane.REALTIME)

@@ -1,0 +1,32 @@
+"""What excludes each endpoint of a model: policies, own provider keys, or what the catalogue says. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.directory import level_of
+from crossdock_schemas.policy import Excluded
+
+CATALOGUE = "catalogue"
+MAX_LISTED = 20  # some 2 KB, 32 times in a parcel's results
+
+
+def excluded_by(excluded: Sequence[Excluded]) -> Mapping[str, object]:
+    """Return for programs what excludes each endpoint, and of how many more nothing is said."""
+    listed = [
+        {**one.model_dump(mode="json"), "level": _level(one.scope)} for one in excluded[:MAX_LISTED]
+    ]
+    more = len(excluded) - len(listed)
+    return {"excluded_by": listed, **({"excluded_more": more} if more else {})}
+
+
+def serving_others(endpoints: Iterable[Endpoint], operation: str) -> tuple[Excluded, ...]:
+    """Return those of `endpoints` that do not serve `operation`."""
+    return tuple(
+        Excluded(endpoint=endpoint.name, scope=CATALOGUE, rule="operations")
+        for endpoint in endpoints
+        if operation not in endpoint.operations
+    )
+
+
+def _level(scope: str) -> str:
+    return CATALOGUE if scope == CATALOGUE else level_of(scope)
