@@ -1,5 +1,6 @@
 """Holds the books of an installation against each other: files, the provider's ledger, ClickHouse, prices."""
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +11,12 @@ from typing import Any
 from openai.types import Batch
 
 from crossdock.kernel.catalogue import load_catalogue
+from crossdock_schemas.journal import Entry
 from crossdock_schemas.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
+from crossdock_schemas.topics import ACCOUNT_JOURNAL
 from support.dock import Dock, crossdock, repeated, until
+from support.topics import read_all
 
 Say = Callable[[str], None]
 
@@ -69,6 +73,7 @@ def audit_books(dock: Dock, ended: Sequence[tuple[Batch, int]], report: Report) 
     _audit_repeats(rows, report)
     _audit_cost(dock, rows, report)
     _audit_journal(dock, report)
+    report.faults += faults_of_entries(dock.addresses["KAFKA_BOOTSTRAP_SERVERS"])
     _audit_budgets(dock, report)
 
 
@@ -208,6 +213,19 @@ def audit_own(dock: Dock, provider: str, report: Report) -> None:
         report.faults.append(f"own key: {own} calls, {good} answered, {misled} misled, {keys} keys")
     if Decimal(spent) != Decimal(cost):
         report.faults.append(f"own key: the journal says {spent}, the calls {cost} USD")
+
+
+def faults_of_entries(servers: str) -> list[str]:
+    """Say which entries have one number but are not the same: ClickHouse keeps the later one only."""
+    entries: dict[tuple[str, int], bytes] = {}
+    twice = set()
+    for record in asyncio.run(read_all(servers, ACCOUNT_JOURNAL.name)):
+        value = record.value or b""
+        entry = Entry.from_json(value)
+        number = (entry.account, entry.number)
+        if entries.setdefault(number, value) != value:
+            twice.add(number)
+    return [f"journal: two different entries {number} of {of}" for of, number in sorted(twice)]
 
 
 def _audit_journal(dock: Dock, report: Report) -> None:
