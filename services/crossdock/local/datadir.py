@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.errors import ProcessError
 from crossdock.kernel.founding import OPERATOR
 from crossdock.kernel.keys import make_plain_key
-from crossdock.local.ports import free_port, is_free
+from crossdock.local.ports import free_port, reserve
 
 PREFERRED = {
     "ingress": 7700,
@@ -40,6 +40,7 @@ class DataDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self._held: list[IO[str]] = []
 
     def make(self) -> None:
         """Make the folders.
@@ -61,7 +62,7 @@ class DataDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder: one supervisor at a time.
+        """Hold the folder, one supervisor at a time, and the ports that are chosen meanwhile.
 
         Raises:
             ProcessError: if another holds it.
@@ -71,7 +72,11 @@ class DataDir:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ProcessError(self._who_runs()) from error
-            yield
+            try:
+                yield
+            finally:
+                while self._held:
+                    self._held.pop().close()
 
     def _who_runs(self) -> str:
         state = self.read_state()
@@ -131,8 +136,9 @@ class DataDir:
         chosen: dict[str, int] = {}
         for name in names:
             port = kept.get(name) or PREFERRED.get(name) or free_port()
-            while port in chosen.values() or not is_free(port):
+            while (held := reserve(port)) is None:
                 port = free_port()
+            self._held.append(held)
             chosen[name] = port
         file.write_text(json.dumps(kept | chosen))
         return chosen

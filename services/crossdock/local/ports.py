@@ -1,6 +1,11 @@
 """Free ports on the loopback address."""
 
+import fcntl
+import os
 import socket
+import tempfile
+from pathlib import Path
+from typing import IO
 
 
 def free_port() -> int:
@@ -23,3 +28,22 @@ def is_open(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def reserve(port: int) -> IO[str] | None:
+    """Return what holds `port` for us until it is closed or we end; None if it is in use, or held for another.
+
+    why: seconds pass between the choice of a port and its use; an installation that starts meanwhile finds it free.
+    """
+    folder = Path(tempfile.gettempdir()) / f"crossdock-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    held = (folder / str(port)).open("a")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return None
+    if not is_free(port):
+        held.close()
+        return None
+    return held
