@@ -110,12 +110,7 @@ def _until_ready(data: DataDir, running: subprocess.Popen[bytes]) -> None:
             if time.monotonic() > give_up:
                 raise ProcessError(f"not ready after {START_S:.0f} s; see {log}")
             if running.poll() is not None:
-                said = [
-                    line for line in log.read_text(errors="replace").splitlines() if line.strip()
-                ]
-                raise ProcessError(
-                    (said or ["the supervisor ended"])[-1].removeprefix("crossdock: ")
-                )
+                raise data.supervisors_error()
             time.sleep(0.1)
 
 

@@ -152,8 +152,7 @@ def _detach(data: DataDir, arguments: Sequence[str]) -> None:
             sys.stderr.write(_welcome(data, show_key=is_new) + "\n")
             return
         time.sleep(0.1)
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    raise ProcessError((lines or ["the supervisor ended"])[-1].removeprefix("crossdock: "))
+    raise data.supervisors_error()
 
 
 def down(data_dir_: DataDirOption = None) -> None:

@@ -23,8 +23,8 @@ PREFERRED = {
     "simulator": 7704,
 }
 
-
 MASTER_KEY = "master-key"
+_OWN_WORDS = "crossdock: "
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
@@ -125,6 +125,14 @@ class DataDir:
 
     def log_path(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
+
+    def supervisors_error(self) -> ProcessError:
+        """Return what the supervisor said when it ended; its own words, where it has some, before a library's."""
+        log = self.log_path("supervisor")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        own = [line for line in lines if line.startswith(_OWN_WORDS)]
+        told = (own or lines or ["the supervisor ended"])[-1]
+        return ProcessError(told.removeprefix(_OWN_WORDS))
 
     def ports(self, names: list[str]) -> dict[str, int]:
         """Return a free port for each name: the one of last time where it is free still."""

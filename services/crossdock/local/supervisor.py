@@ -93,6 +93,7 @@ class Supervisor:
         finally:
             stopping.cancel()
             ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)  # else its end is told at ours
         return keeping
 
     async def _keep(self, child: Child) -> None:

@@ -1,4 +1,4 @@
-"""The folder of an installation: its ports."""
+"""The folder of an installation: its ports, and what its supervisor said."""
 
 import json
 from pathlib import Path
@@ -51,3 +51,21 @@ def test_what_another_holds_meanwhile_is_chosen_anew(tmp_path: Path) -> None:
 
     assert again["kafka"] != ports["kafka"]
     assert (again["ingress"], again["ops.router.0"]) == (ports["ingress"], ports["ops.router.0"])
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("", "the supervisor ended"),
+        ("Crossdock in d\ncrossdock: no room\n\n", "no room"),
+        ("crossdock: no room\nTraceback\nasyncio.exceptions.CancelledError\n", "no room"),
+        ("Traceback\nMemoryError\n", "MemoryError"),
+    ],
+)
+def test_the_supervisors_own_words_go_before_a_librarys(
+    tmp_path: Path, log: str, told: str
+) -> None:
+    data = data_dir(tmp_path)
+    data.log_path("supervisor").write_text(log)
+
+    assert str(data.supervisors_error()) == told
