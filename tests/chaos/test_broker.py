@@ -1,53 +1,60 @@
 """The broker is killed within transactions: readers go on afterwards, and see each of them whole or not at all."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka import (
-    TransactionalProducer,
-    open_transactional_producer,
-    wait_for_broker,
-)
-from crossdock.kernel.kafka import producer as door
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.kafka import wait_for_broker
 from support.engines import RunningKafka, start_kafka
 from support.topics import make_topic, put, values_of
 
 TURNS = 3
 TRANSACTION_S = 2.0
 AFTERWARDS_S = 30.0
+_OWNER = """
+import asyncio, sys
+from crossdock.kernel.kafka import open_transactional_producer
+from crossdock.kernel.record import Outgoing
+
+async def main(servers, topic, turn, timeout_ms):
+    async def begin(name):
+        opened = open_transactional_producer(
+            servers, client=name, transactional_id=f"{name}.{turn}", transaction_timeout_ms=int(timeout_ms)
+        )
+        producer = await opened.__aenter__()
+        await producer._raw.begin_transaction()
+        value = f"{name} {turn}".encode()
+        await producer.send([Outgoing(topic, value, value, [], number) for number in (0, 1)])
+        return producer
+
+    left_open, ending = await begin("open"), await begin("ending")
+    print("begun", flush=True)
+    await ending._raw.commit_transaction()
+    await asyncio.sleep(60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
-async def begin(producer: TransactionalProducer, topic: str, value: bytes) -> None:
-    """Write `value` to both partitions in a transaction that is left open."""
-    await producer._raw.begin_transaction()
-    await producer.send([Outgoing(topic, value, value, [], number) for number in (0, 1)])
-
-
-async def die_within_transactions(kafka: RunningKafka, topic: str, turn: int) -> None:
-    """Kill the broker while one transaction is open and another is being committed; nobody comes back for them."""
-    async with AsyncExitStack() as stack:
-        one, other = [
-            await stack.enter_async_context(
-                open_transactional_producer(
-                    kafka.bootstrap_servers, client=name, transactional_id=f"{name}.{turn}"
-                )
-            )
-            for name in ("open", "ending")
-        ]
-        await begin(one, topic, b"open %d" % turn)
-        await begin(other, topic, b"ending %d" % turn)
-        ending = asyncio.ensure_future(other._raw.commit_transaction())  # noqa: TID251  # cancelled below
-        await asyncio.sleep(0.0015 * turn)
+def die_within_transactions(kafka: RunningKafka, topic: str, turn: int) -> None:
+    """Kill the broker while one transaction is open and another is being committed, and their owner too."""
+    timeout_ms = str(int(TRANSACTION_S * 1000))
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER, kafka.bootstrap_servers, topic, str(turn), timeout_ms],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert owner.stdout is not None
+    with owner, owner.stdout as said:
+        assert said.readline() == b"begun\n"
+        time.sleep(0.0015 * turn)
         kafka.kill()
-        ending.cancel()
-        await asyncio.wait((ending,))
+        owner.kill()
 
 
 async def readers_go_on(kafka: RunningKafka, topic: str, turn: int) -> list[bytes]:
@@ -65,17 +72,14 @@ async def readers_go_on(kafka: RunningKafka, topic: str, turn: int) -> list[byte
 
 @pytest.mark.timeout(240)
 async def test_every_transaction_ends_on_every_partition(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     """Kafka 4.3 leaves ends out (ADR 0027); two different entries had one number in the books."""
-    monkeypatch.setattr(door, "TRANSACTION_TIMEOUT_MS", int(TRANSACTION_S * 1000))
-    monkeypatch.setattr(door, "STOP_LIMIT_S", 0.5)
     values: list[bytes] = []
     with start_kafka(tmp_path) as kafka:
         topic = await make_topic(kafka.bootstrap_servers, "transactions", partitions=2)
         for turn in range(TURNS):
-            with suppress(LogError):  # leaving without a broker
-                await die_within_transactions(kafka, topic, turn)
+            await asyncio.to_thread(die_within_transactions, kafka, topic, turn)
             await asyncio.sleep(TRANSACTION_S)
             kafka.start()
             await wait_for_broker(kafka.bootstrap_servers, timeout_s=AFTERWARDS_S)

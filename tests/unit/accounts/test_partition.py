@@ -727,16 +727,6 @@ async def test_every_excluded_endpoint_is_listed_with_its_rule_scope_and_level()
     }
 
 
-async def test_a_long_list_of_excluded_endpoints_is_cut_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("crossdock.kernel.exclusion.MAX_LISTED", 1)
-
-    metadata = errors_of(await under(policy(ACME, allowed_models=())))[0]["metadata"]
-
-    assert (len(metadata["excluded_by"]), metadata["excluded_more"]) == (1, 1)
-
-
 async def test_what_own_keys_close_is_listed_beside_what_policies_exclude() -> None:
     only: dict[str, Any] = {"is_byok_only": True, "allowed_models": ("gull",)}
 

@@ -208,14 +208,18 @@ async def open_producer(
 
 @asynccontextmanager
 async def open_transactional_producer(
-    servers: str, *, client: str, transactional_id: str
+    servers: str,
+    *,
+    client: str,
+    transactional_id: str,
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
 ) -> AsyncIterator[TransactionalProducer]:
     """Open the producer of one partition. Opening fences every earlier holder of `transactional_id`."""
     raw = AIOKafkaProducer(
         bootstrap_servers=servers,
         client_id=client,
         transactional_id=transactional_id,
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        transaction_timeout_ms=transaction_timeout_ms,
         retry_backoff_ms=5,  # the first send after a commit is often answered "not yet"; the default 100 ms is p90
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_BATCH_BYTES,
