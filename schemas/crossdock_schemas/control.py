@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 from crossdock_schemas.account import MAX_NAME, MAX_RPM, MAX_TPM, ApiKey, Organization, Project
 from crossdock_schemas.budget import Limit, Usd, Window
 from crossdock_schemas.catalogue import Region
-from crossdock_schemas.credential import MAX_SORT_ORDER, Credential
+from crossdock_schemas.credential import MAX_SORT_ORDER, Credential, EndUsers
 from crossdock_schemas.credit import MAX_REFERENCE, CreditKind, Reference
 from crossdock_schemas.credit import Usd as CreditUsd
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
@@ -179,9 +179,12 @@ class CredentialChange(_Command):
     sort_order: int | None = Field(default=None, ge=0, le=MAX_SORT_ORDER)
     allowed_models: Patterns | None = None
     allowed_keys: tuple[KeyId, ...] | None = Field(default=None, max_length=MAX_PATTERNS)
+    allowed_users: EndUsers | None = None
     declared_zdr: bool | None = None
     declared_region: Region | None = None
-    emptied: tuple[Literal["allowed_models", "allowed_keys", "declared_region"], ...] = ()
+    emptied: tuple[
+        Literal["allowed_models", "allowed_keys", "allowed_users", "declared_region"], ...
+    ] = ()
     """Fields that shall demand and say nothing any more."""
     sealed: SealedSecret | None = None
     """Another secret in the place of the present one, of the next version."""

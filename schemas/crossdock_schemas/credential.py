@@ -1,14 +1,19 @@
 """Own provider keys (BYOK): what everybody may know of one. The key itself is a `SealedSecret`. Pure."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from crossdock_schemas.account import MAX_NAME, ApiKey
+from crossdock_schemas.attribution import MAX_USER
 from crossdock_schemas.catalogue import Endpoint, Region
 from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns, is_meant
 
 MAX_SORT_ORDER = 1_000_000
+EndUser = Annotated[str, StringConstraints(min_length=1, max_length=MAX_USER)]
+EndUsers = Annotated[tuple[EndUser, ...], Field(max_length=MAX_PATTERNS)]
 
 
 class Credential(Message):
@@ -36,6 +41,8 @@ class Credential(Message):
     """Only such models; `*` stands for any text. None: every one."""
     allowed_keys: tuple[KeyId, ...] | None = Field(default=None, max_length=MAX_PATTERNS)
     """Only requests of these API keys. None: of every one."""
+    allowed_users: EndUsers | None = None
+    """Only requests for these end users, as they name them. None: for everybody, and for nobody in particular."""
     declared_zdr: bool = False
     """Its owner declares that the provider keeps nothing."""
     declared_region: Region | None = None
@@ -48,7 +55,7 @@ class Credential(Message):
     updated_at_ms: int
 
     def concerns(self, key: ApiKey) -> bool:
-        """Say whether requests of `key` may use it, whatever their model."""
+        """Say whether requests of `key` may use it, whatever their model and their end user."""
         is_there = self.project in {None, key.project}
         is_allowed = self.allowed_keys is None or key.key_id in self.allowed_keys
         return not self.disabled and is_there and is_allowed
