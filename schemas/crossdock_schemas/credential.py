@@ -67,6 +67,10 @@ class Credential(Message):
             told["region"] = self.declared_region
         return endpoint.model_copy(update=told) if told else endpoint
 
+    def bears_on(self, model: str) -> bool:
+        """Say whether it opens or closes anything to requests for `model`."""
+        return self.is_byok_only or self.covers(model)
+
     def covers(self, model: str) -> bool:
         patterns = self.allowed_models
         return patterns is None or any(is_meant(model, pattern) for pattern in patterns)

@@ -121,6 +121,11 @@ def repeat_parcel_id(
     return ParcelId(f"parcel_{derive_token(parcel, why, calls_made, first_line)}")
 
 
+def part_parcel_id(parcel: ParcelId, first_line: int) -> ParcelId:
+    """Return the id of the parcel of lines that part from the first ones of `parcel` when it is admitted."""
+    return ParcelId(f"parcel_{derive_token(parcel, 'part', first_line)}")
+
+
 def hold_id(parcel: ParcelId) -> HoldId:
     """Return the id of the hold under which `parcel` is admitted."""
     return HoldId(f"hold_{parcel.rpartition('_')[2]}")

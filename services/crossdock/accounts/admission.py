@@ -2,17 +2,20 @@
 
 Whether its key had expired is asked once, by ingress: what was accepted before goes on, so that a batch outlives the
 overlap of a rotation. Whether it was taken away is asked here, for each parcel, by the one who takes keys away; and so
-is what policies say now.
+is what policies say now. Lines of one parcel are told apart where own provider keys serve some end users only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
 
 from crossdock.accounts.own import choose_own, concerning
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.exclusion import excluded_by
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
+from crossdock_schemas.ask import Ask, worst_usd
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
@@ -42,12 +45,22 @@ class Permit:
     bounds: Bounds = NO_BOUNDS
     """What its lines must keep to."""
 
-    def refusals(self, parcel: Parcel) -> dict[int, Refusal]:
-        """Return why lines of `parcel` are refused that ask for what policies deny, by their place."""
-        bounds = self.bounds
+
+class Answer(NamedTuple):
+    """What is said to the lines at some places of a parcel."""
+
+    places: Sequence[int]
+    said: Permit | Refusal
+
+    def refusals(self, asks: Sequence[Ask]) -> dict[int, Refusal]:
+        """Return why which of them are refused; `asks`: what each line of the parcel asks for."""
+        said = self.said
+        if isinstance(said, Refusal):
+            return dict.fromkeys(self.places, said)
+        bounds = said.bounds
         if bounds == NO_BOUNDS:
             return {}
-        broken = ((place, bounds.broken_by(ask)) for place, ask in enumerate(parcel.asks()))
+        broken = ((place, bounds.broken_by(asks[place])) for place in self.places)
         return {place: _out_of(bounds, rule) for place, rule in broken if rule is not None}
 
 
@@ -58,16 +71,25 @@ class Admission:
         self._catalogue = catalogue
         self._known: dict[tuple[object, ...], Permit | Refusal] = {}
 
-    def admit(self, state: AccountState | None, parcel: Parcel) -> Permit | Refusal:
-        """Return why `parcel` is refused, or the endpoints that it may use."""
+    def admit(self, state: AccountState | None, parcel: Parcel) -> list[Answer]:
+        """Return why lines of `parcel` are refused, or the endpoints that they may use: each line has one answer."""
         key = state.keys.get(parcel.key_id) if state is not None else None
         if state is None or key is None:
-            return GONE
+            return _to_all(parcel, GONE)
         if key.disabled:
-            return DISABLED
+            return _to_all(parcel, DISABLED)
         if state.projects[key.project].disabled:
-            return STOPPED
-        policies, own = applying(state, key), concerning(state, key)
+            return _to_all(parcel, STOPPED)
+        policies = applying(state, key)
+        endpoints = self._catalogue.serving(parcel.model, parcel.operation)
+        return [
+            Answer(places, self._answer(policies, own, parcel))
+            for own, places in concerning(state, key, parcel, endpoints)
+        ]
+
+    def _answer(
+        self, policies: Sequence[Policy], own: Sequence[Credential], parcel: Parcel
+    ) -> Permit | Refusal:
         wish = (
             *((policy.scope, policy.version) for policy in policies),
             *((credential.credential_id, credential.version) for credential in own),
@@ -83,7 +105,7 @@ class Admission:
         return known
 
     def _permit(
-        self, policies: list[Policy], own: list[Credential], model: str, operation: str
+        self, policies: Sequence[Policy], own: Sequence[Credential], model: str, operation: str
     ) -> Permit | Refusal:
         endpoints = self._catalogue.serving(model, operation)
         permission = permit(endpoints, policies)
@@ -97,6 +119,32 @@ class Admission:
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
         return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
+
+
+def _to_all(parcel: Parcel, why: Refusal) -> list[Answer]:
+    return [Answer(range(len(parcel.lines)), why)]
+
+
+def refusals(answers: Sequence[Answer], asks: Sequence[Ask]) -> dict[int, Refusal]:
+    """Return why lines are refused, by their place, in the parcel's order."""
+    found: dict[int, Refusal] = {}
+    for answer in answers:
+        found |= answer.refusals(asks)
+    return dict(sorted(found.items())) if len(answers) > 1 else found
+
+
+def worst_cases(
+    answers: Iterable[Answer], asks: Sequence[Ask], denied: Collection[int]
+) -> list[Decimal]:
+    """Return what each line can cost at most, USD, by the endpoints that it may use; 0 for those at `denied`."""
+    worst = [Decimal(0)] * len(asks)
+    for places, said in answers:
+        if isinstance(said, Permit):
+            for place in places:
+                if place not in denied:
+                    cap = said.bounds.max_tokens
+                    worst[place] = worst_usd(asks[place], said.endpoints, cap)
+    return worst
 
 
 def not_now(why: WaitReason, unit: str) -> Refusal:
@@ -136,7 +184,7 @@ def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, 
 
 
 def _closed_by(
-    own: list[Credential], endpoints: Iterable[Endpoint], model: str
+    own: Iterable[Credential], endpoints: Iterable[Endpoint], model: str
 ) -> tuple[Excluded, ...]:
     """Return which own key closes each of `endpoints` to the installation's."""
     closing: dict[str, tuple[str, str]] = {}

@@ -18,7 +18,7 @@ from crossdock_schemas.secret import SealedSecret
 MAX_CREDENTIALS = 1_000
 FIELDS = (
     *("name", "disabled", "is_fallback", "is_required", "is_byok_only", "sort_order"),
-    *("allowed_models", "allowed_keys", "declared_zdr", "declared_region"),
+    *("allowed_models", "allowed_keys", "allowed_users", "declared_zdr", "declared_region"),
 )
 WHAT = "own provider key"
 
@@ -100,6 +100,8 @@ def _why_wrong(state: AccountState, credential: Credential) -> str | None:
         missing = [key for key in credential.allowed_keys if key not in state.keys]
         if missing or not credential.allowed_keys:
             return f"There is no such key: {', '.join(missing) or 'the list is empty'}."
+    if credential.allowed_users == ():
+        return "allowed_users is empty, so nobody could use the key: name end users, or disable it."
     return None
 
 

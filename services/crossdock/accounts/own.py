@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crossdock.accounts.state import AccountState
 from crossdock_schemas.account import ApiKey
 from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
+from crossdock_schemas.ids import CredentialId
+from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Policy, permit
 
 MAX_OWN = 16  # own keys in one plan: some 5 KB of an envelope; those that come first
@@ -23,9 +26,41 @@ class Own:
     credentials: tuple[CredentialRef, ...] | None = None
 
 
-def concerning(state: AccountState, key: ApiKey) -> list[Credential]:
-    """Return the own provider keys that requests of `key` may use, whatever their model."""
-    return [one for one in state.credentials.values() if one.concerns(key)]
+class Concerned(NamedTuple):
+    """Lines of a parcel, by their places, and the own provider keys that concern all of them."""
+
+    credentials: Sequence[Credential]
+    places: Sequence[int]
+
+
+def concerning(
+    state: AccountState, key: ApiKey, parcel: Parcel, endpoints: Sequence[Endpoint]
+) -> list[Concerned]:
+    """Return the own provider keys that concern `parcel`, of `key`: lines that the same ones concern go together.
+
+    Only keys for some end users part lines, and of these only such as open or close any of the `endpoints`.
+    """
+    found = [one for one in state.credentials.values() if one.concerns(key)]
+    users = set(parcel.users)
+    whom = {
+        one.credential_id: names
+        for one in found
+        if one.allowed_users is not None
+        and (names := users.intersection(one.allowed_users))
+        and one.bears_on(parcel.model)
+        and any(endpoint.provider == one.provider for endpoint in endpoints)
+    }
+    if not whom:
+        everybodys = [one for one in found if one.allowed_users is None]
+        return [Concerned(everybodys, range(len(parcel.lines)))]
+    places: dict[frozenset[CredentialId], list[int]] = {}
+    for place, user in enumerate(parcel.users):
+        theirs = frozenset(identifier for identifier, names in whom.items() if user in names)
+        places.setdefault(theirs, []).append(place)
+    return [
+        Concerned([o for o in found if o.allowed_users is None or o.credential_id in theirs], of)
+        for theirs, of in places.items()
+    ]
 
 
 def choose_own(

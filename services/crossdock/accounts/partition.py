@@ -1,14 +1,20 @@
 """One partition of the accounts shard: the pure core, and the decoding around it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import Admission, Permit, not_now
+from crossdock.accounts.admission import (
+    Admission,
+    Answer,
+    Permit,
+    not_now,
+    refusals,
+    worst_cases,
+)
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.records import SOURCE, admitted_record, returned_record
 from crossdock.kernel.clock import Clock
@@ -19,13 +25,13 @@ from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
 from crossdock.kernel.refusal import Refusal, refuse
-from crossdock_schemas.ask import worst_usd
 from crossdock_schemas.batch import LinesReturned
 from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.control import account_command
 from crossdock_schemas.credit import Terms
-from crossdock_schemas.parcel import Parcel, join_lines, split_lines
+from crossdock_schemas.ids import part_parcel_id
+from crossdock_schemas.parcel import Hold, Parcel, join_lines, split_lines
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
 from crossdock_schemas.usage import ChargeGroup
 
@@ -110,49 +116,32 @@ class AccountsPartition:
     async def _request(self, record: Record, now_ms: int) -> list[Outgoing]:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            permit = self._admission.admit(self.core.states.get(parcel.account), parcel)
-            if isinstance(permit, Refusal):
-                sent = [await self._refuse(parcel, record, permit, now_ms)]
-            else:
-                sent = await self._admit(parcel, record, permit, now_ms)
+            answers = self._admission.admit(self.core.states.get(parcel.account), parcel)
+            sent = await self._admit(parcel, record, answers, now_ms)
         except (ValueError, MissingEnvelopeError) as error:
             return [self._dead.take(record, str(error))]
         self._dead.good()
         return sent
 
     async def _admit(
-        self, parcel: Parcel, record: Record, permit: Permit, now_ms: int
+        self, parcel: Parcel, record: Record, answers: Sequence[Answer], now_ms: int
     ) -> list[Outgoing]:
-        """Send on the lines that policies permit and that there is money for.
+        """Send on the lines that may go on and that there is money for, under one hold.
 
-        What policies deny is refused; what there is no money for goes back to its batch, or is refused.
+        What is denied is refused; what there is no money for goes back to its batch, or is refused.
         """
-        denied = permit.refusals(parcel)
-        if len(denied) == len(parcel.lines):
+        asks = parcel.asks()
+        denied = refusals(answers, asks)
+        if len(denied) == len(asks):
             return await self._deny(parcel, record, denied, now_ms)
-        cap = permit.bounds.max_tokens
-        worst = [
-            Decimal(0) if place in denied else worst_usd(ask, permit.endpoints, cap)
-            for place, ask in enumerate(parcel.asks())
-        ]
+        worst = worst_cases(answers, asks, denied)
         parcel = self.core.tagged(parcel)
         said = self.core.money.admit(parcel, worst, now_ms, denied)
         if said.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)
             return []
-        decided = parcel.model_copy(
-            update={
-                "hold": said.hold,
-                "permitted": permit.names,
-                "max_tokens": cap,
-                "shared": permit.shared,
-                "credentials": permit.credentials,
-            }
-        )
-        if said.shortage is None and not denied:
-            return [admitted_record(decided, record.value, record)]
-        begun = [place for place in range(said.count) if place not in denied]
-        sent = [admitted_record(*_some(decided, record, begun), record)] if begun else []
+        begun = set(range(said.count)) - denied.keys()
+        sent = _parted(parcel, record, answers, said.hold, begun)
         passed = {place: why for place, why in denied.items() if place < said.count}
         sent += await self._deny(parcel, record, passed, now_ms)
         if said.shortage is None:
@@ -199,6 +188,35 @@ class AccountsPartition:
 
     async def close(self) -> None:
         """Nothing runs in the background."""
+
+
+def _parted(
+    parcel: Parcel,
+    record: Record,
+    answers: Iterable[Answer],
+    hold: Hold | None,
+    begun: Collection[int],
+) -> list[Outgoing]:
+    """Return the lines at the places `begun` on their way: those of one answer together, under the `hold` of all.
+
+    The first of them keep the parcel's id.
+    """
+    sent: list[Outgoing] = []
+    for places, said in answers:
+        going = [place for place in places if place in begun]
+        if going and isinstance(said, Permit):
+            first, name = parcel.lines[going[0]], parcel.parcel_id
+            decided = {
+                "parcel_id": part_parcel_id(name, first) if sent else name,
+                "hold": hold,
+                "permitted": said.names,
+                "max_tokens": said.bounds.max_tokens,
+                "shared": said.shared,
+                "credentials": said.credentials,
+            }
+            part, value = _some(parcel.model_copy(update=decided), record, going)
+            sent.append(admitted_record(part, value, record))
+    return sent
 
 
 def _some(parcel: Parcel, record: Record, places: Sequence[int]) -> tuple[Parcel, bytes]:

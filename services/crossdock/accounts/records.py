@@ -66,7 +66,7 @@ def cancel_record(cancelled: Cancelled) -> Outgoing:
 
 def admitted_record(parcel: Parcel, value: bytes | None, record: Record) -> Outgoing:
     """Return what the router takes: `parcel` in the place of the one that came."""
-    changed = _ADMITTED | {ENVELOPE: parcel.to_json()}
+    changed = _ADMITTED | {ENVELOPE: parcel.to_json(), "ce_id": parcel.parcel_id.encode()}
     headers = [(name, changed.get(name, old)) for name, old in record.headers]
     return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), value, headers)
 

@@ -122,12 +122,14 @@ def refused(core: AccountsCore, command: Command) -> Refusal | None:
 
 
 def test_what_is_not_said_stays_and_what_is_emptied_demands_nothing(core: AccountsCore) -> None:
-    core.apply(change(allowed_models=("tern-*",), allowed_keys=("key_app",), sort_order=7), NOW_MS)
-    core.apply(change(emptied=("allowed_models",)), NOW_MS)
+    limits = {"allowed_keys": ("key_app",), "allowed_users": ("alice",)}
+    core.apply(change(allowed_models=("tern-*",), sort_order=7, **limits), NOW_MS)
+    core.apply(change(emptied=("allowed_models", "allowed_users")), NOW_MS)
 
     found = core.states[ACME].credentials[BYOK]
 
     assert (found.allowed_models, found.allowed_keys, found.sort_order) == (None, ("key_app",), 7)
+    assert found.allowed_users is None
 
 
 def test_a_disabled_one_is_told_to_workers_and_lifted_again(core: AccountsCore) -> None:
@@ -177,16 +179,18 @@ def test_a_rewrap_of_an_older_secret_does_not_bring_it_back(core: AccountsCore) 
         (asked(make_credential("byok_2", is_byok_only=True, is_fallback=True)), Refusal.INVALID),
         (asked(make_credential("byok_2", allowed_keys=("key_none",))), Refusal.INVALID),
         (asked(make_credential("byok_2", allowed_keys=())), Refusal.INVALID),
+        (asked(make_credential("byok_2", allowed_users=())), Refusal.INVALID),
         (asked(make_credential("byok_2"), seal("byok_3")), Refusal.INVALID),
         (asked(make_credential("byok_2"), seal("byok_2", 2)), Refusal.INVALID),
         (change(is_byok_only=True, is_fallback=True), Refusal.INVALID),
         (change(allowed_keys=("key_none",)), Refusal.INVALID),
+        (change(allowed_users=()), Refusal.INVALID),
         (CredentialChange(**common(), credential_id="byok_0"), Refusal.NOT_FOUND),
         (CredentialRewrap(**common(), credential_id="byok_0", sealed=seal()), Refusal.NOT_FOUND),
     ],
     ids=[
-        "there already", "no such project", "both", "no such key", "nobody", "another's secret", "another version",
-        "both by a change", "no such key by a change", "none to change", "none to rewrap",
+        "there already", "no such project", "both", "no such key", "no key", "nobody", "another's secret", "another version",
+        "both by a change", "no such key by a change", "nobody by a change", "none to change", "none to rewrap",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(core: AccountsCore, command: Command, why: Refusal) -> None:
@@ -265,6 +269,21 @@ def make_policy(rules: Rules) -> Policy:
 
 def test_without_any_all_endpoints_are_the_installations() -> None:
     assert own() == Own(ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "bears"),
+    [
+        ({}, True),
+        ({"allowed_models": ("te*",)}, True),
+        ({"allowed_models": ("gull",)}, False),
+        ({"allowed_models": ("gull",), "is_required": True}, False),
+        ({"allowed_models": ("gull",), "is_byok_only": True}, True),
+    ],
+    ids=["every model", "the model", "another model", "required for another", "closing all"],
+)
+def test_it_bears_on_models_that_it_opens_or_closes(fields: dict[str, Any], bears: bool) -> None:
+    assert make_credential(**fields).bears_on("tern") == bears
 
 
 @pytest.mark.parametrize(
@@ -398,6 +417,15 @@ def test_a_declaration_changes_what_its_own_key_may_call_and_nothing_else(
 
     changed = before ^ after
     assert {identifier for _, identifier in changed} <= {one.credential_id for one in declared}
+
+
+@given(CREDENTIALS, RULES)
+def test_a_key_that_does_not_bear_on_the_model_changes_no_way(
+    found: list[Credential], rules: Rules | None
+) -> None:
+    bearing = [one for one in found if one.bears_on("tern")]
+
+    assert own(*found, rules=rules) == own(*bearing, rules=rules)
 
 
 @given(CREDENTIALS)

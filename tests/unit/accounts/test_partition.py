@@ -60,10 +60,12 @@ CATALOGUE = Catalogue(
 )
 
 
-def make_partition(objects: Objects | None = None) -> AccountsPartition:
+def make_partition(
+    objects: Objects | None = None, catalogue: Catalogue = CATALOGUE
+) -> AccountsPartition:
     objects = objects or open_objects("memory://")
     health = Health("accounts", 0)
-    return AccountsPartition(CATALOGUE, objects, ManualClock(NOW_MS), health=health)
+    return AccountsPartition(catalogue, objects, ManualClock(NOW_MS), health=health)
 
 
 def command_record(command: Command | bytes, offset: int = 0) -> Record:
@@ -428,9 +430,7 @@ DEAR = Catalogue(
 
 async def dear() -> AccountsPartition:
     """Return a partition where each call costs 1 USD."""
-    health = Health("accounts", 0)
-    objects = open_objects("memory://")
-    partition = AccountsPartition(DEAR, objects, ManualClock(NOW_MS), health=health)
+    partition = make_partition(catalogue=DEAR)
     await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
     return partition
 

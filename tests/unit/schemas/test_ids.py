@@ -78,6 +78,16 @@ def test_lines_that_leave_a_parcel_twice_get_two_ids() -> None:
     assert first != ids.fallback_parcel_id(first, 2, 0)
 
 
+def test_lines_that_part_when_admitted_get_ids_that_nothing_else_gets() -> None:
+    parcel = ParcelId("parcel_" + "0" * 32)
+
+    made = {ids.part_parcel_id(parcel, line) for line in range(3)}
+    others = {ids.fallback_parcel_id(parcel, 1, line) for line in range(3)}
+    others |= {ids.repeat_parcel_id(parcel, 1, line, is_lost=lost) for line in range(3) for lost in (False, True)}  # fmt: skip
+
+    assert len(made | others | {parcel}) == 3 + 9 + 1
+
+
 def test_one_idempotency_key_is_one_batch_within_an_account_and_a_day() -> None:
     day_ms = NOW_MS - NOW_MS % 86_400_000
 
