@@ -198,11 +198,7 @@ def show_balance(balance: Balance) -> Json:
 
 def show_credential(credential: Credential, keys: Mapping[KeyId, ApiKey]) -> Json:
     """Return an own provider key without the key, with OpenRouter's names where it has them."""
-    models, allowed, region = (
-        credential.allowed_models,
-        credential.allowed_keys,
-        credential.declared_region,
-    )
+    allowed = credential.allowed_keys
     return {
         "id": credential.credential_id,
         "organization_id": credential.account,
@@ -215,12 +211,13 @@ def show_credential(credential: Credential, keys: Mapping[KeyId, ApiKey]) -> Jso
         "is_required": credential.is_required,
         "is_byok_only": credential.is_byok_only,
         "sort_order": credential.sort_order,
-        "allowed_models": None if models is None else list(models),
+        "allowed_models": _listed(credential.allowed_models),
         "allowed_api_key_hashes": (
             None if allowed is None else [keys[one].hash for one in allowed if one in keys]
         ),
+        "allowed_user_ids": _listed(credential.allowed_users),
         "declared_zdr": credential.declared_zdr,
-        "declared_region": region,
+        "declared_region": credential.declared_region,
         "secret_version": credential.secret_version,
         "version": credential.version,
         "created_at": iso(credential.created_at_ms),

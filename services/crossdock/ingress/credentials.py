@@ -20,6 +20,7 @@ from crossdock.kernel.provider_keys import (
     read_provider_key,
     sealed_text,
 )
+from crossdock_schemas.attribution import MAX_USER
 from crossdock_schemas.catalogue import REGIONS, Provider, Region
 from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Patterns
@@ -28,12 +29,13 @@ from crossdock_schemas.secret import SealedSecret
 FLAGS = ("disabled", "is_fallback", "is_required", "is_byok_only", "declared_zdr")
 CHANGED = (
     *("key", "name", *FLAGS, "sort_order"),
-    *("allowed_models", "allowed_api_key_hashes", "declared_region"),
+    *("allowed_models", "allowed_api_key_hashes", "allowed_user_ids", "declared_region"),
 )
 MADE = ("provider", "project_id", "test", *CHANGED)
 EMPTIED = {
     "allowed_models": "allowed_models",
     "allowed_api_key_hashes": "allowed_keys",
+    "allowed_user_ids": "allowed_users",
     "declared_region": "declared_region",
 }
 """Fields that a null opens, and ours."""
@@ -77,6 +79,7 @@ def check_fields(body: Json) -> dict[str, Any]:
     said["name"] = check_name(body) if body.get("name") is not None else None
     said["sort_order"] = _check_order(body)
     said["allowed_models"] = _check_models(body)
+    said["allowed_users"] = _check_users(body)
     said["declared_region"] = _check_region(body)
     return {name: value for name, value in said.items() if value is not None}
 
@@ -143,6 +146,24 @@ def _check_models(body: Json) -> tuple[str, ...] | None:
         detail = error.errors()[0]
         param = ".".join(("allowed_models", *map(str, detail["loc"])))
         raise refusals.wrong_value(param, detail["input"], f"{detail['msg']}.") from None
+
+
+def _check_users(body: Json) -> tuple[str, ...] | None:
+    """Return the end users that may use it, each once; None: nothing is said, or all may."""
+    given = body.get("allowed_user_ids")
+    if given is None:
+        return None
+    rule = f"an array of 1 to {MAX_PATTERNS} end users' ids, of 1 to {MAX_USER} characters each"
+    if not isinstance(given, list):
+        raise refusals.wrong_type("allowed_user_ids", rule, given)
+    if not 1 <= len(given) <= MAX_PATTERNS:
+        told = f"Expected {rule}; null lets the key serve everybody, `disabled` nobody."
+        raise refusals.wrong_value("allowed_user_ids", f"{len(given)} entries", told)
+    for place, one in enumerate(given):
+        if not isinstance(one, str) or not 1 <= len(one) <= MAX_USER:
+            told = f"Expected a string of 1 to {MAX_USER} characters."
+            raise refusals.wrong_value(f"allowed_user_ids.{place}", one, told)
+    return tuple(dict.fromkeys(given))
 
 
 def _check_region(body: Json) -> Region | None:

@@ -97,7 +97,11 @@ def newest_change(ingress: Ingress) -> Change:
 async def test_what_is_not_said_stays_and_a_null_opens() -> None:
     async with managed() as (_, owner):
         key = (await owner.make_key())["data"]
-        limits = {"allowed_models": ["gull-*"], "allowed_api_key_hashes": [key["hash"]]}
+        limits = {
+            "allowed_models": ["gull-*"],
+            "allowed_api_key_hashes": [key["hash"]],
+            "allowed_user_ids": ["alice", "bob@acme.example"],
+        }
         made = await make_own(owner, declared_region="europe", is_required=True, **limits)
         renamed = (await owner.ask("PATCH", f"/byok/{made['id']}", {"name": "b"})).json()["data"]
         nulls = dict.fromkeys((*limits, "declared_region"))
@@ -135,6 +139,12 @@ async def test_a_disabled_key_is_told_to_workers_until_it_is_enabled() -> None:
         ({"allowed_api_key_hashes": ["0" * 64]}, "allowed_api_key_hashes"),
         ({"allowed_api_key_hashes": ["0" * 64] * 101}, "allowed_api_key_hashes"),
         ({"allowed_api_key_hashes": "0" * 64}, "allowed_api_key_hashes"),
+        ({"allowed_user_ids": []}, "allowed_user_ids"),
+        ({"allowed_user_ids": [""]}, "allowed_user_ids.0"),
+        ({"allowed_user_ids": ["alice", 7]}, "allowed_user_ids.1"),
+        ({"allowed_user_ids": ["u" * 257]}, "allowed_user_ids.0"),
+        ({"allowed_user_ids": ["alice"] * 101}, "allowed_user_ids"),
+        ({"allowed_user_ids": "alice"}, "allowed_user_ids"),
         ({"allowed_models": ["a b"]}, "allowed_models.0"),
         ({"allowed_models": "a"}, "allowed_models"),
         ({"sort_order": -1}, "sort_order"),
@@ -157,6 +167,27 @@ async def test_what_is_not_sound_is_refused_by_name_and_nothing_is_asked(
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
     assert asked == []
     assert SECRET not in response.text
+
+
+async def test_a_key_for_no_end_user_is_refused_and_the_answer_says_what_to_do() -> None:
+    async with managed() as (_, owner):
+        made = await make_own(owner)
+        refused = await owner.ask("PATCH", f"/byok/{made['id']}", {"allowed_user_ids": []})
+
+    message = refused.json()["error"]["message"]
+    assert refused.status_code == 400
+    assert "1 to 100" in message
+    assert "null lets the key serve everybody, `disabled` nobody" in message
+
+
+async def test_a_hundred_end_users_of_the_longest_names_are_taken_and_each_is_kept_once() -> None:
+    users = [f"{number:0256}" for number in range(99)] + [" Ünü 用户"]
+    async with managed() as (_, owner):
+        many = await make_own(owner, allowed_user_ids=users)
+        twice = await make_own(owner, allowed_user_ids=["bob", "alice", "bob"])
+
+    assert many["allowed_user_ids"] == users
+    assert twice["allowed_user_ids"] == ["bob", "alice"]
 
 
 async def test_only_own_keys_and_a_fallback_exclude_each_other() -> None:

@@ -243,6 +243,7 @@ SHOWN: list[tuple[str, str, Callable[[], Json]]] = [
                 project=OWNER["project"],
                 allowed_models=("*",),
                 allowed_keys=("key_local", "key_gone"),
+                allowed_users=("alice",),
                 declared_region="europe",
             ),
             {KeyId("key_local"): make_key()},

@@ -21,6 +21,7 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.kernel.provider_keys import EXPECTED, MAX_BYTES
+from crossdock_schemas.attribution import MAX_USER
 from crossdock_schemas.catalogue import REGIONS
 from crossdock_schemas.credential import MAX_SORT_ORDER
 from crossdock_schemas.policy import MAX_PATTERNS, Rules
@@ -44,6 +45,11 @@ _MODELS: Json = {
 }
 _REGION = told(nullable(choice(REGIONS)), "As its owner declares.")
 _ORDER: Json = {"type": "integer", "minimum": 0, "maximum": MAX_SORT_ORDER}
+_USER_ID: Json = {"type": "string", "minLength": 1, "maxLength": MAX_USER}
+_FOR_USERS = (
+    "Only requests whose `safety_identifier` or `user` is one of these; to all others the key is not there, "
+    "also to those that name nobody. Null: of everybody."
+)
 _FLAGS = {
     "disabled": "Out of use.",
     "is_fallback": "Tried after the installation's own capacity; else before.",
@@ -62,6 +68,15 @@ _WISHED: dict[str, Json] = {
         "minItems": 1,
         "maxItems": MAX_PATTERNS,
     },
+    "allowed_user_ids": told(
+        {
+            "type": ["array", "null"],
+            "items": _USER_ID,
+            "minItems": 1,
+            "maxItems": MAX_PATTERNS,
+        },
+        _FOR_USERS,
+    ),
     "declared_region": _REGION,
 }
 
@@ -78,6 +93,7 @@ SCHEMAS: dict[str, Json] = {
             "sort_order": _ORDER,
             "allowed_models": nullable(array(TEXT)),
             "allowed_api_key_hashes": nullable(array(names.KEY_HASH)),
+            "allowed_user_ids": told(nullable(array(_USER_ID)), _FOR_USERS),
             "declared_region": _REGION,
             "secret_version": told(VERSION, "Each new key raises it by one."),
             "version": VERSION,
@@ -150,7 +166,7 @@ OPERATIONS = (
     Operation(
         "PATCH", "/v1/byok/{id}", "change_byok", "Change an own provider key, or put another in its place",
         tag=TAG,
-        text="A null takes away what `allowed_models`, `allowed_api_key_hashes` or `declared_region` demand.",
+        text="A null takes away what `allowed_models`, `allowed_api_key_hashes`, `allowed_user_ids` or `declared_region` demand.",
         names=_ID,
         roles=ADMINS,
         body=Body(ref("ByokChange"), {"is_fallback": True}),
