@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 PLACE = "byok"
-COLUMNS = ("key", "provider", "name", "label", "order", "project", "models", "state")
+COLUMNS = ("key", "provider", "name", "label", "order", "project", "for", "models", "state")
 PROMPT = "The provider's key: "
 ByokName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]
 KeyEnvOption = Annotated[
@@ -72,6 +72,14 @@ KeyOption = Annotated[
         metavar="HASH_OR_ID",
     ),
 ]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-user",
+        help="Only requests for this end user, as they name it in `user`; may be repeated; '' alone: for all.",
+        metavar="USER",
+    ),
+]
 ZdrOption = Annotated[
     bool | None,
     typer.Option("--zdr/--no-zdr", help="Declare that the provider keeps nothing, or that it may."),
@@ -101,8 +109,19 @@ def _row(entry: dict[str, Any]) -> list[object]:
     project = entry["project_id"] or "all"
     return [
         *(entry[name] for name in ("id", "provider", "name", "label")),
-        *(order, project, models, state),
+        *(order, project, _served(entry), models, state),
     ]
+
+
+def _served(entry: dict[str, Any]) -> str:
+    """Return how many API keys and end users it is for."""
+    limits = {"key": entry["allowed_api_key_hashes"], "user": entry["allowed_user_ids"]}
+    told = [
+        f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
+        for what, found in limits.items()
+        if found is not None
+    ]
+    return ", ".join(told) or "all"
 
 
 @app.command()
@@ -134,6 +153,7 @@ def create(
     sort_order: OrderOption = None,
     allow_model: ModelOption = None,
     allow_key: KeyOption = None,
+    allow_user: UserOption = None,
     zdr: ZdrOption = None,
     region: RegionOption = None,
     test: Annotated[
@@ -156,6 +176,7 @@ def create(
             "sort_order": sort_order,
             "allowed_models": values_of(allow_model) or None,
             "allowed_api_key_hashes": _hashes(management, allow_key) or None,
+            "allowed_user_ids": values_of(allow_user) or None,
             "declared_zdr": zdr,
             "declared_region": region,
             "test": test or None,
@@ -185,6 +206,7 @@ def update(
     sort_order: OrderOption = None,
     allow_model: ModelOption = None,
     allow_key: KeyOption = None,
+    allow_user: UserOption = None,
     zdr: ZdrOption = None,
     region: RegionOption = None,
     as_json: JsonOption = False,
@@ -193,7 +215,7 @@ def update(
     """Change what an own provider key is for, or put another key in its place."""
     is_replaced = new_key or key_env is not None or key_file is not None
     secret = read_secret(ctx, key_env, key_file) if is_replaced else None
-    models = values_of(allow_model)
+    models, users = values_of(allow_model), values_of(allow_user)
     with open_management(ctx, data_dir_) as management:
         hashes = _hashes(management, allow_key)
         body = {
@@ -206,10 +228,15 @@ def update(
             "sort_order": sort_order,
             "allowed_models": models or None,
             "allowed_api_key_hashes": hashes or None,
+            "allowed_user_ids": users or None,
             "declared_zdr": zdr,
             "declared_region": region,
         }
-        said = {"allowed_models": models, "allowed_api_key_hashes": hashes}
+        said = {
+            "allowed_models": models,
+            "allowed_api_key_hashes": hashes,
+            "allowed_user_ids": users,
+        }
         opened = [field for field, value in said.items() if value == []]
         entry = management.change(PLACE, byok, body=body, emptied=opened)
     show_entry(entry, as_json=as_json)

@@ -35,6 +35,7 @@ def make_byok(**fields: object) -> dict[str, Any]:
         "sort_order": 3,
         "allowed_models": None,
         "allowed_api_key_hashes": None,
+        "allowed_user_ids": None,
         "declared_zdr": False,
         "declared_region": None,
         "secret_version": 1,
@@ -55,15 +56,20 @@ def test_keys_are_listed_with_whom_they_serve(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    own = [make_byok(), make_byok(id="byok_2", is_fallback=True, disabled=True, allowed_models=["tern-*"])]  # fmt: skip
+    own = [
+        make_byok(),
+        make_byok(id="byok_2", is_fallback=True, disabled=True, allowed_models=["tern-*"], allowed_user_ids=["alice"]),
+        make_byok(id="byok_3", allowed_api_key_hashes=[HASH], allowed_user_ids=["alice", "bob"]),
+    ]  # fmt: skip
     shell.says({"data": own})
 
     table = shell.run("byok", "list").out
     plain = shell.run("byok", "list", "--json").json
 
-    first, second = table.splitlines()[1:]
-    assert first.split() == ["byok_1", "atlas", "ours", "...6391", "first", "3", "all", "all", "active"]  # fmt: skip
-    assert second.split()[4:] == ["fallback", "3", "all", "tern-*", "disabled"]
+    first, second, third = [line.split() for line in table.splitlines()[1:]]
+    assert first == ["byok_1", "atlas", "ours", "...6391", "first", "3", "all", "all", "all", "active"]  # fmt: skip
+    assert second[4:] == ["fallback", "3", "all", "1", "user", "tern-*", "disabled"]
+    assert third[6:] == ["all", "1", "key,", "2", "users", "all", "active"]
     assert plain == own
     assert shell.calls == [("GET", "/v1/byok")] * 2
 
@@ -77,10 +83,14 @@ def test_an_empty_list_says_so(shell: Shell) -> None:
 
 
 def test_one_is_shown_as_it_is(shell: Shell) -> None:
-    shell.says({"data": make_byok()})
+    shell.says({"data": make_byok(allowed_user_ids=["alice"])})
 
-    assert "...6391" in shell.run("byok", "show", "byok_1").out
-    assert shell.calls == [("GET", "/v1/byok/byok_1")]
+    shown = shell.run("byok", "show", "byok_1").out
+
+    assert "...6391" in shown
+    assert "alice" in shown
+    assert shell.run("byok", "show", "byok_1", "--json").json["allowed_user_ids"] == ["alice"]
+    assert shell.calls == [("GET", "/v1/byok/byok_1")] * 2
 
 
 def test_a_key_comes_from_a_variable_a_file_or_the_terminal(
@@ -112,7 +122,8 @@ def test_all_that_it_is_for_is_said(shell: Shell, key_file: Path) -> None:
     outcome = shell.run(
         "byok", "create", "atlas", "--key-file", str(key_file), "--name", "ours", "--project", "proj_1",
         "--prioritized", "--required", "--byok-only", "--sort-order", "3", "--allow-model", "tern-*",
-        "--allow-key", "key_1", "--allow-key", PLAIN, "--zdr", "--region", "europe", "--test",
+        "--allow-key", "key_1", "--allow-key", PLAIN, "--allow-user", "alice", "--allow-user", "bob b.",
+        "--zdr", "--region", "europe", "--test",
     )  # fmt: skip
 
     assert shell.body == {
@@ -126,6 +137,7 @@ def test_all_that_it_is_for_is_said(shell: Shell, key_file: Path) -> None:
         "sort_order": 3,
         "allowed_models": ["tern-*"],
         "allowed_api_key_hashes": [HASH, HASH],
+        "allowed_user_ids": ["alice", "bob b."],
         "declared_zdr": True,
         "declared_region": "europe",
         "test": True,
@@ -157,12 +169,15 @@ def test_an_update_says_only_what_shall_change(shell: Shell, key_file: Path) -> 
 
     shell.run("byok", "update", "byok_1", "--disable", "--fallback", "--no-zdr")
     first = shell.body
-    shell.run("byok", "update", "byok_1", "--allow-model", "", "--allow-key", "")
+    shell.run(
+        "byok", "update", "byok_1", "--allow-model", "", "--allow-key", "", "--allow-user", ""
+    )
     second = shell.body
     shell.run("byok", "update", "byok_1", "--key-file", str(key_file))
 
     assert first == {"disabled": True, "is_fallback": True, "declared_zdr": False}
-    assert second == {"allowed_models": None, "allowed_api_key_hashes": None}
+    opened = ("allowed_models", "allowed_api_key_hashes", "allowed_user_ids")
+    assert second == dict.fromkeys(opened)
     assert shell.body == {"key": SECRET}
     assert shell.calls == [("PATCH", "/v1/byok/byok_1")] * 3
 
