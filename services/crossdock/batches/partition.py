@@ -214,6 +214,11 @@ class BatchesPartition:
         serving = {model: self._catalogue.serving(model, batch.operation) for model in sums}
         return estimate(sums, serving, self.core.usual.of(batch.account))
 
+    @property
+    def busy(self) -> int:
+        """How many effects are being carried out."""
+        return len(self._running)
+
     async def close(self) -> None:
         for task in self._running:
             task.cancel()

@@ -106,7 +106,8 @@ class Place:
             sent = len(self.sent)
             await asyncio.sleep(0.01)
             await self.step()
-            quiet = quiet + 1 if len(self.sent) == sent else 0
+            is_quiet = len(self.sent) == sent and not self.partition.busy
+            quiet = quiet + 1 if is_quiet else 0
 
     def command(self, asked: Submitted | CancelAsked) -> Record:
         self.offset += 1
