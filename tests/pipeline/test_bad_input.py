@@ -56,7 +56,7 @@ def raw(dock: Dock, method: str, path: str, **arguments: Any) -> httpx.Response:
 def answer_of(response: httpx.Response) -> Answer:
     error = response.json()["error"]
     assert set(response.json()) == {"error"}
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) - {"metadata"} == {"message", "type", "param", "code"}
     assert error["message"]
     assert response.headers["x-request-id"].startswith("req_")
     return response.status_code, error["type"], error["code"], error["param"]
@@ -314,6 +314,8 @@ def test_a_bad_single_request_is_refused(dock: Dock, name: str) -> None:
     response = raw(dock, "POST", CHAT, content=body)
 
     assert answer_of(response) == expected
+    says_why = "metadata" in response.json()["error"]
+    assert says_why == (name == "an embedding model")
 
 
 PLACES: dict[str, tuple[str, str, int]] = {
