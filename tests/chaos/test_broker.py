@@ -70,7 +70,6 @@ async def readers_go_on(kafka: RunningKafka, topic: str, turn: int) -> list[byte
     return values
 
 
-@pytest.mark.timeout(240)
 async def test_every_transaction_ends_on_every_partition(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

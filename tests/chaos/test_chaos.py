@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from support.chaos import make_schedule, run
 from support.dock import running_dock
 
@@ -17,7 +15,6 @@ def test_a_seed_gives_the_same_schedule_again() -> None:
     assert make_schedule(50, 3) != make_schedule(50, 4)
 
 
-@pytest.mark.timeout(500)
 def test_kills_pauses_and_restarts_leave_no_fault_in_the_books(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

@@ -22,8 +22,6 @@ KAFKA_AWAY_S = 70.0  # longer than sessions, leases, and the time that a transac
 OTHERS_AWAY_S = 20.0
 DISK_MIB = 600
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
@@ -46,7 +44,7 @@ def agree(dock: Dock, batch_id: str, tell: Callable[[str], None], what: str) -> 
     """Every line is answered, and the books hold."""
     report = Report()
     began = time.monotonic()
-    batch = dock.wait(batch_id, timeout_s=240)
+    batch = dock.wait(batch_id)
     audit_books(dock, [(batch, LINES)], report)
     tell(
         f"{what}: {report.lines} lines, {report.failed} failed, {report.calls} calls, {report.rows} rows, "
@@ -69,10 +67,10 @@ def test_while_kafka_is_away_intake_says_503_and_afterwards_all_goes_on(
     went = time.monotonic()
     said = [refusal(impatient) for _ in range(4)]
     took_s = [seconds for _, _, seconds in said]
-    until(lambda: "kafka" in reasons(own, "provider.0"), timeout_s=60, what="the reason")
+    until(lambda: "kafka" in reasons(own, "provider.0"), what="the reason")
     time.sleep(max(0.0, KAFKA_AWAY_S - (time.monotonic() - went)))
     own.send_signal("kafka", signal.SIGCONT)
-    until(own.are_ready, timeout_s=120, what="every process being ready")
+    until(own.are_ready, what="every process being ready")
 
     agree(own, batch_id, tell, f"Kafka away for {KAFKA_AWAY_S:.0f} s")
     tell(f"refused within {', '.join(f'{s:.1f}' for s in took_s)} s")
@@ -131,7 +129,7 @@ def test_while_the_object_store_refuses_nothing_is_lost(
     time.sleep(OTHERS_AWAY_S)
     store.unlink()
     away.rename(store)
-    until(own.are_ready, timeout_s=60, what="every process being ready")
+    until(own.are_ready, what="every process being ready")
 
     agree(own, batch_id, tell, f"the store away for {OTHERS_AWAY_S:.0f} s")
     assert status == 503
@@ -185,7 +183,7 @@ def test_when_the_disk_has_room_again_all_goes_on(
         time.sleep(OTHERS_AWAY_S)
         (small_disk / "filled").unlink()
         until(lambda: dock.pids()["kafka"] != kafka, what="a new Kafka")
-        until(dock.are_ready, timeout_s=120, what="every process being ready")
+        until(dock.are_ready, what="every process being ready")
 
         agree(dock, batch_id, tell, f"the disk full for {OTHERS_AWAY_S:.0f} s")
     assert {(status, has_hint) for status, has_hint, _ in said} == {(503, True)}

@@ -237,7 +237,7 @@ def test_the_doors_settings_reach_an_object_store_over_plain_http() -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=300,
             check=False,
         )
         server.shutdown()

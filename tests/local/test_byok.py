@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from typing_extensions import override
 
 from crossdock.kernel.kafka import open_reader, places_of
@@ -127,7 +126,6 @@ def own_lines(count: int) -> list[dict[str, Any]]:
     return chat_lines(count, models=("own-model",), chars=20)
 
 
-@pytest.mark.timeout(300)
 def test_the_plain_key_is_nowhere_after_a_run_with_kill_rotation_and_refusal(  # noqa: PLR0915  # one story
     tmp_path: Path,
 ) -> None:

@@ -27,7 +27,6 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(120)
 def test_a_batch_is_submitted_watched_and_its_results_written(
     dock: Dock, file: Path, tmp_path: Path
 ) -> None:
@@ -49,7 +48,6 @@ def test_a_batch_is_submitted_watched_and_its_results_written(
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
-@pytest.mark.timeout(120)
 def test_submit_watches_until_the_end(dock: Dock, file: Path) -> None:
     submitted, watched = run(dock, "batches", "submit", str(file))
 
@@ -58,7 +56,6 @@ def test_submit_watches_until_the_end(dock: Dock, file: Path) -> None:
     assert dock.client.batches.retrieve(submitted.strip()).status == "completed"
 
 
-@pytest.mark.timeout(120)
 def test_batches_are_listed(dock: Dock, file: Path) -> None:
     batch_id = run(dock, "batches", "submit", str(file))[0].strip()
 
@@ -71,7 +68,6 @@ def test_batches_are_listed(dock: Dock, file: Path) -> None:
     assert [batch["id"] for batch in json.loads(raw)] == [batch_id]
 
 
-@pytest.mark.timeout(120)
 def test_a_batch_is_cancelled(dock: Dock, tmp_path: Path) -> None:
     path = tmp_path / "many.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(3000)))
@@ -89,7 +85,6 @@ def test_a_batch_is_cancelled(dock: Dock, tmp_path: Path) -> None:
     assert "Cannot cancel a batch with status 'cancelled'" in again[1]
 
 
-@pytest.mark.timeout(120)
 def test_a_bad_line_is_shown_with_its_number(dock: Dock, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(chat_lines(1)[0]) + "\nnot json\n")
@@ -100,7 +95,6 @@ def test_a_bad_line_is_shown_with_its_number(dock: Dock, tmp_path: Path) -> None
     assert "failed validation" in said.splitlines()[-1]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_usage_shows_every_model_and_cuts_no_number(dock: Dock, columns: str) -> None:
     batch = dock.wait(dock.submit(chat_lines(30)))

@@ -41,7 +41,7 @@ async def running(data: DataDir) -> AsyncIterator[Supervisor]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110  # nobody tells the test
             await asyncio.sleep(0.05)
 

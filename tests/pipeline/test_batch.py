@@ -64,7 +64,7 @@ def test_under_every_kind_of_fault_each_line_ends_once_and_each_call_is_one_row(
             drip_s=0.05,
         )
 
-    batch = dock.wait(dock.submit(chat_lines(5000)), timeout_s=180)
+    batch = dock.wait(dock.submit(chat_lines(5000)))
     answered, failed = dock.output(batch)
     rows = settled_rows(dock, batch.id, 5000)
     entries = dock.ledger()

@@ -35,7 +35,6 @@ def put(dock: Dock, messages: Sequence[Outgoing]) -> None:
     asyncio.run(send())
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("topic", "stages"),
     [
@@ -59,7 +58,7 @@ def test_a_record_that_is_none_of_ours_is_kept_whole_and_blocks_nobody(
         return [letter for letter in listed(dock, topic) if letter["number"] not in before]
 
     put(dock, [Outgoing(topic, b"key", GARBAGE, [("whose", b"theirs")])])
-    until(lambda: len(new()) >= len(stages), timeout_s=30, what="the dead letters")
+    until(lambda: len(new()) >= len(stages), what="the dead letters")
     batch = dock.wait(dock.submit(chat_lines(50)))
 
     letters = new()
@@ -75,15 +74,14 @@ def test_a_record_that_is_none_of_ours_is_kept_whole_and_blocks_nobody(
     assert number in table
 
 
-@pytest.mark.timeout(120)
 def test_a_dead_letter_is_sent_again_as_it_was(dock: Dock) -> None:
     """It is none of ours still, so it comes back: that shows that the very bytes went the same way."""
     put(dock, [Outgoing("requests", b"again", GARBAGE, [])])
-    until(lambda: numbers(dock, "again") != [], timeout_s=30, what="the dead letter")
+    until(lambda: numbers(dock, "again") != [], what="the dead letter")
     (number,) = numbers(dock, "again")
 
     dead_letters(dock, "replay", str(number))
-    until(lambda: len(numbers(dock, "again")) == 2, timeout_s=30, what="its return")
+    until(lambda: len(numbers(dock, "again")) == 2, what="its return")
     refused = crossdock("dead-letters", "replay", str(number), "--data-dir", str(dock.data.path))
 
     (first, second) = [letter for letter in listed(dock, "requests") if mine(dock, letter, "again")]

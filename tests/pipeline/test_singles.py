@@ -162,7 +162,6 @@ def test_batches_are_listed_newest_first_in_pages(dock: Dock) -> None:
 
 
 @pytest.mark.usefixtures("slow")
-@pytest.mark.timeout(180)
 def test_a_batch_cancelled_mid_way_keeps_what_was_done_and_calls_nothing_more(dock: Dock) -> None:
     """More lines of one model than a window holds (4096): what was not fed is never called."""
     client = dock.client

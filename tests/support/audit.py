@@ -63,7 +63,7 @@ class Report:
 
 def audit_books(dock: Dock, ended: Sequence[tuple[Batch, int]], report: Report) -> None:
     """Hold the files, the ledger, the rows and the prices against each other; `ended`: batches and their lengths."""
-    until(dock.is_at_rest, timeout_s=180, what="the dock at rest")
+    until(dock.is_at_rest, timeout_s=400, what="the dock at rest")
     time.sleep(1.5)  # the sink's last batch of rows is a second old at most
     report.batches = len(ended)
     for batch, lines in ended:

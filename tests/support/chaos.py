@@ -242,11 +242,11 @@ def _in_flight(dock: Dock, name: str) -> int:
 
 def audit(dock: Dock, load: Load, report: Report) -> None:
     """Compare what was accepted with what came of it, the provider's ledger with the rows, the cost with the prices."""
-    ended = [(dock.wait(name, timeout_s=300), BATCH_LINES) for name in load.batches]
-    ended += [(dock.wait(name, timeout_s=300), TIGHT_LINES) for name in load.tight]
-    ended += [(dock.wait(name, timeout_s=300), OWN_LINES) for name in load.own]
+    ended = [(dock.wait(name, timeout_s=600), BATCH_LINES) for name in load.batches]
+    ended += [(dock.wait(name, timeout_s=600), TIGHT_LINES) for name in load.tight]
+    ended += [(dock.wait(name, timeout_s=600), OWN_LINES) for name in load.own]
     report.singles, report.refused = load.answered, load.refused
-    until(lambda: _held(dock) == 0, timeout_s=120, what="the end of all holds")
+    until(lambda: _held(dock) == 0, timeout_s=300, what="the end of all holds")
     audit_books(dock, ended, report)
     audit_own(dock, OWN_AT, report)
     if report.repeats > report.in_flight:

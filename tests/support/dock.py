@@ -91,7 +91,7 @@ class Dock:
         """SIGTERM to a process of the installation; its supervisor starts it again."""
         self.send_signal(name, signal.SIGTERM)
 
-    def restart(self, name: str, *, timeout_s: float = 90.0) -> None:
+    def restart(self, name: str, *, timeout_s: float = 240.0) -> None:
         """Stop a process in order; return when its supervisor has another one ready."""
         pid = self.pids()[name]
         self.stop_orderly(name)
@@ -148,7 +148,7 @@ class Dock:
 
     def rest(self) -> None:
         """Wait until what earlier tests began has ended."""
-        until(self.is_at_rest, timeout_s=90, what="the dock at rest")
+        until(self.is_at_rest, timeout_s=240, what="the dock at rest")
 
     def _ops(self, process: str, path: str) -> str:
         url = f"http://127.0.0.1:{self.processes()[process]['ops_port']}/{path}"
@@ -211,7 +211,7 @@ class Dock:
         } | arguments
         return client.batches.create(input_file_id=file.id, **wanted).id
 
-    def wait(self, batch_id: str, *, timeout_s: float = 120.0) -> openai.types.Batch:
+    def wait(self, batch_id: str, *, timeout_s: float = 400.0) -> openai.types.Batch:
         client = self.client
         give_up = time.monotonic() + timeout_s
         while True:
@@ -257,7 +257,7 @@ def chat_lines(
     ]
 
 
-def until(condition: Callable[[], bool], *, timeout_s: float = 30.0, what: str = "it") -> None:
+def until(condition: Callable[[], bool], *, timeout_s: float = 120.0, what: str = "it") -> None:
     """Wait until `condition()` holds."""
     give_up = time.monotonic() + timeout_s
     while not condition():
@@ -271,7 +271,7 @@ def repeated(ids: Iterable[str]) -> list[str]:
 
 
 def crossdock(
-    *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 120.0
+    *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 300.0
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
     return subprocess.run(

@@ -16,7 +16,7 @@ from crossdock.local.jars import cache_folder, java, kafka_jars
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
 
-START_S = 60.0
+START_S = 180.0
 
 
 @dataclass

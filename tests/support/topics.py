@@ -11,7 +11,7 @@ from crossdock.kernel.kafka.tail import reached
 from crossdock.kernel.record import Outgoing, Record
 from crossdock_schemas.topics import Provisioned
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 def fresh(name: str) -> str:

@@ -20,7 +20,7 @@ from crossdock.local.datadir import DataDir
 
 MODELS = ("tern-mini", "gull-base", "heron-large")
 AUDIT_S = 15.0  # rows and sums come about a second after their calls
-START_S = 90.0
+START_S = 240.0
 
 
 def demo(

@@ -19,7 +19,7 @@ from crossdock.local.installation import Installation
 from crossdock.local.probe import is_ready
 from crossdock.local.process import Child, ProcessSpec, end_leftovers
 
-READY_S = 60.0  # until everything must have become ready
+READY_S = 180.0  # until everything must have become ready
 STABLE_S = 30.0  # a process that ran this long starts anew without a pause
 BACKOFF_LIMIT_S = 5.0
 START_TRIES = 3  # a process that ends that often before it was ever ready stops the start

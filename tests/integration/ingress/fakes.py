@@ -321,7 +321,7 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
             try:
                 async with (
                     AsyncOpenAI(base_url=f"{url}/v1", api_key=API_KEY, max_retries=0) as sdk,
-                    httpx.AsyncClient(base_url=url, headers=auth, timeout=20) as http,
+                    httpx.AsyncClient(base_url=url, headers=auth, timeout=120) as http,
                 ):
                     yield Ingress(sdk, http, world, dock, clock, url)
             finally:

@@ -260,7 +260,7 @@ async def paid(**settings: Any) -> AsyncIterator[tuple[Ingress, Management]]:
 async def tell(ingress: Ingress, raw: bytes | None = None, header: str | None = None) -> httpx.Response:  # fmt: skip
     raw = make_event() if raw is None else raw
     signed = sign(raw, ingress.clock.now_ms() // 1000) if header is None else header
-    async with httpx.AsyncClient(base_url=ingress.url, timeout=20) as stripe:  # without a key
+    async with httpx.AsyncClient(base_url=ingress.url, timeout=120) as stripe:  # without a key
         headers = {"stripe-signature": signed, "content-type": "application/json"}
         return await stripe.post("/v1/webhooks/stripe", content=raw, headers=headers)
 

@@ -90,7 +90,7 @@ async def running_process(servers: str, folder: Path) -> AsyncIterator[str]:
         await until_ready(f"http://127.0.0.1:{ops_port}/ready")
         yield f"http://127.0.0.1:{port}"
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), timeout=20) == 0
+        assert await asyncio.wait_for(process.wait(), timeout=120) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -98,7 +98,7 @@ async def running_process(servers: str, folder: Path) -> AsyncIterator[str]:
 
 
 async def until_ready(url: str) -> None:
-    async with asyncio.timeout(30), httpx.AsyncClient() as http:
+    async with asyncio.timeout(120), httpx.AsyncClient() as http:
         while True:
             try:
                 if (await http.get(url)).status_code == 200:

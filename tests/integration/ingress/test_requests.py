@@ -377,6 +377,6 @@ def give_all(ingress: Ingress) -> None:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110  # the condition lies in a server that tells nobody
             await asyncio.sleep(0.01)

@@ -120,7 +120,6 @@ async def test_a_tail_since_now_reads_only_what_comes(kafka: RunningKafka) -> No
     assert seen == [b"new"]
 
 
-@pytest.mark.timeout(150)
 async def test_what_was_acknowledged_outlives_brokers_that_are_killed(tmp_path: Path) -> None:
     """And producers and tails go on by themselves once the broker is back."""
     with start_kafka(tmp_path / "kafka") as kafka:

