@@ -289,12 +289,12 @@ def running_dock(
     folder: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> Iterator[Dock]:
     """Start an installation in `folder`, stop it in the end."""
-    started = crossdock("up", "--detach", "--data-dir", str(folder), *arguments, env=env)
-    if started.returncode != 0:
-        raise RuntimeError(started.stderr)
     dock = Dock(DataDir(folder))
     try:
+        started = crossdock("up", "--detach", "--data-dir", str(folder), *arguments, env=env)
+        if started.returncode != 0:
+            raise RuntimeError(started.stderr)
         yield dock
     finally:
         dock.close()
-        crossdock("down", "--data-dir", str(folder))
+        crossdock("down", "--data-dir", str(folder))  # also what a start left that was broken off
