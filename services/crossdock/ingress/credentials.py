@@ -86,18 +86,26 @@ def check_fields(body: Json) -> dict[str, Any]:
 
 def check_hashes(body: Json) -> tuple[str, ...] | None:
     """Return the SHA-256 of the API keys that may use it; None: nothing is said, or all may."""
-    given = body.get("allowed_api_key_hashes")
+    rule = f"an array of 1 to {MAX_PATTERNS} keys' SHA-256, as 64 hexadecimal digits each"
+    given = _check_array(body, "allowed_api_key_hashes", rule)
     if given is None:
         return None
-    rule = f"an array of 1 to {MAX_PATTERNS} keys' SHA-256, as 64 hexadecimal digits each"
-    if not isinstance(given, list):
-        raise refusals.wrong_type("allowed_api_key_hashes", rule, given)
-    if not 1 <= len(given) <= MAX_PATTERNS:
-        raise refusals.wrong_value("allowed_api_key_hashes", f"{len(given)} entries", f"Expected {rule}.")  # fmt: skip
     for one in given:
         if not isinstance(one, str) or not HASH.fullmatch(one):
             raise refusals.wrong_value("allowed_api_key_hashes", one, f"Expected {rule}.")
     return tuple(dict.fromkeys(given))
+
+
+def _check_array(body: Json, name: str, rule: str, hint: str = "") -> list[Any] | None:
+    """Return the 1 to MAX_PATTERNS entries of an array; None: nothing is said."""
+    given = body.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise refusals.wrong_type(name, rule, given)
+    if not 1 <= len(given) <= MAX_PATTERNS:
+        raise refusals.wrong_value(name, f"{len(given)} entries", f"Expected {rule}{hint}.")
+    return given
 
 
 def emptied(body: Json) -> tuple[str, ...]:
@@ -150,15 +158,11 @@ def _check_models(body: Json) -> tuple[str, ...] | None:
 
 def _check_users(body: Json) -> tuple[str, ...] | None:
     """Return the end users that may use it, each once; None: nothing is said, or all may."""
-    given = body.get("allowed_user_ids")
+    rule = f"an array of 1 to {MAX_PATTERNS} end users' ids, of 1 to {MAX_USER} characters each"
+    hint = "; null lets the key serve everybody, `disabled` nobody"
+    given = _check_array(body, "allowed_user_ids", rule, hint)
     if given is None:
         return None
-    rule = f"an array of 1 to {MAX_PATTERNS} end users' ids, of 1 to {MAX_USER} characters each"
-    if not isinstance(given, list):
-        raise refusals.wrong_type("allowed_user_ids", rule, given)
-    if not 1 <= len(given) <= MAX_PATTERNS:
-        told = f"Expected {rule}; null lets the key serve everybody, `disabled` nobody."
-        raise refusals.wrong_value("allowed_user_ids", f"{len(given)} entries", told)
     for place, one in enumerate(given):
         if not isinstance(one, str) or not 1 <= len(one) <= MAX_USER:
             told = f"Expected a string of 1 to {MAX_USER} characters."
