@@ -1,15 +1,13 @@
 """Markers by folder; one installation, one Kafka and one ClickHouse for the tests that need them."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from crossdock.local.jars import cache_folder, kafka_jars
 from support.dock import Dock, running_dock
-from support.engines import RunningKafka, start_clickhouse, start_kafka
+from support.engines import RunningKafka, fetched_jars, start_clickhouse, start_kafka
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.load_profile("dev")
@@ -30,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch Kafka's jars, where a test needs them, before any test's time runs."""
     if any("integration" in item.keywords for item in session.items):
-        kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
+        fetched_jars()
 
 
 @pytest.fixture

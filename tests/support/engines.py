@@ -53,11 +53,15 @@ def _wait_open(port: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
+def fetched_jars() -> Path:
+    """Return the folder of Kafka's jars, in the user's cache; fetch them on first use."""
+    return kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
+
+
 @contextmanager
 def start_kafka(folder: Path) -> Iterator[RunningKafka]:
     """Run a node that keeps its data in `folder`."""
-    jars = kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
-    node = KafkaNode(folder, free_port(), free_port(), java(), jars)
+    node = KafkaNode(folder, free_port(), free_port(), java(), fetched_jars())
     node.prepare()
     kafka = RunningKafka(node, _spawn_kafka(node))
     try:
