@@ -1,7 +1,6 @@
 """Holds the books of an installation against each other: files, the provider's ledger, ClickHouse, prices."""
 
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from crossdock_schemas.journal import Entry
 from crossdock_schemas.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_JOURNAL
-from support.dock import Dock, crossdock, repeated, until
+from support.dock import Dock, crossdock, repeated
 from support.topics import read_all
 
 Say = Callable[[str], None]
@@ -63,8 +62,7 @@ class Report:
 
 def audit_books(dock: Dock, ended: Sequence[tuple[Batch, int]], report: Report) -> None:
     """Hold the files, the ledger, the rows and the prices against each other; `ended`: batches and their lengths."""
-    until(dock.is_at_rest, timeout_s=400, what="the dock at rest")
-    time.sleep(1.5)  # the sink's last batch of rows is a second old at most
+    dock.rest()
     report.batches = len(ended)
     for batch, lines in ended:
         _audit_lines(dock, batch, report, lines)

@@ -22,6 +22,7 @@ from crossdock.local.datadir import DataDir
 
 Line = dict[str, Any]
 MODELS = ("tern-mini", "gull-base", "heron-large")
+FETCH_S = 1.5  # what a stage has sent on is in the lag of the next one at its next fetch, which takes 0.5 s at most
 
 
 @dataclass
@@ -147,8 +148,10 @@ class Dock:
         )
 
     def rest(self) -> None:
-        """Wait until what earlier tests began has ended."""
-        until(self.is_at_rest, timeout_s=240, what="the dock at rest")
+        """Wait until all that was begun has ended, and lies in ClickHouse."""
+        until(self.is_at_rest, timeout_s=400, what="the dock at rest")
+        time.sleep(FETCH_S)
+        until(self.is_at_rest, timeout_s=400, what="the dock still at rest")
 
     def _ops(self, process: str, path: str) -> str:
         url = f"http://127.0.0.1:{self.processes()[process]['ops_port']}/{path}"

@@ -75,6 +75,8 @@ class Sink:
         self._health = health
         self._retry_base_s = retry_base_s
         self._position: dict[Place, int] = {}
+        self.waiting = 0
+        """Records taken whose rows are not in their tables yet; the lag does not count them."""
         self._chance = random.Random()  # noqa: S311  # jitter
 
     async def forget(self, _: Collection[Place]) -> None:
@@ -82,6 +84,7 @@ class Sink:
         self._buffer.take()
         self._dead_now.clear()
         self._position.clear()
+        self.waiting = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Insert until `stop`; then insert and commit what is left."""
@@ -97,6 +100,7 @@ class Sink:
 
     def _take(self, record: Record) -> None:
         now = time.monotonic()
+        self.waiting += 1
         self._buffer.add("", (), record.size, now=now)
         try:
             for table, rows in self._decode(record):
@@ -114,6 +118,7 @@ class Sink:
         await self._log.send(dead)
         if position:
             await self._source.commit(position)
+        self.waiting = 0
 
     async def _insert(self, table: str, rows: Sequence[Row]) -> None:
         """Insert until it is acknowledged: nothing is ever dropped here."""

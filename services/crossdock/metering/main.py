@@ -72,6 +72,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 sink = Sink(consumer, tables, decode, producer, dead, policy=policy, health=health)
                 sinks.append(sink)
                 health.lag = consumer.lag
+                health.report(lambda: {"waiting": sink.waiting})
                 health.clear("start")
                 await sink.run(stop)
 

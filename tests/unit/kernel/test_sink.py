@@ -68,11 +68,16 @@ def decode(record: Record) -> Iterable[tuple[str, Sequence[Row]]]:
 
 
 def make_sink(
-    source: FakeSource, history: HISTORY, *, policy: CutPolicy, health: Health, refusals: int = 0
+    source: FakeSource,
+    history: HISTORY,
+    *,
+    policy: CutPolicy,
+    health: Health,
+    tables: FakeTables | None = None,
 ) -> Sink:
     return Sink(
         source,
-        FakeTables(history, refusals),
+        tables or FakeTables(history),
         decode,
         FakeLog(history),
         DeadLetters("test", ManualClock()),
@@ -91,7 +96,8 @@ async def run(
 ) -> tuple[HISTORY, Health, Sink]:
     history, stop, health = HISTORY(), asyncio.Event(), Health("x", 0)
     source = FakeSource(history, polls, stop)
-    sink = make_sink(source, history, policy=policy, health=health, refusals=refusals)
+    tables = FakeTables(history, refusals)
+    sink = make_sink(source, history, policy=policy, health=health, tables=tables)
     await sink.run(stop)
     return history, health, sink
 
@@ -114,6 +120,27 @@ async def test_a_refused_insert_is_tried_again_and_nothing_is_committed_meanwhil
 
     assert [what for what, _ in history] == ["refused", "refused", "insert", "commit"]
     assert health.reasons == ["start: starting"]
+
+
+async def test_what_is_taken_waits_until_it_is_inserted() -> None:
+    seen: list[int] = []
+    history, stop = HISTORY(), asyncio.Event()
+
+    class Watched(FakeTables):
+        @override
+        async def insert(self, table: str, rows: Sequence[Row]) -> None:
+            seen.append(sink.waiting)
+            await super().insert(table, rows)
+
+    source = FakeSource(history, [[make_record(0), make_record(1, b"bad")]], stop)
+    sink = make_sink(
+        source, history, policy=CutPolicy(), health=Health("x", 0), tables=Watched(history)
+    )
+
+    await sink.run(stop)
+
+    assert seen == [2]
+    assert sink.waiting == 0
 
 
 async def test_what_cannot_be_read_is_kept_before_its_offset_is_committed() -> None:
