@@ -12,6 +12,7 @@ from pydantic import Field
 
 from crossdock_schemas.ask import Ask
 from crossdock_schemas.credential import CredentialRef
+from crossdock_schemas.demands import Demands
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
@@ -118,6 +119,8 @@ class Parcel(Message):
     """The end user that each line is for, empty where it names none; empty: none does."""
     tags: dict[str, str] = Field(default_factory=dict)
     """What all its calls are booked under: the request's own; once admitted, the project's and the key's too."""
+    demands: Demands | None = None
+    """What all its lines demand of endpoints, as `provider` in their bodies says; None: nothing."""
     position: int | None = None
     """Of a batch's parcel: its first line's place among the batch's lines of this model; the others follow."""
     behind: int = 0

@@ -28,11 +28,12 @@ def asking(dock: Dock) -> Iterator[list[str]]:
     """Ask for single answers all the time; give what became of each."""
     said: list[str] = []
     stop = threading.Event()
+    patient = dock.client.with_options(max_retries=20)  # an ingress may take its time to come back
 
     def ask() -> None:
         while not stop.is_set():
             try:
-                dock.client.chat.completions.create(
+                patient.chat.completions.create(
                     model=MODELS[len(said) % 3], messages=[{"role": "user", "content": "Hi"}]
                 )
                 said.append("answered")

@@ -19,6 +19,7 @@ from crossdock_schemas.ask import Ask, worst_usd
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
+from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, REQUEST, in_its_words
 from crossdock_schemas.directory import level_of, policy_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
@@ -95,30 +96,48 @@ class Admission:
             *((credential.credential_id, credential.version) for credential in own),
             parcel.model,
             parcel.operation,
+            parcel.demands,
         )
         known = self._known.get(wish)
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._permit(policies, own, parcel.model, parcel.operation)
+            known = self._permit(policies, own, parcel)
             self._known[wish] = known
         return known
 
     def _permit(
-        self, policies: Sequence[Policy], own: Sequence[Credential], model: str, operation: str
+        self, policies: Sequence[Policy], own: Sequence[Credential], parcel: Parcel
     ) -> Permit | Refusal:
-        endpoints = self._catalogue.serving(model, operation)
-        permission = permit(endpoints, policies)
-        found = choose_own(own, endpoints, permission.permitted, policies, model)
+        model = parcel.model
+        endpoints = self._catalogue.serving(model, parcel.operation)
+        rules = [*policies, *_of_the_request(parcel)]
+        permission = permit(endpoints, rules)
+        found = choose_own(own, endpoints, permission.permitted, rules, model)
         if endpoints and not found.endpoints:
             left = [one for one in endpoints if one.name in permission.permitted]
-            if not left:
-                return _refused(model, permission.excluded)
-            return _closed(model, permission.excluded, _closed_by(own, left, model))
+            if left:
+                return _closed(model, permission.excluded, _closed_by(own, left, model))
+            return _refused(model, permission.excluded)
         is_all = len(found.endpoints) == len(endpoints)
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
         return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
+
+
+def _of_the_request(parcel: Parcel) -> list[Policy]:
+    """Return what its lines demand as the last policy: what another one excludes is told as excluded by that."""
+    if parcel.demands is None:
+        return []
+    return [
+        Policy(
+            account=parcel.account,
+            scope=REQUEST,
+            rules=parcel.demands.rules(),
+            version=0,
+            updated_at_ms=parcel.created_at_ms,
+        )
+    ]
 
 
 def _to_all(parcel: Parcel, why: Refusal) -> list[Answer]:
@@ -162,15 +181,23 @@ def applying(state: AccountState, key: ApiKey) -> list[Policy]:
     return [policy for policy in found if policy is not None]
 
 
-def _refused(model: str, excluded: tuple[Excluded, ...]) -> Refusal:
-    told = [
-        f"{one.endpoint} by {one.rule} of the {level_of(one.scope)} {one.scope}"
-        for one in excluded[:MAX_TOLD]
-    ]
+def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
+    """403 where policies alone leave nothing; 404 where the request excludes what they leave."""
+    excluded = [in_its_words(one) for one in broken]
+    told = [f"{one.endpoint} by {one.rule} of {_whose(one.scope)}" for one in excluded[:MAX_TOLD]]
     more = len(excluded) - MAX_TOLD
     rest = f"; and {more} more" if more > 0 else ""
-    message = f"Policies permit no endpoint of {model!r}. Excluded: {'; '.join(told)}{rest}."
-    return Refusal(403, DENIED, message, DENIED, "model", metadata=excluded_by(excluded))
+    why = f"Excluded: {'; '.join(told)}{rest}."
+    metadata = excluded_by(excluded)
+    if any(one.scope == REQUEST for one in excluded):
+        message = f"No endpoint of {model!r} is left for what the request asks of one. {why}"
+        return Refusal(404, NO_ENDPOINT_FOUND, message, param=FIELD, metadata=metadata)
+    message = f"Policies permit no endpoint of {model!r}. {why}"
+    return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
+
+
+def _whose(scope: str) -> str:
+    return "the request" if scope == REQUEST else f"the {level_of(scope)} {scope}"
 
 
 def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
@@ -179,7 +206,7 @@ def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, 
         f"Own provider keys close every endpoint of {model!r} to the installation's keys ({rules}), "
         "and none of them may be used for the model."
     )
-    metadata = excluded_by((*excluded, *closed))
+    metadata = excluded_by([in_its_words(one) for one in (*excluded, *closed)])
     return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
 
 

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from crossdock_schemas.ask import Ask, ask_of
 from crossdock_schemas.attribution import MAX_USER, USER_FIELDS, user_of
 from crossdock_schemas.batch import LineError
+from crossdock_schemas.demands import Unsound, read_demands
 
 MAX_CUSTOM_ID = 512  # characters
 _REQUIRED = {"/v1/chat/completions": "messages", "/v1/embeddings": "input"}
@@ -32,6 +33,8 @@ class Sound:
     ask: Ask
     is_for_user: bool = False
     """It names an end user."""
+    is_demanding: bool = False
+    """It demands something of endpoints."""
 
 
 def check_line(raw: bytes, line: int, rules: Rules) -> Sound | LineError:
@@ -128,7 +131,14 @@ def _check_body(
             param="body.stream",
         )
     wrong_user = _check_user(body, line)
-    return wrong_user or Sound(custom_id, model, ask_of(body, size), bool(user_of(body)))
+    if wrong_user is not None:
+        return wrong_user
+    demands = read_demands(body)
+    if isinstance(demands, Unsound):
+        param = f"body.{demands.param}"
+        return LineError(code=demands.code, message=demands.message, line=line, param=param)
+    is_demanding = demands is not None
+    return Sound(custom_id, model, ask_of(body, size), bool(user_of(body)), is_demanding)
 
 
 def _check_user(body: Mapping[str, Any], line: int) -> LineError | None:

@@ -23,13 +23,17 @@ Line = tuple[Span, bytes | None]
 
 
 def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
-    """Group lines into parcels: at most `parcel_lines` and MAX_INLINE_BYTES each; one by reference stands alone."""
+    """Group lines into parcels: at most `parcel_lines` and MAX_INLINE_BYTES each; one by reference stands alone.
+
+    Lines of a parcel demand the same of endpoints.
+    """
     group: list[Line] = []
     size = 0
     for line in lines:
         length = line[0].length + 1
         alone = line[1] is None
-        if group and (alone or len(group) == parcel_lines or size + length > MAX_INLINE_BYTES):
+        is_full = len(group) == parcel_lines or size + length > MAX_INLINE_BYTES
+        if group and (alone or is_full or line[0].demands != group[0][0].demands):
             yield group
             group, size = [], 0
         group.append(line)
@@ -75,6 +79,7 @@ def make_parcel(
         choices=tuple(span.ask.choices for span, _ in lines),
         tools=_marked(tuple(span.ask.tools for span, _ in lines)),
         users=users if any(users) else (),
+        demands=first.demands,
         tags=batch.metadata or {},
         position=position,
         behind=share.behind,

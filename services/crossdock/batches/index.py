@@ -1,6 +1,7 @@
 """The line index of a batch: per model, where each of its lines lies in the input, and what it asks for at most.
 
-26 bytes a line. An end user's id is not in it: a bit beside the number of answers says that the line names one.
+26 bytes a line. An end user's id is not in it, nor what the line demands of endpoints: bits beside the number of
+answers say that the line names one, and demands something.
 """
 
 import struct
@@ -8,10 +9,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from crossdock_schemas.ask import Ask
+from crossdock_schemas.demands import Demands
 
-# the last: how many answers (MAX_CHOICES needs 11 bits), and in the highest bits whether the line names an end user and
-# whether it may call tools
+# the last: how many answers (MAX_CHOICES needs 11 bits), and in the highest bits whether the line demands something of
+# endpoints, whether it names an end user, and whether it may call tools
 _ENTRY = struct.Struct("<IQIIIH")
+_DEMANDING = 13
 _FOR_USER = 14
 _TOOLS = 15
 ENTRY_BYTES = _ENTRY.size
@@ -27,14 +30,23 @@ class Span(NamedTuple):
     ask: Ask = NOTHING
     is_for_user: bool = False
     """It names an end user."""
+    is_demanding: bool = False
+    """It demands something of endpoints."""
     user: str = ""
     """Who that is, once the line was read."""
+    demands: Demands | None = None
+    """What, once the line was read."""
+
+    @property
+    def tells_more(self) -> bool:
+        """Say whether the line must be read to know whom it is for, and where it may go."""
+        return self.is_for_user or self.is_demanding
 
 
 def pack(span: Span) -> bytes:
     inputs, outputs, choices, tools = span.ask
-    marked = choices | tools << _TOOLS | span.is_for_user << _FOR_USER
-    return _ENTRY.pack(span.line, span.offset, span.length, inputs, outputs, marked)
+    bits = tools << _TOOLS | span.is_for_user << _FOR_USER | span.is_demanding << _DEMANDING
+    return _ENTRY.pack(span.line, span.offset, span.length, inputs, outputs, choices | bits)
 
 
 def unpack(raw: bytes) -> list[Span]:
@@ -43,8 +55,9 @@ def unpack(raw: bytes) -> list[Span]:
             line,
             offset,
             length,
-            Ask(inputs, outputs, marked % (1 << _FOR_USER), marked >> _TOOLS),
+            Ask(inputs, outputs, marked % (1 << _DEMANDING), marked >> _TOOLS),
             bool(marked >> _FOR_USER & 1),
+            bool(marked >> _DEMANDING & 1),
         )
         for line, offset, length, inputs, outputs, marked in _ENTRY.iter_unpack(raw)
     ]

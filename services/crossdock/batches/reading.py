@@ -10,6 +10,7 @@ from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unp
 from crossdock.batches.places import Place, Places
 from crossdock.kernel.objects import Objects
 from crossdock_schemas.attribution import user_of
+from crossdock_schemas.demands import Unsound, read_demands
 from crossdock_schemas.parcel import MAX_INLINE_BYTES
 
 GAP_BYTES = 65_536  # lines of another model in between are cheaper to read over than to seek past
@@ -39,7 +40,7 @@ async def read_lines(objects: Objects, places: Places, wanted: ReadLines) -> Lin
 async def _read_group(
     objects: Objects, place: Place, spans: list[Span], *, whole: bool
 ) -> list[Line]:
-    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].is_for_user:
+    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].tells_more:
         return [(spans[0], None)]
     start = spans[0].offset
     length = spans[-1].offset + spans[-1].length - start
@@ -53,6 +54,10 @@ def _goes_by_reference(span: Span, *, whole: bool) -> bool:
 
 def _line(span: Span, data: bytes, start: int, *, whole: bool) -> Line:
     raw = data[span.offset - start : span.offset - start + span.length]
-    if span.is_for_user:
-        span = span._replace(user=user_of(from_json(raw)["body"]))
+    if span.tells_more:
+        body = from_json(raw)["body"]
+        demands = read_demands(body)
+        # why: a line whose demands are unsound did not pass validation
+        sound = None if isinstance(demands, Unsound) else demands
+        span = span._replace(user=user_of(body), demands=sound)
     return (span, None if _goes_by_reference(span, whole=whole) else raw)

@@ -179,7 +179,10 @@ class Survey:
         if isinstance(checked, LineError):
             self.errors.append(checked)
             return
-        entry = pack(span._replace(ask=checked.ask, is_for_user=checked.is_for_user))
+        checked_span = span._replace(
+            ask=checked.ask, is_for_user=checked.is_for_user, is_demanding=checked.is_demanding
+        )
+        entry = pack(checked_span)
         self.indexes.setdefault(checked.model, bytearray()).extend(entry)
         self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
         self.seen.add(checked.custom_id, span.line)

@@ -18,6 +18,7 @@ from crossdock_schemas.attribution import (
     user_of,
 )
 from crossdock_schemas.catalogue import OPERATIONS, Catalogue
+from crossdock_schemas.demands import Demands, Unsound, read_demands
 
 Json = dict[str, Any]
 
@@ -49,6 +50,8 @@ class RequestWish:
     user: str
     """The end user that it is for; empty: it names none."""
     tags: dict[str, str]
+    demands: Demands | None = None
+    """Of endpoints."""
 
 
 def parse_object(raw: bytes) -> Json:
@@ -185,7 +188,15 @@ def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWi
         raise refusals.no_model(model)
     if operation not in operations:
         raise refusals.not_served(model, operation, catalogue)
-    return RequestWish(model, _check_user(body), check_metadata(body.get("metadata")) or {})
+    tags = check_metadata(body.get("metadata")) or {}
+    return RequestWish(model, _check_user(body), tags, _check_demands(body))
+
+
+def _check_demands(body: Json) -> Demands | None:
+    demands = read_demands(body)
+    if isinstance(demands, Unsound):
+        raise refusals.unsound(demands)
+    return demands
 
 
 def _check_messages(messages: object) -> None:

@@ -114,6 +114,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         tools=(1,) if ask.tools else (),
         users=(wish.user,) if wish.user else (),
         tags=wish.tags,
+        demands=wish.demands,
         position=None,
         behind=0,
         hold=None,

@@ -11,6 +11,7 @@ from crossdock.kernel.errors import CrossdockError
 from crossdock.kernel.exclusion import excluded_by, serving_others
 from crossdock.kernel.preparation import Fault
 from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.demands import Unsound
 
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"
@@ -115,6 +116,11 @@ def unprepared(fault: Fault, headers: Mapping[str, str] | None = None) -> Refuse
         headers=headers,
         metadata=fault.metadata,
     )
+
+
+def unsound(fault: Unsound, within: str = "") -> RefusedError:
+    param = f"{within}{fault.param}"
+    return RefusedError(400, fault.message, param=param, reason=fault.code)
 
 
 def wrong_type(param: str, wanted: str, got: object) -> RefusedError:

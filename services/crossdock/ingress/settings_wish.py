@@ -10,6 +10,7 @@ from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_known
 from crossdock.kernel.preparation import MARK
+from crossdock_schemas.demands import Unsound, read_demands
 from crossdock_schemas.preset import (
     MAX_PARAMETERS_BYTES,
     NO_PARAMETERS,
@@ -52,6 +53,9 @@ def _check_parameters(parameters: Any) -> None:
         if name in NO_PARAMETERS:
             rule = f"A preset sets none of {', '.join(sorted(NO_PARAMETERS))} among its parameters."
             raise refusals.wrong_value("parameters", name, rule)
+    demands = read_demands(parameters)
+    if isinstance(demands, Unsound):
+        raise refusals.unsound(demands, "parameters.")
     try:
         size = len(json.dumps(parameters, allow_nan=False))
     except ValueError:  # a number such as 1e999

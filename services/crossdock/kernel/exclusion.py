@@ -1,8 +1,9 @@
-"""What excludes each endpoint of a model: policies, own provider keys, or what the catalogue says. Pure."""
+"""What excludes each endpoint of a model: policies, own provider keys, the request itself, or the catalogue. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from crossdock_schemas.catalogue import Endpoint
+from crossdock_schemas.demands import REQUEST
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.policy import Excluded
 
@@ -29,4 +30,4 @@ def serving_others(endpoints: Iterable[Endpoint], operation: str) -> tuple[Exclu
 
 
 def _level(scope: str) -> str:
-    return CATALOGUE if scope == CATALOGUE else level_of(scope)
+    return scope if scope in {CATALOGUE, REQUEST} else level_of(scope)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crossdock.kernel.guard import guard
+from crossdock_schemas.demands import FIELD
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.guard import Detector
 from crossdock_schemas.preset import Preparation, Preset
@@ -18,7 +19,7 @@ CHAT = "/v1/chat/completions"
 MARK = "@preset/"
 MAX_TOLD = 10  # presets that an error names
 _INSTRUCTIONS = ("system", "developer")
-_OF_EMBEDDINGS = ("dimensions", "encoding_format", "user")
+_OF_EMBEDDINGS = ("dimensions", "encoding_format", "user", FIELD)
 """What an embedding request takes of a preset's parameters; the others are of chat completions."""
 
 

@@ -60,6 +60,8 @@ async def test_a_preset_is_replaced_as_a_whole_under_a_new_version() -> None:
         ("b", {"system": "x" * 32_769}, "system"),
         ("b", {"parameters": []}, "parameters"),
         ("b", {"parameters": {"messages": []}}, "parameters"),
+        ("b", {"parameters": {"provider": {"onyl": ["a"]}}}, "parameters.provider.onyl"),
+        ("b", {"parameters": {"models": ["a", "b"]}}, "parameters.models"),
         ("b", {"parameters": {"x": "y" * 32_768}}, "parameters"),
         ("b", {"parameters": {f"x{n}": 1 for n in range(65)}}, "parameters"),
     ],

@@ -53,6 +53,18 @@ def test_a_line_may_name_an_end_user(named: dict[str, str | None], is_for_user: 
 
 
 @pytest.mark.parametrize(
+    ("provider", "is_demanding"), [({"zdr": True}, True), ({"zdr": False}, False), (None, False)]
+)
+def test_a_line_may_demand_something_of_endpoints(
+    provider: dict[str, bool] | None, is_demanding: bool
+) -> None:
+    found = check_line(make_line(body=body(provider=provider)), 1, RULES)
+
+    assert isinstance(found, Sound)
+    assert found.is_demanding is is_demanding
+
+
+@pytest.mark.parametrize(
     ("raw", "expected"),
     [
         (b"{", ("invalid_json_line", None)),
@@ -75,6 +87,9 @@ def test_a_line_may_name_an_end_user(named: dict[str, str | None], is_for_user: 
         (make_line(body=body(messages=[])), ("missing_required_parameter", "body.messages")),
         (make_line(body=body(stream=True)), ("invalid_parameter", "body.stream")),
         (make_line(body=body(user=5)), ("invalid_type", "body.user")),
+        (make_line(body=body(provider=5)), ("invalid_type", "body.provider")),
+        (make_line(body=body(provider={"zdr": 1})), ("invalid_value", "body.provider.zdr")),
+        (make_line(body=body(models=["gull"])), ("unsupported_parameter", "body.models")),
         (make_line(body=body(user=[])), ("invalid_type", "body.user")),
         (
             make_line(body=body(safety_identifier="x" * (MAX_USER + 1))),

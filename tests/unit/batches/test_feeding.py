@@ -11,10 +11,13 @@ from crossdock.batches.index import Span
 from crossdock.batches.state import Share
 from crossdock_schemas.ask import Ask
 from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.demands import Demands
 from crossdock_schemas.ids import feed_parcel_id, line_request_id
 from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
 from crossdock_schemas.result import Outcome, ResultGroup
 from support.builders import BATCH, NOW_MS, make_batch, make_line
+
+NO_LOGS = Demands(zdr=True)
 
 
 def make_lines(lengths: list[int | None]) -> list[Line]:
@@ -48,6 +51,23 @@ def test_a_parcel_ends_at_256_kib(last: int, parcels: int) -> None:
     groups = list(cut(make_lines([half, half + last]), parcel_lines=20))
 
     assert len(groups) == parcels
+
+
+def test_lines_that_demand_different_things_part() -> None:
+    spans = [Span(n, n * 4, 3, demands=NO_LOGS if n in {1, 2} else None) for n in range(4)]
+    lines: list[Line] = [(span, b"one") for span in spans]
+
+    groups = list(cut(lines, parcel_lines=20))
+
+    assert [[span.line for span, _ in group] for group in groups] == [[0], [1, 2], [3]]
+    demands = [
+        decode_envelope(
+            make_parcel(make_batch(), Share("tern", 0, 9), group, NOW_MS, position=0).headers,
+            Parcel,
+        ).demands
+        for group in groups
+    ]
+    assert demands == [None, NO_LOGS, None]
 
 
 def test_a_parcel_carries_the_callers_bytes() -> None:

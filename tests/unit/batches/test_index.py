@@ -23,7 +23,9 @@ SPANS = st.lists(
             st.integers(0, 1),
         ),
         st.booleans(),
+        st.booleans(),
         st.just(""),
+        st.none(),
     )
 )
 
@@ -36,8 +38,8 @@ def test_it_is_read_as_it_was_written(spans: list[Span]) -> None:
     assert len(raw) == len(spans) * ENTRY_BYTES
 
 
-def test_an_index_of_before_is_read_as_lines_without_tools() -> None:
-    """The bit was 0 in every entry, for no line asks for as many answers."""
+def test_an_index_of_before_is_read_as_lines_that_say_nothing_more() -> None:
+    """The highest bits were 0 in every entry, for no line asks for as many answers."""
     old = struct.pack("<IQIIIH", 1, 2, 3, 4, 5, MAX_CHOICES)
 
     assert unpack(old) == [Span(1, 2, 3, Ask(4, 5, MAX_CHOICES, 0))]

@@ -5,6 +5,7 @@ from crossdock.batches.index import Span, index_path, pack
 from crossdock.batches.places import Places
 from crossdock.batches.reading import read_lines
 from crossdock.kernel.objects import Objects, open_objects
+from crossdock_schemas.demands import Demands
 from crossdock_schemas.parcel import MAX_INLINE_BYTES
 from support.builders import BATCH, make_line
 
@@ -76,3 +77,20 @@ async def test_who_a_line_is_for_is_read_again_where_the_index_says_that_it_name
     assert [span.user for span, _ in fact.lines] == ["alice", "", "böb"]
     assert [raw for _, raw in fact.lines] == [lines[0], lines[1], None]
     assert alone.lines == (fact.lines[2],)
+
+
+async def test_what_a_line_demands_is_read_again_where_the_index_says_that_it_does() -> None:
+    lines = [
+        make_line(0, body={"model": "tern", "provider": {"zdr": True}}),
+        make_line(1, body={"model": "tern"}),
+    ]
+    objects, offset, packed = open_objects("memory://"), 0, b""
+    for number, line in enumerate(lines):
+        packed += pack(Span(number, offset, len(line), is_demanding=number == 0))
+        offset += len(line) + 1
+    await objects.put("input", b"\n".join(lines))
+    await objects.put(index_path(BATCH, 0), packed)
+
+    fact = await read_lines(objects, INPUT, wanted(0, 2))
+
+    assert [span.demands for span, _ in fact.lines] == [Demands(zdr=True), None]

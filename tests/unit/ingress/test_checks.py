@@ -173,6 +173,8 @@ EMBED = "/v1/embeddings"
         ({"model": "embed", "input": 3}, EMBED, "input"),
         ({"model": "embed", "input": ""}, EMBED, "input"),
         ({"model": "nope", "input": "x"}, EMBED, "model"),
+        ({"model": "embed", "input": "x", "provider": {"sort": "price"}}, EMBED, "provider.sort"),
+        ({"model": "embed", "input": "x", "models": ["embed"]}, EMBED, "models"),
     ],
 )
 def test_an_unsound_request_names_the_parameter(

@@ -270,6 +270,8 @@ VALUES: list[Any] = [
     "-1", "1e3", "daily", "total", "owner", "2027-01-31T12:00:00Z", "a b", "k" * 300, [], [1], ["a"], ["a b"], ["10.0.0.0/8"], ["0" * 64], "europe", ["*"] * 101, {}, {"a": "b"}, {"a": 1},
     {"k" * 65: ""}, {"k": "v" * 513}, {str(n): "" for n in range(17)}, {"prompt": "0.5"}, {"prompt": -1},
     {"request": "0.01"}, ["europe"], ["fp8"], "deny", "refund", "-12.50", 10**6, 10**6 + 1,
+    {"zdr": True}, {"zdr": 1}, {"only": ["a*"]}, {"only": []}, {"only": "a"}, {"ignore": []}, {"data_collection": "allow"},
+    {"quantizations": ["fp8"]}, {"quantizations": []}, {"max_price": {"prompt": 0.5, "request": "1"}}, {"max_price": 1}, {"sort": "price"},
     {"image": 1}, {"anchor": "created_at", "seconds": 3600}, {"anchor": "created_at", "seconds": 1},
 ]  # fmt: skip
 

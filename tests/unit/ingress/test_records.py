@@ -12,6 +12,7 @@ from crossdock.ingress.records import (
 from crossdock_schemas.ask import Ask
 from crossdock_schemas.batch import Batch, batch_command
 from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.demands import Demands
 from crossdock_schemas.ids import BatchId, make_request_id
 from crossdock_schemas.parcel import BodyRef, Lane, Parcel
 from support.accounts import LOCAL
@@ -43,7 +44,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
         LOCAL,
         request_id,
         "/v1/embeddings",
-        RequestWish("m", "alice", {"team": "search"}),
+        RequestWish("m", "alice", {"team": "search"}, Demands(zdr=True)),
         b"{line}",
         Ask(6, 0, 0),
         None,
@@ -58,6 +59,7 @@ def test_a_request_is_a_parcel_of_one() -> None:
     assert parcel.request_id_of(0) == request_id
     assert parcel.asks() == [Ask(6, 0, 0)]
     assert (parcel.user_of(0), parcel.tags) == ("alice", {"team": "search"})
+    assert parcel.demands == Demands(zdr=True)
     assert (parcel.created_at_ms, parcel.deadline_ms, parcel.input_bytes) == (1000, 2000, 6)
 
 

@@ -31,7 +31,8 @@ def choice(**changes: Any) -> list[dict[str, Any]]:
 
 
 def test_the_body_goes_up_with_the_providers_own_model_name_and_unstreamed() -> None:
-    line = make_line(stream=True, stream_options={"include_usage": True}, temperature=0.5)
+    ours: dict[str, Any] = {"provider": {"zdr": True}, "models": None, "stream": True}
+    line = make_line(temperature=0.5, stream_options={"include_usage": True}, **ours)
 
     call = make_call(line, make_candidate())
 

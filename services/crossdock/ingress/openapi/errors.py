@@ -10,6 +10,7 @@ from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
 from crossdock.ingress.refusals import RefusedError
 from crossdock_schemas.attribution import MAX_TAG_NAME, MAX_TAGS
+from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
 
 Specimens = tuple[RefusedError, ...]
 
@@ -41,6 +42,10 @@ SENT: Specimens = (
 PAIRS: Specimens = (
     _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
     _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
+)
+DEMANDS = refusals.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
+NO_ENDPOINT = RefusedError(
+    404, "No endpoint is as the request demands.", param=FIELD, reason=NO_ENDPOINT_FOUND
 )
 UNKNOWN_FIELD = refusals.unknown_parameter("x")
 FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))

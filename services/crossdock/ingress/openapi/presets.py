@@ -70,7 +70,7 @@ OPERATIONS = (
         roles=ADMINS,
         body=Body(ref("PresetRequest"), {"model": "tern-mini", "parameters": {"temperature": 0}}),
         answers=answer(data(ref("Preset"))),
-        errors=(*errors.CHANGE, errors.NONE_SUCH),
+        errors=(*errors.CHANGE, errors.DEMANDS, errors.NONE_SUCH),
     ),
     Operation(
         "DELETE", _PATH, "clear_preset", "Take a preset away",

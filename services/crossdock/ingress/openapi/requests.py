@@ -1,10 +1,25 @@
 """/v1/chat/completions and /v1/embeddings. Bodies and answers are OpenAI's; told is what we look at ourselves."""
 
+from typing import get_args
+
 from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
-from crossdock.ingress.openapi.schema import TEXT, Json, array, nullable, ref, told, wish
+from crossdock.ingress.openapi.schema import (
+    FLAG,
+    TEXT,
+    Json,
+    array,
+    choice,
+    nullable,
+    ref,
+    told,
+    wish,
+)
 from crossdock_schemas.attribution import MAX_USER
+from crossdock_schemas.catalogue import Quantization
+from crossdock_schemas.demands import MaxPrice
+from crossdock_schemas.policy import MAX_PATTERNS
 
 TAG = "requests"
 STREAM = "text/event-stream"
@@ -17,6 +32,41 @@ _ATTRIBUTION = {
     ),
     "user": told(_USER, "The same by its older name; `safety_identifier` goes first."),
     "metadata": told(nullable(METADATA), "Tags that its calls are booked under."),
+}
+_PRICE = nullable({"anyOf": [{"type": "number", "minimum": 0}, TEXT]})
+_PATTERNS = {"items": TEXT | {"minLength": 1, "maxLength": 256}, "maxItems": MAX_PATTERNS}
+_DEMANDS = nullable(
+    wish(
+        {
+            "only": told(
+                nullable({"type": "array", "minItems": 1, **_PATTERNS}),
+                "Names of the providers that may be asked; `*` stands for any text.",
+            ),
+            "ignore": told(
+                nullable({"type": "array", **_PATTERNS}), "Names of those that may not."
+            ),
+            "data_collection": told(
+                nullable(choice(("allow", "deny"))),
+                "`deny`: nobody who may train on what it is sent.",
+            ),
+            "zdr": told(nullable(FLAG), "True: nobody who may keep what it is sent."),
+            "quantizations": told(
+                nullable(array(choice(get_args(Quantization)), minItems=1)),
+                "Only these precisions of a model's weights.",
+            ),
+            "max_price": told(
+                nullable(wish(dict.fromkeys(MaxPrice.model_fields, _PRICE), is_closed=False)),
+                "USD at most: per million tokens of `prompt` and of `completion`, and per `request`.",
+            ),
+        },
+        is_closed=False,
+    )
+)
+_OF_THE_DOCK = _ATTRIBUTION | {
+    "provider": told(
+        _DEMANDS,
+        "What an endpoint must be like. Works like one more policy; what is not listed is refused, unless it is null.",
+    )
 }
 
 
@@ -34,7 +84,7 @@ SCHEMAS: dict[str, Json] = {
                 {}, "True: the finished answer as a correct stream of server-sent events."
             ),
             "stream_options": told({}, "`include_usage`: a last chunk with the usage."),
-            **_ATTRIBUTION,
+            **_OF_THE_DOCK,
         },
         required=("model", "messages"),
         is_closed=False,
@@ -52,7 +102,7 @@ SCHEMAS: dict[str, Json] = {
                 "oneOf": [TEXT | {"minLength": 1}, {"type": "array", "minItems": 1}],
                 "description": "A text, several, or tokens.",
             },
-            **_ATTRIBUTION,
+            **_OF_THE_DOCK,
         },
         required=("model", "input"),
         is_closed=False,
@@ -71,6 +121,8 @@ _ERRORS = (
     errors.UNPAID,
     errors.NO_CREDITS,
     errors.NO_MODEL,
+    errors.DEMANDS,
+    errors.NO_ENDPOINT,
     errors.BUSY,
     errors.KAFKA,
     errors.LATE,

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from crossdock_schemas.ask import OUTPUT_LIMITS, output_of
+from crossdock_schemas.demands import FIELD, MODELS
 from crossdock_schemas.parcel import Candidate
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.usage import CallOutcome
@@ -16,6 +17,8 @@ _BROKEN_FINISH = frozenset({"error", "insufficient_system_resource", "network_er
 _MAX_COUNT = 10**12  # tokens of one call; a greater figure is no count
 _MAX_COST_USD = 10**9
 _COST_PLACES = Decimal("1e-12")
+_OURS = ("stream", "stream_options", FIELD, MODELS)
+"""Fields of a body that are the dock's, and no provider's."""
 _CACHED = ("num_cached_tokens", "prompt_cache_hit_tokens", "cached_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens")
 
@@ -62,8 +65,8 @@ def make_call(line: bytes, candidate: Candidate) -> Call:
         value = from_json(line)
         custom_id, body = value["custom_id"], value["body"]
         body["model"] = candidate.upstream_model
-        body.pop("stream", None)
-        body.pop("stream_options", None)
+        for ours in _OURS:
+            body.pop(ours, None)
         if candidate.output_limit and "messages" in body and not output_of(body):
             kept = {name: value for name, value in body.items() if name not in OUTPUT_LIMITS}
             body = kept | {candidate.max_tokens_parameter: candidate.output_limit}
