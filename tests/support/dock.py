@@ -56,7 +56,7 @@ class Dock:
         url = f"{self.addresses['OPENAI_BASE_URL']}/{path}"
         headers = {"authorization": f"Bearer {self.data.owner_key()}"}
         data = None if body is None else json.dumps(body).encode()
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 120
         while True:
             request = urllib.request.Request(url, data=data, method=method, headers=headers)
             try:
