@@ -5,6 +5,7 @@ from crossdock_schemas.attribution import is_mark
 from crossdock_schemas.budget import Budget, Window
 from crossdock_schemas.credential import Credential
 from crossdock_schemas.credit import Credit, Lots
+from crossdock_schemas.demands import REQUEST
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.policy import Policy
@@ -49,6 +50,8 @@ def kind_of(identifier: str) -> type[Entity] | None:
 
 def level_of(scope: str) -> str:
     """Return what a policy's or a budget's scope, or the own provider key that decides, is in words."""
+    if scope == REQUEST:
+        return scope
     if is_mark(scope):
         return scope.partition(":")[0]
     kind = scope.partition("_")[0]
@@ -56,6 +59,8 @@ def level_of(scope: str) -> str:
 
 
 def in_words(scope: str) -> str:
+    if scope == REQUEST:
+        return f"the {scope}"
     return scope if is_mark(scope) else f"the {level_of(scope)} {scope}"
 
 

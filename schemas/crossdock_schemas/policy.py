@@ -20,6 +20,12 @@ MAX_PATTERNS = 100
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s]+$")]
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=MAX_PATTERNS)]
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+PRICES = {
+    "prompt": "max_prompt_price",
+    "completion": "max_completion_price",
+    "request": "max_request_price",
+}
+"""The names in `max_price`, and those of the rules."""
 
 
 class Rules(Message):

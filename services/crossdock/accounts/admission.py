@@ -20,7 +20,7 @@ from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
 from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, REQUEST, in_its_words
-from crossdock_schemas.directory import level_of, policy_id
+from crossdock_schemas.directory import in_words, level_of, policy_id
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
 
@@ -116,9 +116,9 @@ class Admission:
         found = choose_own(own, endpoints, permission.permitted, rules, model)
         if endpoints and not found.endpoints:
             left = [one for one in endpoints if one.name in permission.permitted]
-            if left:
-                return _closed(model, permission.excluded, _closed_by(own, left, model))
-            return _refused(model, permission.excluded)
+            if not left:
+                return _refused(model, permission.excluded)
+            return _closed(model, permission.excluded, _closed_by(own, left, model))
         is_all = len(found.endpoints) == len(endpoints)
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
@@ -184,7 +184,7 @@ def applying(state: AccountState, key: ApiKey) -> list[Policy]:
 def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
     """403 where policies alone leave nothing; 404 where the request excludes what they leave."""
     excluded = [in_its_words(one) for one in broken]
-    told = [f"{one.endpoint} by {one.rule} of {_whose(one.scope)}" for one in excluded[:MAX_TOLD]]
+    told = [f"{one.endpoint} by {one.rule} of {in_words(one.scope)}" for one in excluded[:MAX_TOLD]]
     more = len(excluded) - MAX_TOLD
     rest = f"; and {more} more" if more > 0 else ""
     why = f"Excluded: {'; '.join(told)}{rest}."
@@ -194,10 +194,6 @@ def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
         return Refusal(404, NO_ENDPOINT_FOUND, message, param=FIELD, metadata=metadata)
     message = f"Policies permit no endpoint of {model!r}. {why}"
     return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
-
-
-def _whose(scope: str) -> str:
-    return "the request" if scope == REQUEST else f"the {level_of(scope)} {scope}"
 
 
 def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
@@ -225,7 +221,7 @@ def _closed_by(
 
 def _out_of(bounds: Bounds, broken: Broken) -> Refusal:
     level = level_of(broken.scope)
-    of = f"{broken.rule} of the {level} {broken.scope}"
+    of = f"{broken.rule} of {in_words(broken.scope)}"
     if broken.rule == "max_tokens":
         message = f"A policy permits {bounds.max_tokens} output tokens for one answer at most, and this asks for more: {of}."
     else:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from crossdock.cli.options import values_of
 from crossdock.kernel.errors import ProcessError
 from crossdock_schemas.guard import Builtin
-from crossdock_schemas.policy import Policy, Rules
+from crossdock_schemas.policy import PRICES, Policy, Rules
 
 OPTIONS = {
     "allowed_models": "--allow-model",
@@ -39,12 +39,6 @@ LISTS = (
 )
 ALLOWED = ("allowed_models", "allowed_providers", "allowed_data_regions", "quantizations")
 """Of the lists, those that demand something when they are empty."""
-PRICES = {
-    "prompt": "max_prompt_price",
-    "completion": "max_completion_price",
-    "request": "max_request_price",
-}
-"""The API's names in `max_price`, and ours."""
 FLAGS = ("data_collection", "zdr", "tools")
 NUMBERS = ("max_tokens",)
 FILTERS = ("content_filter_builtins", "content_filters")

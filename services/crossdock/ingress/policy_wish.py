@@ -8,14 +8,8 @@ from crossdock.ingress.wishes import check_flag, check_known
 from crossdock.kernel.guard import why_unsound
 from crossdock_schemas.guard import BuiltinFilter, PatternFilter
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import Rules
+from crossdock_schemas.policy import PRICES, Rules
 
-PRICES = {
-    "prompt": "max_prompt_price",
-    "completion": "max_completion_price",
-    "request": "max_request_price",
-}
-"""The names in `max_price`, and those of the rules."""
 RULES = (*(name for name in Rules.model_fields if name not in PRICES.values()), "max_price")
 FILTERS: dict[str, type[Message]] = {
     "content_filter_builtins": BuiltinFilter,

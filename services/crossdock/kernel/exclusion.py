@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.demands import REQUEST
 from crossdock_schemas.directory import level_of
 from crossdock_schemas.policy import Excluded
 
@@ -30,4 +29,4 @@ def serving_others(endpoints: Iterable[Endpoint], operation: str) -> tuple[Exclu
 
 
 def _level(scope: str) -> str:
-    return scope if scope in {CATALOGUE, REQUEST} else level_of(scope)
+    return CATALOGUE if scope == CATALOGUE else level_of(scope)

@@ -17,6 +17,7 @@ from crossdock.ingress.openapi.schema import (
     nullable,
     ref,
     shown,
+    some_of,
     told,
     wish,
 )
@@ -50,12 +51,6 @@ _FOR_USERS = (
     "Only requests whose `safety_identifier` or `user` is one of these; to all others the key is not there, "
     "also to those that name nobody. Null: of everybody."
 )
-
-
-def _some_of(items: Json) -> Json:
-    return {"type": ["array", "null"], "items": items, "minItems": 1, "maxItems": MAX_PATTERNS}
-
-
 _FLAGS = {
     "disabled": "Out of use.",
     "is_fallback": "Tried after the installation's own capacity; else before.",
@@ -68,8 +63,8 @@ _WISHED: dict[str, Json] = {
     **{name: nullable(told(FLAG, text)) for name, text in _FLAGS.items()},
     "sort_order": nullable(told(_ORDER, "Of several keys the lowest is tried first.")),
     "allowed_models": _MODELS,
-    "allowed_api_key_hashes": _some_of(names.KEY_HASH),
-    "allowed_user_ids": told(_some_of(_USER_ID), _FOR_USERS),
+    "allowed_api_key_hashes": some_of(names.KEY_HASH, MAX_PATTERNS),
+    "allowed_user_ids": told(some_of(_USER_ID, MAX_PATTERNS), _FOR_USERS),
     "declared_region": _REGION,
 }
 

@@ -19,10 +19,10 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.policy_wish import FILTERS, PRICES
+from crossdock.ingress.policy_wish import FILTERS
 from crossdock_schemas.directory import LEVELS
 from crossdock_schemas.guard import LABEL_PATTERN, MAX_FILTERS, MAX_PATTERN, Action, Builtin
-from crossdock_schemas.policy import Rules
+from crossdock_schemas.policy import PRICES, Rules
 
 TAG = "policies"
 LEVEL = choice(LEVELS.values())
@@ -30,7 +30,7 @@ VERSION: Json = {"type": "integer", "minimum": 1}
 DELETED = shown({"deleted": {"const": True}})
 _PRICE = nullable(told(EXACT_USD, "USD per million tokens."))
 _REQUEST_PRICE = nullable(told(EXACT_USD, "USD per call."))
-_TEXTS = {
+TEXTS = {
     "data_collection": "`deny`: nobody who may train on what it is sent.",
     "zdr": "True: nobody who may keep what it is sent.",
     "allowed_data_regions": "Where it may be worked on; null: everywhere.",
@@ -44,7 +44,7 @@ def _rules() -> dict[str, Json]:
     """Return what a policy may demand, as the type that holds it says."""
     properties: dict[str, Any] = Rules.model_json_schema()["properties"]
     rules = {name: _without_default(rule) for name, rule in properties.items()}
-    rules |= {name: told(rules[name], text) for name, text in _TEXTS.items()}
+    rules |= {name: told(rules[name], text) for name, text in TEXTS.items()}
     return {name: rule for name, rule in rules.items() if name not in FILTERS}
 
 
@@ -53,7 +53,7 @@ def _without_default(rule: Json) -> Json:
     return kept if "anyOf" in kept else nullable(kept)
 
 
-_RULES = _rules()
+RULES = _rules()
 _ACTION = told(choice(Action), "Count it; take it out as well; or refuse the request.")
 _BUILTIN: dict[str, Json] = {"slug": choice(Builtin), "action": _ACTION}
 _OWN: dict[str, Json] = {
@@ -87,12 +87,12 @@ SCHEMAS: dict[str, Json] = {
             "allowed_providers": nullable(array(TEXT)),
             "ignored_providers": array(TEXT),
             "max_price": shown({"prompt": _PRICE, "completion": _PRICE, "request": _REQUEST_PRICE}),
-            "data_collection": _RULES["data_collection"],
-            "zdr": told(FLAG, _TEXTS["zdr"]),
-            "allowed_data_regions": _RULES["allowed_data_regions"],
-            "quantizations": _RULES["quantizations"],
-            "max_tokens": _RULES["max_tokens"],
-            "tools": _RULES["tools"],
+            "data_collection": RULES["data_collection"],
+            "zdr": told(FLAG, TEXTS["zdr"]),
+            "allowed_data_regions": RULES["allowed_data_regions"],
+            "quantizations": RULES["quantizations"],
+            "max_tokens": RULES["max_tokens"],
+            "tools": RULES["tools"],
             "content_filter_builtins": array(shown(_BUILTIN)),
             "content_filters": array(shown(_OWN | {"label": nullable(_OWN["label"])})),
             "version": VERSION,
@@ -101,10 +101,10 @@ SCHEMAS: dict[str, Json] = {
     ),
     "PolicyRules": wish(
         {
-            **{name: rule for name, rule in _RULES.items() if not name.endswith("_price")},
+            **{name: rule for name, rule in RULES.items() if not name.endswith("_price")},
             **_FILTERS,
             "max_price": nullable(
-                wish({name: _RULES[of_rules] for name, of_rules in PRICES.items()})
+                wish({name: RULES[of_rules] for name, of_rules in PRICES.items()})
             ),
         }
     ),

@@ -5,6 +5,7 @@ from typing import get_args
 from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
+from crossdock.ingress.openapi.policies import RULES, TEXTS
 from crossdock.ingress.openapi.schema import (
     FLAG,
     TEXT,
@@ -13,13 +14,13 @@ from crossdock.ingress.openapi.schema import (
     choice,
     nullable,
     ref,
+    some_of,
     told,
     wish,
 )
 from crossdock_schemas.attribution import MAX_USER
 from crossdock_schemas.catalogue import Quantization
-from crossdock_schemas.demands import MaxPrice
-from crossdock_schemas.policy import MAX_PATTERNS
+from crossdock_schemas.policy import MAX_PATTERNS, PRICES
 
 TAG = "requests"
 STREAM = "text/event-stream"
@@ -33,29 +34,26 @@ _ATTRIBUTION = {
     "user": told(_USER, "The same by its older name; `safety_identifier` goes first."),
     "metadata": told(nullable(METADATA), "Tags that its calls are booked under."),
 }
-_PRICE = nullable({"anyOf": [{"type": "number", "minimum": 0}, TEXT]})
-_PATTERNS = {"items": TEXT | {"minLength": 1, "maxLength": 256}, "maxItems": MAX_PATTERNS}
+_NAME = TEXT | {"minLength": 1, "maxLength": 256}
 _DEMANDS = nullable(
     wish(
         {
             "only": told(
-                nullable({"type": "array", "minItems": 1, **_PATTERNS}),
+                some_of(_NAME, MAX_PATTERNS),
                 "Names of the providers that may be asked; `*` stands for any text.",
             ),
             "ignore": told(
-                nullable({"type": "array", **_PATTERNS}), "Names of those that may not."
+                nullable(array(_NAME, maxItems=MAX_PATTERNS)), "Names of those that may not."
             ),
-            "data_collection": told(
-                nullable(choice(("allow", "deny"))),
-                "`deny`: nobody who may train on what it is sent.",
-            ),
-            "zdr": told(nullable(FLAG), "True: nobody who may keep what it is sent."),
+            "data_collection": told(nullable(choice(("allow", "deny"))), TEXTS["data_collection"]),
+            "zdr": told(nullable(FLAG), TEXTS["zdr"]),
             "quantizations": told(
-                nullable(array(choice(get_args(Quantization)), minItems=1)),
-                "Only these precisions of a model's weights.",
+                some_of(choice(get_args(Quantization)), MAX_PATTERNS), TEXTS["quantizations"]
             ),
             "max_price": told(
-                nullable(wish(dict.fromkeys(MaxPrice.model_fields, _PRICE), is_closed=False)),
+                nullable(
+                    wish({name: RULES[rule] for name, rule in PRICES.items()}, is_closed=False)
+                ),
                 "USD at most: per million tokens of `prompt` and of `completion`, and per `request`.",
             ),
         },

@@ -49,6 +49,11 @@ def array(items: Json, **limits: int) -> Json:
     return {"type": "array", "items": items, **limits}
 
 
+def some_of(items: Json, most: int) -> Json:
+    """Return the schema of an array that is not empty, or null."""
+    return nullable(array(items, minItems=1, maxItems=most))
+
+
 def shown(properties: Properties, text: str = "") -> Json:
     """Return the schema of an object that we show: every field is there, unset ones are null."""
     about = {"description": text} if text else {}
