@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool, ValidationError
 
 from crossdock_schemas.catalogue import Quantization
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import MAX_PATTERNS, Excluded, Pattern, Price, Rules
+from crossdock_schemas.policy import MAX_PATTERNS, PRICES, Excluded, Pattern, Price, Rules
 
 FIELD = "provider"
 """Its name in a request's body."""
@@ -29,9 +29,7 @@ _NAMES: Mapping[str, str] = MappingProxyType(
     {
         "allowed_providers": "only",
         "ignored_providers": "ignore",
-        "max_prompt_price": "max_price.prompt",
-        "max_completion_price": "max_price.completion",
-        "max_request_price": "max_price.request",
+        **{rule: f"{_PRICE}.{name}" for name, rule in PRICES.items()},
     }
 )
 """By a rule's name, the request's."""
@@ -39,6 +37,7 @@ _USUAL: Mapping[str, object] = MappingProxyType(
     {"allow_fallbacks": True, "require_parameters": False, "enforce_distillable_text": False}
 )
 """What may be said since nothing follows from it."""
+_NOTHING = Rules()
 
 
 class MaxPrice(Message):
@@ -70,16 +69,11 @@ class Demands(Message):
         return Rules(
             allowed_providers=self.only,
             ignored_providers=self.ignore,
-            max_prompt_price=price.prompt,
-            max_completion_price=price.completion,
-            max_request_price=price.request,
+            **{rule: getattr(price, name) for name, rule in PRICES.items()},
             data_collection=self.data_collection,
             zdr=self.zdr,
             quantizations=self.quantizations,
         )
-
-
-_NOTHING = Demands()
 
 
 class Unsound(NamedTuple):
@@ -104,12 +98,12 @@ def read_demands(body: Mapping[str, Any]) -> Demands | Unsound | None:
     if not isinstance(given, dict):
         return Unsound("invalid_type", f"Invalid type for '{FIELD}': expected an object.", FIELD)
     said = _said(given)
-    if isinstance(said.get(_PRICE), dict):
-        said[_PRICE] = _said(said[_PRICE])
     unknown = _unknown(said, Demands, FIELD)
-    if unknown is None and isinstance(said.get(_PRICE), dict):
+    prices = said.get(_PRICE)
+    if unknown is None and isinstance(prices, dict):
+        said[_PRICE] = _said(prices)
         unknown = _unknown(said[_PRICE], MaxPrice, f"{FIELD}.{_PRICE}")
-    return unknown or _parse({name: value for name, value in said.items() if value != {}})
+    return unknown or _parse(said)
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +132,7 @@ def _parse(said: Mapping[str, Any]) -> Demands | Unsound | None:
         param = ".".join((FIELD, *map(str, detail["loc"])))
         message = f"Invalid value for '{param}': {detail['input']!r}. {detail['msg']}."
         return Unsound("invalid_value", message[:MAX_MESSAGE], param)
-    return None if demands == _NOTHING else demands
+    return None if demands.rules() == _NOTHING else demands
 
 
 def in_its_words(excluded: Excluded) -> Excluded:

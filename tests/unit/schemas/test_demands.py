@@ -70,6 +70,7 @@ def test_who_says_what_holds_anyway_demands_nothing(body: dict[str, Any]) -> Non
         ({"provider": {"max_price": {"image": 1}}}, "unsupported_parameter", "provider.max_price.image"),
         ({"provider": {"only": []}}, "invalid_value", "provider.only"),
         ({"provider": {"only": "atlas"}}, "invalid_value", "provider.only"),
+        ({"provider": {"only": {}}}, "invalid_value", "provider.only"),
         ({"provider": {"only": ["a b"]}}, "invalid_value", "provider.only.0"),
         ({"provider": {"only": ["a"] * (MAX_PATTERNS + 1)}}, "invalid_value", "provider.only"),
         ({"provider": {"zdr": "yes"}}, "invalid_value", "provider.zdr"),
