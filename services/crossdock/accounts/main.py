@@ -24,6 +24,7 @@ SPEC = ShardSpec(
     sources=(ACCOUNT_COMMANDS.name, USAGE.name, REQUESTS.name),
     state=ACCOUNT_STATE.name,
     quick_s=QUICK_S,
+    is_ahead=True,
 )
 
 

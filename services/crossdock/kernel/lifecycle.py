@@ -9,7 +9,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -21,6 +22,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # why: thousands of live messages at once; the default of 700 walks over them all the time
 GC_THRESHOLD = (10_000, 20, 20)
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Build something large that stays: the collector does not walk over it meanwhile, nor soon after.
+
+    What is made in here counts as old at its end. Two of it must not run at once.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.unfreeze()  # into the oldest generation, all of it
+        gc.enable()
+
 
 Main = Callable[[Mapping[str, str]], Coroutine[Any, Any, int]]
 Service = Callable[[asyncio.Event], Awaitable[None]]

@@ -1,5 +1,6 @@
 """Every metric's name, unit and meaning, declared once."""
 
+from collections import Counter as Counts
 from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -39,6 +40,25 @@ JOBS_PARKED = Gauge("crossdock_pool_parked", "Records that another worker still 
 CALLS_REPEATED = Counter(
     "crossdock_provider_calls_repeated", "Calls made again because their worker died", ["provider"]
 )
+
+
+class Traffic:
+    """Records of one poll or send, by topic: a counter is asked for once a topic, not for each record."""
+
+    def __init__(self) -> None:
+        self._records: Counts[str] = Counts()
+        self._bytes: Counts[str] = Counts()
+
+    def add(self, topic: str, size: int) -> None:
+        """Add a record of `size` bytes."""
+        self._records[topic] += 1
+        self._bytes[topic] += size
+
+    def count(self, records: Counter, sizes: Counter) -> None:
+        """Count what was added, in counters by topic."""
+        for topic, number in self._records.items():
+            records.labels(topic).inc(number)
+            sizes.labels(topic).inc(self._bytes[topic])
 
 
 def count_findings(findings: Mapping[str, int]) -> None:

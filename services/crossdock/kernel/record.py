@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+def _size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> int:
+    size = len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content)
+    return size
+
+
 class Record(NamedTuple):
     """One record of a partition. `value` is None for a tombstone."""
 
@@ -23,8 +30,7 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        return _size(self.key, self.value, self.headers)
 
 
 class Outgoing(NamedTuple):
@@ -38,8 +44,7 @@ class Outgoing(NamedTuple):
 
     @property
     def size(self) -> int:
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        return _size(self.key, self.value, self.headers)
 
 
 def partition_for(key: bytes | None, count: int) -> int:
@@ -60,3 +65,7 @@ class Step:
 
     outgoing: list[Outgoing] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Say whether anything was decided."""
+        return bool(self.outgoing or self.pages)

@@ -19,27 +19,26 @@ from typing import Protocol
 import structlog
 
 from crossdock.kernel.clock import Clock, SystemClock
+from crossdock.kernel.commits import Commits, Transactions
 from crossdock.kernel.errors import FencedError, LogError
 from crossdock.kernel.health import Health
 from crossdock.kernel.holding import Holding, ReadyMs
 from crossdock.kernel.kafka import (
-    GroupConsumer,
-    TransactionalProducer,
     open_group_consumer,
     open_reader,
     open_transactional_producer,
 )
 from crossdock.kernel.kafka.consumer import Place
 from crossdock.kernel.kafka.tail import reached
+from crossdock.kernel.lifecycle import building
 from crossdock.kernel.record import Outgoing, Page, Record, Step
+from crossdock.kernel.sources import MAX_RECORDS, Sources, open_sources
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POSITIONS_KEY = b"positions"
-MAX_RECORDS = 500
 COUNT_S = 5.0  # between two looks at how much is held back
 COUNT_LIMIT_S = 1.0
-IDLE_S = 0.5  # a step is made this often even when nothing came, for what is due by time
 PACE_S = 0.08  # between two transactions under load: back to back they cost 25 ms each, spaced 3.5
 FEW = 20  # records of a step; more is load
 HINT_S = 5.0
@@ -74,6 +73,8 @@ class ShardSpec:
     state: str
     ready_ms: ReadyMs | None = None
     """Where set, a record is applied at that time, in unix ms, and not before."""
+    is_ahead: bool = False
+    """A step is worked out while the last one is committed: for stages whose steps decide, and do nothing else."""
     quick_s: float = PACE_S
     """Between two transactions when few records come, for stages whose callers wait; and when a backlog fills polls."""
 
@@ -164,7 +165,7 @@ class PartitionLoop:
         self._shard = shard
         self._servers = servers
         self._clock = clock
-        self._reader: GroupConsumer | None = None
+        self._sources: Sources | None = None
         self.position: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
         self._counted_at = 0.0
@@ -182,7 +183,7 @@ class PartitionLoop:
         if self._ends:
             ends = self._ends.items()
             return {place[0]: end - self.position.get(place, 0) for place, end in ends}
-        return {} if self._reader is None else self._reader.lag()
+        return {} if self._sources is None else self._sources.lag()
 
     async def run(self) -> None:
         name = f"{self._spec.group}.{self._partition}"
@@ -193,21 +194,24 @@ class PartitionLoop:
                 )
                 await self._restore()
                 stack.push_async_callback(self._shard.close)
-                places = [(topic, self._partition) for topic in self._spec.sources]
-                reader = await stack.enter_async_context(
-                    open_reader(self._servers, places, client=f"{name}.reader")
+                self._sources = await stack.enter_async_context(
+                    open_sources(
+                        self._servers,
+                        self._spec.sources,
+                        self._partition,
+                        self.position,
+                        client=f"{name}.reader",
+                        wake=self._shard.wake,
+                    )
                 )
-                for place, offset in self.position.items():
-                    await reader.seek(place, offset)
-                self._reader = reader
                 self.serving = True
                 log.info("shard.opened", partition=self._partition)
-                await self._steps(reader, producer)
+                await self.steps(self._sources, producer)
         except FencedError:
             log.warning("shard.fenced", partition=self._partition)
             await asyncio.sleep(REJOIN_S)  # if it is still ours after that, it is taken over anew
         finally:
-            self._reader = None
+            self._sources = None
             self.ended = True
         log.info("shard.closed", partition=self._partition)
 
@@ -215,43 +219,42 @@ class PartitionLoop:
         pages = await read_pages(self._servers, (self._spec.state, self._partition))
         stored = pages.pop(POSITIONS_KEY, b"{}")
         self.position = {(topic, self._partition): at for topic, at in json.loads(stored).items()}
-        self._shard.restore(Page(key, value) for key, value in pages.items())
+        with building():
+            self._shard.restore(Page(key, value) for key, value in pages.items())
 
-    async def _steps(self, reader: GroupConsumer, producer: TransactionalProducer) -> None:
-        """Poll, apply, commit. The poll in flight outlives a step that was woken by something else."""
+    async def steps(self, sources: Sources, producer: Transactions) -> None:
+        """Poll, apply and commit until told to end."""
         holding = Holding(self._spec.ready_ms) if self._spec.ready_ms else None
-        async with Poller(reader, self._shard.wake) as poller:
-            committed_at, pace_s = 0.0, PACE_S
+        async with Commits(producer, self._shard.committed) as commits:
+            is_load, pace_s = False, self._spec.quick_s
             while not self.stop.is_set():
-                records = await poller.next(self.stop)
-                rest = committed_at + pace_s - time.monotonic()
-                if rest > 0:
-                    await asyncio.sleep(rest)
-                    records += poller.take()
+                records = await sources.next(self.stop)
+                if is_load or not self._spec.is_ahead:
+                    await commits.rest(pace_s)
+                    records += sources.take()
                 if holding is not None:
                     holding.add(records)
                     records = holding.take(self._clock.now_ms())
-                    reader.pause_only(holding.full())
-                    await self._count(reader)
+                    sources.pause_only(holding.full())
+                    await self._count(sources)
                 step = await self._shard.step(records)
                 for record in records:
                     self.position[record.place] = record.offset + 1
-                if records or step.outgoing or step.pages:
-                    await producer.commit(self._messages(step))
-                    committed_at = time.monotonic()
+                await commits.rest(pace_s)
+                commits.begin(self._messages(step) if records or step else [])
+                if not self._spec.is_ahead:
+                    await commits.settle()
                 is_load = FEW < len(records) < MAX_RECORDS
                 pace_s = PACE_S if is_load else self._spec.quick_s
-                self._shard.committed()
 
-    async def _count(self, reader: GroupConsumer) -> None:
+    async def _count(self, sources: Sources) -> None:
         """Ask where the topics end: a paused consumer does not hear of it. A broker that is away is asked later."""
         if time.monotonic() - self._counted_at < COUNT_S:
             return
         self._counted_at = time.monotonic()
-        places = [(topic, self._partition) for topic in self._spec.sources]
         with suppress(LogError, TimeoutError):
             async with asyncio.timeout(COUNT_LIMIT_S):
-                self._ends = await reader.end_offsets(places)
+                self._ends = await sources.ends()
 
     def _messages(self, step: Step) -> list[Outgoing]:
         positions = {topic: at for (topic, _), at in self.position.items()}
@@ -260,54 +263,6 @@ class PartitionLoop:
             *step.outgoing,
             *(Outgoing(self._spec.state, p.key, p.value, [], self._partition) for p in pages),
         ]
-
-
-class Poller:
-    """Keeps one poll in flight and collects what came, so that waking up never loses a record."""
-
-    def __init__(self, reader: GroupConsumer, wake: asyncio.Event) -> None:
-        self._reader = reader
-        self._wake = wake
-        self._polling: asyncio.Task[list[Record]] | None = None
-
-    async def __aenter__(self) -> "Poller":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait((self._polling,))
-
-    async def next(self, stop: asyncio.Event) -> list[Record]:
-        """Return records as soon as there are some; an empty list when woken, stopped or idle."""
-        polling = self._poll()
-        if not self._wake.is_set():
-            waiting = asyncio.ensure_future(self._wake.wait())  # noqa: TID251  # cancelled below
-            await asyncio.wait(
-                (polling, waiting), timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            waiting.cancel()
-        self._wake.clear()
-        return [] if stop.is_set() else self.take()
-
-    def take(self) -> list[Record]:
-        """Return what the poll in flight brought, if it ended."""
-        polling = self._poll()
-        if not polling.done():
-            return []
-        self._polling = None
-        records = polling.result()
-        self._polling = self._begin()
-        return records
-
-    def _poll(self) -> asyncio.Task[list[Record]]:
-        if self._polling is None:
-            self._polling = self._begin()
-        return self._polling
-
-    def _begin(self) -> asyncio.Task[list[Record]]:
-        poll = self._reader.poll(max_records=MAX_RECORDS, timeout_ms=1000)
-        return asyncio.ensure_future(poll)  # noqa: TID251  # owned by this object
 
 
 async def read_pages(servers: str, place: Place) -> dict[bytes, bytes]:

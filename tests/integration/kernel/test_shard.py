@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -66,22 +67,22 @@ class Counting:
 class Shards:
     """A shard stage with its topics; `worker` starts one of its processes, here as a task."""
 
-    def __init__(self, kafka: RunningKafka, source: str, state: str, output: str) -> None:
+    def __init__(self, kafka: RunningKafka, spec: ShardSpec, output: str) -> None:
         self.kafka = kafka
-        self.spec = ShardSpec(fresh("group"), (source,), state)
-        self.source, self.state, self.output = source, state, output
+        self.spec = spec
+        self.source, self.state, self.output = spec.sources[0], spec.state, output
         self.opened: list[Counting] = []
         self.prepare: Callable[[Counting], None] = lambda _: None
 
     @classmethod
-    async def make(cls, kafka: RunningKafka, partitions: int = 1) -> "Shards":
+    async def make(
+        cls, kafka: RunningKafka, *, is_ahead: bool = False, partitions: int = 1
+    ) -> "Shards":
         servers = kafka.bootstrap_servers
-        return cls(
-            kafka,
-            await make_topic(servers, "source", partitions=partitions),
-            await make_topic(servers, "state", partitions=partitions, compact=True),
-            await make_topic(servers, "output"),
-        )
+        source = await make_topic(servers, "source", partitions=partitions)
+        state = await make_topic(servers, "state", partitions=partitions, compact=True)
+        spec = ShardSpec(fresh("group"), (source,), state, is_ahead=is_ahead)
+        return cls(kafka, spec, await make_topic(servers, "output"))
 
     def open(self, partition: int) -> Counting:
         shard = Counting(partition, self.output)
@@ -112,8 +113,14 @@ class Shards:
         return sum(shard.visible for shard in self.opened[-1:])
 
 
-async def test_outputs_state_and_positions_become_visible_together(kafka: RunningKafka) -> None:
-    shards = await Shards.make(kafka)
+both = pytest.mark.parametrize("is_ahead", [False, True], ids=["in turn", "ahead"])
+
+
+@both
+async def test_outputs_state_and_positions_become_visible_together(
+    kafka: RunningKafka, is_ahead: bool
+) -> None:
+    shards = await Shards.make(kafka, is_ahead=is_ahead)
     await shards.put(b"a", b"b", b"a")
 
     async with in_background(shards.worker().run):
@@ -126,12 +133,15 @@ async def test_outputs_state_and_positions_become_visible_together(kafka: Runnin
     assert shards.opened[0].was_closed
 
 
-async def test_a_restart_goes_on_at_the_positions_in_the_state(kafka: RunningKafka) -> None:
-    shards = await Shards.make(kafka)
+@both
+async def test_a_restart_goes_on_at_the_positions_in_the_state(
+    kafka: RunningKafka, is_ahead: bool
+) -> None:
+    shards = await Shards.make(kafka, is_ahead=is_ahead)
     await shards.put(b"a", b"b")
     async with in_background(shards.worker().run):
         await eventually(lambda: shards.total == 2, "two values counted")
-    shards.spec = ShardSpec(fresh("group"), shards.spec.sources, shards.state)  # knows no offsets
+    shards.spec = replace(shards.spec, group=fresh("group"))  # knows no offsets
 
     await shards.put(b"a")
     async with in_background(shards.worker().run):
@@ -140,10 +150,11 @@ async def test_a_restart_goes_on_at_the_positions_in_the_state(kafka: RunningKaf
     assert await shards.outputs() == [b"a=1", b"b=1", b"a=2"]
 
 
+@both
 async def test_what_a_crash_did_not_commit_leaves_nothing_and_is_done_again(
-    kafka: RunningKafka,
+    kafka: RunningKafka, is_ahead: bool
 ) -> None:
-    shards = await Shards.make(kafka)
+    shards = await Shards.make(kafka, is_ahead=is_ahead)
 
     def crash() -> None:
         if shards.opened[0].counts:
@@ -177,10 +188,11 @@ async def test_a_zombie_is_fenced_and_nothing_of_it_is_visible(kafka: RunningKaf
     assert await values_of(servers, topic) == [b"before", b"after"]
 
 
+@both
 async def test_a_worker_whose_partition_was_taken_over_lets_go_quietly_and_takes_it_anew(
-    kafka: RunningKafka,
+    kafka: RunningKafka, is_ahead: bool
 ) -> None:
-    shards = await Shards.make(kafka)
+    shards = await Shards.make(kafka, is_ahead=is_ahead)
     name = f"{shards.spec.group}.0"
     async with in_background(shards.worker().run):
         await shards.put(b"a")
@@ -226,10 +238,11 @@ async def test_only_changed_pages_are_written_and_an_emptied_one_is_gone(
     assert set(await shards.pages()) == {b"b", POSITIONS_KEY}
 
 
+@both
 async def test_two_workers_share_the_partitions_and_count_each_value_once(
-    kafka: RunningKafka,
+    kafka: RunningKafka, is_ahead: bool
 ) -> None:
-    shards = await Shards.make(kafka, partitions=2)
+    shards = await Shards.make(kafka, is_ahead=is_ahead, partitions=2)
     values = [b"%d" % n for n in range(60)]
     async with in_background(shards.worker("0").run):
         await shards.put(*values[:20], partition=0)
@@ -255,8 +268,9 @@ async def test_two_workers_share_the_partitions_and_count_each_value_once(
     assert counted == Counter([value + b"=1" for value in values] + [b"last=1"] * 2)
 
 
-async def test_an_error_in_the_core_ends_the_worker(kafka: RunningKafka) -> None:
-    shards = await Shards.make(kafka)
+@both
+async def test_an_error_in_the_core_ends_the_worker(kafka: RunningKafka, is_ahead: bool) -> None:
+    shards = await Shards.make(kafka, is_ahead=is_ahead)
     shards.prepare = lambda shard: setattr(shard, "fail_on", b"poison")
     await shards.put(b"fine", b"poison")
 
@@ -279,3 +293,19 @@ async def test_a_wake_makes_a_step_at_once_without_records(kafka: RunningKafka) 
         await asyncio.sleep(0.2)
 
         assert steps < shard.steps <= steps + 3
+
+
+async def test_a_topic_with_nothing_in_it_takes_no_part_in_how_another_one_is_read(
+    kafka: RunningKafka,
+) -> None:
+    shards = await Shards.make(kafka)
+    empty = await make_topic(kafka.bootstrap_servers, "empty")
+    shards.spec = replace(shards.spec, sources=(empty, shards.source))
+    async with in_background(shards.worker().run):
+        await shards.put(b"a")
+        await eventually(lambda: shards.total == 1, "a value of the one counted")
+        await put(kafka.bootstrap_servers, empty, b"b")
+        await eventually(lambda: shards.total == 2, "a value of the other counted")
+
+    pages = await shards.pages()
+    assert json.loads(pages[POSITIONS_KEY]) == {empty: 1, shards.source: 1}

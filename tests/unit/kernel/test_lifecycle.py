@@ -1,6 +1,7 @@
 """A process ends in order when told to, and says what was left when it cannot."""
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from crossdock.kernel.errors import ProcessError
-from crossdock.kernel.lifecycle import serve, start, tell_tasks
+from crossdock.kernel.lifecycle import building, serve, start, tell_tasks
 
 
 async def obedient(stop: asyncio.Event) -> None:
@@ -108,3 +109,20 @@ def test_signals_end_a_process(temper: str, signals: int, code: int) -> None:
 
     assert process.returncode == code
     assert ("two calls" in told[0] + told[1]) is (code == 1)
+
+
+def test_what_is_built_counts_as_old_and_the_collector_goes_on_after_it() -> None:
+    with building():
+        assert not gc.isenabled()
+        built = [[number] for number in range(1000)]
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0  # a state that was given away must not stay for good
+    assert any(found is built for found in gc.get_objects(generation=2))
+
+
+def test_the_collector_goes_on_where_building_failed() -> None:
+    with pytest.raises(LookupError), building():
+        raise LookupError
+
+    assert gc.isenabled()

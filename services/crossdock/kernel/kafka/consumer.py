@@ -15,6 +15,7 @@ from crossdock.kernel.errors import LogError, LogUnreachableError
 from crossdock.kernel.kafka.admin import is_up
 from crossdock.kernel.kafka.owed import BROKER
 from crossdock.kernel.kafka.watch import StallWatch
+from crossdock.kernel.metrics import Traffic
 from crossdock.kernel.record import Record
 
 Place = tuple[str, int]
@@ -29,6 +30,7 @@ SESSION_TIMEOUT_MS = (
 )
 REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
 MAX_FETCH_BYTES = 2_097_152
+FETCH_WAIT_MS = 500
 COMMIT_LIMIT_S = 10.0  # a commit takes some ms, and some seconds after the broker came back
 COMMIT_TRIES = 2
 
@@ -103,9 +105,10 @@ class GroupConsumer:
         except KafkaError as error:
             raise LogError(f"cannot poll: {error!r}") from error
         records = [record_from(raw) for group in polled.values() for raw in group]
+        traffic = Traffic()
         for record in records:
-            metrics.RECORDS_POLLED.labels(record.topic).inc()
-            metrics.BYTES_POLLED.labels(record.topic).inc(record.size)
+            traffic.add(record.topic, record.size)
+        traffic.count(metrics.RECORDS_POLLED, metrics.BYTES_POLLED)
         await self._watch.saw(len(records))
         return records
 
@@ -248,7 +251,7 @@ async def open_group_consumer(
         heartbeat_interval_ms=min(3000, session_timeout_ms // 3),
         rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     raw.subscribe(topics=list(topics), listener=_Listener(on_revoked, on_assigned))
     async with _started(raw, servers) as consumer:
@@ -257,9 +260,12 @@ async def open_group_consumer(
 
 @asynccontextmanager
 async def open_reader(
-    servers: str, places: Sequence[Place], *, client: str
+    servers: str, places: Sequence[Place], *, client: str, fetch_wait_ms: int = FETCH_WAIT_MS
 ) -> AsyncIterator[GroupConsumer]:
-    """Open a consumer without a group on `places`, from their beginnings; `seek` moves it."""
+    """Open a consumer without a group on `places`, from their beginnings; `seek` moves it.
+
+    `fetch_wait_ms`: so long a fetch of what is empty waits at the broker, and holds up the fetches of other places.
+    """
     raw = AIOKafkaConsumer(
         bootstrap_servers=servers,
         client_id=client,
@@ -267,7 +273,7 @@ async def open_reader(
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=fetch_wait_ms,
     )
     raw.assign([TopicPartition(*place) for place in places])
     async with _started(raw, servers) as consumer:

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 from crossdock.kernel import metrics
 from crossdock.kernel.errors import FencedError, LogError, LogUnreachableError
 from crossdock.kernel.kafka.owed import BROKER
+from crossdock.kernel.metrics import Traffic
 from crossdock.kernel.record import Outgoing, partition_for
 
 MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), with room for framing
@@ -44,10 +45,13 @@ class Producer:
         """
         if not messages:
             return {}
+        traffic = Traffic()
         for message in messages:
-            if message.size > MAX_BATCH_BYTES:
-                told = f"a record of {message.size} bytes for {message.topic!r}"
+            size = message.size
+            if size > MAX_BATCH_BYTES:
+                told = f"a record of {size} bytes for {message.topic!r}"
                 raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
+            traffic.add(message.topic, size)
         try:
             with BROKER.owing():
                 async with asyncio.timeout(self._send_limit_s):
@@ -61,9 +65,7 @@ class Producer:
             raise FencedError(str(error)) from error
         except KafkaError as error:
             raise LogError(f"cannot send to {messages[0].topic!r}: {error!r}") from error
-        for message in messages:
-            metrics.RECORDS_SENT.labels(message.topic).inc()
-            metrics.BYTES_SENT.labels(message.topic).inc(message.size)
+        traffic.count(metrics.RECORDS_SENT, metrics.BYTES_SENT)
         return offsets
 
     async def _send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
