@@ -19,8 +19,9 @@ from crossdock_schemas.ask import Ask, worst_usd
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
-from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, REQUEST, in_its_words
+from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, REQUEST, Demands, in_its_words
 from crossdock_schemas.directory import in_words, level_of, policy_id
+from crossdock_schemas.ids import AccountId, KeyId
 from crossdock_schemas.parcel import Parcel
 from crossdock_schemas.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
 
@@ -65,17 +66,51 @@ class Answer(NamedTuple):
         return {place: _out_of(bounds, rule) for place, rule in broken if rule is not None}
 
 
+class Wish(NamedTuple):
+    """What an answer depends on. Two parcels of one wish get one answer."""
+
+    account: AccountId
+    change: int
+    """The last one of the account: keys, projects, policies and own provider keys are as it left them."""
+    key_id: KeyId
+    model: str
+    operation: str
+    demands: Demands | None
+    lines: int
+    users: tuple[str, ...]
+
+
 class Admission:
-    """Answers for parcels. What policies leave of a wish is worked out once for each version of them."""
+    """Answers for parcels; what was answered once is known until something of the account changes."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._known: dict[tuple[object, ...], Permit | Refusal] = {}
+        self._known: dict[Wish, Sequence[Answer]] = {}
 
-    def admit(self, state: AccountState | None, parcel: Parcel) -> list[Answer]:
+    def admit(self, state: AccountState | None, parcel: Parcel) -> Sequence[Answer]:
         """Return why lines of `parcel` are refused, or the endpoints that they may use: each line has one answer."""
-        key = state.keys.get(parcel.key_id) if state is not None else None
-        if state is None or key is None:
+        if state is None:
+            return _to_all(parcel, GONE)
+        wish = Wish(
+            state.account,
+            state.number,
+            parcel.key_id,
+            parcel.model,
+            parcel.operation,
+            parcel.demands,
+            len(parcel.lines),
+            parcel.users if state.credentials else (),
+        )
+        known = self._known.get(wish)
+        if known is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            known = self._known[wish] = self._answers(state, parcel)
+        return known
+
+    def _answers(self, state: AccountState, parcel: Parcel) -> list[Answer]:
+        key = state.keys.get(parcel.key_id)
+        if key is None:
             return _to_all(parcel, GONE)
         if key.disabled:
             return _to_all(parcel, DISABLED)
@@ -84,27 +119,9 @@ class Admission:
         policies = applying(state, key)
         endpoints = self._catalogue.serving(parcel.model, parcel.operation)
         return [
-            Answer(places, self._answer(policies, own, parcel))
+            Answer(places, self._permit(policies, own, parcel))
             for own, places in concerning(state, key, parcel, endpoints)
         ]
-
-    def _answer(
-        self, policies: Sequence[Policy], own: Sequence[Credential], parcel: Parcel
-    ) -> Permit | Refusal:
-        wish = (
-            *((policy.scope, policy.version) for policy in policies),
-            *((credential.credential_id, credential.version) for credential in own),
-            parcel.model,
-            parcel.operation,
-            parcel.demands,
-        )
-        known = self._known.get(wish)
-        if known is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            known = self._permit(policies, own, parcel)
-            self._known[wish] = known
-        return known
 
     def _permit(
         self, policies: Sequence[Policy], own: Sequence[Credential], parcel: Parcel

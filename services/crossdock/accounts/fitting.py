@@ -35,6 +35,10 @@ class ParcelRooms(NamedTuple):
     def is_fluid(self) -> bool:
         return self.shared.likely is not None or any(u.rooms.likely is not None for u in self.users)
 
+    def less(self, worst_usd: Decimal, likely_usd: Decimal) -> "ParcelRooms | None":
+        """Return what is left when so much more is held; None: that is another amount for each end user."""
+        return None if self.users else ParcelRooms(self.shared.less(worst_usd, likely_usd))
+
     def fit(self, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
         """Return how many lines there is money for that cost `worst` at most and are likely to cost `likely`, USD."""
         found = fit(self.shared, worst, likely)
@@ -47,11 +51,14 @@ class ParcelRooms(NamedTuple):
 
 def rooms_for(state: AccountState, key: ApiKey, marks: Marks) -> ParcelRooms:
     """Return what binds lines of `key` that count for `marks`. The state's tallies are those of today."""
+    shared = rooms_of(state, key, marks.shared)
+    if not marks.users:
+        return ParcelRooms(shared)
     places: dict[str, list[int]] = {}
     for place, user in enumerate(marks.users):
         if user:
             places.setdefault(user, []).append(place)
     return ParcelRooms(
-        rooms_of(state, key, marks.shared),
+        shared,
         tuple(UserRooms(rooms_of_scopes(state, (u,)), tuple(p)) for u, p in places.items()),
     )

@@ -16,7 +16,9 @@ from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
 PREFIX = "held"
 PAGE = 64
+NEVER = 1 << 32  # beyond what a page has room for
 _PLACES = 12
+_NOTHING = Decimal(0)
 _REST_BYTES = 16
 _FORM = struct.Struct("<16s16s16sIIII")
 
@@ -50,7 +52,7 @@ def to_units(amount_usd: Decimal) -> int:
 
 
 def to_usd(units: int) -> Decimal:
-    return Decimal(units).scaleb(-_PLACES)
+    return Decimal(units).scaleb(-_PLACES) if units else _NOTHING
 
 
 def _raw(hold_id: HoldId) -> bytes:
@@ -64,6 +66,8 @@ class KeyHolds:
     pages: dict[int, dict[bytes, Held]] = field(default_factory=dict)
     where: dict[bytes, int] = field(default_factory=dict)
     """Page number by hold."""
+    looked_at: dict[int, int] = field(default_factory=dict)
+    """Unix time at which a page is looked at next, for holds that stop, by its number."""
     last: int = 0
     filled: int = 0
     """Holds that were ever put on the last page."""
@@ -83,6 +87,7 @@ class KeyHolds:
         del page[raw]
         if not page:
             del self.pages[number]
+            self.looked_at.pop(number, None)
         return number
 
     def restore(self, number: int, value: bytes) -> None:
@@ -103,7 +108,7 @@ class Holds:
         self._keys: dict[Owner, KeyHolds] = {}
         self._changed: set[tuple[Owner, int]] = set()
         self._stops: list[tuple[int, Owner, int]] = []
-        """A heap: no hold of that page stops before that time; more than one entry for a page does no harm."""
+        """A heap of when pages are looked at: the first entry of a page counts, and others do no harm."""
 
     def __len__(self) -> int:
         return sum(len(holds.where) for holds in self._keys.values())
@@ -119,23 +124,21 @@ class Holds:
         holds = self._keys.setdefault(owner, KeyHolds())
         number = holds.add(_raw(hold_id), held)
         self._changed.add((owner, number))
-        if len(holds.pages[number]) == 1 or held.stop_s < self._soonest(holds, number):
-            heapq.heappush(self._stops, (held.stop_s, owner, number))
+        self._look(owner, holds, number, held.stop_s)
 
-    @staticmethod
-    def _soonest(holds: KeyHolds, number: int) -> int:
-        """Return when the first of a page's holds but the newest one stops."""
-        *earlier, _ = holds.pages[number].values()
-        return min(held.stop_s for held in earlier)
+    def _look(self, owner: Owner, holds: KeyHolds, number: int, stop_s: int) -> None:
+        """A hold of that page stops at `stop_s`."""
+        if stop_s < holds.looked_at.get(number, NEVER):
+            holds.looked_at[number] = stop_s
+            heapq.heappush(self._stops, (stop_s, owner, number))
 
     def put(self, owner: Owner, hold_id: HoldId, held: Held) -> None:
         """Change an open hold; one without open lines is gone."""
         holds, raw = self._keys[owner], _raw(hold_id)
         if held.open:
             number = holds.where[raw]
-            if held.stop_s < holds.pages[number][raw].stop_s:
-                heapq.heappush(self._stops, (held.stop_s, owner, number))
             holds.pages[number][raw] = held
+            self._look(owner, holds, number, held.stop_s)
         else:
             number = holds.drop(raw)
         self._changed.add((owner, number))
@@ -145,6 +148,7 @@ class Holds:
         while self._stops and self._stops[0][0] <= now_s:
             _, owner, number = heapq.heappop(self._stops)
             holds = self._keys[owner]
+            holds.looked_at.pop(number, None)
             for raw, held in list(holds.pages.get(number, {}).items()):
                 if held.stop_s <= now_s:
                     holds.drop(raw)
@@ -153,10 +157,10 @@ class Holds:
             self._watch(owner, number)
 
     def _watch(self, owner: Owner, number: int) -> None:
-        page = self._keys[owner].pages.get(number)
+        holds = self._keys[owner]
+        page = holds.pages.get(number)
         if page:
-            soonest = min(held.stop_s for held in page.values())
-            heapq.heappush(self._stops, (soonest, owner, number))
+            self._look(owner, holds, number, min(held.stop_s for held in page.values()))
 
     def finish(self) -> list[Page]:
         """Return the pages that changed since the last call."""

@@ -71,9 +71,9 @@ def settle(state: AccountState, freed_usd: Decimal, notice_days: int) -> Settled
     `freed_usd`: what calls gave back since the last time, of what was held for them. The lapses are for the caller to
     book, so that the state's credits are less by them.
     """
-    book = _count(state)
-    if not book.lots:
+    if state.lots is None or not state.lots.lots:
         return Settled()
+    book = _count(state)
     lots = _without_debt(state, list(book.lots))
     lots = _give_up(state, lots, freed_usd)
     over = [

@@ -30,6 +30,9 @@ class Marks(NamedTuple):
         return (*self.shared, user) if user else self.shared
 
 
+NO_MARKS = Marks()
+
+
 class Share(NamedTuple):
     """What of a hold is for lines that count for the same `marks`, in 1e-12 USD."""
 
@@ -57,7 +60,7 @@ def scopes_of(tags: Mapping[str, str], user: str) -> tuple[str, ...]:
 def marks_of(state: AccountState, parcel: Parcel) -> Marks:
     """Return what the lines of `parcel` count for now."""
     if not state.marks:
-        return Marks()
+        return NO_MARKS
     users = tuple(_counted(state, user_scope(user)) for user in parcel.users)
     shared = tuple(scope for scope in scopes_of(parcel.tags, "") if scope in state.marks)
     return Marks(shared, users if any(users) else ())
@@ -78,8 +81,10 @@ def shares_of(
     marks: Marks, worst: Sequence[Decimal], likely: Sequence[Decimal]
 ) -> tuple[Share, ...]:
     """Return the shares of a hold for lines that cost `worst` at most, USD; empty where they count for nothing."""
+    if not any(marks):
+        return ()
     found: dict[tuple[str, ...], tuple[int, int]] = {}
-    for place in range(len(worst) if any(marks) else 0):
+    for place in range(len(worst)):
         most, usual = to_units(worst[place]), to_units(likely[place])
         rest, spare = found.get(marks.of(place), (0, 0))
         found[marks.of(place)] = rest + most, spare + most - usual

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from crossdock.accounts.alerting import alerts
 from crossdock.accounts.expiring import Expiring
-from crossdock.accounts.fitting import rooms_for
 from crossdock.accounts.granting import grants
 from crossdock.accounts.holds import Held, Holds, Owner, to_units
 from crossdock.accounts.likely import Asking, likely_of
@@ -127,6 +126,7 @@ class Money:
         """Take what was spent from the credits that expire first, and write off those whose time has come."""
         for lapse in self._expiring.settle(state, booking.freed_usd):
             booking.credit(lapse)
+        booking.forget_rooms()
         booking.freed_usd = Decimal(0)
 
     def admit(
@@ -148,10 +148,8 @@ class Money:
         if self.holds.find(Owner(state.account, key.key_id), identifier) is not None:
             return Admitted(0, is_repeated=True)
         marks = marks_of(state, parcel)
-        rooms = rooms_for(state, key, marks)
-        likely = worst
-        if rooms.is_fluid:
-            likely = likely_of(worst, state.usual.get(parcel.model))
+        rooms = booking.rooms(key, marks)
+        likely = likely_of(worst, state.usual.get(parcel.model)) if rooms.is_fluid else worst
         paid = rooms.fit(worst, likely)
         tokens = reserves(key, parcel, denied)
         begun = begin(state, key, tokens)
@@ -160,14 +158,16 @@ class Money:
             count = 0  # it cannot be split
         self._wait(state, parcel, worst, tokens, count)
         places = [place for place in range(count) if place not in denied]
+        hold = None
         if places:
-            held = _held(worst[:count], likely[:count], places, state.now_ms, parcel.deadline_ms)
-            shares = shares_of(marks, worst[:count], likely[:count])
-            booking.hold(key.key_id, key.project, identifier, held, shares)
+            hold = Hold(hold_id=identifier, is_limited=rooms.is_limited)
+            most = worst[:count]
+            usual = likely[:count] if rooms.is_fluid else most
+            held = _held(most, usual, places, state.now_ms, parcel.deadline_ms)
+            booking.hold(key, identifier, held, marks, shares_of(marks, most, usual))
             self._pace.begin(state, key, identifier, [tokens[place] for place in places])
             if rooms.is_fluid:
                 self._asking.remember(identifier, parcel.model, [worst[place] for place in places])
-        hold = Hold(hold_id=identifier, is_limited=rooms.is_limited) if places else None
         if count == len(worst):
             return Admitted(count, hold)
         why = self._why_not(state, key, paid, begun, tokens[count])
@@ -303,7 +303,7 @@ def _held(
     rest = to_units(sum(worst, Decimal(0)))
     return Held(
         rest=rest,
-        spare=rest - to_units(sum(likely, Decimal(0))),
+        spare=0 if likely is worst else rest - to_units(sum(likely, Decimal(0))),
         open=sum(1 << place for place in places),
         lost=0,
         day=day_of(now_ms),

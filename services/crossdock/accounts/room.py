@@ -5,7 +5,6 @@ with its overshoot, for what they can cost at most.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -19,8 +18,7 @@ from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What is left of one budget, or (None) of the credits, USD; below 0 where more was spent than there is."""
 
     budget: Budget | None
@@ -33,8 +31,8 @@ class Room:
         """The budget's identity, or `credits`."""
         return CREDITS if self.budget is None else budget_id(self.budget.scope, self.budget.window)
 
-    def less(self, amounts: Iterable[Decimal]) -> "Room":
-        return replace(self, left_usd=self.left_usd - sum(amounts, Decimal(0)))
+    def less(self, amount_usd: Decimal) -> "Room":
+        return Room(self.budget, self.left_usd - amount_usd, self.is_likely)
 
 
 class Rooms(NamedTuple):
@@ -42,6 +40,13 @@ class Rooms(NamedTuple):
 
     worst: Room | None
     likely: Room | None
+
+    def less(self, worst_usd: Decimal, likely_usd: Decimal) -> "Rooms":
+        """Return what is left when so much more is held: all budgets count it, so that the tightest ones stay it."""
+        return Rooms(
+            None if self.worst is None else self.worst.less(worst_usd),
+            None if self.likely is None else self.likely.less(likely_usd),
+        )
 
 
 class Fit(NamedTuple):
@@ -62,35 +67,31 @@ def rooms_of(state: AccountState, key: ApiKey, marks: Iterable[str] = ()) -> Roo
     worst, likely = rooms_of_scopes(state, (state.account, key.project, key.key_id, *marks))
     if state.organization is not None and state.organization.prepaid_from_usd is not None:
         credits = Room(None, state.credits_left())
-        worst = credits if worst is None else _tightest([worst, credits])
+        worst = _tighter(worst, credits)
     return Rooms(worst, likely)
 
 
 def rooms_of_scopes(state: AccountState, scopes: Iterable[str]) -> Rooms:
     """Return what the tightest budgets of `scopes` leave."""
-    budgets = [budget for scope in scopes for budget in state.budgets.get(scope, {}).values()]
-    worst = [
-        Room(budget, budget.limit_usd + budget.overshoot_usd - _used(state, budget))
-        for budget in budgets
-    ]
-    likely = [
-        Room(budget, budget.limit_usd - _likely(state, budget), is_likely=True)
-        for budget in budgets
-        if budget.is_fluid
-    ]
-    return Rooms(_tightest(worst), _tightest(likely))
+    worst: Room | None = None
+    likely: Room | None = None
+    for scope in scopes:
+        budgets = state.budgets.get(scope)
+        if not budgets:
+            continue
+        tally = state.tally(scope)
+        for budget in budgets.values():
+            used = tally.used(budget.window, include_byok=budget.include_byok)
+            left = budget.limit_usd + budget.overshoot_usd - used
+            worst = _tighter(worst, Room(budget, left))
+            if budget.is_fluid:
+                usual = tally.likely(budget.window, include_byok=budget.include_byok)
+                likely = _tighter(likely, Room(budget, budget.limit_usd - usual, is_likely=True))
+    return Rooms(worst, likely)
 
 
-def _used(state: AccountState, budget: Budget) -> Decimal:
-    return state.tally(budget.scope).used(budget.window, include_byok=budget.include_byok)
-
-
-def _likely(state: AccountState, budget: Budget) -> Decimal:
-    return state.tally(budget.scope).likely(budget.window, include_byok=budget.include_byok)
-
-
-def _tightest(rooms: Iterable[Room]) -> Room | None:
-    return min(rooms, key=lambda room: room.left_usd, default=None)
+def _tighter(one: Room | None, other: Room) -> Room:
+    return other if one is None or other.left_usd < one.left_usd else one
 
 
 def fit(rooms: Rooms, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
@@ -103,7 +104,7 @@ def _fit(room: Room | None, amounts: Sequence[Decimal]) -> Fit:
     count = len(amounts) if room is None else count_fitting(amounts, room.left_usd)
     if room is None or count == len(amounts):
         return Fit(len(amounts))
-    return Fit(count, room.less(amounts[:count]), amounts[count])
+    return Fit(count, room.less(sum(amounts[:count], Decimal(0))), amounts[count])
 
 
 def count_fitting(worst: Iterable[Decimal], left_usd: Decimal) -> int:

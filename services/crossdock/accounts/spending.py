@@ -1,24 +1,37 @@
 """What is held, what calls cost, what is free again: postings in the journal, and the sums of each scope. Pure."""
 
+from collections import defaultdict
 from decimal import Decimal
+from typing import NamedTuple
 
+from crossdock.accounts.fitting import ParcelRooms, rooms_for
 from crossdock.accounts.holds import Held, Holds, Owner, to_units, to_usd
 from crossdock.accounts.likely import Asking
 from crossdock.accounts.marked import Marked
-from crossdock.accounts.marks import Share, marks_of_row, share_of, whole
+from crossdock.accounts.marks import Marks, Share, marks_of_row, share_of, whole
 from crossdock.accounts.pace import Pace
 from crossdock.accounts.postings import Place, Sums, both_sides, credit_postings, parts_of
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
+from crossdock_schemas.account import ApiKey
 from crossdock_schemas.credit import Credit, CreditKind
-from crossdock_schemas.ids import HoldId, KeyId, ProjectId
+from crossdock_schemas.ids import HoldId, KeyId
 from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
 from crossdock_schemas.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.windows import day_of
 
 # who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
 UNKNOWN_S = 60
+
+
+class Known(NamedTuple):
+    """What binds lines, as of a change of the account."""
+
+    change: int
+    key_id: KeyId
+    marks: Marks
+    rooms: ParcelRooms
 
 
 class Booking:
@@ -39,8 +52,10 @@ class Booking:
         self._pace = pace
         self._holds = holds
         self._recent = recent
-        self._sums: dict[EntryKind, Sums] = {}
+        self._sums: defaultdict[EntryKind, Sums] = defaultdict(Sums)
         self._credits: list[Credit] = []
+        self._rooms: Known | None = None
+        """What was worked out last, while it is true."""
         self.has_booked = False
         self.freed_usd = NOTHING
         """What calls gave back of what was held for credits to pay."""
@@ -55,20 +70,36 @@ class Booking:
         """Add credits, or take them away: against who paid them, or who gave them."""
         self._credits.append(credit)
 
+    def rooms(self, key: ApiKey, marks: Marks) -> ParcelRooms:
+        """Return what binds lines of `key` that count for `marks`."""
+        change, known = self._state.number, self._rooms
+        if known is None or known[:-1] != (change, key.key_id, marks):
+            known = Known(change, key.key_id, marks, rooms_for(self._state, key, marks))
+            self._rooms = known
+        return known.rooms
+
+    def forget_rooms(self) -> None:
+        """Sums, or credits, are others now."""
+        self._rooms = None
+
     def hold(  # whose it is, and what
         self,
-        key_id: KeyId,
-        project: ProjectId,
+        key: ApiKey,
         hold_id: HoldId,
         held: Held,
+        marks: Marks,
         shares: tuple[Share, ...] = (),
     ) -> None:
-        """Set `held` aside for a parcel; `shares`: what of it counts for end users and tags."""
-        self._holds.add(Owner(self._state.account, key_id), hold_id, held)
+        """Set `held` aside for a parcel whose lines count for `marks`; `shares`: what of it counts for these."""
+        rooms = self.rooms(key, marks)
+        self._holds.add(Owner(self._state.account, key.key_id), hold_id, held)
         if shares:
             self._marked.add(self._state.account, hold_id, shares)
-        place = Place(project, key_id, "", held.day)
+        place = Place(key.project, key.key_id, "", held.day)
         self._move(EntryKind.HOLD, place, held, shares, sign=1, lines=held.open.bit_count())
+        left = rooms.less(to_usd(held.rest), to_usd(held.rest - held.spare))
+        if left is not None:
+            self._rooms = Known(self._state.number, key.key_id, marks, left)
 
     def _move(  # what, where, how much, for whom
         self,
@@ -82,7 +113,7 @@ class Booking:
     ) -> None:
         """Set all of `held` aside (`sign` 1), or free it (-1): each of its shares for what it counts for."""
         for marks, rest, spare in shares or (whole(held),):
-            of_share = place._replace(marks=marks)
+            of_share = place._replace(marks=marks) if marks else place
             self._add(kind, of_share, held=to_usd(sign * rest), spare=to_usd(sign * spare))
         self._sums[kind].count += lines
 
@@ -151,7 +182,7 @@ class Booking:
         ended = (held.open & ~left.open).bit_count()
         self._pace.end(self._state, end.key_id, end.hold_id, left.open.bit_count())
         if left.open:
-            self._sums.setdefault(EntryKind.RELEASE, Sums()).count += ended
+            self._sums[EntryKind.RELEASE].count += ended
         else:
             self._free(EntryKind.RELEASE, end.key_id, end.hold_id, held, ended)
 
@@ -179,7 +210,8 @@ class Booking:
         count: int = 0,
         calls: int = 0,
     ) -> None:
-        sums = self._sums.setdefault(kind, Sums())
+        self.forget_rooms()
+        sums = self._sums[kind]
         sums.count += count
         if spent:
             sums.spent[place] = sums.spent.get(place, NOTHING) + spent
@@ -211,7 +243,8 @@ class Booking:
                 sums.count = 0  # an entry that is cut tells of its calls once
         # why last: what is written off was neither spent nor held when all else was booked
         found += self._credit_entries(is_lapse=True)
-        self._sums, self._credits = {}, []
+        self._credits = []
+        self._sums.clear()
         self.has_booked = bool(found or self.touched)
         return found
 

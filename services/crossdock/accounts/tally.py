@@ -1,5 +1,6 @@
 """What was spent and what is held, by window. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from crossdock_schemas.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.windows import day_of, is_in
 
 NOTHING = Decimal(0)
+WINDOWS = tuple(Window)
 PERIODS = {Window.DAILY: "day", Window.WEEKLY: "week", Window.MONTHLY: "month"}
 
 
@@ -52,14 +54,16 @@ class Tally:
     ) -> None:
         """Count what belongs to `day`: in the windows that hold that day still."""
         self.calls += calls
-        for window in Window:
-            if is_in(window, day, self.day):
-                self.spent[window] += spent
-                self.held[window] += held
-                if spare:
-                    self.spare[window] += spare
-                if is_byok:
-                    self.byok[window] += spent
+        is_today = day == self.day  # nearly always
+        windows = WINDOWS if is_today else [w for w in WINDOWS if is_in(w, day, self.day)]
+        if held:
+            _add(self.held, windows, held)
+        if spare:
+            _add(self.spare, windows, spare)
+        if spent:
+            _add(self.spent, windows, spent)
+            if is_byok:
+                _add(self.byok, windows, spent)
 
     def used(self, window: Window, *, include_byok: bool = True) -> Decimal:
         """Return what a budget of `window` counts. What is held counts whole: nobody knows yet whose key will pay."""
@@ -83,6 +87,11 @@ class Tally:
                 self.held[window] += other.held[window]
                 self.spare[window] += other.spare[window]
                 self.byok[window] += other.byok[window]
+
+
+def _add(sums: dict[Window, Decimal], windows: Iterable[Window], amount: Decimal) -> None:
+    for window in windows:
+        sums[window] += amount
 
 
 def tally_of(spend: Spending) -> Tally:
