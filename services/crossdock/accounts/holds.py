@@ -21,6 +21,8 @@ _PLACES = 12
 _NOTHING = Decimal(0)
 _REST_BYTES = 16
 _FORM = struct.Struct("<16s16s16sIIII")
+_ENDS = struct.Struct("<16s44xI")
+"""Of it the hold, and the time at which it stops."""
 
 
 class Held(NamedTuple):
@@ -64,6 +66,8 @@ class KeyHolds:
     """The open holds of one key."""
 
     pages: dict[int, dict[bytes, Held]] = field(default_factory=dict)
+    packed: dict[int, bytes] = field(default_factory=dict)
+    """Pages as they were restored, of which nothing was asked yet: a million of holds take their time, and room."""
     where: dict[bytes, int] = field(default_factory=dict)
     """Page number by hold."""
     looked_at: dict[int, int] = field(default_factory=dict)
@@ -77,12 +81,15 @@ class KeyHolds:
         if self.filled == PAGE:
             self.last, self.filled = self.last + 1, 0
         self.filled += 1
-        self.pages.setdefault(self.last, {})[raw] = held
+        if self.page(self.last) is None:
+            self.pages[self.last] = {}
+        self.pages[self.last][raw] = held
         self.where[raw] = self.last
         return self.last
 
     def drop(self, raw: bytes) -> int:
         number = self.where.pop(raw)
+        self.page(number)
         page = self.pages[number]
         del page[raw]
         if not page:
@@ -90,15 +97,30 @@ class KeyHolds:
             self.looked_at.pop(number, None)
         return number
 
-    def restore(self, number: int, value: bytes) -> None:
-        page = {
-            raw: Held(int.from_bytes(rest), int.from_bytes(spare), *others)
-            for raw, rest, spare, *others in _FORM.iter_unpack(value)
-        }
-        self.pages[number] = page
-        self.where.update(dict.fromkeys(page, number))
+    def find(self, raw: bytes) -> Held | None:
+        number = self.where.get(raw)
+        page = None if number is None else self.page(number)
+        return None if page is None else page[raw]
+
+    def page(self, number: int) -> dict[bytes, Held] | None:
+        """Return a page, which is among `pages` from then on; None: it has no holds."""
+        value = self.packed.pop(number, None)
+        if value is not None:
+            self.pages[number] = {
+                raw: Held(int.from_bytes(rest), int.from_bytes(spare), *others)
+                for raw, rest, spare, *others in _FORM.iter_unpack(value)
+            }
+        return self.pages.get(number)
+
+    def restore(self, number: int, value: bytes) -> int:
+        """Take over a page; return the time at which the first of its holds stops."""
+        ends = list(_ENDS.iter_unpack(value))
+        self.packed[number] = value
+        self.where.update(dict.fromkeys([raw for raw, _ in ends], number))
         if number >= self.last:
-            self.last, self.filled = number, len(page)
+            self.last, self.filled = number, len(ends)
+        soonest: int = min(stop_s for _, stop_s in ends)
+        return soonest
 
 
 class Holds:
@@ -115,10 +137,7 @@ class Holds:
 
     def find(self, owner: Owner, hold_id: HoldId) -> Held | None:
         holds = self._keys.get(owner)
-        raw = _raw(hold_id)
-        if holds is None or raw not in holds.where:
-            return None
-        return holds.pages[holds.where[raw]][raw]
+        return None if holds is None else holds.find(_raw(hold_id))
 
     def add(self, owner: Owner, hold_id: HoldId, held: Held) -> None:
         holds = self._keys.setdefault(owner, KeyHolds())
@@ -137,6 +156,7 @@ class Holds:
         holds, raw = self._keys[owner], _raw(hold_id)
         if held.open:
             number = holds.where[raw]
+            holds.page(number)
             holds.pages[number][raw] = held
             self._look(owner, holds, number, held.stop_s)
         else:
@@ -149,18 +169,14 @@ class Holds:
             _, owner, number = heapq.heappop(self._stops)
             holds = self._keys[owner]
             holds.looked_at.pop(number, None)
-            for raw, held in list(holds.pages.get(number, {}).items()):
+            for raw, held in list((holds.page(number) or {}).items()):
                 if held.stop_s <= now_s:
                     holds.drop(raw)
                     self._changed.add((owner, number))
                     yield owner, HoldId(f"hold_{raw.hex()}"), held
-            self._watch(owner, number)
-
-    def _watch(self, owner: Owner, number: int) -> None:
-        holds = self._keys[owner]
-        page = holds.pages.get(number)
-        if page:
-            self._look(owner, holds, number, min(held.stop_s for held in page.values()))
+            page = holds.page(number)
+            if page:
+                self._look(owner, holds, number, min(held.stop_s for held in page.values()))
 
     def finish(self) -> list[Page]:
         """Return the pages that changed since the last call."""
@@ -176,8 +192,8 @@ class Holds:
             if value is not None:
                 _, account, key_id, number = key.decode().split("/")
                 owner = Owner(AccountId(account), KeyId(key_id))
-                self._keys.setdefault(owner, KeyHolds()).restore(int(number), value)
-                self._watch(owner, int(number))
+                holds = self._keys.setdefault(owner, KeyHolds())
+                self._look(owner, holds, int(number), holds.restore(int(number), value))
 
 
 def _value(page: dict[bytes, Held] | None) -> bytes | None:
