@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from crossdock.accounts.tally import NOTHING
 from crossdock.kernel.record import Page
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
@@ -18,7 +19,6 @@ PREFIX = "held"
 PAGE = 64
 NEVER = 1 << 32  # beyond what a page has room for
 _PLACES = 12
-_NOTHING = Decimal(0)
 _REST_BYTES = 16
 _FORM = struct.Struct("<16s16s16sIIII")
 _ENDS = struct.Struct("<16s44xI")
@@ -54,7 +54,7 @@ def to_units(amount_usd: Decimal) -> int:
 
 
 def to_usd(units: int) -> Decimal:
-    return Decimal(units).scaleb(-_PLACES) if units else _NOTHING
+    return Decimal(units).scaleb(-_PLACES) if units else NOTHING
 
 
 def _raw(hold_id: HoldId) -> bytes:

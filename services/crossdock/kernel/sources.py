@@ -36,22 +36,24 @@ class Source:
         self.reader = reader
         self._polling: asyncio.Task[list[Record]] | None = None
 
-    @property
-    def polling(self) -> asyncio.Task[list[Record]]:
-        """The poll in flight."""
+    def poll(self) -> asyncio.Task[list[Record]]:
+        """Return the poll in flight; begin one where there is none."""
         if self._polling is None:
-            poll = self.reader.poll(max_records=MAX_RECORDS, timeout_ms=1000)
-            self._polling = asyncio.ensure_future(poll)  # noqa: TID251  # owned by this object
+            self._polling = self._begin()
         return self._polling
+
+    def _begin(self) -> asyncio.Task[list[Record]]:
+        poll = self.reader.poll(max_records=MAX_RECORDS, timeout_ms=1000)
+        return asyncio.ensure_future(poll)  # noqa: TID251  # owned by this object
 
     def take(self) -> list[Record]:
         """Return what the poll in flight brought, if it ended; then the next one begins."""
-        polling = self.polling
+        polling = self.poll()
         if not polling.done():
             return []
-        self._polling = None
+        self._polling = None  # also where it failed
         records = polling.result()
-        _ = self.polling
+        self._polling = self._begin()
         return records
 
     async def close(self) -> None:
@@ -72,7 +74,7 @@ class Sources:
         if not self._wake.is_set():
             waiting = asyncio.ensure_future(self._wake.wait())  # noqa: TID251  # cancelled below
             await asyncio.wait(
-                [waiting, *(source.polling for source in self._sources)],
+                [waiting, *(source.poll() for source in self._sources)],
                 timeout=IDLE_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )
