@@ -15,6 +15,7 @@ from pathlib import Path
 from crossdock.local.jars import cache_folder, java, kafka_jars
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
+from crossdock.local.practice import practise
 
 START_S = 180.0
 
@@ -54,8 +55,10 @@ def _wait_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def fetched_jars() -> Path:
-    """Return the folder of Kafka's jars, in the user's cache; fetch them on first use."""
-    return kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
+    """Return the folder of Kafka's jars, in the user's cache; on first use fetch them, and let a node practise."""
+    jars = kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
+    practise(java(), jars)
+    return jars
 
 
 @contextmanager

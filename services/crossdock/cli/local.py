@@ -103,7 +103,7 @@ async def _serve(data: DataDir, wish: Any, *, show_key: bool) -> list[str]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     console.print(f"Crossdock in {data.path}", highlight=False)
-    with console.status("preparing Kafka and its storage (once, some 20 s)"):
+    with console.status("preparing Kafka and its storage (once, up to a minute)"):
         installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
     with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
 

