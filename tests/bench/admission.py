@@ -53,6 +53,7 @@ from support.engines import start_kafka
 
 PARTITIONS = 2
 GROUP = 1000
+MODEL = "tern-mini"
 WARM_UP = 5_000
 LINE = (
     b'{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{"messages":"%s"}}'
@@ -69,6 +70,7 @@ def make_record(number: int) -> Outgoing:
         batch_id=None,
         request_id=f"req_{number:032x}",
         input_bytes=len(LINE),
+        model=MODEL,
     )
     headers = encode_headers(REQUESTS, "bench", parcel.parcel_id, parcel.created_at_ms, parcel)
     return Outgoing(REQUESTS.name, OPERATOR.encode(), LINE, headers)
