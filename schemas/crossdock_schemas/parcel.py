@@ -155,16 +155,14 @@ class Parcel(Message):
     def asks(self) -> list[Ask]:
         """Return what each line asks for at most."""
         count = len(self.lines)
-        return [
-            Ask(*of_line)
-            for of_line in zip(
-                self.input_most or (self.input_bytes,) * count,
-                self.output_most or (0,) * count,
-                self.choices or (1,) * count,
-                self.tools or (0,) * count,
-                strict=True,
-            )
-        ]
+        of_lines = zip(
+            self.input_most or (self.input_bytes,) * count,
+            self.output_most or (0,) * count,
+            self.choices or (1,) * count,
+            self.tools or (0,) * count,
+            strict=True,
+        )
+        return list(map(Ask._make, of_lines))
 
     def slot_of(self, line: int) -> int:
         """Return the place of `line` under the parcel's hold; of a batch's it is counted from `position`."""

@@ -42,12 +42,15 @@ def alerts(
 
 
 def _of_budget(state: AccountState, budget: Budget, short: Collection[str]) -> Iterator[Alert]:
-    place = budget_id(budget.scope, budget.window)
     tally = state.tally(budget.scope)
     money = Money(budget.limit_usd, tally.paid(budget.window, include_byok=budget.include_byok))
-    level = (money.spent >= money.limit * NEARLY) + (money.spent >= money.limit or place in short)
+    is_nearly_used = money.spent >= money.limit * NEARLY
+    if not short and not is_nearly_used:
+        return  # as nearly always
+    place = budget_id(budget.scope, budget.window)
+    is_used = money.spent >= money.limit or place in short
     until_ms = end_ms(budget.window, day_of(state.now_ms))
-    found = Alerted(f"{budget.version}/{until_ms}", 2 if place in short else level)
+    found = Alerted(f"{budget.version}/{until_ms}", 2 if is_used else int(is_nearly_used))
     if _is_news(state, place, found):
         yield Alert(
             alert_id=derive_alert_id(listed_as(state.account, place), found.happening, found.level),

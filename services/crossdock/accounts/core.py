@@ -54,6 +54,7 @@ class AccountsCore:
         state = self.states.get(command.account) or AccountState(command.account)
         state.go_on(now_ms)
         now_ms = state.now_ms
+        self.money.count(state.account)
         decision = decide(state, command, self._terms, now_ms)
         before, after = _differences(state, decision)
         if isinstance(decision, Decision):

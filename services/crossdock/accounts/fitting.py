@@ -5,7 +5,9 @@ finds no room ends it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from crossdock.accounts.marks import Marks
@@ -21,23 +23,20 @@ class UserRooms(NamedTuple):
     places: tuple[int, ...]
 
 
-class ParcelRooms(NamedTuple):
+@dataclass
+class ParcelRooms:
     """What binds the lines of a parcel."""
 
     shared: Rooms
     users: tuple[UserRooms, ...] = ()
 
-    @property
+    @cached_property
     def is_limited(self) -> bool:
         return self.shared.worst is not None or any(u.rooms.worst is not None for u in self.users)
 
-    @property
+    @cached_property
     def is_fluid(self) -> bool:
         return self.shared.likely is not None or any(u.rooms.likely is not None for u in self.users)
-
-    def less(self, worst_usd: Decimal, likely_usd: Decimal) -> "ParcelRooms | None":
-        """Return what is left when so much more is held; None: that is another amount for each end user."""
-        return None if self.users else ParcelRooms(self.shared.less(worst_usd, likely_usd))
 
     def fit(self, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
         """Return how many lines there is money for that cost `worst` at most and are likely to cost `likely`, USD."""

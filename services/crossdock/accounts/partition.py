@@ -143,7 +143,7 @@ class AccountsPartition:
         if said.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)
             return []
-        begun = set(range(said.count)) - denied.keys()
+        begun = range(said.count) if not denied else set(range(said.count)) - denied.keys()
         sent = _parted(parcel, record, answers, said.hold, begun)
         if denied:
             passed = {place: why for place, why in denied.items() if place < said.count}

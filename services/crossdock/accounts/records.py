@@ -66,9 +66,10 @@ def cancel_record(cancelled: Cancelled) -> Outgoing:
 
 def admitted_record(parcel: Parcel, value: bytes | None, record: Record) -> Outgoing:
     """Return what the router takes: `parcel` in the place of the one that came."""
-    changed = _ADMITTED | {ENVELOPE: parcel.to_json(), "ce_id": parcel.parcel_id.encode()}
+    identifier = parcel.parcel_id.encode()
+    changed = {ENVELOPE: parcel.to_json(), "ce_id": identifier, **_ADMITTED}
     headers = [(name, changed.get(name, old)) for name, old in record.headers]
-    return Outgoing(ADMITTED.name, parcel.parcel_id.encode(), value, headers)
+    return Outgoing(ADMITTED.name, identifier, value, headers)
 
 
 def returned_record(returned: LinesReturned) -> Outgoing:

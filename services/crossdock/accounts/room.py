@@ -5,6 +5,7 @@ with its overshoot, for what they can cost at most.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms
 
 
-class Room(NamedTuple):
+@dataclass(slots=True)
+class Room:
     """What is left of one budget, or (None) of the credits, USD; below 0 where more was spent than there is."""
 
     budget: Budget | None
@@ -32,6 +34,7 @@ class Room(NamedTuple):
         return CREDITS if self.budget is None else budget_id(self.budget.scope, self.budget.window)
 
     def less(self, amount_usd: Decimal) -> "Room":
+        """Return what is left if so much more is held."""
         return Room(self.budget, self.left_usd - amount_usd, self.is_likely)
 
 
@@ -41,12 +44,15 @@ class Rooms(NamedTuple):
     worst: Room | None
     likely: Room | None
 
-    def less(self, worst_usd: Decimal, likely_usd: Decimal) -> "Rooms":
-        """Return what is left when so much more is held: all budgets count it, so that the tightest ones stay it."""
-        return Rooms(
-            None if self.worst is None else self.worst.less(worst_usd),
-            None if self.likely is None else self.likely.less(likely_usd),
-        )
+    def take(self, held_usd: Decimal, spare_usd: Decimal) -> None:
+        """So much more is held, of which fluid budgets do not count `spare_usd`.
+
+        All budgets count it, so that the tightest ones stay it.
+        """
+        if self.worst is not None:
+            self.worst.left_usd -= held_usd
+        if self.likely is not None:
+            self.likely.left_usd -= held_usd - spare_usd
 
 
 class Fit(NamedTuple):
@@ -96,7 +102,10 @@ def _tighter(one: Room | None, other: Room) -> Room:
 
 def fit(rooms: Rooms, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
     """Return how many lines there is money for that cost `worst` at most and are likely to cost `likely`, USD."""
-    at_most, usually = _fit(rooms.worst, worst), _fit(rooms.likely, likely)
+    at_most = _fit(rooms.worst, worst)
+    if rooms.likely is None:
+        return at_most
+    usually = _fit(rooms.likely, likely)
     return usually if usually.lines < at_most.lines else at_most
 
 

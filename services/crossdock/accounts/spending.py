@@ -25,13 +25,12 @@ from crossdock_schemas.windows import day_of
 UNKNOWN_S = 60
 
 
-class Known(NamedTuple):
-    """What binds lines, as of a change of the account."""
+class Whose(NamedTuple):
+    """Lines that the same budgets bind, as of a change of the account."""
 
     change: int
     key_id: KeyId
     marks: Marks
-    rooms: ParcelRooms
 
 
 class Booking:
@@ -54,8 +53,10 @@ class Booking:
         self._recent = recent
         self._sums: defaultdict[EntryKind, Sums] = defaultdict(Sums)
         self._credits: list[Credit] = []
-        self._rooms: Known | None = None
+        self._rooms: tuple[Whose, ParcelRooms] | None = None
         """What was worked out last, while it is true."""
+        self._uncounted: dict[Place, tuple[int, int]] = {}
+        """What was set aside, and what of it fluid budgets do not count, in 1e-12 USD, that no tally knows of yet."""
         self.has_booked = False
         self.freed_usd = NOTHING
         """What calls gave back of what was held for credits to pay."""
@@ -72,11 +73,19 @@ class Booking:
 
     def rooms(self, key: ApiKey, marks: Marks) -> ParcelRooms:
         """Return what binds lines of `key` that count for `marks`."""
-        change, known = self._state.number, self._rooms
-        if known is None or known[:-1] != (change, key.key_id, marks):
-            known = Known(change, key.key_id, marks, rooms_for(self._state, key, marks))
-            self._rooms = known
-        return known.rooms
+        whose, known = Whose(self._state.number, key.key_id, marks), self._rooms
+        if known is None or known[0] != whose:
+            self.count()
+            known = self._rooms = whose, rooms_for(self._state, key, marks)
+        return known[1]
+
+    def count(self) -> None:
+        """Let the account's tallies count all that was set aside; what else is booked they count at once."""
+        if not self._uncounted:
+            return
+        uncounted, self._uncounted = self._uncounted, {}
+        for place, (rest, spare) in uncounted.items():
+            self._add(EntryKind.HOLD, place, held=to_usd(rest), spare=to_usd(spare))
 
     def forget_rooms(self) -> None:
         """Sums, or credits, are others now."""
@@ -90,35 +99,27 @@ class Booking:
         marks: Marks,
         shares: tuple[Share, ...] = (),
     ) -> None:
-        """Set `held` aside for a parcel whose lines count for `marks`; `shares`: what of it counts for these."""
+        """Set `held` aside for a parcel whose lines count for `marks`; `shares`: what of it counts for these.
+
+        The tallies count it later, all at once: so long the rooms that are known tell what is left.
+        """
         rooms = self.rooms(key, marks)
         self._holds.add(Owner(self._state.account, key.key_id), hold_id, held)
         if shares:
             self._marked.add(self._state.account, hold_id, shares)
-        place = Place(key.project, key.key_id, "", held.day)
-        self._move(EntryKind.HOLD, place, held, shares, sign=1, lines=held.open.bit_count())
-        left = rooms.less(to_usd(held.rest), to_usd(held.rest - held.spare))
-        if left is not None:
-            self._rooms = Known(self._state.number, key.key_id, marks, left)
-
-    def _move(  # what, where, how much, for whom
-        self,
-        kind: EntryKind,
-        place: Place,
-        held: Held,
-        shares: tuple[Share, ...],
-        *,
-        sign: int,
-        lines: int,
-    ) -> None:
-        """Set all of `held` aside (`sign` 1), or free it (-1): each of its shares for what it counts for."""
-        for marks, rest, spare in shares or (whole(held),):
-            of_share = place._replace(marks=marks) if marks else place
-            self._add(kind, of_share, held=to_usd(sign * rest), spare=to_usd(sign * spare))
-        self._sums[kind].count += lines
+        for names, rest, spare in shares or (whole(held),):
+            place = Place(key.project, key.key_id, "", held.day, marks=names)
+            already = self._uncounted.get(place, (0, 0))
+            self._uncounted[place] = already[0] + rest, already[1] + spare
+        self._sums[EntryKind.HOLD].count += held.open.bit_count()
+        if rooms.users:  # each of them has less by another amount
+            self.forget_rooms()
+        else:
+            rooms.shared.take(to_usd(held.rest), to_usd(held.spare))
 
     def charge(self, row: Charge) -> None:
         """Book a call that is not in the books yet; its hold gives up as much, as far as it reaches."""
+        self.count()
         state = self._state
         held = None
         if row.hold_id is not None:
@@ -173,6 +174,7 @@ class Booking:
 
     def end(self, end: HoldEnd) -> None:
         """Free what is left of a hold whose last lines ended. What is told again changes nothing."""
+        self.count()
         owner = Owner(self._state.account, end.key_id)
         held = self._holds.find(owner, end.hold_id)
         if held is None:
@@ -188,6 +190,7 @@ class Booking:
 
     def expire(self, key_id: KeyId, hold_id: HoldId, held: Held) -> None:
         """Free what nobody freed; `held` is out of the open ones already."""
+        self.count()
         self._pace.end(self._state, key_id, hold_id, 0)
         self._free(EntryKind.EXPIRY, key_id, hold_id, held, held.open.bit_count())
 
@@ -195,9 +198,11 @@ class Booking:
         self, kind: EntryKind, key_id: KeyId, hold_id: HoldId, held: Held, lines: int
     ) -> None:
         self.freed_usd += to_usd(held.rest)
-        place = Place(self._state.spenders[key_id], key_id, "", held.day)
         shares = self._marked.take(self._state.account, hold_id)
-        self._move(kind, place, held, shares, sign=-1, lines=lines)
+        for marks, rest, spare in shares or (whole(held),):
+            place = Place(self._state.spenders[key_id], key_id, "", held.day, marks=marks)
+            self._add(kind, place, held=to_usd(-rest), spare=to_usd(-spare))
+        self._sums[kind].count += lines
 
     def _add(  # what, where, how much
         self,
@@ -232,6 +237,7 @@ class Booking:
 
     def entries(self) -> list[Entry]:
         """Return the entries, which get their numbers now; none of nothing."""
+        self.count()
         found = self._credit_entries(is_lapse=False)
         for kind, sums in self._sums.items():
             postings = [

@@ -32,8 +32,8 @@ class DeadLetterLimit:
     def __init__(self) -> None:
         self._was_bad: deque[bool] = deque(maxlen=WINDOW)
 
-    def good(self, count: int = 1) -> None:
-        self._was_bad.extend([False] * min(count, WINDOW))
+    def good(self) -> None:
+        self._was_bad.append(False)
 
     def bad(self) -> None:
         self._was_bad.append(True)
@@ -73,9 +73,9 @@ class DeadLetters:
         self._clock = clock
         self._limit = DeadLetterLimit()
 
-    def good(self, count: int = 1) -> None:
-        """Count records that could be read."""
-        self._limit.good(count)
+    def good(self) -> None:
+        """Count a record that could be read."""
+        self._limit.good()
 
     def take(self, record: Record, reason: str) -> Outgoing:
         """Return what keeps `record`.

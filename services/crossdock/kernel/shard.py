@@ -238,8 +238,7 @@ class PartitionLoop:
                     sources.pause_only(holding.full())
                     await self._count(sources)
                 step = await self._shard.step(records)
-                for record in records:
-                    self.position[record.place] = record.offset + 1
+                self.position |= {(r.topic, r.partition): r.offset + 1 for r in records}
                 await commits.rest(pace_s)
                 commits.begin(self._messages(step) if records or step else [])
                 if not self._spec.is_ahead:

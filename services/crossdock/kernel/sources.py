@@ -14,7 +14,7 @@ from crossdock.kernel.kafka import open_reader
 from crossdock.kernel.kafka.consumer import Place
 from crossdock.kernel.record import Record
 
-MAX_RECORDS = 500  # of one topic, at once
+MAX_RECORDS = 1000  # of one topic, at once
 IDLE_S = 0.5  # a shard makes a step this often even when nothing came, for what is due by time
 FETCH_WAIT_MS = 1500  # what comes ends it; so long an idle consumer asks for nothing new
 

@@ -115,6 +115,7 @@ def test_what_is_likely_is_held_once_it_is_known(core: AccountsCore) -> None:
 
     said = [admit(core, number, 10).count for number in range(100)]
 
+    core.money.count(ACME)
     begun = sum(said)
     assert begun == int((100 - 3) / (10 * TENTH)) == 92
     tally = core.states[ACME].tally(APP)

@@ -93,7 +93,8 @@ def test_what_does_not_fit_is_cut_and_cannot_be_replayed(size: int, cut: int) ->
 )
 def test_the_limit_is_nearly_everything_of_many(good: int, bad: int, passed: bool) -> None:
     limit = DeadLetterLimit()
-    limit.good(good)
+    for _ in range(good):
+        limit.good()
     for _ in range(bad):
         limit.bad()
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import zip_longest
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -75,26 +76,29 @@ class Producer:
             if partition is None:
                 partition = partition_for(message.key, await self.partition_count(message.topic))
             grouped.setdefault((message.topic, partition), []).append(message)
-        if len(grouped) == 1:
-            ((place, group),) = grouped.items()
-            return {place: await self._send_group(place, group)}
-        firsts = await _all_of(self._send_group(place, group) for place, group in grouped.items())
-        return dict(zip(grouped, firsts, strict=True))
+        batches = {place: self._batches(group) for place, group in grouped.items()}
+        shipped: list[Awaitable[Any]] = []
+        try:
+            # why in turns: a partition's second batch waits until its first one is under way
+            for turn in zip_longest(*batches.values()):
+                for place, batch in zip(batches, turn, strict=True):
+                    if batch is not None:
+                        shipped.append(await self._ship(batch, place))
+        except KafkaError:
+            await asyncio.gather(*shipped, return_exceptions=True)
+            raise
+        firsts = await _all_of(shipped)
+        return {place: int(first.offset) for place, first in zip(batches, firsts, strict=False)}
 
-    async def _send_group(self, place: tuple[str, int], group: Iterable[Outgoing]) -> int:
-        acknowledgements = []
+    def _batches(self, group: Iterable[Outgoing]) -> list[Any]:  # untyped upstream
+        """Return builders of batches that hold `group` in order."""
         timestamp = time.time_ns() // 1_000_000  # the record's own timestamp
-        builder: Any = None
+        builders: list[Any] = []
         for message in group:
-            if builder is None:
-                builder = self._raw.create_batch()
-            if not self._append(builder, message, timestamp):
-                acknowledgements.append(await self._ship(builder, place))
-                builder = self._raw.create_batch()
-                self._append(builder, message, timestamp)
-        acknowledgements.append(await self._ship(builder, place))
-        first, *_ = await _all_of(acknowledgements)
-        return int(first.offset)
+            if not builders or not self._append(builders[-1], message, timestamp):
+                builders.append(self._raw.create_batch())
+                self._append(builders[-1], message, timestamp)
+        return builders
 
     @staticmethod
     def _append(builder: Any, message: Outgoing, timestamp: int) -> bool:  # untyped upstream
