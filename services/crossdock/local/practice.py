@@ -14,6 +14,8 @@ import structlog
 
 from crossdock.kernel.errors import CrossdockError
 from crossdock.kernel.kafka import (
+    GroupConsumer,
+    open_producer,
     open_reader,
     open_transactional_producer,
     provision,
@@ -23,11 +25,11 @@ from crossdock.kernel.record import Outgoing
 from crossdock.local.jars import alone, memory_path
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port
-from crossdock_schemas.topics import ACCOUNT_JOURNAL, ACCOUNT_STATE, ADMITTED, provisioned
+from crossdock_schemas.topics import ACCOUNT_JOURNAL, ACCOUNT_STATE, ADMITTED, REQUESTS, provisioned
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-TRANSACTIONS = 500
+ROUNDS = 1000
 START_S = 60.0
 LIMIT_S = 120.0
 """For the work, and for the writing down: on a busy machine some 20 s each."""
@@ -42,7 +44,7 @@ def practise(java: Path, jars: Path) -> None:
         with alone(jars.parent), tempfile.TemporaryDirectory(dir=jars.parent) as scratch:
             if memory.exists():  # somebody else's did while we waited
                 return
-            log.info("kafka.practises", remedy="once, for half a minute: later starts are quicker")
+            log.info("kafka.practises", remedy="once, for 15 to 40 s: later starts are quicker")
             found = Path(scratch) / "memory"
             try:
                 _learn(
@@ -75,19 +77,27 @@ def _learn(node: KafkaNode, memory: Path) -> None:
 
 
 async def _work(servers: str) -> None:
-    """Do what stages do: small transactions over several topics, and somebody who reads them."""
+    """Do what stages do: take a record, and write others in a transaction over several topics, which somebody reads."""
     await wait_for_broker(servers, timeout_s=START_S)
     async with asyncio.timeout(LIMIT_S):
         await provision(servers, provisioned((), 1))
-        places = (ADMITTED, ACCOUNT_JOURNAL, ACCOUNT_STATE)
-        group = [Outgoing(topic.name, b"key", b"value" * 100, [], 0) for topic in places]
+        request, *decided = (
+            Outgoing(topic.name, b"key", b"value" * 200, [], 0)
+            for topic in (REQUESTS, ADMITTED, ACCOUNT_JOURNAL, ACCOUNT_STATE)
+        )
         async with (
-            open_transactional_producer(
-                servers, client="practice", transactional_id="p"
-            ) as producer,
-            open_reader(servers, [(ADMITTED.name, 0)], client="practice.reader") as reader,
+            open_producer(servers, client="practice") as ingress,
+            open_reader(servers, [(REQUESTS.name, 0)], client="practice.requests") as requests,
+            open_transactional_producer(servers, client="p", transactional_id="p") as accounts,
+            open_reader(servers, [(ADMITTED.name, 0)], client="practice.admitted") as admitted,
         ):
-            for _ in range(TRANSACTIONS):
-                await producer.commit(group)
-                while not await reader.poll(max_records=10, timeout_ms=100):
-                    pass
+            for _ in range(ROUNDS):
+                await ingress.send([request])
+                await _some(requests)
+                await accounts.commit(decided)
+                await _some(admitted)
+
+
+async def _some(reader: GroupConsumer) -> None:
+    while not await reader.poll(max_records=10, timeout_ms=100):
+        pass
