@@ -92,17 +92,37 @@ def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) 
     return cap if own is None or (cap is not None and cap < own) else None
 
 
-def worst_usd(ask: Ask, endpoints: Iterable[Endpoint], cap: int | None = None) -> Decimal:
-    """Return what one successful call for `ask` costs at most at the dearest of `endpoints`, exactly.
+class Rates(NamedTuple):
+    """What an endpoint charges at most."""
 
-    `cap`: output tokens of an answer at most where the line sets no limit, by policies.
-    """
-    return max((_worst_at(ask, endpoint, cap) for endpoint in endpoints), default=Decimal(0))
+    context: int
+    """Tokens of input that it takes."""
+    answer: int
+    """Tokens of an answer, if the line sets no limit."""
+    input_usd: Decimal
+    """For a token of input."""
+    output_usd: Decimal
+    """For a token of an answer."""
+    request_usd: Decimal
 
 
-def _worst_at(ask: Ask, endpoint: Endpoint, cap: int | None) -> Decimal:
-    inputs = min(ask.input, endpoint.context_length or ask.input)
-    outputs = (ask.output or output_limit(endpoint, cap)) * ask.choices
+def rates_of(endpoint: Endpoint, cap: int | None = None) -> Rates:
+    """Return what `endpoint` charges at most; `cap`: by policies, for answers where the line sets no limit."""
     prices = endpoint.prices
-    tokens = inputs * prices.dearest_input + outputs * prices.output
-    return tokens * PER_MILLION + prices.request
+    return Rates(
+        context=endpoint.context_length or MAX_TOKENS,
+        answer=output_limit(endpoint, cap),
+        input_usd=prices.dearest_input * PER_MILLION,
+        output_usd=prices.output * PER_MILLION,
+        request_usd=prices.request,
+    )
+
+
+def worst_usd(ask: Ask, rates: Iterable[Rates]) -> Decimal:
+    """Return what one successful call for `ask` costs at most at the dearest of `rates`, exactly."""
+    worst = Decimal(0)
+    for context, answer, input_usd, output_usd, request_usd in rates:
+        inputs = min(ask.input, context)
+        outputs = (ask.output or answer) * ask.choices
+        worst = max(worst, inputs * input_usd + outputs * output_usd + request_usd)
+    return worst

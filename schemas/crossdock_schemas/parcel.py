@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from crossdock_schemas.ask import Ask
 from crossdock_schemas.credential import CredentialRef
@@ -144,6 +145,11 @@ class Parcel(Message):
     credentials: tuple[CredentialRef, ...] | None = None
     """Own provider keys that it may use; None: none."""
     plan: Plan | None = None
+
+    @override
+    def to_json(self) -> bytes:
+        """Return it without the fields at their defaults, as most are. So no default may ever change."""
+        return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
 
     def request_id_of(self, line: int) -> RequestId:
         if self.request_id is not None:

@@ -15,7 +15,7 @@ from crossdock.accounts.state import AccountState
 from crossdock.kernel.exclusion import excluded_by
 from crossdock.kernel.refusal import Refusal
 from crossdock_schemas.account import ApiKey
-from crossdock_schemas.ask import Ask, worst_usd
+from crossdock_schemas.ask import Ask, Rates, rates_of, worst_usd
 from crossdock_schemas.batch import WaitReason
 from crossdock_schemas.catalogue import Catalogue, Endpoint
 from crossdock_schemas.credential import Credential, CredentialRef
@@ -38,7 +38,8 @@ NO_BOUNDS = Bounds()
 class Permit:
     """The endpoints that may be called. `names` is None where they are all that serve the wish."""
 
-    endpoints: tuple[Endpoint, ...]
+    rates: tuple[Rates, ...]
+    """What they charge."""
     names: tuple[str, ...] | None = None
     shared: tuple[str, ...] | None = None
     """Of them those that the installation's key may be used at; None: all."""
@@ -139,7 +140,8 @@ class Admission:
         is_all = len(found.endpoints) == len(endpoints)
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
-        return Permit(found.endpoints, names, found.shared, found.credentials, bounds)
+        rates = tuple(rates_of(one, bounds.max_tokens) for one in found.endpoints)
+        return Permit(rates, names, found.shared, found.credentials, bounds)
 
 
 def _of_the_request(parcel: Parcel) -> list[Policy]:
@@ -178,8 +180,7 @@ def worst_cases(
         if isinstance(said, Permit):
             for place in places:
                 if place not in denied:
-                    cap = said.bounds.max_tokens
-                    worst[place] = worst_usd(asks[place], said.endpoints, cap)
+                    worst[place] = worst_usd(asks[place], said.rates)
     return worst
 
 

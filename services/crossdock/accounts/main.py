@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from crossdock.accounts.partition import AccountsPartition
+from crossdock.accounts.partition import SOURCES, AccountsPartition
 from crossdock.accounts.settings import AccountsSettings
 from crossdock.kernel import lifecycle
 from crossdock.kernel.catalogue import load_catalogue
@@ -16,12 +16,12 @@ from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.shard import ShardSpec, ShardWorker
 from crossdock_schemas.credit import Terms
-from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_STATE, REQUESTS, USAGE
+from crossdock_schemas.topics import ACCOUNT_STATE
 
 QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two
 SPEC = ShardSpec(
     group="crossdock.accounts",
-    sources=(ACCOUNT_COMMANDS.name, USAGE.name, REQUESTS.name),
+    sources=tuple(topic.name for topic in SOURCES),
     state=ACCOUNT_STATE.name,
     quick_s=QUICK_S,
     is_ahead=True,

@@ -37,6 +37,8 @@ from crossdock_schemas.usage import ChargeGroup
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+SOURCES = (ACCOUNT_COMMANDS, USAGE, REQUESTS)
+"""What it reads."""
 RETRY_S = 1.0  # the object store refused
 BREATH = 10  # records, about 1 ms: then the transaction under way goes on
 
@@ -72,16 +74,16 @@ class AccountsPartition:
         """
         now_ms = self._clock.now_ms()
         others: list[Outgoing] = []
-        commands = [record for record in records if record.topic == ACCOUNT_COMMANDS.name]
-        usage = [record for record in records if record.topic == USAGE.name]
-        requests = [record for record in records if record.topic == REQUESTS.name]
-        for record in commands:
+        came: dict[str, list[Record]] = {topic.name: [] for topic in SOURCES}
+        for record in records:
+            came[record.topic].append(record)
+        for record in came[ACCOUNT_COMMANDS.name]:
             others += self._command(record, now_ms)
-        async for some in _unhurried(usage):
+        async for some in _unhurried(came[USAGE.name]):
             for record in some:
                 others += self._usage(record, now_ms)
         self.core.money.expire(now_ms)
-        async for some in _unhurried(requests):
+        async for some in _unhurried(came[REQUESTS.name]):
             for record in some:
                 others += await self._request(record, now_ms)
         self.core.money.grant(now_ms)

@@ -96,18 +96,17 @@ class Booking:
         key: ApiKey,
         hold_id: HoldId,
         held: Held,
-        marks: Marks,
+        rooms: ParcelRooms,
         shares: tuple[Share, ...] = (),
     ) -> None:
-        """Set `held` aside for a parcel whose lines count for `marks`; `shares`: what of it counts for these.
+        """Set `held` aside for a parcel; `rooms`: what binds its lines now; `shares`: what of it counts for marks.
 
         The tallies count it later, all at once: so long the rooms that are known tell what is left.
         """
-        rooms = self.rooms(key, marks)
         self._holds.add(Owner(self._state.account, key.key_id), hold_id, held)
         if shares:
             self._marked.add(self._state.account, hold_id, shares)
-        for names, rest, spare in shares or (whole(held),):
+        for names, rest, spare in shares or (((), held.rest, held.spare),):
             place = Place(key.project, key.key_id, "", held.day, marks=names)
             already = self._uncounted.get(place, (0, 0))
             self._uncounted[place] = already[0] + rest, already[1] + spare

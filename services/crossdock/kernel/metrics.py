@@ -15,7 +15,7 @@ BYTES_POLLED = Counter(
     "crossdock_polled_bytes", "Bytes of keys, values and headers taken in", ["topic"]
 )
 BYTES_SENT = Counter(
-    "crossdock_sent_bytes", "Bytes of keys, values and headers acknowledged", ["topic"]
+    "crossdock_sent_bytes", "Bytes of records acknowledged, their framing included", ["topic"]
 )
 COMMITS = Counter("crossdock_commits", "Offset commits")
 TRANSACTIONS = Counter("crossdock_transactions", "Kafka transactions", ["outcome"])

@@ -238,7 +238,8 @@ class PartitionLoop:
                     sources.pause_only(holding.full())
                     await self._count(sources)
                 step = await self._shard.step(records)
-                self.position |= {(r.topic, r.partition): r.offset + 1 for r in records}
+                last = {record.topic: record.offset for record in records}
+                self.position |= {(topic, self._partition): at + 1 for topic, at in last.items()}
                 await commits.rest(pace_s)
                 commits.begin(self._messages(step) if records or step else [])
                 if not self._spec.is_ahead:

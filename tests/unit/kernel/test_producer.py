@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka.producer import Producer
+from crossdock.kernel.kafka.producer import MAX_BATCH_BYTES, Producer
 from crossdock.kernel.record import Outgoing
 
 
@@ -48,17 +48,21 @@ class Acknowledged(NamedTuple):
     offset: int
 
 
+class Appended(NamedTuple):
+    size: int
+
+
 class Batch:
     """Has room for two records."""
 
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
-    def append(self, *, value: bytes, **_: object) -> object:
+    def append(self, *, value: bytes, **_: object) -> Appended | None:
         if len(self.values) == 2:
             return None
         self.values.append(value)
-        return self
+        return Appended(len(value))
 
 
 class Broker:
@@ -114,6 +118,16 @@ async def test_each_partition_has_its_records_in_order_and_none_waits_for_anothe
         ("a", 0, [b"4"]),
     ]
     assert firsts == {("a", 0): 100, ("b", 1): 100, ("a", 2): 100}
+
+
+async def test_nothing_is_sent_of_a_group_with_a_record_that_the_broker_would_not_take() -> None:
+    broker = Broker()
+    large = Outgoing("a", None, b"x" * (MAX_BATCH_BYTES + 1), [], 1)
+
+    with pytest.raises(LogError, match=r"a record of 1000001 bytes for 'a' exceeds 1000000"):
+        await Producer(broker).send([*numbered("a", 0, 3), large])
+
+    assert not broker.taken
 
 
 async def test_what_the_broker_refuses_is_an_error_and_no_failure_before_it_is_left_unseen() -> (

@@ -1,5 +1,6 @@
 """What a line asks for at most is never less than what it can get, and its price never less than its cost."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from crossdock_schemas.ask import (
     Ask,
     ask_of,
     output_limit,
+    rates_of,
     told_limit,
     worst_usd,
 )
@@ -51,6 +53,10 @@ GARBAGE = st.recursive(
     ),
     max_leaves=8,
 )  # fmt: skip
+
+
+def dearest(ask: Ask, endpoints: Iterable[Endpoint], cap: int | None = None) -> Decimal:
+    return worst_usd(ask, [rates_of(endpoint, cap) for endpoint in endpoints])
 
 
 def make_body(**changes: Any) -> dict[str, Any]:
@@ -162,7 +168,7 @@ def test_an_answer_without_a_limit_is_bounded_by_its_endpoint(
     assert output_limit(endpoint) == limit
     assert told_limit(endpoint, is_limited=True) == told
     assert told_limit(endpoint, is_limited=False) is None
-    assert worst_usd(Ask(0), [endpoint]) == limit * Decimal("0.00001")
+    assert dearest(Ask(0), [endpoint]) == limit * Decimal("0.00001")
 
 
 @pytest.mark.parametrize(
@@ -191,8 +197,8 @@ def test_a_cap_of_policies_bounds_an_answer_without_a_limit(
     assert output_limit(endpoint, cap) == limit
     assert told_limit(endpoint, cap, is_limited=False) == told
     assert told_limit(endpoint, cap, is_limited=True) == told_under_budgets
-    assert worst_usd(Ask(0), [endpoint], cap) == limit * Decimal("0.00001")
-    assert worst_usd(Ask(0, 3), [endpoint], cap) == 3 * Decimal("0.00001")
+    assert dearest(Ask(0), [endpoint], cap) == limit * Decimal("0.00001")
+    assert dearest(Ask(0, 3), [endpoint], cap) == 3 * Decimal("0.00001")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_the_worst_case_is_exact() -> None:
         request=Decimal("0.0001"),
     )  # fmt: skip
 
-    worst = worst_usd(Ask(input=1001, output=333, choices=2), [make_endpoint(prices=prices)])
+    worst = dearest(Ask(input=1001, output=333, choices=2), [make_endpoint(prices=prices)])
 
     assert worst == Decimal("0.0001876875") + Decimal("0.0003996") + Decimal("0.0001")
 
@@ -226,7 +232,7 @@ def test_the_worst_case_is_exact() -> None:
 def test_no_more_input_is_read_than_the_context_has_room_for() -> None:
     endpoints = [make_endpoint(context_length=100)]
 
-    worst = [worst_usd(Ask(count, 1), endpoints) for count in (99, 100, 101, MAX_TOKENS)]
+    worst = [dearest(Ask(count, 1), endpoints) for count in (99, 100, 101, MAX_TOKENS)]
 
     assert worst == [count * Decimal("0.000001") + Decimal("0.00001") for count in (99, 100, 100, 100)]  # fmt: skip
 
@@ -236,12 +242,12 @@ def test_the_dearest_endpoint_counts_and_none_costs_nothing() -> None:
     dear = make_endpoint(prices=Prices(input=Decimal(1), request=Decimal(1)))
     ask = Ask(input=100)
 
-    assert worst_usd(ask, [cheap, dear]) == worst_usd(ask, [dear]) > worst_usd(ask, [cheap])
-    assert worst_usd(ask, []) == 0
+    assert dearest(ask, [cheap, dear]) == dearest(ask, [dear]) > dearest(ask, [cheap])
+    assert dearest(ask, []) == 0
 
 
 def test_embeddings_cost_their_input() -> None:
-    assert worst_usd(Ask(1_000_000, 0, 0), [make_endpoint()]) == 1
+    assert dearest(Ask(1_000_000, 0, 0), [make_endpoint()]) == 1
 
 
 @given(ASKS, ENDPOINTS, st.data())
@@ -257,10 +263,10 @@ def test_no_call_within_the_ask_costs_more(
         input=inputs, cached=cached, cache_write=written, output=data.draw(st.integers(0, answers))
     )
 
-    worst = worst_usd(ask, [endpoint])
+    worst = dearest(ask, [endpoint])
 
     assert worst >= price_tokens(tokens, endpoint.prices).total
     assert worst == worst.quantize(COST_PLACES)
-    dearest = Tokens(input=most, output=answers)
+    costly = Tokens(input=most, output=answers)
     if endpoint.prices.dearest_input == endpoint.prices.input:
-        assert worst == price_tokens(dearest, endpoint.prices).total
+        assert worst == price_tokens(costly, endpoint.prices).total

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.ask import Ask, worst_usd
+from crossdock_schemas.ask import Ask, rates_of, worst_usd
 from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.estimate import USUAL_OUTPUT, Sums, estimate
 from crossdock_schemas.prices import Prices
@@ -79,7 +79,7 @@ def test_low_likely_worst_are_in_order_and_the_worst_is_a_bound(
     slack = Decimal("1e-9")  # a mean is rounded
     assert found.low_usd <= found.likely_usd + slack
     assert found.likely_usd <= found.worst_usd + slack
-    assert sum(worst_usd(ask, endpoints) for ask, _ in lines) <= found.worst_usd
+    assert sum(worst_usd(ask, map(rates_of, endpoints)) for ask, _ in lines) <= found.worst_usd
 
 
 @pytest.mark.parametrize("embeddings", [Ask(100, 0, 0)])

@@ -1,5 +1,6 @@
 """A part of a parcel keeps what belongs to its lines, and where they lie under the hold."""
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -141,3 +142,14 @@ def test_a_part_of_a_part_lies_where_it_lay_in_the_whole(
     assert part == whole.part(fewer)
     assert part.hold is not None
     assert [whole.lines[slot] for slot in part.hold.slots] == fewer
+
+
+def test_what_is_as_by_default_is_not_written() -> None:
+    parcel = make_parcel(tags={"team": "search"}, hold=Hold(hold_id=HoldId("hold_1")))
+
+    written = json.loads(parcel.to_json())
+
+    assert written.keys().isdisjoint(("attempt", "repeats", "plan", "users", "behind"))
+    assert written["tags"] == {"team": "search"}
+    assert written["hold"] == {"hold_id": "hold_1"}
+    assert Parcel.from_json(parcel.to_json()) == parcel

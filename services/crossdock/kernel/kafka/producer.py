@@ -47,16 +47,10 @@ class Producer:
         if not messages:
             return {}
         traffic = Traffic()
-        for message in messages:
-            size = message.size
-            if size > MAX_BATCH_BYTES:
-                told = f"a record of {size} bytes for {message.topic!r}"
-                raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
-            traffic.add(message.topic, size)
         try:
             with BROKER.owing():
                 async with asyncio.timeout(self._send_limit_s):
-                    offsets = await self._send(messages)
+                    offsets = await self._send(messages, traffic)
         except TimeoutError as error:
             limit_s = self._send_limit_s
             raise LogError(
@@ -69,14 +63,16 @@ class Producer:
         traffic.count(metrics.RECORDS_SENT, metrics.BYTES_SENT)
         return offsets
 
-    async def _send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+    async def _send(
+        self, messages: Sequence[Outgoing], traffic: Traffic
+    ) -> dict[tuple[str, int], int]:
         grouped: dict[tuple[str, int], list[Outgoing]] = {}
         for message in messages:
             partition = message.partition
             if partition is None:
                 partition = partition_for(message.key, await self.partition_count(message.topic))
             grouped.setdefault((message.topic, partition), []).append(message)
-        batches = {place: self._batches(group) for place, group in grouped.items()}
+        batches = {place: self._batches(group, traffic) for place, group in grouped.items()}
         shipped: list[Awaitable[Any]] = []
         try:
             # why in turns: a partition's second batch waits until its first one is under way
@@ -90,22 +86,34 @@ class Producer:
         firsts = await _all_of(shipped)
         return {place: int(first.offset) for place, first in zip(batches, firsts, strict=False)}
 
-    def _batches(self, group: Iterable[Outgoing]) -> list[Any]:  # untyped upstream
-        """Return builders of batches that hold `group` in order."""
+    def _batches(
+        self, group: Iterable[Outgoing], traffic: Traffic
+    ) -> list[Any]:  # untyped upstream
+        """Return builders of batches that hold `group` in order.
+
+        Raises:
+            LogError: if a record is too large for the broker.
+        """
         timestamp = time.time_ns() // 1_000_000  # the record's own timestamp
         builders: list[Any] = []
         for message in group:
-            if not builders or not self._append(builders[-1], message, timestamp):
+            size = self._append(builders[-1], message, timestamp) if builders else None
+            if size is None:
                 builders.append(self._raw.create_batch())
-                self._append(builders[-1], message, timestamp)
+                size = self._append(builders[-1], message, timestamp)
+            if size is None or size > MAX_BATCH_BYTES:
+                told = f"a record of {message.size} bytes for {message.topic!r}"
+                raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
+            traffic.add(message.topic, size)
         return builders
 
     @staticmethod
-    def _append(builder: Any, message: Outgoing, timestamp: int) -> bool:  # untyped upstream
+    def _append(builder: Any, message: Outgoing, timestamp: int) -> int | None:  # untyped upstream
+        """Return how many bytes `message` takes in the batch; None: it has no room for it."""
         appended = builder.append(
             timestamp=timestamp, key=message.key, value=message.value, headers=message.headers
         )
-        return appended is not None
+        return None if appended is None else appended.size
 
     async def _ship(self, builder: Any, place: tuple[str, int]) -> Any:  # untyped upstream
         return await self._raw.send_batch(builder, place[0], partition=place[1])
