@@ -1,11 +1,12 @@
 """Admission: parcels per second through one accounts process, and what the hop adds to a single request at rest.
 
-Run: infra/scripts/bench admission [--parcels 50000] [--singles 300] [--first 500] [--budgets strict|fluid|none]
+Run: infra/scripts/bench admission [--rounds 5] [--parcels 50000] [--singles 500] [--first 500] [--shared] [--budgets B]
 
 One account, so one partition and one process; its organization, project and key have a budget each in two windows.
-Parcels of one line with a 1 kB prompt are all on `requests` before the process reads the first one. At rest, a record
-is put and awaited on `admitted`, and beside it on `requests` itself: the difference is the hop. What the broker runs
-for the first few hundred times it interprets, so that the first ones are told apart.
+Parcels of one line with a 1 kB prompt are all on `requests` before the process reads the first one. It has a core for
+itself then, broker and reader share the others; with --shared all share all. At rest, all do; a record is put and
+awaited on `admitted`, and beside it on `requests` itself: the difference is the hop. What the broker runs for the first
+few hundred times it interprets, so that the first ones are told apart.
 """
 
 import argparse
@@ -17,8 +18,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,7 +50,7 @@ from crossdock_schemas.topics import (
     provisioned,
 )
 from support.builders import make_parcel
-from support.engines import start_kafka
+from support.engines import RunningKafka, start_kafka
 
 PARTITIONS = 2
 GROUP = 1000
@@ -151,8 +152,32 @@ async def prepare(producer: Producer, changes: GroupConsumer, kind: str) -> None
     print(f"{len(commands)} {kind} budgets bind each parcel")
 
 
-async def burst(servers: str, folder: Path, count: int, kind: str) -> None:
-    """Print the rate at which parcels are admitted that wait already."""
+@contextmanager
+def alone(measured: psutil.Process, others: Sequence[psutil.Process]) -> Iterator[None]:
+    """Give `measured` the first core for itself, and `others` the rest."""
+    first, *rest = measured.cpu_affinity()
+    before = [(process, process.cpu_affinity()) for process in others]
+    place(measured, [first])
+    for process in others:
+        place(process, rest or [first])
+    try:
+        yield
+    finally:
+        for process, cores in before:
+            place(process, cores)
+
+
+def place(process: psutil.Process, cores: list[int]) -> None:
+    """Let all threads of `process` run on `cores`."""
+    for thread in process.threads():
+        psutil.Process(thread.id).cpu_affinity(cores)
+
+
+async def burst(kafka: RunningKafka, folder: Path, asked: argparse.Namespace) -> None:
+    """Print the rates at which parcels are admitted that wait already, by a process that just began."""
+    servers, count, rates = kafka.bootstrap_servers, asked.parcels, []
+    is_shared = asked.shared or not hasattr(psutil.Process, "cpu_affinity")  # macOS has none
+    others = [] if is_shared else [psutil.Process(), psutil.Process(kafka.process.pid)]
     async with (
         open_producer(servers, client="bench") as producer,
         open_reader(servers, places(ADMITTED.name), client="bench") as reader,
@@ -161,20 +186,23 @@ async def burst(servers: str, folder: Path, count: int, kind: str) -> None:
             running_accounts(servers, folder),
             open_reader(servers, places(ACCOUNT_CHANGES.name), client="bench.changes") as changes,
         ):
-            await prepare(producer, changes, kind)
+            await prepare(producer, changes, asked.budgets)
             await put(producer, 0, WARM_UP)
             await take(reader, WARM_UP)
-        await put(producer, WARM_UP, count)
-        async with running_accounts(servers, folder) as process:
-            before_s = cpu_s(process)
-            first, last = await take(reader, count)
-            used_s, most_mib = cpu_s(process) - before_s, peak_mib(process)
-    print(
-        f"{count:,} parcels of one line in {last - first:.2f} s: {count / (last - first):,.0f} parcels/s"
-    )
-    print(
-        f"accounts: {used_s / count * 1000:.3f} CPU s per 1,000 parcels, its start included; {most_mib:.0f} MiB at most"
-    )
+        for number in range(asked.rounds):
+            await put(producer, WARM_UP + number * count, count)
+            async with running_accounts(servers, folder) as process:
+                with alone(process, others) if others else nullcontext():
+                    before_s = cpu_s(process)
+                    first, last = await take(reader, count)
+                    used_s, most_mib = cpu_s(process) - before_s, peak_mib(process)
+            rates.append(count / (last - first))
+            print(
+                f"{count:,} parcels of one line: {rates[-1]:,.0f} parcels/s; "
+                f"{used_s / count * 1000:.3f} CPU s per 1,000; {most_mib:.0f} MiB at most"
+            )
+    where = "with a core for itself" if others else "that shares all cores"
+    print(f"one accounts process {where}: {statistics.median(rates):,.0f} parcels/s (median)")
 
 
 def tell(took: dict[str, list[float]], what: str) -> None:
@@ -223,22 +251,25 @@ async def at_rest(servers: str, folder: Path, first: int, count: int) -> None:
     tell({name: values[first:] for name, values in took.items()}, "then")
 
 
-async def main(servers: str, folder: Path, asked: argparse.Namespace) -> None:
+async def main(kafka: RunningKafka, folder: Path, asked: argparse.Namespace) -> None:
+    servers = kafka.bootstrap_servers
     await provision(servers, provisioned((), PARTITIONS))
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
-    await burst(servers, folder, asked.parcels, asked.budgets)
+    await burst(kafka, folder, asked)
     await at_rest(servers, folder, asked.first, asked.singles)
 
 
 def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parcels", type=int, default=50_000)
-    parser.add_argument("--singles", type=int, default=300)
+    parser.add_argument("--shared", action="store_true", help="all processes share all cores")
+    parser.add_argument("--singles", type=int, default=500)
     parser.add_argument("--first", type=int, default=500)
     parser.add_argument("--budgets", choices=("strict", "fluid", "none"), default="strict")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, start_kafka(Path(scratch) / "kafka") as kafka:
-        asyncio.run(main(kafka.bootstrap_servers, Path(scratch), asked))
+        asyncio.run(main(kafka, Path(scratch), asked))
 
 
 if __name__ == "__main__":
