@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import Error
 
@@ -15,6 +16,9 @@ from crossdock.kernel.buffer import Row
 from crossdock.kernel.errors import TableError
 
 DATABASE = "crossdock"
+# why: else the first insert imports them, wherever another package (chdb) brought them; the loop would stand still for
+# 0.5 to 3 s, for what is never used here
+vars(options).update(pd=None, np=None)
 _SETTINGS = {"async_insert": 0, "final": 0}  # the sink batches by itself; views say FINAL
 
 

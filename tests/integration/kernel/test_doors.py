@@ -1,6 +1,7 @@
 """The doors to Kafka and ClickHouse: groups are acknowledged, foreign errors are ours, twice is once."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,34 @@ async def test_what_clickhouse_refuses_is_our_error(clickhouse_url: str) -> None
             await tables.command("DROP TABLE nowhere.at_all")
         with pytest.raises(TableError, match="cannot insert into nowhere"):
             await tables.insert("nowhere", [(1,)])
+
+
+INSERT = """
+import asyncio, sys
+from crossdock.kernel.clickhouse import open_tables
+
+async def main(url):
+    async with open_tables(url, {"brought": ("at",)}) as tables:
+        await tables.command("CREATE TABLE crossdock.brought (at DateTime64(3)) ENGINE = Memory")
+        await tables.insert("brought", [[0]])
+        print(len(await tables.query("SELECT at FROM crossdock.brought")))
+
+asyncio.run(main(sys.argv[1]))
+print("pandas" in sys.modules, "numpy" in sys.modules)
+"""
+
+
+async def test_an_insert_brings_in_no_library_that_takes_seconds(clickhouse_url: str) -> None:
+    """The loop of metering stood still for 3.4 s, and its supervisor called it unready: pandas came with chdb."""
+    async with open_tables(clickhouse_url) as tables:
+        await migrate(tables)
+
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INSERT, clickhouse_url, stdout=asyncio.subprocess.PIPE
+    )
+
+    told, _ = await done.communicate()
+    assert told == b"1\nFalse False\n"
 
 
 async def test_a_clickhouse_that_is_not_there_is_told_with_the_remedy() -> None:
