@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossdock.local.jars import cache_folder, java, kafka_jars
+from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
-from crossdock.local.practice import practise
+from crossdock.local.practice import practised_jars
 
 START_S = 180.0
 
@@ -55,10 +55,8 @@ def _wait_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def fetched_jars() -> Path:
-    """Return the folder of Kafka's jars, in the user's cache; on first use fetch them, and let a node practise."""
-    jars = kafka_jars(cache_folder(os.environ))  # noqa: TID251  # the user's cache
-    practise(java(), jars)
-    return jars
+    """Return the folder of Kafka's jars, in the user's cache."""
+    return practised_jars(java(), os.environ)  # noqa: TID251  # the user's cache
 
 
 @contextmanager

@@ -170,15 +170,8 @@ class Money:
             hold = Hold(hold_id=identifier, is_limited=rooms.is_limited)
             most = worst[:count]
             usual = likely[:count] if rooms.is_fluid else most
-            rest = to_units(sum(most, NOTHING))
-            held = Held(
-                rest,
-                spare=0 if usual is most else rest - to_units(sum(usual, NOTHING)),
-                open=sum([1 << place for place in places]) if denied else (1 << count) - 1,
-                lost=0,
-                day=day_of(state.now_ms),
-                stop_s=(parcel.deadline_ms + LONG_STOP_MS) // 1000,
-            )
+            slots = sum([1 << place for place in places]) if denied else (1 << count) - 1
+            held = _held(most, usual, slots, state.now_ms, parcel.deadline_ms)
             booking.hold(key, identifier, held, rooms, shares_of(marks, most, usual))
             self._pace.begin(state, key, identifier, [tokens[place] for place in places])
             if rooms.is_fluid:
@@ -306,3 +299,18 @@ class Money:
         step = Step([*self._outgoing, *expired.outgoing], [*pages, *expired.pages])
         self._outgoing, self._pages = [], {}
         return step
+
+
+def _held(
+    worst: Sequence[Decimal], likely: Sequence[Decimal], slots: int, now_ms: int, deadline_ms: int
+) -> Held:
+    """Return the hold of the lines at `slots`, a bit each."""
+    rest = to_units(sum(worst, NOTHING))
+    return Held(
+        rest,
+        spare=0 if likely is worst else rest - to_units(sum(likely, NOTHING)),
+        open=slots,
+        lost=0,
+        day=day_of(now_ms),
+        stop_s=(deadline_ms + LONG_STOP_MS) // 1000,
+    )

@@ -12,9 +12,9 @@ from crossdock.kernel.keys import digest
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
-from crossdock.local.jars import cache_folder, java, kafka_jars
+from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
-from crossdock.local.practice import practise
+from crossdock.local.practice import practised_jars
 from crossdock.local.process import ProcessSpec
 from crossdock_schemas.catalogue import Catalogue, merge_catalogues
 
@@ -171,8 +171,8 @@ def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str])
 
 
 def _kafka(data: DataDir, ports: Mapping[str, int], environ: Mapping[str, str]) -> ProcessSpec:
-    jre, jars = java(), kafka_jars(cache_folder(environ))
-    practise(jre, jars)
+    jre = java()
+    jars = practised_jars(jre, environ)
     node = KafkaNode(data.path / "kafka", ports["kafka"], ports["kafka_controller"], jre, jars)
     node.prepare()
     return ProcessSpec(

@@ -7,6 +7,7 @@ jars. Whoever reads it checks that it fits, and goes without where it does not.
 import asyncio
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from crossdock.kernel.kafka import (
     wait_for_broker,
 )
 from crossdock.kernel.record import Outgoing
-from crossdock.local.jars import alone, memory_path
+from crossdock.local.jars import alone, cache_folder, kafka_jars, memory_path
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port
 from crossdock_schemas.topics import ACCOUNT_JOURNAL, ACCOUNT_STATE, ADMITTED, REQUESTS, provisioned
@@ -33,6 +34,17 @@ ROUNDS = 1000
 START_S = 60.0
 LIMIT_S = 120.0
 """For the work, and for the writing down: on a busy machine some 20 s each."""
+
+
+def practised_jars(java: Path, environ: Mapping[str, str]) -> Path:
+    """Return the folder of Kafka's jars, in the user's cache; on first use they are fetched, and a node practises.
+
+    Raises:
+        ProcessError: if they are not there and cannot be fetched.
+    """
+    jars = kafka_jars(cache_folder(environ))
+    practise(java, jars)
+    return jars
 
 
 def practise(java: Path, jars: Path) -> None:
