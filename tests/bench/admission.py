@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -157,20 +157,21 @@ def alone(measured: psutil.Process, others: Sequence[psutil.Process]) -> Iterato
     """Give `measured` the first core for itself, and `others` the rest."""
     first, *rest = measured.cpu_affinity()
     before = [(process, process.cpu_affinity()) for process in others]
-    place(measured, [first])
+    pin(measured, [first])
     for process in others:
-        place(process, rest or [first])
+        pin(process, rest or [first])
     try:
         yield
     finally:
         for process, cores in before:
-            place(process, cores)
+            pin(process, cores)
 
 
-def place(process: psutil.Process, cores: list[int]) -> None:
+def pin(process: psutil.Process, cores: list[int]) -> None:
     """Let all threads of `process` run on `cores`."""
     for thread in process.threads():
-        psutil.Process(thread.id).cpu_affinity(cores)
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            psutil.Process(thread.id).cpu_affinity(cores)
 
 
 async def burst(kafka: RunningKafka, folder: Path, asked: argparse.Namespace) -> None:
