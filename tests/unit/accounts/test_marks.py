@@ -297,6 +297,18 @@ def test_an_end_user_without_a_share_has_that_of_the_others(user: str, rest: int
     assert share_of(shares[:1], user).rest == 1
 
 
+def test_where_only_lines_without_a_budget_of_their_own_begin_the_hold_counts_for_its_key_alone(
+    core: AccountsCore,
+) -> None:
+    limit(core, ALICE, 3)
+
+    begun = admit(core, 1, (3, "bob"), (4, "alice"))
+
+    assert begun.count == 1
+    assert sums(core, ALICE) == (0, 0)
+    assert core.money.marked.finish() == []
+
+
 def directory(step: Step) -> dict[bytes, bytes | None]:
     return {r.key or b"": r.value for r in step.outgoing if r.topic == ACCOUNT_DIRECTORY.name}
 
