@@ -117,6 +117,21 @@ async def test_while_the_broker_is_away_a_consumer_waits_and_says_so() -> None:
     assert broker.why_not() is None
 
 
+async def test_a_consumer_that_is_closed_during_an_outage_says_nothing_of_the_broker_any_more() -> (
+    None
+):
+    """A shard that was fenced meanwhile opens others; nobody would ever see the old one answered."""
+    reader, broker = FakeReader(5, 9), BrokerWatch()
+    watch = make_watch(reader, is_up=False, broker=broker)
+    reader.hangs = True
+    await watch.saw(0)
+    assert broker.why_not() == "no broker answers"
+
+    watch.close()
+
+    assert broker.why_not() is None
+
+
 def test_a_broker_that_owes_an_answer_for_long_is_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -87,6 +87,10 @@ class GroupConsumer:
         self._paused: frozenset[Place] = frozenset()
         self._watch = StallWatch(self, self._is_up)
 
+    def close(self) -> None:
+        """Say nothing of the broker any more."""
+        self._watch.close()
+
     def active(self) -> frozenset[Place]:
         """The assigned places that are not paused."""
         return self.assignment() - self._paused
@@ -220,9 +224,11 @@ async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupCo
     except KafkaError as error:
         await raw.stop()
         raise LogError(f"cannot start a consumer: {error!r}") from error
+    consumer = GroupConsumer(raw, servers)
     try:
-        yield GroupConsumer(raw, servers)
+        yield consumer
     finally:
+        consumer.close()
         await asyncio.wait_for(raw.stop(), timeout=10)
 
 

@@ -44,6 +44,10 @@ class BrokerWatch:
             self._silent.remove(reader)
             log.info("broker.back")
 
+    def forget(self, reader: object) -> None:
+        """`reader` asks no more."""
+        self._silent.discard(reader)
+
     def why_not(self) -> str | None:
         """Return why this process cannot go on, if the broker is the reason."""
         late_s = time.monotonic() - min(self._since.values(), default=float("inf"))

@@ -70,6 +70,10 @@ class StallWatch:
             )
         self._behind = behind
 
+    def close(self) -> None:
+        """It reads no more: whether the broker answers others will say."""
+        self._broker.forget(self)
+
     async def _ask(self) -> dict[Place, int]:
         """Return the places that have more to read; none while the broker is away."""
         for _ in range(2):  # twice: it may have come back in the middle of the first time
