@@ -41,7 +41,7 @@ def decode_envelope(headers: Headers, model: type[M]) -> M:
         MissingEnvelopeError: if there is none.
         pydantic.ValidationError: if it is not a `model`.
     """
-    for name, value in reversed(headers):  # it is the last one of what we write
+    for name, value in headers:
         if name == ENVELOPE:
             return model.from_json(value)
     raise MissingEnvelopeError(f"no {ENVELOPE!r} header for {model.__name__}")

@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import openai
 import psutil
@@ -68,21 +67,13 @@ def test_a_second_up_says_that_it_runs(own: Dock) -> None:
 
 
 def test_status_gives_state_addresses_and_lag_of_every_stage(own: Dock) -> None:
-    def status_of() -> dict[str, Any]:
-        done = crossdock("status", "--json", *data_dir_of(own))
-        assert done.returncode == 0
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+    until(own.are_ready, what="every process being ready")
 
-    def is_told_ready() -> bool:
-        return all(process["state"] == "ready" for process in status_of()["processes"])
-
-    until(is_told_ready, what="every process being ready")
-
-    status = status_of()
+    done = crossdock("status", "--json", *data_dir_of(own))
     table = crossdock("status", *data_dir_of(own))
 
-    assert table.returncode == 0
+    assert done.returncode == table.returncode == 0
+    status = json.loads(done.stdout)
     assert status["phase"] == "ready"
     assert set(status["addresses"]) == {
         "OPENAI_BASE_URL",

@@ -19,7 +19,6 @@ PREFIX = "held"
 PAGE = 64
 NEVER = 1 << 32  # beyond what a page has room for
 _PLACES = 12
-_ID_DIGITS = 32
 _REST_BYTES = 16
 _FORM = struct.Struct("<16s16s16sIIII")
 _ENDS = struct.Struct("<16s44xI")
@@ -59,7 +58,7 @@ def to_usd(units: int) -> Decimal:
 
 
 def _raw(hold_id: HoldId) -> bytes:
-    return bytes.fromhex(hold_id[-_ID_DIGITS:])
+    return bytes.fromhex(hold_id.rpartition("_")[2])
 
 
 @dataclass
