@@ -95,8 +95,8 @@ def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) 
 class Rates(NamedTuple):
     """What an endpoint charges at most."""
 
-    context: int
-    """Tokens of input that it takes."""
+    context: int | None
+    """Tokens of input that it takes; None: nobody knows."""
     answer: int
     """Tokens of an answer, if the line sets no limit."""
     input_usd: Decimal
@@ -110,7 +110,7 @@ def rates_of(endpoint: Endpoint, cap: int | None = None) -> Rates:
     """Return what `endpoint` charges at most; `cap`: by policies, for answers where the line sets no limit."""
     prices = endpoint.prices
     return Rates(
-        context=endpoint.context_length or MAX_TOKENS,
+        context=endpoint.context_length,
         answer=output_limit(endpoint, cap),
         input_usd=prices.dearest_input * PER_MILLION,
         output_usd=prices.output * PER_MILLION,
@@ -122,7 +122,7 @@ def worst_usd(ask: Ask, rates: Iterable[Rates]) -> Decimal:
     """Return what one successful call for `ask` costs at most at the dearest of `rates`, exactly."""
     worst = Decimal(0)
     for context, answer, input_usd, output_usd, request_usd in rates:
-        inputs = min(ask.input, context)
+        inputs = min(ask.input, context or ask.input)
         outputs = (ask.output or answer) * ask.choices
         worst = max(worst, inputs * input_usd + outputs * output_usd + request_usd)
     return worst

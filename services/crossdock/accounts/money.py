@@ -170,8 +170,7 @@ class Money:
             hold = Hold(hold_id=identifier, is_limited=rooms.is_limited)
             most = worst[:count]
             usual = likely[:count] if rooms.is_fluid else most
-            slots = sum([1 << place for place in places]) if denied else (1 << count) - 1
-            held = _held(most, usual, slots, state.now_ms, parcel.deadline_ms)
+            held = _held(most, usual, places, state.now_ms, parcel.deadline_ms)
             booking.hold(key, identifier, held, rooms, shares_of(marks, most, usual))
             self._pace.begin(state, key, identifier, [tokens[place] for place in places])
             if rooms.is_fluid:
@@ -302,14 +301,18 @@ class Money:
 
 
 def _held(
-    worst: Sequence[Decimal], likely: Sequence[Decimal], slots: int, now_ms: int, deadline_ms: int
+    worst: Sequence[Decimal],
+    likely: Sequence[Decimal],
+    places: Sequence[int],
+    now_ms: int,
+    deadline_ms: int,
 ) -> Held:
-    """Return the hold of the lines at `slots`, a bit each."""
+    """Return the hold of the lines at `places`."""
     rest = to_units(sum(worst, NOTHING))
     return Held(
         rest,
         spare=0 if likely is worst else rest - to_units(sum(likely, NOTHING)),
-        open=slots,
+        open=sum([1 << place for place in places]),
         lost=0,
         day=day_of(now_ms),
         stop_s=(deadline_ms + LONG_STOP_MS) // 1000,

@@ -106,7 +106,7 @@ class Booking:
         self._holds.add(Owner(self._state.account, key.key_id), hold_id, held)
         if shares:
             self._marked.add(self._state.account, hold_id, shares)
-        for names, rest, spare in shares or (((), held.rest, held.spare),):
+        for names, rest, spare in shares or (whole(held),):
             place = Place(key.project, key.key_id, "", held.day, marks=names)
             already = self._uncounted.get(place, (0, 0))
             self._uncounted[place] = already[0] + rest, already[1] + spare

@@ -101,9 +101,9 @@ class Producer:
             if size is None:
                 builders.append(self._raw.create_batch())
                 size = self._append(builders[-1], message, timestamp)
-            if size is None or size > MAX_BATCH_BYTES:
-                told = f"a record of {message.size} bytes for {message.topic!r}"
-                raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
+                if size is None or message.size > MAX_BATCH_BYTES:
+                    told = f"a record of {message.size} bytes for {message.topic!r}"
+                    raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
             traffic.add(message.topic, size)
         return builders
 
