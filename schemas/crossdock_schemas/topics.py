@@ -5,9 +5,17 @@ Provisioning, the README's table and the contract documents are made from `TOPIC
 
 from dataclasses import dataclass, field
 
-from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.alert import Alert
-from crossdock_schemas.batch import (
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.alert import Alert
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.control import COMMANDS, Change
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.journal import Entry, MarkSpend, Spend
+from crossdock_schemas.accounts.policy import Policy
+from crossdock_schemas.accounts.preset import Preset
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.batches.batch import (
     Batch,
     CancelAsked,
     Granted,
@@ -15,23 +23,15 @@ from crossdock_schemas.batch import (
     PartsPage,
     Submitted,
 )
-from crossdock_schemas.budget import Budget
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.claim import ClaimNote
-from crossdock_schemas.control import COMMANDS, Change
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit, Lots
+from crossdock_schemas.batches.file import StoredFile
+from crossdock_schemas.calls.cancel import Cancelled
+from crossdock_schemas.calls.claim import ClaimNote
+from crossdock_schemas.calls.fleet import EndpointHealth
+from crossdock_schemas.calls.usage import UsageGroup
 from crossdock_schemas.dead_letter import DeadLetter
-from crossdock_schemas.file import StoredFile
-from crossdock_schemas.fleet import EndpointHealth
-from crossdock_schemas.journal import Entry, MarkSpend, Spend
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.policy import Policy
-from crossdock_schemas.preset import Preset
-from crossdock_schemas.result import ResultGroup
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import ResultGroup
 from crossdock_schemas.topic import DAY_MS, HOUR_MS, Topic
-from crossdock_schemas.usage import UsageGroup
 
 LINES = "the callers' lines: JSONL in OpenAI's batch input form"
 OUTPUT_LINES = "JSONL in OpenAI's batch output form, one line for each result of the header"

@@ -1,14 +1,22 @@
 """Days, weeks and months, UTC; a week begins on Monday. Pure."""
 
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
-
-from crossdock_schemas.budget import Window
 
 DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1)
 _MONDAY = 3  # 1970-01-01 was a Thursday: three days after a Monday
 _DECEMBER = 12
+
+
+class Window(StrEnum):
+    """When a budget begins anew: midnight UTC, Monday, the first of the month; or never."""
+
+    TOTAL = "total"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
 
 
 def day_of(ms: int) -> int:

@@ -36,12 +36,11 @@ from crossdock.kernel.kafka import (
 )
 from crossdock.kernel.record import Outgoing
 from crossdock.local.catalogue import simulated_catalogue
-from crossdock_schemas.account import Role
-from crossdock_schemas.budget import Window
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.control import BudgetChange, Command
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.control import BudgetChange, Command
 from crossdock_schemas.ids import ChangeId
-from crossdock_schemas.parcel import Lane
+from crossdock_schemas.parcel.parcel import Lane
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
@@ -49,6 +48,7 @@ from crossdock_schemas.topics import (
     REQUESTS,
     provisioned,
 )
+from crossdock_schemas.windows import Window
 from support.builders import make_parcel
 from support.engines import RunningKafka, start_kafka
 

@@ -22,7 +22,7 @@ import psutil
 from crossdock.kernel.kafka import GroupConsumer, Producer, open_producer, open_reader
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.parcel import Lane, Parcel
+from crossdock_schemas.parcel.parcel import Lane, Parcel
 from crossdock_schemas.topics import LATER, dispatch_topic
 from support.dock import Dock, running_dock
 from unit.provider.builders import make_line, make_parcel

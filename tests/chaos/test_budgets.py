@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from crossdock.kernel.catalogue import load_catalogue
-from crossdock_schemas.ask import Ask, rates_of, worst_usd
+from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
 from support.dock import Dock, crossdock, running_dock, until
 
 MODEL = "tern-mini"

@@ -11,7 +11,7 @@ from crossdock.batches.feeding import SOURCE
 from crossdock.kernel.kafka import open_producer, open_reader
 from crossdock.kernel.kafka.tail import reached
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.topics import REQUESTS
 from support.dock import Dock, chat_lines, repeated, until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock_schemas.result import Outcome
+from crossdock_schemas.parcel.result import Outcome
 from integration.provider.plant import Plant, booked, running_plant
 from support.engines import RunningKafka
 

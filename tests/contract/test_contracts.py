@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.contracts.__main__ import ROOT, main
 from crossdock_schemas.contracts.documents import documents, read_sql, stale, write
 from crossdock_schemas.contracts.pages import Table, View, read_tables, read_views
 from crossdock_schemas.contracts.schema import Contract, contracts, field_docs, json_schema
-from crossdock_schemas.file import StoredFile
 from crossdock_schemas.message import Message
 from crossdock_schemas.topics import TOPICS
 

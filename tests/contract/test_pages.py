@@ -11,8 +11,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from crossdock.batches import check, validation
 from crossdock.ingress import refusals
 from crossdock.kernel import metrics
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "infra/docs"

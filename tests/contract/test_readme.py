@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from crossdock.cli.app import app
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "infra").rglob("*.md"))]

@@ -10,8 +10,8 @@ from typing import Any
 from openai.types import Batch
 
 from crossdock.kernel.catalogue import load_catalogue
-from crossdock_schemas.journal import Entry
-from crossdock_schemas.prices import price_tokens
+from crossdock_schemas.accounts.journal import Entry
+from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_JOURNAL
 from support.dock import Dock, crossdock, repeated

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from crossdock.batches.index import Span
-from crossdock_schemas.alert import Alert, AlertKind
-from crossdock_schemas.batch import Batch, Submitted, WaitReason
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import Change
-from crossdock_schemas.credit import Credit, CreditKind
+from crossdock_schemas.accounts.alert import Alert, AlertKind
+from crossdock_schemas.accounts.control import Change
+from crossdock_schemas.accounts.credit import Credit, CreditKind
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Posting, Spend
+from crossdock_schemas.batches.batch import Batch, Submitted, WaitReason
+from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import (
     AccountId,
     AlertId,
@@ -26,10 +27,9 @@ from crossdock_schemas.ids import (
     derive_credit_id,
     line_request_id,
 )
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting, Spend
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.result import Outcome, Result, ResultGroup
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
+from crossdock_schemas.windows import Window
 
 NOW_MS = 1_800_000_000_000
 TODAY = date(2027, 1, 15)

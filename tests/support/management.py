@@ -13,7 +13,7 @@ from typing_extensions import override
 from crossdock.cli.app import main
 from crossdock.cli.client import Dock
 from crossdock.cli.foresight import Asked
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.accounts.secret import SealedSecret
 
 PLAIN = "sk-cd-v1-plain"
 HASH = "ab" * 32

@@ -14,16 +14,22 @@ from crossdock.accounts.own import choose_own, concerning
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.exclusion import excluded_by
 from crossdock.kernel.refusal import Refusal
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.ask import Ask, Rates, rates_of, worst_usd
-from crossdock_schemas.batch import WaitReason
-from crossdock_schemas.catalogue import Catalogue, Endpoint
-from crossdock_schemas.credential import Credential, CredentialRef
-from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, REQUEST, Demands, in_its_words
-from crossdock_schemas.directory import in_words, level_of, policy_id
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.credential import Credential, CredentialRef
+from crossdock_schemas.accounts.demands import (
+    FIELD,
+    NO_ENDPOINT_FOUND,
+    REQUEST,
+    Demands,
+    in_its_words,
+)
+from crossdock_schemas.accounts.directory import in_words, level_of, policy_id
+from crossdock_schemas.accounts.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
+from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import AccountId, KeyId
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
+from crossdock_schemas.pricing.worst_case import Ask, Rates, rates_of, worst_usd
 
 DENIED = "permission_denied"
 GONE = Refusal(401, "invalid_api_key", "The API key that asked for this was deleted.")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from crossdock.accounts.lots import Settled
 from crossdock.accounts.state import CREDITS, AccountState, Alerted
-from crossdock_schemas.alert import NEARLY, Alert, AlertKind
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.credit import Lot, Terms
-from crossdock_schemas.directory import budget_id, listed_as
+from crossdock_schemas.accounts.alert import NEARLY, Alert, AlertKind
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.credit import Lot, Terms
+from crossdock_schemas.accounts.directory import budget_id, listed_as
 from crossdock_schemas.ids import derive_alert_id
-from crossdock_schemas.windows import day_of, end_ms
+from crossdock_schemas.windows import Window, day_of, end_ms
 
 BUDGET_KINDS = (AlertKind.BUDGET_NEARLY_USED, AlertKind.BUDGET_USED)
 CREDIT_KINDS = (AlertKind.CREDITS_LOW, AlertKind.CREDITS_USED)

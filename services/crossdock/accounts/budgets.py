@@ -4,11 +4,12 @@ from typing import Any
 
 from crossdock.accounts.decision import Decision, Refused, unknown
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.attribution import is_sound_mark
-from crossdock_schemas.budget import Budget, Limit, Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval, Refusal
-from crossdock_schemas.directory import budget_id
-from crossdock_schemas.journal import MarkSpend
+from crossdock_schemas.accounts.attribution import is_sound_mark
+from crossdock_schemas.accounts.budget import Budget, Limit
+from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval, Refusal
+from crossdock_schemas.accounts.directory import budget_id
+from crossdock_schemas.accounts.journal import MarkSpend
+from crossdock_schemas.windows import Window
 
 MAX_MARKS = 10_000
 """End users and tags of one organization that a budget was ever set for: each is counted from then on."""

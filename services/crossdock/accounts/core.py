@@ -18,12 +18,12 @@ from crossdock.accounts.records import (
 )
 from crossdock.accounts.state import AccountState, identity
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.account import Organization
-from crossdock_schemas.control import Change, Command
-from crossdock_schemas.credit import Credit, Terms
-from crossdock_schemas.directory import Entity, listed_as
+from crossdock_schemas.accounts.account import Organization
+from crossdock_schemas.accounts.control import Change, Command
+from crossdock_schemas.accounts.credit import Credit, Terms
+from crossdock_schemas.accounts.directory import Entity, listed_as
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
 
 MONEYS = (recent.is_own, holds.is_own, marked.is_own, reserved.is_own)
 """Whose pages are not those of accounts."""

@@ -4,16 +4,16 @@ from typing import Any
 
 from crossdock.accounts.decision import Decision, Refused, changed, given, taken, unknown
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.control import (
     CredentialAsked,
     CredentialChange,
     CredentialDeletion,
     CredentialRewrap,
     Refusal,
 )
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.calls.cancel import Cancelled
 
 MAX_CREDENTIALS = 1_000
 FIELDS = (

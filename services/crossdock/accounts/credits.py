@@ -4,16 +4,16 @@ from decimal import Decimal
 
 from crossdock.accounts.decision import Decision, Refused, changed, unknown
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.control import (
     CreditAsked,
     Credited,
     PrepaymentAsked,
     PrepaymentSet,
     Refusal,
 )
-from crossdock_schemas.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
+from crossdock_schemas.accounts.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
 from crossdock_schemas.ids import derive_credit_id
+from crossdock_schemas.windows import Window
 
 MAX_LOTS = 400
 """Times at which an organization's credits expire, one lot each: one a day for a year, and some."""

@@ -18,9 +18,8 @@ from crossdock.accounts.keys import change_key, create_key, delete_key, rotate_k
 from crossdock.accounts.permission import why_denied
 from crossdock.accounts.presets import clear_preset, set_preset
 from crossdock.accounts.state import AccountState, identity
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,
     Command,
@@ -47,10 +46,11 @@ from crossdock_schemas.control import (
     ProjectChange,
     Refusal,
 )
-from crossdock_schemas.credit import Terms
-from crossdock_schemas.directory import Entity, budget_id, policy_id, preset_id
+from crossdock_schemas.accounts.credit import Terms
+from crossdock_schemas.accounts.directory import Entity, budget_id, policy_id, preset_id
+from crossdock_schemas.accounts.policy import Policy
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import derive_credit_id
-from crossdock_schemas.policy import Policy
 
 MAX_PROJECTS = 1_000
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import Command, Credited, Founded, PrepaymentSet, Refusal
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.directory import Entity
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.control import Command, Credited, Founded, PrepaymentSet, Refusal
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.directory import Entity
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import CredentialId
-from crossdock_schemas.secret import SealedSecret
 
 E = TypeVar("E", Organization, Project, ApiKey, Credential)
 

@@ -10,7 +10,7 @@ from crossdock.accounts.pages import entity_page
 from crossdock.accounts.records import alert_record, directory_record
 from crossdock.accounts.state import AccountState, identity
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.credit import Credit, Lots
+from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.ids import AccountId
 
 TELL_MS = 1000

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from crossdock.accounts.marks import Marks
 from crossdock.accounts.room import Fit, Rooms, fit, rooms_of, rooms_of_scopes
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.account import ApiKey
+from crossdock_schemas.accounts.account import ApiKey
 
 
 class UserRooms(NamedTuple):

@@ -9,7 +9,7 @@ from crossdock.accounts.pace import count_alike
 from crossdock.accounts.room import Room, rooms_of
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.waiting import Waiting
-from crossdock_schemas.batch import Granted
+from crossdock_schemas.batches.batch import Granted
 from crossdock_schemas.ids import KeyId
 
 

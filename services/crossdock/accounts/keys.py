@@ -6,13 +6,19 @@ from typing import Any
 from crossdock.accounts.budgets import budgets_of, limit_told, make_budget
 from crossdock.accounts.decision import Decision, Refused, cancel, changed, given, taken, unknown
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation, Refusal
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.directory import Entity, policy_id
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.control import (
+    KeyAsked,
+    KeyChange,
+    KeyDeletion,
+    KeyRotation,
+    Refusal,
+)
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.directory import Entity, policy_id
+from crossdock_schemas.accounts.policy import MAX_PATTERNS
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import KeyId
-from crossdock_schemas.policy import MAX_PATTERNS
 
 MAX_KEYS = 10_000
 

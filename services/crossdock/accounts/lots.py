@@ -17,9 +17,9 @@ from typing import Any, Literal, NamedTuple
 
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
-from crossdock_schemas.budget import Window
-from crossdock_schemas.credit import Credit, CreditKind, Lot, Lots
+from crossdock_schemas.accounts.credit import Credit, CreditKind, Lot, Lots
 from crossdock_schemas.ids import derive_lapse_id
+from crossdock_schemas.windows import Window
 
 DAY_MS = 86_400_000
 Amount = Literal["left_usd", "lapsing_usd"]

@@ -15,7 +15,7 @@ from crossdock.kernel.logs import configure_logs
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.ops import open_ops
 from crossdock.kernel.shard import ShardSpec, ShardWorker
-from crossdock_schemas.credit import Terms
+from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_STATE
 
 QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two

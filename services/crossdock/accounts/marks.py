@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from crossdock.accounts.holds import Held, to_units
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.attribution import is_user, tag_scope, user_scope
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.usage import Charge
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.attribution import is_user, tag_scope, user_scope
+from crossdock_schemas.calls.usage import Charge
+from crossdock_schemas.parcel.parcel import Parcel
 
 
 class Marks(NamedTuple):

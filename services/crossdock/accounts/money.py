@@ -22,13 +22,13 @@ from crossdock.accounts.state import CREDITS, AccountState, identity
 from crossdock.accounts.tally import NOTHING
 from crossdock.accounts.waiting import Waiting
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.batch import WaitReason
-from crossdock_schemas.credit import Credit, Terms
-from crossdock_schemas.directory import budget_id, listed_as
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.credit import Credit, Terms
+from crossdock_schemas.accounts.directory import budget_id, listed_as
+from crossdock_schemas.batches.batch import WaitReason
+from crossdock_schemas.calls.usage import ChargeGroup
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
-from crossdock_schemas.parcel import Hold, Parcel
-from crossdock_schemas.usage import ChargeGroup
+from crossdock_schemas.parcel.parcel import Hold, Parcel
 from crossdock_schemas.windows import day_of
 
 TELL_MS = 1000

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.credential import Credential, CredentialRef
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.credential import Credential, CredentialRef
+from crossdock_schemas.accounts.policy import Policy, permit
 from crossdock_schemas.ids import CredentialId
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.policy import Policy, permit
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.catalogue import Endpoint
 
 MAX_OWN = 16  # own keys in one plan: some 5 KB of an envelope; those that come first
 

@@ -11,10 +11,10 @@ from crossdock.accounts.reserved import Reserved
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tokens import Bucket
 from crossdock.kernel.record import Page
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.batch import WaitReason
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import HoldId, KeyId
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
 
 
 class Unit(StrEnum):

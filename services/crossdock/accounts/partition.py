@@ -25,15 +25,15 @@ from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
 from crossdock.kernel.refusal import Refusal, refuse
-from crossdock_schemas.batch import LinesReturned
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.accounts.control import account_command
+from crossdock_schemas.accounts.credit import Terms
+from crossdock_schemas.batches.batch import LinesReturned
+from crossdock_schemas.calls.usage import ChargeGroup
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
-from crossdock_schemas.control import account_command
-from crossdock_schemas.credit import Terms
 from crossdock_schemas.ids import part_parcel_id
-from crossdock_schemas.parcel import Hold, Parcel, join_lines, split_lines
+from crossdock_schemas.parcel.parcel import Hold, Parcel, join_lines, split_lines
+from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
-from crossdock_schemas.usage import ChargeGroup
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

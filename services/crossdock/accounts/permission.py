@@ -1,8 +1,8 @@
 """Who may ask for what. Pure."""
 
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.account import ApiKey, Role
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import ApiKey, Role
+from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,
     Command,

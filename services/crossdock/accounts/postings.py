@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from crossdock_schemas.credit import Credit, CreditKind
+from crossdock_schemas.accounts.credit import Credit, CreditKind
+from crossdock_schemas.accounts.journal import Ledger, Posting
 from crossdock_schemas.ids import KeyId, ProjectId
-from crossdock_schemas.journal import Ledger, Posting
 from crossdock_schemas.windows import date_of, day_of
 
 MAX_ENTRY_BYTES = 500_000  # a record has 1 MiB at most, and one posting's marks may be 200 KiB

@@ -2,9 +2,9 @@
 
 from crossdock.accounts.decision import Decision, Refused, unknown
 from crossdock.accounts.state import AccountState
-from crossdock_schemas.control import PresetChange, PresetRemoval, Refusal
-from crossdock_schemas.directory import preset_id
-from crossdock_schemas.preset import MAX_PRESETS, Preset
+from crossdock_schemas.accounts.control import PresetChange, PresetRemoval, Refusal
+from crossdock_schemas.accounts.directory import preset_id
+from crossdock_schemas.accounts.preset import MAX_PRESETS, Preset
 
 
 def set_preset(state: AccountState, command: PresetChange, now_ms: int) -> Decision | Refused:

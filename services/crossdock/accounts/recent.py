@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.kernel.record import Page
-from crossdock_schemas.usage import CallOutcome, Charge
+from crossdock_schemas.calls.usage import CallOutcome, Charge
 
 PREFIX = "recent"
 UNKNOWN = "unknown"

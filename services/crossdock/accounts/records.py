@@ -1,17 +1,17 @@
 """The records that accounts writes. Pure."""
 
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.alert import Alert
-from crossdock_schemas.batch import Granted, LinesReturned
-from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.accounts.alert import Alert
+from crossdock_schemas.accounts.control import Change, Credited, Founded, PrepaymentSet
+from crossdock_schemas.accounts.directory import Entity
+from crossdock_schemas.accounts.journal import Entry
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.batches.batch import Granted, LinesReturned
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import ENVELOPE, encode_headers
-from crossdock_schemas.control import Change, Credited, Founded, PrepaymentSet
-from crossdock_schemas.directory import Entity
 from crossdock_schemas.ids import CredentialId
-from crossdock_schemas.journal import Entry
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
     ACCOUNT_ALERTS,

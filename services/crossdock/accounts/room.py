@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.state import CREDITS, AccountState
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.batch import WaitReason
-from crossdock_schemas.budget import Budget
-from crossdock_schemas.directory import budget_id, in_words
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.directory import budget_id, in_words
+from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import day_of, end_ms

@@ -14,11 +14,11 @@ from crossdock.accounts.postings import Place, Sums, both_sides, credit_postings
 from crossdock.accounts.recent import Recent, Taken
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tally import NOTHING
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.credit import Credit, CreditKind
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.credit import Credit, CreditKind
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Posting
+from crossdock_schemas.calls.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, Posting
-from crossdock_schemas.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.windows import day_of
 
 # who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost

@@ -8,22 +8,22 @@ from crossdock.accounts.likely import Usual
 from crossdock.accounts.tally import Tally, mark_spend_of, spend_of, tally_of
 from crossdock.accounts.tokens import Bucket
 from crossdock.accounts.waiting import Waiting
-from crossdock_schemas.account import ApiKey, Organization, Project, Role
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit, Lots
-from crossdock_schemas.directory import (
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.directory import (
     Entity,
     budget_id,
     marked_id,
     policy_id,
     preset_id,
 )
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.policy import Policy
+from crossdock_schemas.accounts.preset import Preset
 from crossdock_schemas.ids import AccountId, BatchId, CredentialId, CreditId, KeyId, ProjectId
-from crossdock_schemas.journal import MarkSpend, Spend
-from crossdock_schemas.policy import Policy
-from crossdock_schemas.preset import Preset
-from crossdock_schemas.windows import day_of
+from crossdock_schemas.windows import Window, day_of
 
 CREDITS = "credits"
 

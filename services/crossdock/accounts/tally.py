@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from crossdock_schemas.budget import Window
+from crossdock_schemas.accounts.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import MarkSpend, Spend, Spending
-from crossdock_schemas.windows import day_of, is_in
+from crossdock_schemas.windows import Window, day_of, is_in
 
 NOTHING = Decimal(0)
 WINDOWS = tuple(Window)

@@ -9,8 +9,8 @@ it: refused, it could never run, although its size is a guess before its call; t
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.estimate import BYTES_PER_TOKEN, USUAL_OUTPUT
+from crossdock_schemas.pricing.estimate import BYTES_PER_TOKEN, USUAL_OUTPUT
+from crossdock_schemas.pricing.worst_case import Ask
 
 PARTS = 60_000
 """Of a token: so many milliseconds has a minute, so what flows out is exact."""

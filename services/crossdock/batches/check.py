@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from crossdock_schemas.ask import Ask, ask_of
-from crossdock_schemas.attribution import MAX_USER, USER_FIELDS, user_of
-from crossdock_schemas.batch import LineError
-from crossdock_schemas.demands import Unsound, read_demands
+from crossdock_schemas.accounts.attribution import MAX_USER, USER_FIELDS, user_of
+from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock_schemas.batches.batch import LineError
+from crossdock_schemas.pricing.worst_case import Ask, ask_of
 
 MAX_CUSTOM_ID = 512  # characters
 _REQUIRED = {"/v1/chat/completions": "messages", "/v1/embeddings": "input"}

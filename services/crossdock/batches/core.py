@@ -17,7 +17,7 @@ from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, restore_states
 from crossdock.batches.usual import UsualOutput, is_own
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.batch import (
+from crossdock_schemas.batches.batch import (
     Batch,
     BatchStatus,
     CancelAsked,
@@ -27,7 +27,7 @@ from crossdock_schemas.batch import (
     Submitted,
 )
 from crossdock_schemas.ids import BatchId
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 
 READ_LINES = (
     1024  # lines a read asks for; smaller reads cost a fact each, larger ones hold up the step

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from crossdock.batches.index import Span
-from crossdock_schemas.batch import LineError
-from crossdock_schemas.estimate import Estimate
+from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.ids import BatchId
+from crossdock_schemas.pricing.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from crossdock.batches.index import Span
 from crossdock.batches.places import places_of
 from crossdock.batches.state import Share
 from crossdock.kernel.record import Outgoing
-from crossdock_schemas.batch import Batch
-from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.batches.batch import Batch
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import BatchId, feed_parcel_id, line_request_id
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, join_lines
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, join_lines
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import BATCH_RESULTS, CANCELS, REQUESTS
 
 SOURCE = "crossdock/batches"

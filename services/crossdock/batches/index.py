@@ -8,8 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.demands import Demands
+from crossdock_schemas.accounts.demands import Demands
+from crossdock_schemas.pricing.worst_case import Ask
 
 # the last: how many answers (MAX_CHOICES needs 11 bits), and in the highest bits whether the line demands something of
 # endpoints, whether it names an end user, and whether it may call tools

@@ -24,7 +24,7 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.patience import until_stored
 from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock_schemas.batch import (
+from crossdock_schemas.batches.batch import (
     Batch,
     CancelAsked,
     LinesReturned,
@@ -32,10 +32,10 @@ from crossdock_schemas.batch import (
     Submitted,
     batch_command,
 )
-from crossdock_schemas.catalogue import Catalogue
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
-from crossdock_schemas.estimate import Estimate, Sums, estimate
-from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.parcel.result import Result, ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue
+from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
 from crossdock_schemas.topics import BATCH_COMMANDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from crossdock.batches.index import Span
-from crossdock_schemas.batch import Batch
+from crossdock_schemas.batches.batch import Batch
 
 
 class Place(NamedTuple):

@@ -7,8 +7,8 @@ from pydantic_core import from_json
 
 from crossdock.batches.index import Span
 from crossdock.kernel.preparation import Fault, prepare
-from crossdock_schemas.batch import LineError
-from crossdock_schemas.preset import Preparation
+from crossdock_schemas.accounts.preset import Preparation
+from crossdock_schemas.batches.batch import LineError
 
 
 class Preparing:

@@ -2,8 +2,8 @@
 
 from crossdock.batches.state import BatchState, parts_key
 from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
 from crossdock_schemas.message import Message
 from crossdock_schemas.topic import Topic

@@ -9,9 +9,9 @@ from crossdock.batches.feeding import Line
 from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unpack
 from crossdock.batches.places import Place, Places
 from crossdock.kernel.objects import Objects
-from crossdock_schemas.attribution import user_of
-from crossdock_schemas.demands import Unsound, read_demands
-from crossdock_schemas.parcel import MAX_INLINE_BYTES
+from crossdock_schemas.accounts.attribution import user_of
+from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
 
 GAP_BYTES = 65_536  # lines of another model in between are cheaper to read over than to seek past
 READ_BYTES = 4_194_304

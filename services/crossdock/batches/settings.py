@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from crossdock.kernel.settings import Settings
-from crossdock_schemas.parcel import MAX_LINES
+from crossdock_schemas.parcel.parcel import MAX_LINES
 
 GIB = 1024**3
 

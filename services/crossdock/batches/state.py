@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from crossdock.batches.bits import Bits
 from crossdock.kernel.record import Page
-from crossdock_schemas.batch import (
+from crossdock_schemas.batches.batch import (
     PARTS_PER_PAGE,
     Batch,
     BatchStatus,

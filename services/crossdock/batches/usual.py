@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from crossdock.kernel.record import Page
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.result import Outcome, Result
+from crossdock_schemas.parcel.result import Outcome, Result
 
 PREFIX = b"usual/"
 LATEST = 1000  # answers that count; earlier ones fade

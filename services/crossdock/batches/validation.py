@@ -16,9 +16,9 @@ from crossdock.batches.places import prepared_path
 from crossdock.batches.preparing import Preparing
 from crossdock.kernel import metrics
 from crossdock.kernel.objects import Objects, Writer
-from crossdock_schemas.batch import Batch, LineError
-from crossdock_schemas.estimate import Estimate, Sums
-from crossdock_schemas.preset import Preparation
+from crossdock_schemas.accounts.preset import Preparation
+from crossdock_schemas.batches.batch import Batch, LineError
+from crossdock_schemas.pricing.estimate import Estimate, Sums
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -34,8 +34,8 @@ from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.lapses import Expiries, Lot, Sums, Wrong, left_of, sums_of
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, reached
-from crossdock_schemas.credit import Credit, Lots
-from crossdock_schemas.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 

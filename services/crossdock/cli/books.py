@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from crossdock.cli.lapses import Expiries, compare
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
-from crossdock_schemas.credit import Credit, Lots
-from crossdock_schemas.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 
 SPEND = b"spend_"

@@ -13,7 +13,7 @@ from crossdock.cli.options import IncludeByokOption, JsonOption, usd_of
 from crossdock.cli.scopes import BudgetedName, scope_of
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.errors import ProcessError
-from crossdock_schemas.budget import Window
+from crossdock_schemas.windows import Window
 
 app = typer.Typer(
     help="Budgets: how much an organization, a project, a key, an end user or a tag may spend in a window.",

@@ -16,7 +16,7 @@ from crossdock.cli.management import Management, open_management
 from crossdock.cli.options import DisableOption, JsonOption, NewNameOption, values_of
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.errors import ProcessError
-from crossdock_schemas.catalogue import Region
+from crossdock_schemas.pricing.catalogue import Region
 
 app = typer.Typer(
     help="Own provider keys: calls that go on your own contract with a provider.",

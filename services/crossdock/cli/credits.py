@@ -14,7 +14,7 @@ from crossdock.cli.options import JsonOption, expiry, signed_usd_of, usd_of
 from crossdock.cli.orgs import OWN
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.clock import SystemClock
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.accounts.credit import CreditKind
 
 app = typer.Typer(
     help="Credits: what an organization paid or was given in advance; 1 credit is 1 USD.",

@@ -18,10 +18,10 @@ from crossdock.cli.offers import CatalogueOption, catalogue_of
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, reached
 from crossdock.kernel.errors import CrossdockError, ProcessError
-from crossdock_schemas.batch import LineError
-from crossdock_schemas.catalogue import OPERATIONS, Catalogue
-from crossdock_schemas.estimate import Estimate, Sums, estimate
-from crossdock_schemas.preset import Preparation, Preset, Settings, preparation_of
+from crossdock_schemas.accounts.preset import Preparation, Preset, Settings, preparation_of
+from crossdock_schemas.batches.batch import LineError
+from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
+from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
 
 ReadUsual = Callable[[str, str], Mapping[str, float]]
 """From ClickHouse's address and an account: by model, how many tokens its answers have on the mean."""

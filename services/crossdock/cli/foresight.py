@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.accounts.policy import Permission, Policy, Rules, permit
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.policy import Permission, Policy, Rules, permit
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 UNRECORDED = ("tools", "content_filter_builtins", "content_filters")
 

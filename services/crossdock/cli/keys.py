@@ -29,9 +29,9 @@ from crossdock.cli.options import (
 from crossdock.cli.where import DataDirOption
 from crossdock.kernel.clock import SystemClock
 from crossdock.kernel.errors import ProcessError
-from crossdock_schemas.account import Role
-from crossdock_schemas.budget import Window
+from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.money import usd_text
+from crossdock_schemas.windows import Window
 
 app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
 COLUMNS = (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from crossdock_schemas.credit import Credit, CreditKind, Lots
+from crossdock_schemas.accounts.credit import Credit, CreditKind, Lots
 from crossdock_schemas.money import usd_text
 
 NOTHING = Decimal(0)

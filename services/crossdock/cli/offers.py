@@ -7,7 +7,7 @@ import typer
 
 from crossdock.cli.where import data_dir
 from crossdock.kernel.errors import ProcessError, SettingsError
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 CatalogueOption = Annotated[
     Path | None,

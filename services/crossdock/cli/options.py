@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from crossdock.kernel.errors import ProcessError
-from crossdock_schemas.budget import Limit
+from crossdock_schemas.accounts.budget import Limit
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 TagOption = Annotated[

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from crossdock.cli.options import values_of
 from crossdock.kernel.errors import ProcessError
-from crossdock_schemas.guard import Builtin
-from crossdock_schemas.policy import PRICES, Policy, Rules
+from crossdock_schemas.accounts.content_filter import Builtin
+from crossdock_schemas.accounts.policy import PRICES, Policy, Rules
 
 OPTIONS = {
     "allowed_models": "--allow-model",

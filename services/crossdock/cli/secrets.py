@@ -17,7 +17,7 @@ from crossdock.kernel.errors import ProcessError
 from crossdock.kernel.masterkeys import load_master_keys
 from crossdock.kernel.secrets import MasterKeys
 from crossdock.local.datadir import MASTER_KEY
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.topics import ACCOUNT_SECRETS
 
 app = typer.Typer(

@@ -41,8 +41,8 @@ from crossdock.cli.rules import (
 )
 from crossdock.cli.scopes import ScopeName, check_scope, own, scope_of
 from crossdock.cli.where import DataDirOption, address, reached
-from crossdock_schemas.ask import MAX_TOKENS
-from crossdock_schemas.policy import Rules
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.pricing.worst_case import MAX_TOKENS
 
 ReadAsked = Callable[[str, str, float, int], Sequence[Asked]]
 """From ClickHouse's address, an account, how many hours to look back, and how many output tokens are many."""

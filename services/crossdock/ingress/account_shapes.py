@@ -5,16 +5,16 @@ from decimal import Decimal
 
 from crossdock.ingress.balances import Balance, Worth, tightest
 from crossdock.ingress.shapes import Json, iso, maybe_iso
-from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.budget import Window
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit, Lot, Lots
-from crossdock_schemas.directory import level_of
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import Credit, Lot, Lots
+from crossdock_schemas.accounts.directory import level_of
+from crossdock_schemas.accounts.journal import Spend
+from crossdock_schemas.accounts.policy import Policy
+from crossdock_schemas.accounts.preset import Preset
 from crossdock_schemas.ids import KeyId
-from crossdock_schemas.journal import Spend
 from crossdock_schemas.money import usd_text
-from crossdock_schemas.policy import Policy
-from crossdock_schemas.preset import Preset
+from crossdock_schemas.windows import Window
 
 WINDOWS = ("", "_daily", "_weekly", "_monthly")
 

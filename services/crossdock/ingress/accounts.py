@@ -7,18 +7,19 @@ from pydantic import ValidationError
 from crossdock.ingress.arrivals import Arrivals
 from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
-from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.attribution import is_mark
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.control import Change
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit, Lots
-from crossdock_schemas.directory import Entity, budget_id, kind_of, listed_as
-from crossdock_schemas.guard import GuardRules
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.attribution import is_mark
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.content_filter import GuardRules
+from crossdock_schemas.accounts.control import Change
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.directory import Entity, budget_id, kind_of, listed_as
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.policy import Policy, guard_of
+from crossdock_schemas.accounts.preset import Preparation, Preset, preparation_of
 from crossdock_schemas.ids import AccountId, CredentialId, CreditId, KeyId, ProjectId
-from crossdock_schemas.journal import MarkSpend, Spend
-from crossdock_schemas.policy import Policy, guard_of
-from crossdock_schemas.preset import Preparation, Preset, preparation_of
+from crossdock_schemas.windows import Window
 
 MAX_CHANGES = 10_000
 MAX_GONE = 10_000

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
 
-from crossdock_schemas.account import Organization
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.credit import Credit
-from crossdock_schemas.journal import MarkSpend, Spend, Spending
-from crossdock_schemas.windows import day_of, end_ms
+from crossdock_schemas.accounts.account import Organization
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.credit import Credit
+from crossdock_schemas.accounts.journal import MarkSpend, Spend, Spending
+from crossdock_schemas.windows import Window, day_of, end_ms
 
 Read = Callable[[Spending], Decimal]
 SPENT: dict[Window, Read] = {

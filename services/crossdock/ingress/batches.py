@@ -15,7 +15,7 @@ from crossdock.ingress.paging import choose_page
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_command_record, make_submitted
 from crossdock.ingress.shapes import show_batch, show_list
-from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked
+from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
 
 OTHERS_WRITE_S = 0.5

@@ -17,10 +17,11 @@ from crossdock.ingress.limits import Limits
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.scopes import find_budgeted, is_visible, sees_marks
 from crossdock.ingress.wishes import check_budget, check_window_name
-from crossdock_schemas.attribution import is_mark
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval
-from crossdock_schemas.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.attribution import is_mark
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
+from crossdock_schemas.windows import Window
 
 
 class BudgetRoutes:

@@ -29,14 +29,14 @@ from crossdock.ingress.wishes import check_flag, check_known
 from crossdock.kernel.errors import SecretError
 from crossdock.kernel.provider_keys import BearerKey, ProviderKey, address_of
 from crossdock.kernel.secrets import MasterKeys
-from crossdock_schemas.account import Role
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.control import (
     CredentialAsked,
     CredentialChange,
     CredentialDeletion,
     CredentialRewrap,
 )
-from crossdock_schemas.credential import Credential
+from crossdock_schemas.accounts.credential import Credential
 from crossdock_schemas.ids import CredentialId, KeyId, ProjectId, make_credential_id
 
 CREATED = 201

@@ -13,8 +13,8 @@ from crossdock.ingress.desk import Desk
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.payments import ForgedError, Ignored, Payment, read_stripe_event
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.control import Credited, Refusal
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.accounts.control import Credited, Refusal
+from crossdock_schemas.accounts.credit import CreditKind
 from crossdock_schemas.ids import derive_credit_id, make_change_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from crossdock.ingress import refusals
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.attribution import (
+from crossdock_schemas.accounts.attribution import (
     MAX_TAG_NAME,
     MAX_TAG_VALUE,
     MAX_TAGS,
@@ -17,8 +17,8 @@ from crossdock_schemas.attribution import (
     USER_FIELDS,
     user_of,
 )
-from crossdock_schemas.catalogue import OPERATIONS, Catalogue
-from crossdock_schemas.demands import Demands, Unsound, read_demands
+from crossdock_schemas.accounts.demands import Demands, Unsound, read_demands
+from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from crossdock.ingress.refusals import RefusedError
 from crossdock.kernel.objects import Objects
-from crossdock_schemas.batch import Part
+from crossdock_schemas.batches.batch import Part
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 

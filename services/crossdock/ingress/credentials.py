@@ -20,11 +20,11 @@ from crossdock.kernel.provider_keys import (
     read_provider_key,
     sealed_text,
 )
-from crossdock_schemas.attribution import MAX_USER
-from crossdock_schemas.catalogue import REGIONS, Provider, Region
-from crossdock_schemas.credential import MAX_SORT_ORDER
-from crossdock_schemas.policy import MAX_PATTERNS, Patterns
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.accounts.attribution import MAX_USER
+from crossdock_schemas.accounts.credential import MAX_SORT_ORDER
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Patterns
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.pricing.catalogue import REGIONS, Provider, Region
 
 FLAGS = ("disabled", "is_fallback", "is_required", "is_byok_only", "declared_zdr")
 CHANGED = (

@@ -26,8 +26,8 @@ from crossdock.ingress.wishes import (
     check_signed_usd,
     check_time,
 )
-from crossdock_schemas.account import Organization, Role
-from crossdock_schemas.control import CreditAsked, PrepaymentAsked
+from crossdock_schemas.accounts.account import Organization, Role
+from crossdock_schemas.accounts.control import CreditAsked, PrepaymentAsked
 from crossdock_schemas.ids import AccountId, derive_credit_id
 
 CREATED = 201

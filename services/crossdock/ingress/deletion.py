@@ -9,8 +9,8 @@ from crossdock.ingress.directory import Kind
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.records import make_file_tombstone
 from crossdock.kernel.errors import NoSuchObjectError
-from crossdock_schemas.batch import Batch
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import Batch
+from crossdock_schemas.batches.file import StoredFile
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

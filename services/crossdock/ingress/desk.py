@@ -8,7 +8,7 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal
 from crossdock.ingress.records import make_account_record
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.control import Change, Command, Refusal
+from crossdock_schemas.accounts.control import Change, Command, Refusal
 from crossdock_schemas.ids import AccountId, make_change_id
 
 ANSWER_S = 5.0  # the shard answers within some 10 ms; after a crash it is back within 3 s

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from crossdock.ingress.arrivals import Arrivals
 from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
-from crossdock_schemas.batch import Batch, Part, PartsPage
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import Batch, Part, PartsPage
+from crossdock_schemas.batches.file import StoredFile
 
 Kind = Literal["output", "error"]
 MAX_SUBMITTED = (

@@ -16,7 +16,7 @@ from crossdock.kernel.clock import Clock
 from crossdock.kernel.http import ask_status
 from crossdock.kernel.objects import Objects
 from crossdock.kernel.secrets import MasterKeys
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
 """Asks an address with a key; returns the status of the answer, or None if there is none."""

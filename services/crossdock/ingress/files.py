@@ -25,8 +25,8 @@ from crossdock.ingress.paging import choose_page
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_file_record
 from crossdock.ingress.shapes import Json, show_deleted, show_file, show_list
-from crossdock_schemas.batch import Part
-from crossdock_schemas.file import StoredFile, content_path
+from crossdock_schemas.batches.batch import Part
+from crossdock_schemas.batches.file import StoredFile, content_path
 from crossdock_schemas.ids import FileId, make_file_id
 
 OWN_WRITE_S = (

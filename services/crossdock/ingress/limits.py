@@ -11,11 +11,12 @@ from crossdock.ingress.desk import Desk, sign
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal
 from crossdock.ingress.wishes import check_limit
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.budget import Limit, Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval
-from crossdock_schemas.directory import budget_id, listed_as
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.budget import Limit
+from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval
+from crossdock_schemas.accounts.directory import budget_id, listed_as
 from crossdock_schemas.ids import AccountId, KeyId
+from crossdock_schemas.windows import Window
 
 BudgetCommand = BudgetChange | BudgetRemoval
 ASKING = frozenset({"limit", "limit_reset"})

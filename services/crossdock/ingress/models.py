@@ -7,7 +7,7 @@ from starlette.routing import Route
 from crossdock.ingress import refusals
 from crossdock.ingress.answers import answer_json
 from crossdock.ingress.shapes import show_models
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 
 class ModelRoutes:

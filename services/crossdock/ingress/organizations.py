@@ -22,8 +22,8 @@ from crossdock.ingress.wishes import (
     check_tags,
 )
 from crossdock.kernel.keys import digest, label_of, make_plain_key
-from crossdock_schemas.account import ApiKey, Organization, Project, Role
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.control import (
     OrganizationAsked,
     OrganizationChange,
     ProjectAsked,

@@ -14,7 +14,7 @@ from typing import Any
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, parse_object
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.credit import CENT, MAX_REFERENCE
+from crossdock_schemas.accounts.credit import CENT, MAX_REFERENCE
 from crossdock_schemas.ids import AccountId
 
 TOLERANCE_S = 300  # Stripe's own libraries' default: an event that is signed anew, as a retry is, has a new time

@@ -14,9 +14,9 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.policy_wish import check_rules
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
-from crossdock_schemas.control import PolicyChange, PolicyRemoval
-from crossdock_schemas.directory import policy_id
-from crossdock_schemas.policy import Policy
+from crossdock_schemas.accounts.control import PolicyChange, PolicyRemoval
+from crossdock_schemas.accounts.directory import policy_id
+from crossdock_schemas.accounts.policy import Policy
 
 
 class PolicyRoutes:

@@ -6,9 +6,9 @@ from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_flag, check_known
 from crossdock.kernel.guard import why_unsound
-from crossdock_schemas.guard import BuiltinFilter, PatternFilter
+from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
+from crossdock_schemas.accounts.policy import PRICES, Rules
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import PRICES, Rules
 
 RULES = (*(name for name in Rules.model_fields if name not in PRICES.values()), "max_price")
 FILTERS: dict[str, type[Message]] = {

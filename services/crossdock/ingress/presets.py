@@ -14,9 +14,9 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import principal_of
 from crossdock.ingress.scopes import find_scope, is_visible
 from crossdock.ingress.settings_wish import check_settings, check_slug
-from crossdock_schemas.control import PresetChange, PresetRemoval
-from crossdock_schemas.directory import preset_id
-from crossdock_schemas.preset import Preset
+from crossdock_schemas.accounts.control import PresetChange, PresetRemoval
+from crossdock_schemas.accounts.directory import preset_id
+from crossdock_schemas.accounts.preset import Preset
 
 
 class PresetRoutes:

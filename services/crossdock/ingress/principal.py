@@ -13,7 +13,7 @@ from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.arrivals import RECENT_MS
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.keys import digest, read_plain_key
-from crossdock_schemas.account import ApiKey, Role
+from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 
 NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long

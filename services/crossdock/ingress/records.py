@@ -3,15 +3,15 @@
 from crossdock.ingress.checks import BatchWish, RequestWish
 from crossdock.ingress.principal import Principal
 from crossdock.kernel.record import Outgoing
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.batch import CancelAsked, Submitted
-from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.accounts.control import Command
+from crossdock_schemas.batches.batch import CancelAsked, Submitted
+from crossdock_schemas.batches.file import StoredFile
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.control import Command
-from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.pricing.worst_case import Ask
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, BATCH_COMMANDS, CANCELS, FILES, REQUESTS
 

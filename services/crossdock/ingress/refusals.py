@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from crossdock.kernel.errors import CrossdockError
 from crossdock.kernel.exclusion import excluded_by, serving_others
 from crossdock.kernel.preparation import Fault
-from crossdock_schemas.catalogue import Catalogue
-from crossdock_schemas.demands import Unsound
+from crossdock_schemas.accounts.demands import Unsound
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"

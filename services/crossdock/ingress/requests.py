@@ -25,13 +25,13 @@ from crossdock.kernel import metrics
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.preparation import CHAT, Fault, Prepared, prepare
 from crossdock.kernel.record import Record
-from crossdock_schemas.ask import ask_of
-from crossdock_schemas.catalogue import OPERATIONS
+from crossdock_schemas.accounts.content_filter import GuardRules
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.guard import GuardRules
 from crossdock_schemas.ids import RequestId, make_request_id
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef
-from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef
+from crossdock_schemas.parcel.result import ResultGroup
+from crossdock_schemas.pricing.catalogue import OPERATIONS
+from crossdock_schemas.pricing.worst_case import ask_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

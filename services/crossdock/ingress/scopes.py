@@ -5,8 +5,8 @@ from starlette.requests import Request
 from crossdock.ingress import refusals
 from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.principal import Principal, principal_of
-from crossdock_schemas.account import Project, Role
-from crossdock_schemas.attribution import is_sound_mark
+from crossdock_schemas.accounts.account import Project, Role
+from crossdock_schemas.accounts.attribution import is_sound_mark
 from crossdock_schemas.ids import KeyId, ProjectId
 
 

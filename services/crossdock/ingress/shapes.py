@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from crossdock_schemas.batch import Batch, LineError, ModelProgress
-from crossdock_schemas.catalogue import Catalogue
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import Batch, LineError, ModelProgress
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import error_file_id, output_file_id
+from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.tokens import Tokens
 
 Json = dict[str, Any]

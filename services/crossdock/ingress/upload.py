@@ -12,7 +12,7 @@ from crossdock.ingress.settings import MIB
 from crossdock.ingress.shapes import show_file
 from crossdock.kernel.errors import NoSuchObjectError
 from crossdock.kernel.objects import Objects
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import (
     AccountId,
     FileId,

@@ -27,7 +27,7 @@ from crossdock.ingress.upload import (
     show_part,
     show_upload,
 )
-from crossdock_schemas.file import StoredFile, content_path
+from crossdock_schemas.batches.file import StoredFile, content_path
 from crossdock_schemas.ids import make_file_id
 
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json, check_metadata, require_text
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.account import MAX_NAME, Role
-from crossdock_schemas.budget import Limit, Window
-from crossdock_schemas.credit import BOOKED, MAX_REFERENCE, CreditKind
+from crossdock_schemas.accounts.account import MAX_NAME, Role
+from crossdock_schemas.accounts.budget import Limit
+from crossdock_schemas.accounts.credit import BOOKED, MAX_REFERENCE, CreditKind
+from crossdock_schemas.windows import Window
 
 MAX_NETWORKS = 100
 BUDGET_FIELDS = ("limit_usd", "include_byok", "overshoot_usd")

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from crossdock.kernel.errors import SettingsError
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 
 def load_catalogue(path: Path | None) -> Catalogue:

@@ -21,7 +21,7 @@ from crossdock.kernel.clock import Clock
 from crossdock.kernel.errors import LeaseLostError
 from crossdock.kernel.offsets import Mark
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.claim import CallStarted, ClaimNote, LinesEnded
+from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.topics import CLAIMS
 

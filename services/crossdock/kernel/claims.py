@@ -6,7 +6,7 @@ of the partition, and then further while another worker still holds something un
 
 from dataclasses import dataclass, field
 
-from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.calls.claim import ClaimNote
 
 LEASE_MS = 20_000  # a worker that says nothing for so long has let go
 GRACE_MS = 5_000  # its clock and ours may differ, and its last note be under way

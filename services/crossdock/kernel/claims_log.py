@@ -10,7 +10,7 @@ from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.kafka.consumer import GroupConsumer, open_reader
 from crossdock.kernel.kafka.tail import reached
 from crossdock.kernel.record import Record
-from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.calls.claim import ClaimNote
 from crossdock_schemas.topics import CLAIMS
 
 MAX_RECORDS = 2000

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from crossdock_schemas.guard import Builtin
+from crossdock_schemas.accounts.content_filter import Builtin
 
 Span = tuple[int, int]
 Confirm = Callable[[bytes, int, int], Iterator[Span]]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.directory import level_of
-from crossdock_schemas.policy import Excluded
+from crossdock_schemas.accounts.directory import level_of
+from crossdock_schemas.accounts.policy import Excluded
+from crossdock_schemas.pricing.catalogue import Endpoint
 
 CATALOGUE = "catalogue"
 MAX_LISTED = 20  # some 2 KB, 32 times in a parcel's results

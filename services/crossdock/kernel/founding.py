@@ -1,9 +1,9 @@
 """What an installation begins with: the operator's organization, a project, an owner's key and an inference key."""
 
 from crossdock.kernel.record import Outgoing
-from crossdock_schemas.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.control import Founded
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.control import Founded
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId, make_change_id
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
 

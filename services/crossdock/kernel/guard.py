@@ -15,7 +15,7 @@ import re2
 
 from crossdock.kernel.detectors import BUILTINS, Confirm, Span
 from crossdock.kernel.texts import Json, rewrite
-from crossdock_schemas.guard import Action, Builtin, Detector, GuardRules
+from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector, GuardRules
 
 MAX_MEMORY = 1 << 19  # bytes for one pattern's automata; RE2 itself would take 8 MiB
 MAX_PROGRAM = 2000  # instructions of a pattern; the worst takes 3 us for each and kB of text

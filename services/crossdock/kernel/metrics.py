@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from crossdock_schemas.guard import CUSTOM, Builtin
+from crossdock_schemas.accounts.content_filter import CUSTOM, Builtin
 
 RECORDS_POLLED = Counter("crossdock_records_polled", "Kafka records taken in", ["topic"])
 RECORDS_SENT = Counter(

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crossdock.kernel.guard import guard
-from crossdock_schemas.demands import FIELD
-from crossdock_schemas.directory import level_of
-from crossdock_schemas.guard import Detector
-from crossdock_schemas.preset import Preparation, Preset
+from crossdock_schemas.accounts.content_filter import Detector
+from crossdock_schemas.accounts.demands import FIELD
+from crossdock_schemas.accounts.directory import level_of
+from crossdock_schemas.accounts.preset import Preparation, Preset
 
 Json = dict[str, Any]
 CHAT = "/v1/chat/completions"

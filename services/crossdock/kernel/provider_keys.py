@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from crossdock.kernel.rsa import read_rsa
 from crossdock.kernel.secrets import label_of
-from crossdock_schemas.catalogue import Auth
+from crossdock_schemas.pricing.catalogue import Auth
 
 VISIBLE = re.compile(r"[\x21-\x7e]{8,8192}")
 MAX_BYTES = 16_384

@@ -9,8 +9,8 @@ from pydantic_core import from_json
 from crossdock.kernel.record import Outgoing
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import RequestId
-from crossdock_schemas.parcel import Parcel, split_lines
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.parcel import Parcel, split_lines
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import BATCH_RESULTS, RESULTS
 
 

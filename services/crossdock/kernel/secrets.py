@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from crossdock.kernel.errors import SecretError, SettingsError
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 
 KEY_BITS = 256
 NONCE_BYTES = 12  # of AES-GCM; a data key is used once, a master key far less often than chance would repeat one

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from crossdock_schemas.catalogue import Catalogue, Offer, Operation, Provider
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Operation, Provider
+from crossdock_schemas.pricing.prices import Prices
 
 CHAT: tuple[Operation, ...] = ("/v1/chat/completions",)
 EMBED: tuple[Operation, ...] = ("/v1/embeddings",)

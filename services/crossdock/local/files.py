@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from crossdock.kernel.errors import SettingsError
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 
 def read_catalogue(path: Path) -> Catalogue:

@@ -16,7 +16,7 @@ from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.practice import practised_jars
 from crossdock.local.process import ProcessSpec
-from crossdock_schemas.catalogue import Catalogue, merge_catalogues
+from crossdock_schemas.pricing.catalogue import Catalogue, merge_catalogues
 
 # jemalloc inside chdb: give freed pages back at once, in two arenas. Measured with 200,000 rows into two tables: at the
 # peak 150 MiB beside the mapped library instead of 220, for 6 ms of CPU more per 1,000 rows.

@@ -15,12 +15,13 @@ from crossdock.metering.rows import (
     posting_rows,
     request_row,
 )
-from crossdock_schemas.alert import Alert
-from crossdock_schemas.batch import Batch
+from crossdock_schemas.accounts.alert import Alert
+from crossdock_schemas.accounts.control import Change
+from crossdock_schemas.accounts.journal import Entry
+from crossdock_schemas.batches.batch import Batch
+from crossdock_schemas.calls.usage import UsageGroup
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
-from crossdock_schemas.control import Change
-from crossdock_schemas.journal import Entry
-from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.parcel.result import ResultGroup
 from crossdock_schemas.topics import (
     ACCOUNT_ALERTS,
     ACCOUNT_CHANGES,
@@ -28,7 +29,6 @@ from crossdock_schemas.topics import (
     BATCH_DIRECTORY,
     USAGE,
 )
-from crossdock_schemas.usage import UsageGroup
 
 Decoded = Iterable[tuple[str, Sequence[Row]]]
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from crossdock_schemas.alert import Alert
-from crossdock_schemas.batch import Batch
-from crossdock_schemas.control import Change
+from crossdock_schemas.accounts.alert import Alert
+from crossdock_schemas.accounts.control import Change
+from crossdock_schemas.accounts.journal import Entry
+from crossdock_schemas.batches.batch import Batch
+from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import time_of
-from crossdock_schemas.journal import Entry
-from crossdock_schemas.result import Result, ResultGroup
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.parcel.result import Result, ResultGroup
 
 LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log is the newest version
 

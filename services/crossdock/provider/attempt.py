@@ -31,9 +31,9 @@ from crossdock.provider.ends import Ends
 from crossdock.provider.exchange import Exchange
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished, Publisher
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.parcel.parcel import Lane, Parcel
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_LIMIT_S = 4.0

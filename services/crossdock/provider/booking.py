@@ -8,11 +8,11 @@ from crossdock.kernel.claims import Start
 from crossdock.provider.adapters.openai import Answer, Call
 from crossdock.provider.classify import Verdict
 from crossdock.provider.estimate import estimate_tokens
+from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.prices import price_tokens
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome, Usage
 
 MAX_CUSTOM_ID = 512  # characters in our books; the caller's output line holds it whole
 

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.record import Record
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.calls.cancel import Cancelled
+from crossdock_schemas.parcel.parcel import Parcel
 
 KEEP_MS = 608_400_000  # 7 days and an hour: the longest completion window, and what may come late
 MAX_COUNT = 200_000  # about 30 MB; the oldest go first

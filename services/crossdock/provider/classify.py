@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from pydantic_core import from_json, to_json
 
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.calls.usage import CallOutcome
 
 _QUOTA_CODES = frozenset(
     {

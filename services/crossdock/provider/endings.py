@@ -3,7 +3,7 @@
 import json
 
 from crossdock.provider.classify import BUSY, SERVER_FAULT, Action, Verdict
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.calls.usage import CallOutcome
 
 _INVALID = frozenset({400, 413, 422})
 _STATUS = {

@@ -12,10 +12,10 @@ from crossdock.kernel import metrics
 from crossdock.kernel.provider_keys import PLACE, GoogleKey, ProviderKey
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.tokens import Tokens
-from crossdock_schemas.catalogue import Provider
-from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.calls.fleet import EndpointHealth
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.pricing.catalogue import Provider
 
 HALF_LIFE_S = 30.0
 FORGOTTEN_S = (

@@ -14,8 +14,8 @@ from crossdock.provider.endings import (
     success_line,
 )
 from crossdock.provider.publish import Finished
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import Outcome, Result
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import Outcome, Result
 
 
 @dataclass

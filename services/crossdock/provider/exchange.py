@@ -12,7 +12,7 @@ from crossdock.provider.classify import Verdict, judge_answer, judge_fault, judg
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.own_key import KeyInUse
 from crossdock_schemas.ids import RequestId
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
 
 BAD_KEY = (401, 403)
 

@@ -10,8 +10,8 @@ from crossdock.kernel.dead_letters import pass_over
 from crossdock.kernel.errors import SecretError
 from crossdock.kernel.record import Record
 from crossdock.kernel.secrets import MasterKeys
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -38,8 +38,8 @@ from crossdock.provider.opening import open_site
 from crossdock.provider.publish import Publisher
 from crossdock.provider.settings import ProviderSettings
 from crossdock.provider.worker import Worker
-from crossdock_schemas.catalogue import Catalogue, Provider
-from crossdock_schemas.parcel import Lane
+from crossdock_schemas.parcel.parcel import Lane
+from crossdock_schemas.pricing.catalogue import Catalogue, Provider
 from crossdock_schemas.topics import ACCOUNT_SECRETS, CANCELS, dispatch_topic
 
 GROUP = "crossdock.provider"

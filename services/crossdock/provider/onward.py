@@ -9,7 +9,7 @@ from crossdock.provider.attempt import Onward
 from crossdock.provider.publish import SOURCE
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id
-from crossdock_schemas.parcel import Parcel, join_lines
+from crossdock_schemas.parcel.parcel import Parcel, join_lines
 from crossdock_schemas.topics import DISPATCH, LATER, REQUESTS, dispatch_topic, later_topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

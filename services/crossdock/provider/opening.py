@@ -16,7 +16,7 @@ from crossdock.kernel.provider_keys import (
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.tokens import Tokens
-from crossdock_schemas.catalogue import Provider
+from crossdock_schemas.pricing.catalogue import Provider
 
 
 def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> ProviderSite:

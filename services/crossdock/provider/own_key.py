@@ -15,7 +15,7 @@ from crossdock.kernel.provider_keys import (
     address_of,
 )
 from crossdock.provider.sigv4 import Header, sign
-from crossdock_schemas.catalogue import Provider
+from crossdock_schemas.pricing.catalogue import Provider
 
 HIDDEN = b"[own provider key]"
 

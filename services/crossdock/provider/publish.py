@@ -8,12 +8,12 @@ from typing import Protocol, TypeVar
 from crossdock.kernel import metrics
 from crossdock.kernel.clock import Clock
 from crossdock.kernel.record import Outgoing
+from crossdock_schemas.calls.usage import HoldEnd, Usage, UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.topics import BATCH_RESULTS, RESULTS, USAGE
-from crossdock_schemas.usage import HoldEnd, Usage, UsageGroup, hold_end
 
 SOURCE = "crossdock/provider"
 MAX_ROWS = 500  # in a record

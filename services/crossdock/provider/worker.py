@@ -27,10 +27,10 @@ from crossdock.provider.keyring import Keyring
 from crossdock.provider.onward import make_onward
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
+from crossdock_schemas.calls.usage import hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
 from crossdock_schemas.topics import FLEET
-from crossdock_schemas.usage import hold_end
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 from hashlib import blake2b
 
 from crossdock.kernel.exclusion import serving_others
-from crossdock_schemas.ask import told_limit
-from crossdock_schemas.catalogue import Catalogue, Endpoint
-from crossdock_schemas.credential import CredentialRef
-from crossdock_schemas.fleet import EndpointHealth, health_name
-from crossdock_schemas.parcel import Candidate, Parcel, Plan
-from crossdock_schemas.policy import Excluded
+from crossdock_schemas.accounts.credential import CredentialRef
+from crossdock_schemas.accounts.policy import Excluded
+from crossdock_schemas.calls.fleet import EndpointHealth, health_name
+from crossdock_schemas.parcel.parcel import Candidate, Parcel, Plan
+from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
+from crossdock_schemas.pricing.worst_case import told_limit
 
 MIN_CALLS = 5  # fewer tell nothing of an endpoint's health
 STALE_MS = 60_000  # health older than this is forgotten

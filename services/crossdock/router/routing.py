@@ -12,12 +12,12 @@ from crossdock.kernel.objects import Objects
 from crossdock.kernel.record import Outgoing, Record
 from crossdock.kernel.refusal import Refusal, refuse
 from crossdock.router.policy import STALE_MS, Fleet, NoRoute, plan_route
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.calls.fleet import EndpointHealth
+from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
-from crossdock_schemas.fleet import EndpointHealth
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.topics import DISPATCH, USAGE, dispatch_topic
-from crossdock_schemas.usage import UsageGroup, hold_end
 
 SOURCE = "crossdock/router"
 MAX_REPORTS = (

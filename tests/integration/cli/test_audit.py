@@ -15,11 +15,11 @@ from crossdock.kernel.errors import LogError
 from crossdock.kernel.kafka import open_producer
 from crossdock.kernel.record import Outgoing
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
-from crossdock_schemas.control import Credited
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.accounts.control import Credited
+from crossdock_schemas.accounts.credit import CreditKind
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, MarkSpend
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, MarkSpend
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
 from support.builders import (
     NOW_MS,

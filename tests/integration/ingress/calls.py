@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from crossdock.kernel.keys import digest
-from crossdock_schemas.budget import Window
+from crossdock_schemas.windows import Window
 from integration.ingress.fakes import API_KEY, OWNER_KEY, Ingress
 from integration.ingress.test_accounts import Management, bearer
 from support.openapi import operations, resolved

@@ -19,7 +19,8 @@ from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import LogError
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.batch import (
+from crossdock_schemas.accounts.control import account_command
+from crossdock_schemas.batches.batch import (
     Asked,
     Batch,
     BatchStatus,
@@ -29,15 +30,14 @@ from crossdock_schemas.batch import (
     Submitted,
     batch_command,
 )
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.control import account_command
-from crossdock_schemas.file import StoredFile
 from crossdock_schemas.ids import FileId, output_file_id
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,

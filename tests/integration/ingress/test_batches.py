@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from crossdock_schemas.batch import (
+from crossdock_schemas.batches.batch import (
     Asked,
     BatchStatus,
     CancelAsked,

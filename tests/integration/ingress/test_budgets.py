@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from crossdock_schemas.control import account_command
+from crossdock_schemas.accounts.control import account_command
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.ids import KeyId, ProjectId
-from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
 from integration.ingress.fakes import API_KEY, Ingress
 from integration.ingress.test_accounts import Management, managed, other_organization

@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from crossdock.kernel.secrets import MasterKeys
-from crossdock_schemas.control import Change
+from crossdock_schemas.accounts.control import Change
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_SECRETS, CANCELS
 from integration.ingress.fakes import API_KEY, MASTER_KEY, Ingress
 from integration.ingress.test_accounts import Management, managed

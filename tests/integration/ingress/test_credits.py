@@ -10,8 +10,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from crossdock_schemas.control import account_command
-from crossdock_schemas.credit import Terms
+from crossdock_schemas.accounts.control import account_command
+from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
 from integration.ingress.fakes import API_KEY, Ingress, running_ingress
 from integration.ingress.test_accounts import Management, managed, other_organization

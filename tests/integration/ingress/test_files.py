@@ -11,8 +11,8 @@ import pytest
 from crossdock.ingress.sweep import Sweep
 from crossdock.ingress.upload import LIFE_MS, UploadStore
 from crossdock.kernel.founding import OPERATOR
-from crossdock_schemas.batch import BatchStatus
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import BatchStatus
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import make_file_id
 from crossdock_schemas.topics import FILES
 from integration.ingress.fakes import Ingress, World, running_ingress

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from crossdock.ingress.requests import LARGE_BYTES
-from crossdock_schemas.batch import Submitted
-from crossdock_schemas.guard import Action, Builtin, Detector
-from crossdock_schemas.preset import Preparation
+from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector
+from crossdock_schemas.accounts.preset import Preparation
+from crossdock_schemas.batches.batch import Submitted
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS
 from integration.ingress.fakes import CHAT_MODEL, EMBEDDING_MODEL, Ingress
 from integration.ingress.test_accounts import Management, managed

@@ -15,10 +15,10 @@ from openai import AsyncOpenAI
 from crossdock.kernel.kafka import Producer, open_producer, open_reader, provision
 from crossdock.kernel.kafka.consumer import GroupConsumer
 from crossdock.kernel.record import Outgoing
-from crossdock_schemas.batch import Submitted, batch_command
+from crossdock_schemas.batches.batch import Submitted, batch_command
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.parcel import Lane, Parcel
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS, RESULTS, provisioned
 from integration.ingress.fakes import API_KEY, CHAT_MODEL, OWNER_KEY, make_catalogue
 from support.accounts import KEY_SECRET, LOCAL, found_accounts

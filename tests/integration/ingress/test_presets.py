@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from crossdock_schemas.batch import Submitted
-from crossdock_schemas.preset import Preparation
+from crossdock_schemas.accounts.preset import Preparation
+from crossdock_schemas.batches.batch import Submitted
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS
 from integration.ingress.fakes import CHAT_MODEL, OWNER_KEY, Ingress
 from integration.ingress.test_accounts import Management, bearer, managed

@@ -10,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, Parcel
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, Parcel
 from crossdock_schemas.topics import REQUESTS
 from integration.ingress.fakes import (
     CHAT_MODEL,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crossdock.kernel.keys import digest
-from crossdock_schemas.batch import Submitted, batch_command
+from crossdock_schemas.batches.batch import Submitted, batch_command
 from crossdock_schemas.topics import BATCH_COMMANDS
 from integration.ingress.calls import (
     MASTER_KEY,

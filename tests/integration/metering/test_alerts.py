@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from crossdock.kernel.clickhouse import migrate, open_tables
 from crossdock.metering.rows import COLUMNS, alert_row
-from crossdock_schemas.alert import AlertKind
+from crossdock_schemas.accounts.alert import AlertKind
 from crossdock_schemas.ids import AccountId, AlertId
 from support.builders import DAY_S, NOW_MS, make_alert
 from support.topics import fresh

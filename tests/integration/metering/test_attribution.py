@@ -5,7 +5,7 @@ from decimal import Decimal
 from crossdock.kernel.clickhouse import migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row
 from crossdock_schemas.ids import AccountId, ExecutionId
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from support.builders import make_usage
 from support.topics import fresh
 

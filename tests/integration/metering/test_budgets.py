@@ -10,10 +10,10 @@ import pytest
 
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, change_row, posting_rows
-from crossdock_schemas.attribution import tag_scope
-from crossdock_schemas.control import Refusal
+from crossdock_schemas.accounts.attribution import tag_scope
+from crossdock_schemas.accounts.control import Refusal
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
 from support.builders import TODAY, make_change, make_entry, make_hold, make_posting
 from support.topics import fresh
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, change_row
-from crossdock_schemas.control import Refusal
+from crossdock_schemas.accounts.control import Refusal
 from crossdock_schemas.ids import AccountId
 from support.builders import NOW_MS, make_change
 from support.topics import fresh

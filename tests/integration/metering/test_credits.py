@@ -9,14 +9,20 @@ import pytest
 from crossdock.accounts.core import AccountsCore
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import BudgetChange, Change, Command, Credited, PrepaymentSet
-from crossdock_schemas.credit import CreditKind, Terms
+from crossdock_schemas.accounts.control import (
+    BudgetChange,
+    Change,
+    Command,
+    Credited,
+    PrepaymentSet,
+)
+from crossdock_schemas.accounts.credit import CreditKind, Terms
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
+from crossdock_schemas.calls.usage import Charge, ChargeGroup
 from crossdock_schemas.ids import AccountId, ExecutionId, KeyId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_JOURNAL
-from crossdock_schemas.usage import Charge, ChargeGroup
+from crossdock_schemas.windows import Window
 from support.builders import NOW_MS, make_entry, make_parcel, make_posting, make_usage
 from support.topics import fresh
 from unit.accounts.builders import PROJECT, common, make_founded, make_key

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 from crossdock.kernel.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row, posting_rows
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
+from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import AccountId, ExecutionId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
-from crossdock_schemas.prices import Cost
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.pricing.prices import Cost
 from support.builders import NOW_MS, OWNER, make_entry, make_posting, make_usage
 from support.topics import fresh
 

@@ -19,7 +19,7 @@ import httpx
 
 from crossdock.kernel.kafka import Producer, open_producer, open_reader, provision
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.calls.usage import Usage, UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.ids import (
     AccountId,
@@ -30,11 +30,11 @@ from crossdock_schemas.ids import (
     line_request_id,
     make_batch_id,
 )
-from crossdock_schemas.parcel import Candidate, Lane, Parcel, Plan, join_lines
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.result import Result, ResultGroup
+from crossdock_schemas.parcel.parcel import Candidate, Lane, Parcel, Plan, join_lines
+from crossdock_schemas.parcel.result import Result, ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import DISPATCH, dispatch_topic, provisioned
-from crossdock_schemas.usage import Usage, UsageGroup
 
 PARTITIONS = 2
 PRICES = Prices(input=Decimal("0.5"), output=Decimal("1.5"))

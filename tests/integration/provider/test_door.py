@@ -13,7 +13,7 @@ from crossdock.kernel.http import Transport, ask_status, open_transport
 from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.own_key import KeyInUse
-from crossdock_schemas.catalogue import Provider
+from crossdock_schemas.pricing.catalogue import Provider
 
 SMALL = gzip.compress(b'{"a":1}')
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -16,9 +16,9 @@ from crossdock.provider.attempt import Onward
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.opening import open_site
 from crossdock.provider.publish import Finished
-from crossdock_schemas.catalogue import Offer, Provider
-from crossdock_schemas.result import Outcome
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.calls.usage import CallOutcome
+from crossdock_schemas.parcel.result import Outcome
+from crossdock_schemas.pricing.catalogue import Offer, Provider
 from unit.provider.builders import (
     PRICES,
     Books,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crossdock_schemas.parcel import Lane
-from crossdock_schemas.prices import price_tokens
-from crossdock_schemas.result import Outcome
-from crossdock_schemas.usage import CallOutcome, Usage
+from crossdock_schemas.calls.usage import CallOutcome, Usage
+from crossdock_schemas.parcel.parcel import Lane
+from crossdock_schemas.parcel.result import Outcome
+from crossdock_schemas.pricing.prices import price_tokens
 from integration.provider.plant import PRICES, Plant, booked, running_plant
 from support.engines import RunningKafka
 

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from crossdock_schemas.account import ApiKey, Organization, Project, Role
-from crossdock_schemas.control import Founded, KeyAsked
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.control import Founded, KeyAsked
 from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
 
 NOW_MS = 1_800_000_000_000

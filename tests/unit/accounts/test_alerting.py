@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock_schemas.alert import Alert, AlertKind
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import BudgetChange, Credited, PrepaymentSet
-from crossdock_schemas.credit import CreditKind, Terms
+from crossdock_schemas.accounts.alert import Alert, AlertKind
+from crossdock_schemas.accounts.control import BudgetChange, Credited, PrepaymentSet
+from crossdock_schemas.accounts.credit import CreditKind, Terms
+from crossdock_schemas.calls.usage import ChargeGroup, Usage
 from crossdock_schemas.ids import KeyId, derive_token, hold_id
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_ALERTS
-from crossdock_schemas.usage import ChargeGroup, Usage
+from crossdock_schemas.windows import Window
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock_schemas.account import Role
-from crossdock_schemas.batch import Granted
-from crossdock_schemas.budget import Limit, Window
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.budget import Limit
+from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,
     Change,
@@ -19,9 +18,11 @@ from crossdock_schemas.control import (
     PolicyChange,
     Refusal,
 )
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.batches.batch import Granted
 from crossdock_schemas.ids import ChangeId, KeyId
-from crossdock_schemas.policy import Rules
 from crossdock_schemas.topics import BATCH_COMMANDS
+from crossdock_schemas.windows import Window
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

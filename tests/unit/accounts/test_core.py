@@ -7,9 +7,8 @@ from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Refused
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.record import Outgoing, Page
-from crossdock_schemas.account import ApiKey, Organization, Role
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import ApiKey, Organization, Role
+from crossdock_schemas.accounts.control import (
     Change,
     Command,
     KeyChange,
@@ -24,9 +23,10 @@ from crossdock_schemas.control import (
     Refusal,
     account_command,
 )
-from crossdock_schemas.credit import Terms
+from crossdock_schemas.accounts.credit import Terms
+from crossdock_schemas.accounts.policy import Policy, Rules
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.policy import Policy, Rules
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_COMMANDS, ACCOUNT_DIRECTORY, CANCELS
 from unit.accounts.builders import (
     ACME,

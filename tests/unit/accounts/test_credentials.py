@@ -12,10 +12,8 @@ from crossdock.accounts.credentials import MAX_CREDENTIALS
 from crossdock.accounts.own import MAX_OWN, Own, choose_own
 from crossdock.kernel.record import Page
 from crossdock.kernel.secrets import MasterKeys
-from crossdock_schemas.account import Role
-from crossdock_schemas.cancel import Cancelled
-from crossdock_schemas.catalogue import REGIONS, Endpoint
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.control import (
     Command,
     CredentialAsked,
     CredentialChange,
@@ -24,11 +22,13 @@ from crossdock_schemas.control import (
     KeyRotation,
     Refusal,
 )
-from crossdock_schemas.credential import Credential
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.policy import Policy, Rules, permit
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import CredentialId, ProjectId
-from crossdock_schemas.policy import Policy, Rules, permit
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.pricing.catalogue import REGIONS, Endpoint
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_SECRETS, CANCELS
 from unit.accounts.builders import ACME, NOW_MS, OWNER, PROJECT, common, make_founded, make_key
 

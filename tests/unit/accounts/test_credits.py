@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.accounts.core import AccountsCore
-from crossdock_schemas.account import Organization
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.account import Organization
+from crossdock_schemas.accounts.control import (
     Change,
     Command,
     CreditAsked,
@@ -19,9 +19,9 @@ from crossdock_schemas.control import (
     Refusal,
     account_command,
 )
-from crossdock_schemas.credit import Credit, CreditKind, Terms
+from crossdock_schemas.accounts.credit import Credit, CreditKind, Terms
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_JOURNAL
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key

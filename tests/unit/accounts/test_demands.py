@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.record import Outgoing
+from crossdock_schemas.accounts.demands import REQUEST, Demands
+from crossdock_schemas.accounts.policy import Policy, permit
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.demands import REQUEST, Demands
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.policy import Policy, permit
+from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.topics import ADMITTED, BATCH_RESULTS
 from unit.accounts.builders import ACME
 from unit.accounts.test_credentials import asked, make_credential
@@ -24,7 +24,7 @@ from unit.accounts.test_partition import (
     request_record,
     wanted,
 )
-from unit.schemas.test_policy import ENDPOINTS, POLICIES
+from unit.schemas.accounts.test_policy import ENDPOINTS, POLICIES
 
 ONLY_ATLAS = Demands(only=("atlas",))
 

@@ -22,13 +22,13 @@ from crossdock.accounts.likely import (
 )
 from crossdock.accounts.money import Admitted
 from crossdock.kernel.record import Page
-from crossdock_schemas.batch import Granted
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import BudgetChange, KeyRotation
+from crossdock_schemas.accounts.control import BudgetChange, KeyRotation
+from crossdock_schemas.batches.batch import Granted
+from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId, derive_token, hold_id
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import BATCH_COMMANDS
-from crossdock_schemas.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
+from crossdock_schemas.windows import Window
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

@@ -8,15 +8,15 @@ import pytest
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.credits import MAX_LOTS
 from crossdock.accounts.money import LONG_STOP_MS, Admitted
-from crossdock_schemas.alert import Alert, AlertKind
-from crossdock_schemas.control import Change, CreditAsked, Credited, PrepaymentSet, Refusal
-from crossdock_schemas.credit import CreditKind, Lots, Terms
+from crossdock_schemas.accounts.alert import Alert, AlertKind
+from crossdock_schemas.accounts.control import Change, CreditAsked, Credited, PrepaymentSet, Refusal
+from crossdock_schemas.accounts.credit import CreditKind, Lots, Terms
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
+from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import KeyId, derive_token, hold_id
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_ALERTS, ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
-from crossdock_schemas.usage import CallOutcome, ChargeGroup, HoldEnd
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

@@ -13,23 +13,29 @@ from crossdock.accounts.marks import Share, share_of
 from crossdock.accounts.money import TELL_MS, Admitted
 from crossdock.accounts.postings import MAX_ENTRY_BYTES
 from crossdock.kernel.record import Page, Step
-from crossdock_schemas.account import Role
-from crossdock_schemas.alert import Alert, AlertKind
-from crossdock_schemas.attribution import MAX_USER, tag_scope
-from crossdock_schemas.batch import Granted
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import BudgetChange, BudgetRemoval, Change, PolicyChange, Refusal
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.alert import Alert, AlertKind
+from crossdock_schemas.accounts.attribution import MAX_USER, tag_scope
+from crossdock_schemas.accounts.control import (
+    BudgetChange,
+    BudgetRemoval,
+    Change,
+    PolicyChange,
+    Refusal,
+)
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, MarkSpend
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.batches.batch import Granted
+from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import AccountId, KeyId, derive_token, hold_id
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, MarkSpend
-from crossdock_schemas.policy import Rules
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import (
     ACCOUNT_ALERTS,
     ACCOUNT_DIRECTORY,
     ACCOUNT_JOURNAL,
     BATCH_COMMANDS,
 )
-from crossdock_schemas.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
+from crossdock_schemas.windows import Window
 from support.builders import BATCH, make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.pages import entity_page
 from crossdock.kernel.record import Page
-from crossdock_schemas.account import ApiKey, Role
-from crossdock_schemas.control import Change, Command, KeyChange, KeyDeletion, KeyRotation
+from crossdock_schemas.accounts.account import ApiKey, Role
+from crossdock_schemas.accounts.control import Change, Command, KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.ids import KeyId
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_DIRECTORY
 from unit.accounts.builders import ACME, NOW_MS, OWNER, ask_key, common, make_founded, make_key

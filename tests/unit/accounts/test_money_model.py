@@ -18,8 +18,7 @@ from crossdock.accounts.money import LONG_STOP_MS
 from crossdock.accounts.spending import UNKNOWN_S
 from crossdock.accounts.tokens import PARTS, Bucket, level_of
 from crossdock.kernel.record import Page
-from crossdock_schemas.budget import Window
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,
     Credited,
@@ -27,15 +26,15 @@ from crossdock_schemas.control import (
     PrepaymentSet,
     ProjectAsked,
 )
-from crossdock_schemas.credit import CreditKind
+from crossdock_schemas.accounts.credit import CreditKind
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
+from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
-from crossdock_schemas.journal import Entry, EntryKind, Ledger
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_JOURNAL
-from crossdock_schemas.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
-from crossdock_schemas.windows import day_of, is_in
+from crossdock_schemas.windows import Window, day_of, is_in
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 from unit.accounts.model_pace import ASKED, ModelPace

@@ -12,18 +12,18 @@ from crossdock.accounts.own import concerning
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.accounts.state import AccountState
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.batch import LinesReturned
-from crossdock_schemas.budget import Window
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.batches.batch import LinesReturned
+from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.credential import Credential
 from crossdock_schemas.ids import ProjectId, hold_id
-from crossdock_schemas.parcel import Parcel, split_lines
-from crossdock_schemas.policy import Rules
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.parcel.parcel import Parcel, split_lines
+from crossdock_schemas.parcel.result import ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import ADMITTED, BATCH_COMMANDS, BATCH_RESULTS, RESULTS, USAGE
-from crossdock_schemas.usage import UsageGroup, hold_end
+from crossdock_schemas.windows import Window
 from unit.accounts.builders import ACME, NOW_MS, ask_key, make_founded, make_key
 from unit.accounts.test_credentials import ENDPOINTS, asked, make_credential
 from unit.accounts.test_partition import (

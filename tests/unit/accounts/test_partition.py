@@ -12,11 +12,7 @@ from crossdock.kernel.errors import StoreError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.batch import Granted, LinesReturned
-from crossdock_schemas.budget import Window
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
-from crossdock_schemas.control import (
+from crossdock_schemas.accounts.control import (
     BudgetChange,
     Command,
     CredentialChange,
@@ -27,12 +23,16 @@ from crossdock_schemas.control import (
     PrepaymentSet,
     ProjectChange,
 )
-from crossdock_schemas.credential import Credential
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.batches.batch import Granted, LinesReturned
+from crossdock_schemas.calls.usage import UsageGroup, hold_end
+from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
 from crossdock_schemas.ids import ExecutionId, KeyId, hold_id
-from crossdock_schemas.parcel import BodyRef, Hold, Parcel
-from crossdock_schemas.policy import Rules
-from crossdock_schemas.prices import Cost, Prices
-from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.parcel.parcel import BodyRef, Hold, Parcel
+from crossdock_schemas.parcel.result import Outcome, ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Cost, Prices
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_COMMANDS,
@@ -46,7 +46,7 @@ from crossdock_schemas.topics import (
     RESULTS,
     USAGE,
 )
-from crossdock_schemas.usage import UsageGroup, hold_end
+from crossdock_schemas.windows import Window
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 from unit.accounts.test_credentials import asked, make_credential, seal

@@ -7,9 +7,9 @@ import pytest
 from crossdock.accounts import presets
 from crossdock.accounts.core import AccountsCore
 from crossdock.kernel.record import Page
-from crossdock_schemas.account import Role
-from crossdock_schemas.control import Change, PresetChange, PresetRemoval, Refusal
-from crossdock_schemas.preset import Settings
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.control import Change, PresetChange, PresetRemoval, Refusal
+from crossdock_schemas.accounts.preset import Settings
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.rates import MINUTE_MS, after, count_allowed, next_ms
-from crossdock_schemas.control import KeyChange
+from crossdock_schemas.accounts.control import KeyChange
 from crossdock_schemas.ids import KeyId
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.topics import BATCH_COMMANDS
 from support.builders import make_parcel
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key

@@ -11,13 +11,12 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.money import TELL_MS
 from crossdock.accounts.recent import CHUNK, CHUNKS, MAX_LIVES, Recent
 from crossdock.kernel.record import Page
-from crossdock_schemas.budget import Window
+from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Spend
+from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, Usage
 from crossdock_schemas.ids import KeyId, derive_token
-from crossdock_schemas.journal import Entry, EntryKind, Ledger, Spend
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
-from crossdock_schemas.usage import CallOutcome, ChargeGroup, Usage
-from crossdock_schemas.windows import day_of
+from crossdock_schemas.windows import Window, day_of
 from support.builders import make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT
 

@@ -24,14 +24,14 @@ from crossdock.accounts.tokens import (
     reserve_of,
 )
 from crossdock.kernel.record import Page, Step
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.batch import Granted
-from crossdock_schemas.control import KeyChange, KeyDeletion, KeyRotation
+from crossdock_schemas.accounts.control import KeyChange, KeyDeletion, KeyRotation
+from crossdock_schemas.batches.batch import Granted
+from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, HoldEnd, Usage
 from crossdock_schemas.ids import HoldId, KeyId, derive_token, hold_id
-from crossdock_schemas.parcel import Parcel
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.pricing.worst_case import Ask
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import BATCH_COMMANDS
-from crossdock_schemas.usage import CallOutcome, ChargeGroup, HoldEnd, Usage
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 

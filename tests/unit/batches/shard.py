@@ -13,10 +13,10 @@ from crossdock.batches.facts import (
 )
 from crossdock.batches.index import Span
 from crossdock.kernel.record import Outgoing, Page, Step
-from crossdock_schemas.batch import Batch
+from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import Outcome, ResultGroup
 from support.builders import (
     BATCH,
     DAY_S,

@@ -12,7 +12,7 @@ from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Record
 from crossdock.local.catalogue import simulated_catalogue
-from crossdock_schemas.batch import BatchStatus, Submitted
+from crossdock_schemas.batches.batch import BatchStatus, Submitted
 from crossdock_schemas.ids import AccountId, BatchId, FileId, KeyId, ProjectId
 from crossdock_schemas.topics import BATCH_COMMANDS
 

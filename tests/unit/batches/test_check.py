@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from crossdock.batches.check import Rules, Sound, check_line
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.attribution import MAX_USER
-from crossdock_schemas.batch import LineError
+from crossdock_schemas.accounts.attribution import MAX_USER
+from crossdock_schemas.batches.batch import LineError
+from crossdock_schemas.pricing.worst_case import Ask
 from support.builders import CHAT, make_line
 
 EMBED = "/v1/embeddings"

@@ -15,7 +15,7 @@ from crossdock.batches.facts import (
     Validated,
 )
 from crossdock.batches.index import Span
-from crossdock_schemas.batch import (
+from crossdock_schemas.batches.batch import (
     BatchStatus,
     CancelAsked,
     Granted,
@@ -25,8 +25,8 @@ from crossdock_schemas.batch import (
 )
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import ExecutionId
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import Outcome
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.tokens import Tokens
 from support.builders import (
     BATCH,

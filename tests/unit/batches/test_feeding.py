@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from crossdock.batches.feeding import Line, cut, end_lines, make_parcel
 from crossdock.batches.index import Span
 from crossdock.batches.state import Share
-from crossdock_schemas.ask import Ask
+from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.demands import Demands
 from crossdock_schemas.ids import feed_parcel_id, line_request_id
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
-from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
+from crossdock_schemas.parcel.result import Outcome, ResultGroup
+from crossdock_schemas.pricing.worst_case import Ask
 from support.builders import BATCH, NOW_MS, make_batch, make_line
 
 NO_LOGS = Demands(zdr=True)

@@ -15,12 +15,12 @@ from crossdock.kernel.errors import StoreError
 from crossdock.kernel.health import Health
 from crossdock.kernel.objects import Objects, open_objects
 from crossdock.kernel.record import Outgoing, Page, Record
-from crossdock_schemas.batch import Batch, BatchStatus, CancelAsked, Submitted
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked, Submitted
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.parcel import BodyRef, Parcel
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.result import Result
+from crossdock_schemas.parcel.parcel import BodyRef, Parcel
+from crossdock_schemas.parcel.result import Result
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import BATCH_COMMANDS, BATCH_RESULTS
 from support.builders import BATCH, NOW_MS, make_group, make_line, make_result, make_submitted
 

@@ -13,12 +13,12 @@ from crossdock.batches.reading import read_lines
 from crossdock.batches.state import Share
 from crossdock.batches.validation import Limits, validate
 from crossdock.kernel.objects import Objects, open_objects
-from crossdock_schemas.batch import Batch, LineError
+from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules
+from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset
+from crossdock_schemas.batches.batch import Batch, LineError
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.guard import Action, Detector, GuardRules
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.parcel import MAX_INLINE_BYTES, Parcel
-from crossdock_schemas.preset import DEFAULT, Preparation, Preset
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, Parcel
 from support.builders import BATCH, CHAT, make_batch, make_line
 
 RULES = Rules(CHAT, {"tern": frozenset({CHAT}), "gull": frozenset({CHAT})}, 1_000_000)

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from crossdock_schemas.batch import CancelAsked, Granted, LinesReturned
+from crossdock_schemas.batches.batch import CancelAsked, Granted, LinesReturned
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import Outcome
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import Outcome
 from support.builders import (
     BATCH,
     NOW_MS,

@@ -5,7 +5,7 @@ import pytest
 from crossdock.batches.usual import UsualOutput, is_own
 from crossdock.kernel.record import Page
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.result import Outcome
+from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.tokens import Tokens
 from support.builders import make_result
 

@@ -11,7 +11,7 @@ from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import index_path, unpack
 from crossdock.batches.validation import MAX_ERRORS, Limits, validate
 from crossdock.kernel.objects import Objects, open_objects
-from crossdock_schemas.batch import LineError
+from crossdock_schemas.batches.batch import LineError
 from support.builders import BATCH, CHAT, make_batch, make_line
 
 MODELS = {"tern": frozenset({CHAT}), "gull": frozenset({CHAT})}

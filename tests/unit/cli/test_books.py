@@ -32,10 +32,10 @@ from crossdock.cli.books import (
 from crossdock.cli.lapses import Expiries, Lot, Sums, Wrong, left_of, sums_of
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
-from crossdock_schemas.credit import Credit, CreditKind, Lots
-from crossdock_schemas.credit import Lot as OneLot
+from crossdock_schemas.accounts.credit import Credit, CreditKind, Lots
+from crossdock_schemas.accounts.credit import Lot as OneLot
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 from support.builders import make_credit, make_spend
 

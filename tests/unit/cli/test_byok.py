@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from crossdock.kernel.secrets import MasterKeys
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 from support.management import HASH, PLAIN, Shell, Terminal, make_key
 
 SECRET = "sk-own-8e1f70c2d94b5a6391"

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from support.builders import make_line
 from support.management import Answer, Outcome, Shell, make_preset
 

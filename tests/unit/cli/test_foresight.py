@@ -16,10 +16,10 @@ from crossdock.cli.foresight import (
     why_excluded,
     with_rules,
 )
-from crossdock_schemas.catalogue import Catalogue, Offer, Operation, Provider
+from crossdock_schemas.accounts.policy import Policy, Rules
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.policy import Policy, Rules
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Operation, Provider
+from crossdock_schemas.pricing.prices import Prices
 
 CHAT: Operation = "/v1/chat/completions"
 EMBED: Operation = "/v1/embeddings"

@@ -7,9 +7,9 @@ import pytest
 
 from crossdock.cli.foresight import Asked
 from crossdock.local.datadir import DataDir
-from crossdock_schemas.ask import MAX_TOKENS
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.pricing.worst_case import MAX_TOKENS
 from support.management import HASH, Shell, make_key, make_organization, make_policy, make_project
 
 CHAT = "/v1/chat/completions"

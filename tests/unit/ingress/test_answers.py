@@ -4,7 +4,7 @@ import pytest
 
 from crossdock.ingress.accounts import Answers
 from crossdock.kernel.record import Record
-from crossdock_schemas.control import Change, Refusal
+from crossdock_schemas.accounts.control import Change, Refusal
 from crossdock_schemas.ids import AccountId
 from support.builders import make_change
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from crossdock.ingress.account_shapes import show_budget, show_key
 from crossdock.ingress.balances import Balance, balances_of, tightest
-from crossdock_schemas.account import ApiKey
-from crossdock_schemas.budget import Budget, Window
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.journal import Spend
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import Spend
+from crossdock_schemas.windows import Window
 
 NOW_MS = int(datetime(2026, 1, 29, 12, tzinfo=UTC).timestamp() * 1000)  # a Thursday
 DAY_MS = 86_400_000

@@ -19,8 +19,8 @@ from crossdock.ingress.checks import (
     parse_object,
 )
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 
 CATALOGUE = Catalogue(
     providers=(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossdock.ingress.content import cut_parts, parse_range, skip_lines, skip_parts
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.batch import Part
+from crossdock_schemas.batches.batch import Part
 
 
 def make_parts(contents: list[bytes]) -> list[Part]:

@@ -6,8 +6,8 @@ from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.directory import MAX_SUBMITTED, BatchesView, FilesView
 from crossdock.ingress.records import make_submitted
 from crossdock.kernel.record import Record
-from crossdock_schemas.batch import Batch, BatchStatus, Part, PartsPage
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import Batch, BatchStatus, Part, PartsPage
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId
 from crossdock_schemas.message import Message
 from support.accounts import LOCAL

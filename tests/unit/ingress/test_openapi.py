@@ -19,8 +19,8 @@ from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.objects import open_objects
 from crossdock.kernel.record import Outgoing
-from crossdock_schemas.account import Role
-from crossdock_schemas.catalogue import Catalogue
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.pricing.catalogue import Catalogue
 from support.accounts import KEY_SECRET
 from support.openapi import api, closed, faults, operations, resolved
 

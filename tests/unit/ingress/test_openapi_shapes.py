@@ -49,18 +49,19 @@ from crossdock.ingress.wishes import (
     check_tags,
     check_time,
 )
-from crossdock_schemas.account import MAX_RPM, MAX_TPM, ApiKey, Organization, Project, Role
-from crossdock_schemas.batch import BatchStatus, LineError, ModelProgress
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import CreditKind, Lot, Lots
-from crossdock_schemas.estimate import Estimate
-from crossdock_schemas.file import StoredFile
-from crossdock_schemas.guard import BuiltinFilter, PatternFilter
+from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import CreditKind, Lot, Lots
+from crossdock_schemas.accounts.policy import Policy, Rules
+from crossdock_schemas.batches.batch import BatchStatus, LineError, ModelProgress
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import AccountId, CredentialId, FileId, KeyId
-from crossdock_schemas.policy import Policy, Rules
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.estimate import Estimate
+from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.windows import Window
 from support.accounts import LOCAL
 from support.builders import NOW_MS, OWNER, make_batch, make_credit, make_spend, make_wait_reason
 from support.openapi import api, faults

@@ -9,12 +9,12 @@ from crossdock.ingress.records import (
     make_request_record,
     make_submitted,
 )
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.batch import Batch, batch_command
+from crossdock_schemas.accounts.demands import Demands
+from crossdock_schemas.batches.batch import Batch, batch_command
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.demands import Demands
 from crossdock_schemas.ids import BatchId, make_request_id
-from crossdock_schemas.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.pricing.worst_case import Ask
 from support.accounts import LOCAL
 
 WISH = BatchWish("/v1/embeddings", "file-1", "2h", 7200, None, 3600)

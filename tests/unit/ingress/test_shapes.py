@@ -10,11 +10,11 @@ from openai.types import FileObject, Model
 from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.records import make_submitted
 from crossdock.ingress.shapes import show_batch, show_file, show_list, show_models
-from crossdock_schemas.batch import Batch, BatchStatus, LineError, ModelProgress, WaitReason
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.file import StoredFile
+from crossdock_schemas.batches.batch import Batch, BatchStatus, LineError, ModelProgress, WaitReason
+from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId, error_file_id, output_file_id
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.tokens import Tokens
 from support.accounts import LOCAL
 

@@ -15,7 +15,8 @@ from crossdock.ingress.wishes import (
     check_usd,
     check_window_name,
 )
-from crossdock_schemas.budget import Limit, Window
+from crossdock_schemas.accounts.budget import Limit
+from crossdock_schemas.windows import Window
 
 
 def make_limit(

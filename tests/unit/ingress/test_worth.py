@@ -14,8 +14,8 @@ from crossdock.ingress.wishes import (
     check_reference,
     check_signed_usd,
 )
-from crossdock_schemas.account import Organization
-from crossdock_schemas.credit import BOOKED, CreditKind, Lot, Lots
+from crossdock_schemas.accounts.account import Organization
+from crossdock_schemas.accounts.credit import BOOKED, CreditKind, Lot, Lots
 from crossdock_schemas.ids import AccountId
 from support.builders import NOW_MS, OWNER, make_credit, make_spend
 

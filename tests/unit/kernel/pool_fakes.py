@@ -12,7 +12,7 @@ from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.lookahead import Place
 from crossdock.kernel.pool import Pool
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.calls.claim import ClaimNote
 
 PLACE = ("t", 0)
 

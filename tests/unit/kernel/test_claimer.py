@@ -11,7 +11,7 @@ from crossdock.kernel.claims import LEASE_MS, Held, Start
 from crossdock.kernel.clock import ManualClock
 from crossdock.kernel.errors import LeaseLostError
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.calls.claim import ClaimNote
 
 TOPIC = "dispatch.first.batch"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.claims import ClaimsView, Held, Start
-from crossdock_schemas.claim import CallStarted, ClaimNote, LinesEnded
+from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
 
 TOPIC = "dispatch.first.batch"
 NOW_MS = 1_800_000_000_000

@@ -13,7 +13,7 @@ from crossdock.kernel.detectors import (
     is_tax_id,
 )
 from crossdock.kernel.guard import scan
-from crossdock_schemas.guard import Action, Builtin, Detector, GuardRules
+from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector, GuardRules
 
 
 def redact(builtin: Builtin, text: str) -> str:

@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 from crossdock.kernel.exclusion import MAX_LISTED, excluded_by, serving_others
-from crossdock_schemas.catalogue import Endpoint, Operation
-from crossdock_schemas.policy import Excluded
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.accounts.policy import Excluded
+from crossdock_schemas.pricing.catalogue import Endpoint, Operation
+from crossdock_schemas.pricing.prices import Prices
 
 
 def make_endpoint(provider: str, *operations: Operation) -> Endpoint:

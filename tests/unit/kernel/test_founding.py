@@ -1,8 +1,8 @@
 """What an installation begins with."""
 
 from crossdock.kernel.founding import API_KEY, OPERATOR, OWNER_KEY, founded_record, make_founded
-from crossdock_schemas.account import Role
-from crossdock_schemas.control import account_command
+from crossdock_schemas.accounts.account import Role
+from crossdock_schemas.accounts.control import account_command
 
 OWNER_SHA256, API_SHA256 = "a" * 64, "b" * 64
 

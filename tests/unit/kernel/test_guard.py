@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.guard import MAX_FOUND, MAX_PROGRAM, guard, placeholder, scan, why_unsound
-from crossdock_schemas.guard import CUSTOM, Action, Builtin, Detector, GuardRules
+from crossdock_schemas.accounts.content_filter import CUSTOM, Action, Builtin, Detector, GuardRules
 
 ALL = GuardRules(
     detectors=tuple(Detector(name=b.value, action=Action.REDACT, scope="org_1") for b in Builtin)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.preparation import CHAT, MAX_TOLD, Fault, Prepared, prepare
+from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset, preparation_of
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.preset import DEFAULT, Preparation, Preset, preparation_of
 
 EMBEDDINGS = "/v1/embeddings"
 HELLO = [{"role": "user", "content": "Hello"}]

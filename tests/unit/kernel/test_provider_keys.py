@@ -18,7 +18,7 @@ from crossdock.kernel.provider_keys import (
     read_provider_key,
     sealed_text,
 )
-from crossdock_schemas.catalogue import Auth
+from crossdock_schemas.pricing.catalogue import Auth
 from support.google import pem_of, rsa_key, service_account
 
 AZURE = {"api_key": "azure-0123456789", "resource_name": "acme-eu"}

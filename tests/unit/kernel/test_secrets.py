@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from crossdock.kernel.errors import SecretError, SettingsError
 from crossdock.kernel.masterkeys import load_master_keys
 from crossdock.kernel.secrets import MasterKeys, key_id, label_of
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 
 ACME, OTHER = AccountId("org_acme"), AccountId("org_other")
 BYOK, SECOND = CredentialId("byok_1"), CredentialId("byok_2")

@@ -5,7 +5,8 @@ import pytest
 from crossdock.kernel.errors import UndecodableError
 from crossdock.kernel.record import Record
 from crossdock.metering.decode import decode
-from crossdock_schemas.batch import PartsPage
+from crossdock_schemas.batches.batch import PartsPage
+from crossdock_schemas.calls.usage import HoldEnd, UsageGroup
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
 from crossdock_schemas.topic import Topic
@@ -18,7 +19,6 @@ from crossdock_schemas.topics import (
     RESULTS,
     USAGE,
 )
-from crossdock_schemas.usage import HoldEnd, UsageGroup
 from support.builders import (
     BATCH,
     OWNER,

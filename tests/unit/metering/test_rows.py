@@ -12,11 +12,11 @@ from crossdock.metering.rows import (
     posting_rows,
     request_row,
 )
-from crossdock_schemas.batch import BatchStatus, ModelProgress, WaitReason
-from crossdock_schemas.control import Refusal
+from crossdock_schemas.accounts.control import Refusal
+from crossdock_schemas.accounts.journal import EntryKind
+from crossdock_schemas.batches.batch import BatchStatus, ModelProgress, WaitReason
 from crossdock_schemas.ids import RequestId, make_request_id
-from crossdock_schemas.journal import EntryKind
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.tokens import Tokens
 from support.builders import (
     BATCH,

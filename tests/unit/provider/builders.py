@@ -18,7 +18,7 @@ from crossdock.kernel.record import Outgoing, Record
 from crossdock.provider.attempt import Attempt
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
-from crossdock_schemas.catalogue import Offer, Provider
+from crossdock_schemas.calls.usage import Usage, UsageGroup
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
@@ -28,9 +28,9 @@ from crossdock_schemas.ids import (
     ProjectId,
     RequestId,
 )
-from crossdock_schemas.parcel import Candidate, Lane, Parcel, Plan
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.usage import Usage, UsageGroup
+from crossdock_schemas.parcel.parcel import Candidate, Lane, Parcel, Plan
+from crossdock_schemas.pricing.catalogue import Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 
 NOW_MS = 1_800_000_000_000
 PRICES = Prices(input=Decimal(1), output=Decimal(2), request=Decimal("0.01"))

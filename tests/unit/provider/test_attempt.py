@@ -12,12 +12,12 @@ from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.attempt import Onward
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId, HoldId
-from crossdock_schemas.parcel import Hold
-from crossdock_schemas.prices import Cost
-from crossdock_schemas.result import Outcome
+from crossdock_schemas.parcel.parcel import Hold
+from crossdock_schemas.parcel.result import Outcome
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome
 from unit.provider.builders import (
     NOW_MS,
     Provided,

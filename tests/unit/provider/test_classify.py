@@ -16,7 +16,7 @@ from crossdock.provider.classify import (
     judge_loss,
     retry_after_s,
 )
-from crossdock_schemas.usage import CallOutcome
+from crossdock_schemas.calls.usage import CallOutcome
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 

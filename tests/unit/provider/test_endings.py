@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from crossdock.provider.classify import Action, Verdict
 from crossdock.provider.endings import expired_line, failure_line, status_of, success_line
 from crossdock.provider.estimate import estimate_tokens
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome
 
 
 def make_verdict(**changes: Any) -> Verdict:

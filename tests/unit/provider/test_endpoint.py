@@ -5,8 +5,8 @@ import pytest
 from crossdock.kernel.provider_keys import BearerKey
 from crossdock.provider.endpoint import FORGOTTEN_S, ProviderSite
 from crossdock.provider.own_key import KeyInUse
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId
-from crossdock_schemas.usage import CallOutcome
 from unit.provider.builders import NOW_MS, make_site, sound
 
 

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 from crossdock.kernel.record import Record
 from crossdock.kernel.secrets import MasterKeys
 from crossdock.provider.keyring import Keyring
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
-from crossdock_schemas.secret import SealedSecret
 from unit.provider.builders import NOW_MS
 
 ACME, OTHER = AccountId("org_acme"), AccountId("org_other")

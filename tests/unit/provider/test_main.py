@@ -8,7 +8,7 @@ from crossdock.kernel.errors import SettingsError
 from crossdock.provider.main import served, share_out
 from crossdock.provider.opening import open_site
 from crossdock.provider.settings import ProviderSettings
-from crossdock_schemas.catalogue import Catalogue, Provider
+from crossdock_schemas.pricing.catalogue import Catalogue, Provider
 from support.google import service_account
 
 ATLAS, BOREALIS = (

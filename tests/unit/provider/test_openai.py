@@ -14,8 +14,8 @@ from crossdock.provider.adapters.openai import (
     read_answer,
     read_usage,
 )
+from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome
 from unit.provider.builders import make_candidate, make_completion, make_line
 
 CHAT = "/v1/chat/completions"

@@ -7,7 +7,7 @@ import pytest
 
 from crossdock.kernel.provider_keys import read_provider_key
 from crossdock.provider.own_key import HIDDEN, KeyInUse
-from crossdock_schemas.catalogue import Provider
+from crossdock_schemas.pricing.catalogue import Provider
 from support.google import service_account
 from unit.kernel.test_provider_keys import AWS, AZURE
 

@@ -4,11 +4,11 @@ from contextlib import asynccontextmanager
 
 from crossdock.kernel.clock import ManualClock
 from crossdock.provider.publish import MAX_BYTES, MAX_ROWS, Finished, Publisher
+from crossdock_schemas.calls.usage import Usage
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import BatchId
-from crossdock_schemas.parcel import Parcel
-from crossdock_schemas.result import ResultGroup
-from crossdock_schemas.usage import Usage
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import ResultGroup
 from unit.provider.builders import (
     NOW_MS,
     FakeLog,

@@ -21,14 +21,14 @@ from crossdock.provider.cancels import Cancels
 from crossdock.provider.keyring import Keyring
 from crossdock.provider.publish import Publisher
 from crossdock.provider.worker import Worker
-from crossdock_schemas.cancel import Cancelled
+from crossdock_schemas.calls.cancel import Cancelled
+from crossdock_schemas.calls.fleet import EndpointHealth
+from crossdock_schemas.calls.usage import UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.ids import AccountId, CredentialId, HoldId
-from crossdock_schemas.parcel import BodyRef, Hold, Parcel, join_lines
-from crossdock_schemas.result import Outcome, Result, ResultGroup
+from crossdock_schemas.parcel.parcel import BodyRef, Hold, Parcel, join_lines
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 from crossdock_schemas.topics import DISPATCH
-from crossdock_schemas.usage import UsageGroup
 from unit.provider.builders import (
     BATCH,
     NOW_MS,

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.router.policy import STALE_MS, NoRoute, is_sick, plan_route
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
-from crossdock_schemas.credential import CredentialRef
-from crossdock_schemas.fleet import EndpointHealth
+from crossdock_schemas.accounts.credential import CredentialRef
+from crossdock_schemas.accounts.policy import Excluded
+from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.ids import ParcelId
-from crossdock_schemas.parcel import Parcel, Plan
-from crossdock_schemas.policy import Excluded
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.parcel.parcel import Parcel, Plan
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from support.builders import NOW_MS, make_parcel
 
 LIMIT = 0.5

@@ -12,13 +12,13 @@ from crossdock.kernel.objects import open_objects
 from crossdock.kernel.record import Record
 from crossdock.router.policy import STALE_MS
 from crossdock.router.routing import Router
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.fleet import EndpointHealth
 from crossdock_schemas.ids import CredentialId, RequestId
-from crossdock_schemas.parcel import BodyRef, Lane, Parcel
-from crossdock_schemas.prices import Prices
-from crossdock_schemas.result import Outcome, ResultGroup
+from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.parcel.result import Outcome, ResultGroup
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import FLEET, REQUESTS
 from support.builders import BATCH, NOW_MS, make_line, make_parcel
 

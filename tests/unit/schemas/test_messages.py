@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crossdock_schemas.batch import BatchStatus
+from crossdock_schemas.batches.batch import BatchStatus
+from crossdock_schemas.batches.file import content_path
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.contracts.__main__ import main as contracts
-from crossdock_schemas.file import content_path
 from crossdock_schemas.ids import ParcelId, line_request_id
-from crossdock_schemas.parcel import (
+from crossdock_schemas.parcel.parcel import (
     MAX_LINES,
     Candidate,
     Lane,
@@ -19,7 +19,7 @@ from crossdock_schemas.parcel import (
     join_lines,
     split_lines,
 )
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import FLEET, REQUESTS, TOPICS, USAGE, provisioned
 from support.builders import BATCH, NOW_MS, make_batch, make_parcel
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.budget import Window
-from crossdock_schemas.windows import DAY_MS, date_of, day_of, end_ms, is_in, windows_of
+from crossdock_schemas.windows import DAY_MS, Window, date_of, day_of, end_ms, is_in, windows_of
 
 DAYS = st.integers(0, 100_000)  # 1970-01-01 to 2243-10-17
 NEAR = st.integers(-40, 40)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from crossdock.kernel.claims import ClaimsView
 from crossdock.kernel.record import Outgoing, Record
-from crossdock_schemas.claim import ClaimNote
+from crossdock_schemas.calls.claim import ClaimNote
 from crossdock_schemas.topics import CLAIMS
 
 Place = tuple[str, int]

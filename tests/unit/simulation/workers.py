@@ -20,12 +20,12 @@ from crossdock.provider.cancels import Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher
 from crossdock.provider.worker import Worker
+from crossdock_schemas.calls.usage import CallOutcome, Usage, UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.ids import HoldId, ParcelId, hold_id, line_request_id
-from crossdock_schemas.parcel import Hold, Parcel, join_lines
-from crossdock_schemas.result import ResultGroup
+from crossdock_schemas.parcel.parcel import Hold, Parcel, join_lines
+from crossdock_schemas.parcel.result import ResultGroup
 from crossdock_schemas.topics import DISPATCH, REQUESTS
-from crossdock_schemas.usage import CallOutcome, Usage, UsageGroup
 from unit.provider.builders import BATCH, Chance, make_line, make_parcel, make_site, refused, sound
 from unit.simulation.broker import SESSION_S, Broker, Member
 from unit.simulation.loop import VirtualClock

@@ -25,9 +25,9 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock_schemas.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
-from crossdock_schemas.batch import BatchStatus, WaitReason
-from crossdock_schemas.catalogue import OPERATIONS as SERVED
+from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+from crossdock_schemas.batches.batch import BatchStatus, WaitReason
+from crossdock_schemas.pricing.catalogue import OPERATIONS as SERVED
 
 TAG = "batches"
 METADATA: Json = {

@@ -19,8 +19,8 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.wishes import USD
-from crossdock_schemas.budget import Window
-from crossdock_schemas.directory import LEVELS, MARK_LEVELS
+from crossdock_schemas.accounts.directory import LEVELS, MARK_LEVELS
+from crossdock_schemas.windows import Window
 
 TAG = "budgets"
 WINDOW = choice(Window)

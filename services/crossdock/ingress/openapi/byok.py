@@ -22,11 +22,11 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.kernel.provider_keys import EXPECTED, MAX_BYTES
-from crossdock_schemas.attribution import MAX_USER
-from crossdock_schemas.catalogue import REGIONS
-from crossdock_schemas.credential import MAX_SORT_ORDER
-from crossdock_schemas.policy import MAX_PATTERNS, Rules
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.accounts.attribution import MAX_USER
+from crossdock_schemas.accounts.credential import MAX_SORT_ORDER
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Rules
+from crossdock_schemas.accounts.secret import SealedSecret
+from crossdock_schemas.pricing.catalogue import REGIONS
 
 TAG = "own provider keys"
 _SECRET: Json = {

@@ -22,7 +22,7 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.wishes import SIGNED_USD as WISHED_USD
-from crossdock_schemas.credit import BOOKED, MAX_REFERENCE, CreditKind
+from crossdock_schemas.accounts.credit import BOOKED, MAX_REFERENCE, CreditKind
 
 TAG = "credits"
 _KIND = choice(BOOKED)

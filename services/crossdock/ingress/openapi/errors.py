@@ -9,8 +9,8 @@ from crossdock.ingress.desk import STATUS
 from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.attribution import MAX_TAG_NAME, MAX_TAGS
-from crossdock_schemas.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
+from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
+from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
 
 Specimens = tuple[RefusedError, ...]
 

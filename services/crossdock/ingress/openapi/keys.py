@@ -26,7 +26,7 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.wishes import RESETS
-from crossdock_schemas.account import MAX_RPM, MAX_TPM, Role
+from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, Role
 
 TAG = "keys"
 _ROLE = told(nullable(choice(Role)), "Of a management key; null: an inference key.")

@@ -3,7 +3,7 @@
 from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.operation import Operation, answer
 from crossdock.ingress.openapi.schema import TEXT, Json, array, choice, nullable, ref, shown, told
-from crossdock_schemas.catalogue import OPERATIONS as SERVED
+from crossdock_schemas.pricing.catalogue import OPERATIONS as SERVED
 
 TAG = "models"
 

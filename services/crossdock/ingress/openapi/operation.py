@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from crossdock.ingress.openapi.schema import Json
 from crossdock.ingress.refusals import RefusedError
-from crossdock_schemas.account import Role
+from crossdock_schemas.accounts.account import Role
 
 JSON = "application/json"
 FORM = "multipart/form-data"

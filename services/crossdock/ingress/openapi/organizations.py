@@ -19,7 +19,7 @@ from crossdock.ingress.openapi.schema import (
 )
 from crossdock.ingress.organizations import CREATED, MAX_LIFE_S
 from crossdock.ingress.wishes import MAX_NETWORKS
-from crossdock_schemas.account import MAX_NAME
+from crossdock_schemas.accounts.account import MAX_NAME
 
 TAG = "organizations"
 NAME: Json = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}

@@ -20,9 +20,15 @@ from crossdock.ingress.openapi.schema import (
     wish,
 )
 from crossdock.ingress.policy_wish import FILTERS
-from crossdock_schemas.directory import LEVELS
-from crossdock_schemas.guard import LABEL_PATTERN, MAX_FILTERS, MAX_PATTERN, Action, Builtin
-from crossdock_schemas.policy import PRICES, Rules
+from crossdock_schemas.accounts.content_filter import (
+    LABEL_PATTERN,
+    MAX_FILTERS,
+    MAX_PATTERN,
+    Action,
+    Builtin,
+)
+from crossdock_schemas.accounts.directory import LEVELS
+from crossdock_schemas.accounts.policy import PRICES, Rules
 
 TAG = "policies"
 LEVEL = choice(LEVELS.values())

@@ -15,7 +15,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock_schemas.preset import MAX_SYSTEM, SLUG_PATTERN
+from crossdock_schemas.accounts.preset import MAX_SYSTEM, SLUG_PATTERN
 
 TAG = "presets"
 SLUG: Json = {"type": "string", "pattern": SLUG_PATTERN, "examples": ["brief"]}

@@ -18,9 +18,9 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock_schemas.attribution import MAX_USER
-from crossdock_schemas.catalogue import Quantization
-from crossdock_schemas.policy import MAX_PATTERNS, PRICES
+from crossdock_schemas.accounts.attribution import MAX_USER
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, PRICES
+from crossdock_schemas.pricing.catalogue import Quantization
 
 TAG = "requests"
 STREAM = "text/event-stream"

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from crossdock_schemas.ask import OUTPUT_LIMITS, output_of
-from crossdock_schemas.demands import FIELD, MODELS
-from crossdock_schemas.parcel import Candidate
+from crossdock_schemas.accounts.demands import FIELD, MODELS
+from crossdock_schemas.calls.usage import CallOutcome
+from crossdock_schemas.parcel.parcel import Candidate
+from crossdock_schemas.pricing.worst_case import OUTPUT_LIMITS, output_of
 from crossdock_schemas.tokens import Tokens
-from crossdock_schemas.usage import CallOutcome
 
 _TICKS_PER_USD = Decimal(10) ** 10  # xAI's usage.cost_in_usd_ticks
 _BROKEN_FINISH = frozenset({"error", "insufficient_system_resource", "network_error"})

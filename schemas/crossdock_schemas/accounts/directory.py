@@ -1,15 +1,16 @@
 """The directory of accounts: which entities lie in it, and under which keys. Pure."""
 
-from crossdock_schemas.account import ApiKey, Organization, Project
-from crossdock_schemas.attribution import is_mark
-from crossdock_schemas.budget import Budget, Window
-from crossdock_schemas.credential import Credential
-from crossdock_schemas.credit import Credit, Lots
-from crossdock_schemas.demands import REQUEST
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.attribution import is_mark
+from crossdock_schemas.accounts.budget import Budget
+from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.demands import REQUEST
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
+from crossdock_schemas.accounts.policy import Policy
+from crossdock_schemas.accounts.preset import Preset
 from crossdock_schemas.ids import AccountId
-from crossdock_schemas.journal import MarkSpend, Spend
-from crossdock_schemas.policy import Policy
-from crossdock_schemas.preset import Preset
+from crossdock_schemas.windows import Window
 
 Entity = (
     Organization

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
-from crossdock_schemas.estimate import Estimate
 from crossdock_schemas.ids import AccountId, BatchId, ExecutionId, FileId, KeyId, ProjectId
 from crossdock_schemas.message import Message
+from crossdock_schemas.pricing.estimate import Estimate
 from crossdock_schemas.tokens import Tokens
 
 

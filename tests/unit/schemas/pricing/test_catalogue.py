@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from crossdock_schemas.catalogue import Catalogue, Offer, Provider, merge_catalogues
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider, merge_catalogues
+from crossdock_schemas.pricing.prices import Prices
 
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.ask import Ask
+from crossdock_schemas.calls.usage import HoldEnd, hold_end
 from crossdock_schemas.ids import HoldId
-from crossdock_schemas.parcel import MAX_LINES, Hold, Parcel
-from crossdock_schemas.usage import HoldEnd, hold_end
+from crossdock_schemas.parcel.parcel import MAX_LINES, Hold, Parcel
+from crossdock_schemas.pricing.worst_case import Ask
 from support.builders import make_parcel
 
 HOLD = Hold(hold_id=HoldId("hold_" + "1" * 32), is_limited=True)

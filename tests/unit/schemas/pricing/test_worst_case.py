@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.ask import (
+from crossdock_schemas.pricing.catalogue import Endpoint
+from crossdock_schemas.pricing.prices import COST_PLACES, Prices, price_tokens
+from crossdock_schemas.pricing.worst_case import (
     MAX_CHOICES,
     MAX_TOKENS,
     MEDIA_TOKENS,
@@ -20,8 +22,6 @@ from crossdock_schemas.ask import (
     told_limit,
     worst_usd,
 )
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.prices import COST_PLACES, Prices, price_tokens
 from crossdock_schemas.tokens import Tokens
 
 SIZE = 300

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crossdock_schemas.prices import COST_PLACES, Cost, Prices, price_tokens
+from crossdock_schemas.pricing.prices import COST_PLACES, Cost, Prices, price_tokens
 from crossdock_schemas.tokens import Tokens
 
 RATES = st.decimals(0, 1000, places=6)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, StrictBool, ValidationError
 
-from crossdock_schemas.catalogue import Quantization
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, PRICES, Excluded, Pattern, Price, Rules
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import MAX_PATTERNS, PRICES, Excluded, Pattern, Price, Rules
+from crossdock_schemas.pricing.catalogue import Quantization
 
 FIELD = "provider"
 """Its name in a request's body."""

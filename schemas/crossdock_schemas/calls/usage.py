@@ -19,8 +19,8 @@ from crossdock_schemas.ids import (
     RequestId,
 )
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import MAX_LINES, Lane, Parcel
-from crossdock_schemas.prices import Cost
+from crossdock_schemas.parcel.parcel import MAX_LINES, Lane, Parcel
+from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.tokens import Tokens
 
 HOLD_PATTERN = r"^hold_[0-9a-f]{32}$"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.attribution import (
+from crossdock_schemas.accounts.attribution import (
     MAX_TAG_NAME,
     MAX_TAG_VALUE,
     MAX_USER,

@@ -1,25 +1,16 @@
 """Budgets: how much an organization, a project, a key, an end user or a tag may spend in a window. Pure."""
 
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
+from crossdock_schemas.windows import Window
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=6)]
 """USD, to the millionth."""
-
-
-class Window(StrEnum):
-    """When a budget begins anew: midnight UTC, Monday, the first of the month; or never."""
-
-    TOTAL = "total"
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
 
 
 class Limit(Message):

@@ -6,9 +6,9 @@ Told once for each window of a budget, for each level of credits, and before and
 from decimal import Decimal
 from enum import StrEnum
 
-from crossdock_schemas.budget import Window
 from crossdock_schemas.ids import AccountId, AlertId
 from crossdock_schemas.message import Message
+from crossdock_schemas.windows import Window
 
 NEARLY = Decimal("0.8")
 

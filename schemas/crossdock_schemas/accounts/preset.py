@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from crossdock_schemas.guard import NO_GUARD, GuardRules
+from crossdock_schemas.accounts.content_filter import NO_GUARD, GuardRules
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crossdock_schemas.guard import (
+from crossdock_schemas.accounts.content_filter import (
     MAX_FILTERS,
     MAX_PATTERN,
     NO_GUARD,
@@ -20,8 +20,8 @@ from crossdock_schemas.guard import (
     PatternFilter,
     combine,
 )
-from crossdock_schemas.policy import Rules, guard_of
-from unit.schemas.test_policy import make_policy
+from crossdock_schemas.accounts.policy import Rules, guard_of
+from unit.schemas.accounts.test_policy import make_policy
 
 BUILTINS = st.lists(
     st.builds(BuiltinFilter, slug=st.sampled_from(Builtin), action=st.sampled_from(Action)),

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from crossdock_schemas.accounts.journal import Spend
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
-from crossdock_schemas.journal import Spend
 
 ONE, TWO = Decimal(1), Decimal(2)
 

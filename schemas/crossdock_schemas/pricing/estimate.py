@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from crossdock_schemas.ask import Ask, output_limit
-from crossdock_schemas.catalogue import Endpoint
 from crossdock_schemas.message import Message
 from crossdock_schemas.money import usd_text
-from crossdock_schemas.prices import COST_PLACES, PER_MILLION
+from crossdock_schemas.pricing.catalogue import Endpoint
+from crossdock_schemas.pricing.prices import COST_PLACES, PER_MILLION
+from crossdock_schemas.pricing.worst_case import Ask, output_limit
 
 BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
 USUAL_OUTPUT = 256  # tokens of an answer, where nothing is known of a model

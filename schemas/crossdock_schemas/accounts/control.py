@@ -6,17 +6,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from crossdock_schemas.account import MAX_NAME, MAX_RPM, MAX_TPM, ApiKey, Organization, Project
-from crossdock_schemas.budget import Limit, Usd, Window
-from crossdock_schemas.catalogue import Region
-from crossdock_schemas.credential import MAX_SORT_ORDER, Credential, EndUsers
-from crossdock_schemas.credit import MAX_REFERENCE, CreditKind, Reference
-from crossdock_schemas.credit import Usd as CreditUsd
+from crossdock_schemas.accounts.account import (
+    MAX_NAME,
+    MAX_RPM,
+    MAX_TPM,
+    ApiKey,
+    Organization,
+    Project,
+)
+from crossdock_schemas.accounts.budget import Limit, Usd
+from crossdock_schemas.accounts.credential import MAX_SORT_ORDER, Credential, EndUsers
+from crossdock_schemas.accounts.credit import MAX_REFERENCE, CreditKind, Reference
+from crossdock_schemas.accounts.credit import Usd as CreditUsd
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Patterns, Rules
+from crossdock_schemas.accounts.preset import Settings, Slug
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import MAX_PATTERNS, Patterns, Rules
-from crossdock_schemas.preset import Settings, Slug
-from crossdock_schemas.secret import SealedSecret
+from crossdock_schemas.pricing.catalogue import Region
+from crossdock_schemas.windows import Window
 
 
 class _Command(Message):

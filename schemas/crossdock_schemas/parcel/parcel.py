@@ -11,9 +11,8 @@ from typing import TypeVar
 from pydantic import Field
 from typing_extensions import override
 
-from crossdock_schemas.ask import Ask
-from crossdock_schemas.credential import CredentialRef
-from crossdock_schemas.demands import Demands
+from crossdock_schemas.accounts.credential import CredentialRef
+from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
@@ -27,7 +26,8 @@ from crossdock_schemas.ids import (
     line_request_id,
 )
 from crossdock_schemas.message import Message
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.pricing.worst_case import Ask
 
 Value = TypeVar("Value")
 

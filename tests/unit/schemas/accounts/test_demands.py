@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crossdock_schemas.demands import (
+from crossdock_schemas.accounts.demands import (
     MAX_MESSAGE,
     REQUEST,
     Demands,
@@ -13,7 +13,7 @@ from crossdock_schemas.demands import (
     in_its_words,
     read_demands,
 )
-from crossdock_schemas.policy import MAX_PATTERNS, Excluded, Rules
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Excluded, Rules
 
 
 def demands(**provider: Any) -> Demands | Unsound | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from crossdock_schemas.message import Message
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.prices import Prices
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Region = Literal["global", "europe", "us"]

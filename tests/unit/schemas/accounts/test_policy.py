@@ -9,10 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crossdock_schemas.ask import MAX_TOKENS, Ask
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.ids import AccountId
-from crossdock_schemas.policy import (
+from crossdock_schemas.accounts.policy import (
     MAX_PATTERNS,
     Bounds,
     Broken,
@@ -22,7 +19,10 @@ from crossdock_schemas.policy import (
     bounds_of,
     permit,
 )
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.pricing.catalogue import Endpoint
+from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.pricing.worst_case import MAX_TOKENS, Ask
 
 MODELS = ("tern", "tern-mini", "gull")
 PROVIDERS = ("atlas", "borealis", "cinder")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock_schemas.ask import Ask, rates_of, worst_usd
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.estimate import USUAL_OUTPUT, Sums, estimate
-from crossdock_schemas.prices import Prices
+from crossdock_schemas.pricing.catalogue import Endpoint
+from crossdock_schemas.pricing.estimate import USUAL_OUTPUT, Sums, estimate
+from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
 
 
 def make_endpoint(prompt: str = "1", completion: str = "4", **fields: object) -> Endpoint:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from crossdock_schemas.catalogue import Endpoint
-from crossdock_schemas.prices import PER_MILLION
+from crossdock_schemas.pricing.catalogue import Endpoint
+from crossdock_schemas.pricing.prices import PER_MILLION
 
 MEDIA_TOKENS = 40_000
 UNLIMITED_OUTPUT = 16_384

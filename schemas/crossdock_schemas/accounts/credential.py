@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from crossdock_schemas.account import MAX_NAME, ApiKey
-from crossdock_schemas.attribution import MAX_USER
-from crossdock_schemas.catalogue import Endpoint, Region
+from crossdock_schemas.accounts.account import MAX_NAME, ApiKey
+from crossdock_schemas.accounts.attribution import MAX_USER
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Patterns, is_meant
 from crossdock_schemas.ids import AccountId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
-from crossdock_schemas.policy import MAX_PATTERNS, Patterns, is_meant
+from crossdock_schemas.pricing.catalogue import Endpoint, Region
 
 MAX_SORT_ORDER = 1_000_000
 EndUser = Annotated[str, StringConstraints(min_length=1, max_length=MAX_USER)]

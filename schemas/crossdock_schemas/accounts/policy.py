@@ -10,11 +10,17 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints
 
-from crossdock_schemas.ask import MAX_TOKENS, Ask
-from crossdock_schemas.catalogue import Endpoint, Quantization, Region
-from crossdock_schemas.guard import BuiltinFilters, Filters, GuardRules, PatternFilters, combine
+from crossdock_schemas.accounts.content_filter import (
+    BuiltinFilters,
+    Filters,
+    GuardRules,
+    PatternFilters,
+    combine,
+)
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.message import Message
+from crossdock_schemas.pricing.catalogue import Endpoint, Quantization, Region
+from crossdock_schemas.pricing.worst_case import MAX_TOKENS, Ask
 
 MAX_PATTERNS = 100
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s]+$")]

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId, RequestId
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel import BodyRef, Lane
+from crossdock_schemas.parcel.parcel import BodyRef, Lane
 from crossdock_schemas.tokens import Tokens
 
 
