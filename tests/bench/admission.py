@@ -26,15 +26,15 @@ from pathlib import Path
 import psutil
 
 from bench.processes import ROOT, cpu_s, free_port, peak_mib, running
-from crossdock.kernel.founding import OPERATOR, founded_record, make_founded
-from crossdock.kernel.kafka import (
+from crossdock.kernel.drivers.kafka import (
     GroupConsumer,
     Producer,
     open_producer,
     open_reader,
     provision,
 )
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.provisioning.first_organization import OPERATOR, founded_record, make_founded
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import BudgetChange, Command

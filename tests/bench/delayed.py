@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from crossdock.kernel.kafka import GroupConsumer, Producer, open_producer, open_reader
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka import GroupConsumer, Producer, open_producer, open_reader
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import Lane, Parcel
 from crossdock_schemas.topics import LATER, dispatch_topic

@@ -26,8 +26,14 @@ from bench.admission import (
     take,
 )
 from bench.processes import cpu_s, peak_mib
-from crossdock.kernel.founding import founded_record, make_founded
-from crossdock.kernel.kafka import GroupConsumer, Producer, open_producer, open_reader, provision
+from crossdock.kernel.drivers.kafka import (
+    GroupConsumer,
+    Producer,
+    open_producer,
+    open_reader,
+    provision,
+)
+from crossdock.kernel.provisioning.first_organization import founded_record, make_founded
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ADMITTED, provisioned
 from support.engines import start_kafka
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import openai
 
-from crossdock.kernel.kafka import open_producer
-from crossdock.kernel.record import partition_for
+from crossdock.kernel.drivers.kafka import open_producer
+from crossdock.kernel.process.record import partition_for
 from crossdock_schemas.topics import BATCH_COMMANDS
 from support.dock import Dock, chat_lines, running_dock, until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.kernel.kafka import wait_for_broker
+from crossdock.kernel.drivers.kafka import wait_for_broker
 from support.engines import RunningKafka, start_kafka
 from support.topics import make_topic, put, values_of
 
@@ -18,8 +18,8 @@ TRANSACTION_S = 2.0
 AFTERWARDS_S = 30.0
 _OWNER = """
 import asyncio, sys
-from crossdock.kernel.kafka import open_transactional_producer
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka import open_transactional_producer
+from crossdock.kernel.process.record import Outgoing
 
 async def main(servers, topic, turn, timeout_ms):
     async def begin(name):

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from crossdock.kernel.catalogue import load_catalogue
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
 from support.dock import Dock, crossdock, running_dock, until
 

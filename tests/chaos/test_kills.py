@@ -8,8 +8,8 @@ from collections.abc import Callable
 from openai.types import Batch
 
 from crossdock.batches.feeding import SOURCE
-from crossdock.kernel.kafka import open_producer, open_reader
-from crossdock.kernel.kafka.tail import reached
+from crossdock.kernel.drivers.kafka import open_producer, open_reader
+from crossdock.kernel.drivers.kafka.tail import reached
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.topics import REQUESTS

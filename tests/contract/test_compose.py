@@ -20,9 +20,9 @@ from typing_extensions import override
 from crossdock.accounts.settings import AccountsSettings
 from crossdock.batches.settings import BatchesSettings
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.provision import ProvisionSettings
-from crossdock.kernel.settings import SHARED, Settings, name_of
+from crossdock.kernel.process.settings import SHARED, Settings, name_of
+from crossdock.kernel.provisioning.main import ProvisionSettings
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.metering.settings import MeteringSettings
 from crossdock.provider.settings import ProviderSettings
@@ -219,7 +219,7 @@ class FakeS3(BaseHTTPRequestHandler):
 
 _PUT = """
 import asyncio, os
-from crossdock.kernel.objects import open_objects
+from crossdock.kernel.drivers.object_store import open_objects
 asyncio.run(open_objects(os.environ["CROSSDOCK_OBJECTS_URL"]).put("path", b"data"))
 os._exit(0)  # obstore's threads abort an interpreter that ends right after an operation (1 in 5, under load)
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.cli.reference import STAGES, main, settings_page
-from crossdock.kernel.settings import Settings, name_of
+from crossdock.kernel.process.settings import Settings, name_of
 
 
 def test_the_page_is_up_to_date() -> None:

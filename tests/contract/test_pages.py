@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from crossdock.batches import check, validation
 from crossdock.ingress import refusals
-from crossdock.kernel import metrics
+from crossdock.kernel.process import metrics
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 

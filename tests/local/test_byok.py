@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 from typing_extensions import override
 
-from crossdock.kernel.kafka import open_reader, places_of
-from crossdock.kernel.kafka.tail import reached
+from crossdock.kernel.drivers.kafka import open_reader, places_of
+from crossdock.kernel.drivers.kafka.tail import reached
 from crossdock_schemas.topics import ACCOUNT_SECRETS
 from local.upstream import Upstream, catalogue
 from support.dock import Dock, chat_lines, crossdock, running_dock, until

@@ -73,7 +73,7 @@ def test_every_module_can_be_imported_and_the_tables_are_inside(
     code = """
 import importlib, pkgutil, sys
 import crossdock, crossdock_schemas
-from crossdock.kernel.clickhouse import migrations
+from crossdock.kernel.drivers.clickhouse import migrations
 for package in (crossdock, crossdock_schemas):
     assert "site-packages" in package.__file__, package.__file__
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from crossdock.kernel.catalogue import load_catalogue
+from crossdock.kernel.requests.catalogue import load_catalogue
 from support.dock import Dock, chat_lines, repeated, until
 
 

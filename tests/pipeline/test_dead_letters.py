@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from crossdock.kernel.kafka import open_producer, open_reader
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka import open_producer, open_reader
+from crossdock.kernel.process.record import Outgoing
 from support.dock import Dock, chat_lines, crossdock, until
 
 GARBAGE = b"\x00\xffnot ours"

@@ -4,9 +4,14 @@ from collections.abc import Sequence
 
 from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.principal import Principal
-from crossdock.kernel.founding import API_KEY, OPERATOR, PROJECT, make_founded
-from crossdock.kernel.keys import digest
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.provisioning.first_organization import (
+    API_KEY,
+    OPERATOR,
+    PROJECT,
+    make_founded,
+)
+from crossdock.kernel.requests.api_keys import digest
 
 LOCAL = Principal(OPERATOR, PROJECT, API_KEY, None)
 KEY_SECRET = "secret-of-the-tests-" + "0" * 20

@@ -9,7 +9,7 @@ from typing import Any
 
 from openai.types import Batch
 
-from crossdock.kernel.catalogue import load_catalogue
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.accounts.journal import Entry
 from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens

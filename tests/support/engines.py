@@ -66,7 +66,7 @@ def start_kafka(folder: Path) -> Iterator[RunningKafka]:
     node.prepare()
     kafka = RunningKafka(node, _spawn_kafka(node))
     try:
-        from crossdock.kernel.kafka import wait_for_broker  # noqa: PLC0415  # needs a running loop's policy
+        from crossdock.kernel.drivers.kafka import wait_for_broker  # noqa: PLC0415  # needs a running loop's policy
 
         waiting = wait_for_broker(kafka.bootstrap_servers, timeout_s=START_S)
         with ThreadPoolExecutor(1) as elsewhere:  # here a loop may run already

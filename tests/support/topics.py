@@ -6,9 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from crossdock.kernel.kafka import TransactionalProducer, open_producer, open_reader, provision
-from crossdock.kernel.kafka.tail import reached
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.drivers.kafka import (
+    TransactionalProducer,
+    open_producer,
+    open_reader,
+    provision,
+)
+from crossdock.kernel.drivers.kafka.tail import reached
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.topics import Provisioned
 
 WAIT_S = 120.0

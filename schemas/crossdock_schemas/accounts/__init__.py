@@ -1,0 +1,1 @@
+"""Organizations, keys, policies, budgets, credits, and the journal of what money did."""

@@ -1,0 +1,1 @@
+"""Calls to providers: claims before them, usage after them, health of endpoints, cancels."""

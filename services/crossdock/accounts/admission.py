@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from crossdock.accounts.own import choose_own, concerning
 from crossdock.accounts.state import AccountState
-from crossdock.kernel.exclusion import excluded_by
-from crossdock.kernel.refusal import Refusal
+from crossdock.kernel.requests.exclusion import excluded_by
+from crossdock.kernel.requests.rejection import Refusal
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credential import Credential, CredentialRef
 from crossdock_schemas.accounts.demands import (

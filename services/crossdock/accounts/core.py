@@ -17,7 +17,7 @@ from crossdock.accounts.records import (
     secret_record,
 )
 from crossdock.accounts.state import AccountState, identity
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.accounts.account import Organization
 from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.credit import Credit, Terms

@@ -9,7 +9,7 @@ from crossdock.accounts.alerting import expiries
 from crossdock.accounts.pages import entity_page
 from crossdock.accounts.records import alert_record, directory_record
 from crossdock.accounts.state import AccountState, identity
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.ids import AccountId
 

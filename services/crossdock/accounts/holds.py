@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.tally import NOTHING
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
 PREFIX = "held"

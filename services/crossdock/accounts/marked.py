@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 
 from crossdock.accounts.marks import Share
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId, HoldId
 
 PREFIX = "marked"

@@ -21,7 +21,7 @@ from crossdock.accounts.spending import Booking
 from crossdock.accounts.state import CREDITS, AccountState, identity
 from crossdock.accounts.tally import NOTHING
 from crossdock.accounts.waiting import Waiting
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, Terms
 from crossdock_schemas.accounts.directory import budget_id, listed_as

@@ -10,7 +10,7 @@ from crossdock.accounts.pages import bucket_page, rate_page
 from crossdock.accounts.reserved import Reserved
 from crossdock.accounts.state import AccountState
 from crossdock.accounts.tokens import Bucket
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import HoldId, KeyId

@@ -7,7 +7,7 @@ from crossdock.accounts.likely import Usual, usual_of
 from crossdock.accounts.state import AccountState, Alerted, identity
 from crossdock.accounts.tokens import Bucket
 from crossdock.accounts.waiting import Waiting
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.directory import KINDS, Entity
 from crossdock_schemas.ids import AccountId, KeyId
 from crossdock_schemas.windows import day_of

@@ -17,14 +17,14 @@ from crossdock.accounts.admission import (
 )
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.records import SOURCE, admitted_record, returned_record
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.errors import StoreError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects
-from crossdock.kernel.patience import until_stored
-from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock.kernel.refusal import Refusal, refuse
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.drivers.store_retry import until_stored
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.requests.rejection import Refusal, refuse
+from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.batches.batch import LinesReturned

@@ -1,6 +1,6 @@
 """The records that accounts writes. Pure."""
 
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.accounts.alert import Alert
 from crossdock_schemas.accounts.control import Change, Credited, Founded, PrepaymentSet
 from crossdock_schemas.accounts.directory import Entity

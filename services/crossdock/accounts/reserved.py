@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from crossdock.accounts.holds import Owner
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
 PREFIX = "reserved"

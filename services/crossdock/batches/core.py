@@ -16,7 +16,7 @@ from crossdock.batches.feeding import Line, cut, end_lines, make_cancel, make_pa
 from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, restore_states
 from crossdock.batches.usual import UsualOutput, is_own
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.batch import (
     Batch,
     BatchStatus,

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from crossdock.batches.index import Span
 from crossdock.batches.places import places_of
 from crossdock.batches.state import Share
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers

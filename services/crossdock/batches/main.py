@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 
 from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
-from crossdock.kernel import lifecycle
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import BROKER, wait_for_broker
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.ops import open_ops
-from crossdock.kernel.shard import ShardSpec, ShardWorker
+from crossdock.kernel.drivers.kafka import BROKER, wait_for_broker
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
 from crossdock_schemas.topics import BATCH_COMMANDS, BATCH_RESULTS, BATCH_STATE
 
 SPEC = ShardSpec(

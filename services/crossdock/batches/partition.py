@@ -16,14 +16,14 @@ from crossdock.batches.places import places_of
 from crossdock.batches.reading import read_lines
 from crossdock.batches.settings import BatchesSettings
 from crossdock.batches.validation import Limits, validate
-from crossdock.kernel import metrics
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.errors import StoreError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects
-from crossdock.kernel.patience import until_stored
-from crossdock.kernel.record import Outgoing, Page, Record, Step
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.drivers.store_retry import until_stored
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock_schemas.batches.batch import (
     Batch,
     CancelAsked,

@@ -1,7 +1,7 @@
 """What of a batch's state becomes visible: its page, its directory entry, its files. Pure."""
 
 from crossdock.batches.state import BatchState, parts_key
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import error_file_id, output_file_id

@@ -8,7 +8,7 @@ from crossdock.batches.facts import LinesRead, ReadLines
 from crossdock.batches.feeding import Line
 from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unpack
 from crossdock.batches.places import Place, Places
-from crossdock.kernel.objects import Objects
+from crossdock.kernel.drivers.object_store import Objects
 from crossdock_schemas.accounts.attribution import user_of
 from crossdock_schemas.accounts.demands import Unsound, read_demands
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES

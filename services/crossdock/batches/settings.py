@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.process.settings import Settings
 from crossdock_schemas.parcel.parcel import MAX_LINES
 
 GIB = 1024**3

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from crossdock.batches.bits import Bits
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.batches.batch import (
     PARTS_PER_PAGE,
     Batch,

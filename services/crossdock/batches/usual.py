@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome, Result
 

@@ -14,8 +14,8 @@ from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import Span, index_path, pack
 from crossdock.batches.places import prepared_path
 from crossdock.batches.preparing import Preparing
-from crossdock.kernel import metrics
-from crossdock.kernel.objects import Objects, Writer
+from crossdock.kernel.drivers.object_store import Objects, Writer
+from crossdock.kernel.process import metrics
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import Batch, LineError
 from crossdock_schemas.pricing.estimate import Estimate, Sums

@@ -27,7 +27,7 @@ from crossdock.cli import (
     trial,
     usage,
 )
-from crossdock.kernel.errors import CrossdockError
+from crossdock.kernel.process.errors import CrossdockError
 
 app = typer.Typer(
     name="crossdock",

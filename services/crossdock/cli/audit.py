@@ -40,8 +40,8 @@ from crossdock_schemas.money import usd_text
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
 if TYPE_CHECKING:
-    from crossdock.kernel.clickhouse import Tables
-    from crossdock.kernel.kafka import GroupConsumer
+    from crossdock.kernel.drivers.clickhouse import Tables
+    from crossdock.kernel.drivers.kafka import GroupConsumer
 
 Look = Callable[[], Awaitable[Books]]
 OpenBooks = Callable[[str, str], AbstractAsyncContextManager[Look]]
@@ -203,8 +203,8 @@ class OpenedBooks:
         return int(count)
 
     async def _read_directory(self) -> None:
-        from crossdock.kernel.kafka.tail import MAX_RECORDS
-        from crossdock.kernel.kafka.tail import reached as is_at
+        from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS
+        from crossdock.kernel.drivers.kafka.tail import reached as is_at
 
         ends = await self._reader.end_offsets(self._places)
         while not await is_at(self._reader, ends):
@@ -225,8 +225,8 @@ async def open_books(
         TableError: if ClickHouse does not answer.
         LogError: if Kafka does not, or has no such topic.
     """
-    from crossdock.kernel.clickhouse import open_tables
-    from crossdock.kernel.kafka import open_reader, places_of
+    from crossdock.kernel.drivers.clickhouse import open_tables
+    from crossdock.kernel.drivers.kafka import open_reader, places_of
 
     async with open_tables(url) as tables:
         places = await places_of(servers, topic)

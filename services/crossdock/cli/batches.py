@@ -22,7 +22,7 @@ from rich.text import Text
 
 from crossdock.cli import estimate
 from crossdock.cli.where import DataDirOption, reached
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 app = typer.Typer(help="Batches: a JSONL file in, answers out.", no_args_is_help=True)
 app.command("estimate")(estimate.estimate_file)

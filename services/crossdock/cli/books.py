@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from crossdock.cli.lapses import Expiries, compare
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record
 from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text

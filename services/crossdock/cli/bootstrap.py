@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.errors import ProcessError
-from crossdock.kernel.founding import OPERATOR
-from crossdock.kernel.keys import digest, make_plain_key
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.provisioning.first_organization import OPERATOR
+from crossdock.kernel.requests.api_keys import digest, make_plain_key
 
 SECRET_BYTES = 32
 PASSWORD_BYTES = 24

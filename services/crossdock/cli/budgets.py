@@ -12,7 +12,7 @@ from crossdock.cli.management import Management, open_management
 from crossdock.cli.options import IncludeByokOption, JsonOption, usd_of
 from crossdock.cli.scopes import BudgetedName, scope_of
 from crossdock.cli.where import DataDirOption
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.windows import Window
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from crossdock.cli.keys import named
 from crossdock.cli.management import Management, open_management
 from crossdock.cli.options import DisableOption, JsonOption, NewNameOption, values_of
 from crossdock.cli.where import DataDirOption
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.pricing.catalogue import Region
 
 app = typer.Typer(

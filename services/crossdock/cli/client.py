@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 
 class Dock:

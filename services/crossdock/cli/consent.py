@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

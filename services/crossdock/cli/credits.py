@@ -13,7 +13,7 @@ from crossdock.cli.management import Management, open_management
 from crossdock.cli.options import JsonOption, expiry, signed_usd_of, usd_of
 from crossdock.cli.orgs import OWN
 from crossdock.cli.where import DataDirOption
-from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.process.clock import SystemClock
 from crossdock_schemas.accounts.credit import CreditKind
 
 app = typer.Typer(

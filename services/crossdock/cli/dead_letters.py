@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crossdock.cli.where import DataDirOption, reached
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.topics import DEAD_LETTERS
@@ -68,7 +68,7 @@ def make_replay(letter: Letter, now_ms: int) -> list[Any]:
     Raises:
         ProcessError: if a part of it is missing.
     """
-    from crossdock.kernel.record import Outgoing
+    from crossdock.kernel.process.record import Outgoing
 
     origin = letter.origin
     if origin.cut_bytes:
@@ -87,8 +87,8 @@ def make_replay(letter: Letter, now_ms: int) -> list[Any]:
 
 
 async def _read(servers: str) -> dict[int, Letter]:
-    from crossdock.kernel.kafka import open_reader
-    from crossdock.kernel.kafka.tail import reached as is_at
+    from crossdock.kernel.drivers.kafka import open_reader
+    from crossdock.kernel.drivers.kafka.tail import reached as is_at
 
     place = (DEAD_LETTERS.name, PARTITION)
     async with open_reader(servers, [place], client=CLIENT) as reader:
@@ -100,8 +100,8 @@ async def _read(servers: str) -> dict[int, Letter]:
 
 
 async def _replay(servers: str, letters: Sequence[Letter]) -> None:
-    from crossdock.kernel.clock import SystemClock
-    from crossdock.kernel.kafka import open_producer
+    from crossdock.kernel.drivers.kafka import open_producer
+    from crossdock.kernel.process.clock import SystemClock
 
     async with open_producer(servers, client=CLIENT) as producer:
         for letter in letters:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from crossdock.cli.where import addresses, data_dir, environment, without_given
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
 MODELS = ("tern-mini", "gull-base", "heron-large")
@@ -221,7 +221,7 @@ async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[
     """
     import asyncio
 
-    from crossdock.kernel.clickhouse import open_tables
+    from crossdock.kernel.drivers.clickhouse import open_tables
 
     async with open_tables(url) as tables:
         for _ in range(100):
@@ -244,7 +244,7 @@ async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[
 
 def _expected_cost(data: DataDir, rows: list[Any]) -> Decimal:
     """Return price x tokens by the catalogue alone."""
-    from crossdock.kernel.catalogue import load_catalogue
+    from crossdock.kernel.requests.catalogue import load_catalogue
 
     prices = {
         (e.model, e.provider): e.prices

@@ -17,7 +17,7 @@ from crossdock.cli.display import show_json, show_rows
 from crossdock.cli.offers import CatalogueOption, catalogue_of
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, reached
-from crossdock.kernel.errors import CrossdockError, ProcessError
+from crossdock.kernel.process.errors import CrossdockError, ProcessError
 from crossdock_schemas.accounts.preset import Preparation, Preset, Settings, preparation_of
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
@@ -174,7 +174,7 @@ def read_usual(url: str, account: str) -> Mapping[str, float]:
 
 
 async def _read(url: str, account: str) -> dict[str, float]:
-    from crossdock.kernel.clickhouse import open_tables
+    from crossdock.kernel.drivers.clickhouse import open_tables
 
     async with open_tables(url) as tables:
         return {row[0]: float(row[1]) for row in await tables.query(_USUAL, {"account": account})}

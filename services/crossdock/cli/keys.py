@@ -27,8 +27,8 @@ from crossdock.cli.options import (
     values_of,
 )
 from crossdock.cli.where import DataDirOption
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import Window

@@ -27,7 +27,7 @@ from crossdock.cli.where import (
     environment,
     without_given,
 )
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
 CatalogueOption = Annotated[

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from crossdock.cli.where import MANAGEMENT_KEY, managed
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 if TYPE_CHECKING:
     from crossdock.cli.client import Dock

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from crossdock.cli.where import data_dir
-from crossdock.kernel.errors import ProcessError, SettingsError
+from crossdock.kernel.process.errors import ProcessError, SettingsError
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 CatalogueOption = Annotated[
@@ -25,7 +25,7 @@ def catalogue_of(file: Path | None, path: Path | None, base_url: str) -> Catalog
     Raises:
         ProcessError: if there is none, or it is not one.
     """
-    from crossdock.kernel.catalogue import load_catalogue
+    from crossdock.kernel.requests.catalogue import load_catalogue
 
     data = data_dir(path)
     is_own = data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.accounts.budget import Limit
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]

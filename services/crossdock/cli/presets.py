@@ -14,7 +14,7 @@ from crossdock.cli.management import open_management
 from crossdock.cli.options import JsonOption
 from crossdock.cli.scopes import scope_of
 from crossdock.cli.where import DataDirOption
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 app = typer.Typer(
     help="Presets: named settings of requests, `@preset/SLUG`; the one named `default` is where all requests begin.",

@@ -10,8 +10,8 @@ from pathlib import Path
 from crossdock.accounts.settings import AccountsSettings
 from crossdock.batches.settings import BatchesSettings
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel.provision import ProvisionSettings
-from crossdock.kernel.settings import SHARED, Settings, name_of
+from crossdock.kernel.process.settings import SHARED, Settings, name_of
+from crossdock.kernel.provisioning.main import ProvisionSettings
 from crossdock.local.clickhouse.main import EngineSettings
 from crossdock.metering.settings import MeteringSettings
 from crossdock.provider.settings import ProviderSettings

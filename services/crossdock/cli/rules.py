@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from crossdock.cli.options import values_of
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.accounts.content_filter import Builtin
 from crossdock_schemas.accounts.policy import PRICES, Policy, Rules
 

@@ -8,7 +8,7 @@ import typer
 from crossdock.cli.keys import PLAIN, named
 from crossdock.cli.management import Management
 from crossdock.cli.orgs import OWN
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 ScopeName = Annotated[
     str,

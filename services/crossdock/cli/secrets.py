@@ -13,9 +13,9 @@ from crossdock.cli.display import show_json
 from crossdock.cli.management import open_management
 from crossdock.cli.options import JsonOption
 from crossdock.cli.where import DataDirOption, address, data_dir, environment, reached
-from crossdock.kernel.errors import ProcessError
-from crossdock.kernel.masterkeys import load_master_keys
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.master_keys import load_master_keys
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import MASTER_KEY
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.topics import ACCOUNT_SECRETS
@@ -88,9 +88,9 @@ async def read_sealed(servers: str) -> Mapping[str, SealedSecret]:
     Raises:
         LogError: if Kafka does not answer, or has no such topic.
     """
-    from crossdock.kernel.kafka import open_reader, places_of
-    from crossdock.kernel.kafka.tail import MAX_RECORDS
-    from crossdock.kernel.kafka.tail import reached as is_at
+    from crossdock.kernel.drivers.kafka import open_reader, places_of
+    from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS
+    from crossdock.kernel.drivers.kafka.tail import reached as is_at
 
     found: dict[str, SealedSecret] = {}
     places = await places_of(servers, ACCOUNT_SECRETS.name)

@@ -132,7 +132,7 @@ def read_asked(url: str, account: str, hours: float, most: int) -> list[Asked]:
 
 
 async def _read(url: str, parameters: dict[str, Any]) -> list[Asked]:
-    from crossdock.kernel.clickhouse import open_tables
+    from crossdock.kernel.drivers.clickhouse import open_tables
 
     async with open_tables(url) as tables:
         return [Asked(*row) for row in await tables.query(_ASKED, parameters)]

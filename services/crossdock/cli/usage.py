@@ -13,7 +13,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from crossdock.cli.where import DataDirOption, reached
-from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.process.clock import SystemClock
 
 _BY_MODEL = """
 SELECT model, provider, sum(requests), sum(calls), sum(failed_calls), sum(input_tokens), sum(output_tokens), sum(cost_usd)
@@ -60,7 +60,7 @@ def usage(
 
 
 async def _read(url: str, hours: float) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-    from crossdock.kernel.clickhouse import open_tables
+    from crossdock.kernel.drivers.clickhouse import open_tables
 
     span = _span_s(hours)
     async with open_tables(url) as tables:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import DataDir, default_data_dir
 
 DataDirOption = Annotated[

@@ -26,9 +26,9 @@ from crossdock.ingress.dock import Dock
 from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.scopes import find_project
 from crossdock.ingress.wishes import check_flag, check_known
-from crossdock.kernel.errors import SecretError
-from crossdock.kernel.provider_keys import BearerKey, ProviderKey, address_of
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.process.errors import SecretError
+from crossdock.kernel.requests.provider_keys import BearerKey, ProviderKey, address_of
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import (
     CredentialAsked,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from crossdock.ingress.refusals import RefusedError
-from crossdock.kernel.objects import Objects
+from crossdock.kernel.drivers.object_store import Objects
 from crossdock_schemas.batches.batch import Part
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")

@@ -13,7 +13,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_flag, check_name
-from crossdock.kernel.provider_keys import (
+from crossdock.kernel.requests.provider_keys import (
     KeyShapeError,
     ProviderKey,
     address_of,

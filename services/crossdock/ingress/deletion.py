@@ -8,7 +8,7 @@ import structlog
 from crossdock.ingress.directory import Kind
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.records import make_file_tombstone
-from crossdock.kernel.errors import NoSuchObjectError
+from crossdock.kernel.process.errors import NoSuchObjectError
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.batches.file import StoredFile
 

@@ -12,10 +12,10 @@ from crossdock.ingress.outbox import Outbox
 from crossdock.ingress.ports import Log
 from crossdock.ingress.ring import Ring
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.http import ask_status
-from crossdock.kernel.objects import Objects
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.http import ask_status
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.process.clock import Clock
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]

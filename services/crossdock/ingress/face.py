@@ -14,9 +14,9 @@ from crossdock.ingress import refusals
 from crossdock.ingress.answers import answer_raw
 from crossdock.ingress.principal import SCOPE, Authentication
 from crossdock.ingress.refusals import RefusedError, make_envelope
-from crossdock.kernel import metrics
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.errors import NoSuchObjectError, StoreError, UndecodableError
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import NoSuchObjectError, StoreError, UndecodableError
 from crossdock_schemas.ids import make_request_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

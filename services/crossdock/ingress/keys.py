@@ -28,7 +28,7 @@ from crossdock.ingress.wishes import (
     check_tags,
     check_time,
 )
-from crossdock.kernel.keys import digest, label_of, make_plain_key
+from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, ApiKey
 from crossdock_schemas.accounts.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.ids import KeyId, ProjectId, make_key_id

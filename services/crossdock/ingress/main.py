@@ -11,15 +11,15 @@ from crossdock.ingress.ring import MAX_AGE_MS
 from crossdock.ingress.server import bind
 from crossdock.ingress.service import IngressService
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel import lifecycle
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import BROKER, Producer, Tail, open_producer, wait_for_broker
-from crossdock.kernel.kafka.tail import Apply
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.ops import open_ops
+from crossdock.kernel.drivers.kafka import BROKER, Producer, Tail, open_producer, wait_for_broker
+from crossdock.kernel.drivers.kafka.tail import Apply
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,

@@ -9,7 +9,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from crossdock.ingress import refusals
 from crossdock.ingress.refusals import RefusedError
-from crossdock.kernel.objects import Objects, Writer
+from crossdock.kernel.drivers.object_store import Objects, Writer
 
 MAX_FIELDS_BYTES = 65_536  # all fields beside the file, together
 MAX_NAME = 512

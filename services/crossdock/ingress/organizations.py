@@ -21,7 +21,7 @@ from crossdock.ingress.wishes import (
     check_seconds,
     check_tags,
 )
-from crossdock.kernel.keys import digest, label_of, make_plain_key
+from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.control import (
     OrganizationAsked,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from crossdock.ingress import refusals
 from crossdock.ingress.ports import Log
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.record import Outgoing
 
 MAX_GROUP_BYTES = 8 * 1024**2
 

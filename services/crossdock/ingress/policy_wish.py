@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_flag, check_known
-from crossdock.kernel.guard import why_unsound
+from crossdock.kernel.requests.content_filter import why_unsound
 from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
 from crossdock_schemas.accounts.policy import PRICES, Rules
 from crossdock_schemas.message import Message

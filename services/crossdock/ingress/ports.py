@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
 
 
 class Log(Protocol):

@@ -11,8 +11,8 @@ from starlette.types import Scope
 from crossdock.ingress import refusals
 from crossdock.ingress.accounts import AccountsView
 from crossdock.ingress.arrivals import RECENT_MS
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.keys import digest, read_plain_key
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.requests.api_keys import digest, read_plain_key
 from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 

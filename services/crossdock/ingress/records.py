@@ -2,7 +2,7 @@
 
 from crossdock.ingress.checks import BatchWish, RequestWish
 from crossdock.ingress.principal import Principal
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.control import Command
 from crossdock_schemas.batches.batch import CancelAsked, Submitted
 from crossdock_schemas.batches.file import StoredFile

@@ -7,9 +7,9 @@ behave as they do there.
 import json
 from collections.abc import Mapping
 
-from crossdock.kernel.errors import CrossdockError
-from crossdock.kernel.exclusion import excluded_by, serving_others
-from crossdock.kernel.preparation import Fault
+from crossdock.kernel.process.errors import CrossdockError
+from crossdock.kernel.requests.exclusion import excluded_by, serving_others
+from crossdock.kernel.requests.preparation import Fault
 from crossdock_schemas.accounts.demands import Unsound
 from crossdock_schemas.pricing.catalogue import Catalogue
 

@@ -21,10 +21,10 @@ from crossdock.ingress.principal import Principal, principal_of
 from crossdock.ingress.records import make_cancel_record, make_request_record
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.sse import make_events
-from crossdock.kernel import metrics
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.preparation import CHAT, Fault, Prepared, prepare
-from crossdock.kernel.record import Record
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record
+from crossdock.kernel.requests.preparation import CHAT, Fault, Prepared, prepare
 from crossdock_schemas.accounts.content_filter import GuardRules
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import RequestId, make_request_id

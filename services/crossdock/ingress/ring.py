@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.record import Record
 
 MAX_AGE_MS = 600_000
 

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 KEEP_ALIVE_S = (
     75  # longer than clients keep an idle connection (httpx: 5 s), so that they close it, not we

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.server import serve
 from crossdock.ingress.sweep import Sweep
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import Tail
+from crossdock.kernel.drivers.kafka import Tail
+from crossdock.kernel.process.health import Health
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from crossdock.kernel.masterkeys import MasterKeySettings
+from crossdock.kernel.drivers.master_keys import MasterKeySettings
 
 MIB = 1024**2
 GIB = 1024**3

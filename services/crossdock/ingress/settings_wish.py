@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from crossdock.ingress import refusals
 from crossdock.ingress.checks import Json
 from crossdock.ingress.wishes import check_known
-from crossdock.kernel.preparation import MARK
+from crossdock.kernel.requests.preparation import MARK
 from crossdock_schemas.accounts.demands import Unsound, read_demands
 from crossdock_schemas.accounts.preset import (
     MAX_PARAMETERS_BYTES,

@@ -12,8 +12,8 @@ from crossdock.ingress.deletion import Deletion
 from crossdock.ingress.dock import Dock
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.upload import UploadStore
-from crossdock.kernel.errors import StoreError
-from crossdock.kernel.objects import Objects
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.process.errors import StoreError
 from crossdock_schemas.ids import time_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -10,8 +10,8 @@ from crossdock.ingress.principal import Principal
 from crossdock.ingress.refusals import RefusedError
 from crossdock.ingress.settings import MIB
 from crossdock.ingress.shapes import show_file
-from crossdock.kernel.errors import NoSuchObjectError
-from crossdock.kernel.objects import Objects
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.process.errors import NoSuchObjectError
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import (
     AccountId,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from crossdock.kernel.errors import CrossdockError
+from crossdock.kernel.process.errors import CrossdockError
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import KAFKA_VERSION, cache_folder

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.errors import ProcessError
-from crossdock.kernel.founding import OPERATOR
-from crossdock.kernel.keys import make_plain_key
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.provisioning.first_organization import OPERATOR
+from crossdock.kernel.requests.api_keys import make_plain_key
 from crossdock.local.ports import free_port, reserve
 
 PREFERRED = {

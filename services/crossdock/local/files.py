@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from crossdock.kernel.errors import SettingsError
+from crossdock.kernel.process.errors import SettingsError
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 

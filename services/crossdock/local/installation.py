@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.errors import ProcessError
-from crossdock.kernel.keys import digest
+from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.requests.api_keys import digest
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
@@ -81,7 +81,9 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
         *([] if environ.get("CLICKHOUSE_URL") else [_clickhouse(data, ports, env)]),
         _python("simulator", 0, env, ports),
     ]
-    provision = ProcessSpec("provision", [sys.executable, "-m", "crossdock.kernel.provision"], env)
+    provision = ProcessSpec(
+        "provision", [sys.executable, "-m", "crossdock.kernel.provisioning.main"], env
+    )
     master = _master_keys(data, environ)
     stages = tuple(
         _python(stage, number, {**env, **(master if stage in SEALING else {})}, ports)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 KAFKA_VERSION = "4.2.1"  # why: 4.3.0 and 4.3.1 leave out ends of transactions (ADR 0027)
 LOG4J_VERSION = "2.24.3"  # the last line with slf4j 1.7's binding, which Kafka's jars bring

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.jars import KAFKA_VERSION, memory_path
 
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from crossdock.kernel.errors import CrossdockError
-from crossdock.kernel.kafka import (
+from crossdock.kernel.drivers.kafka import (
     GroupConsumer,
     open_producer,
     open_reader,
@@ -22,7 +21,8 @@ from crossdock.kernel.kafka import (
     provision,
     wait_for_broker,
 )
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.errors import CrossdockError
+from crossdock.kernel.process.record import Outgoing
 from crossdock.local.jars import alone, cache_folder, kafka_jars, memory_path
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port

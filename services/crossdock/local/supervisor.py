@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from crossdock.kernel.backoff import backoff_s
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.backoff import backoff_s
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import DataDir
 from crossdock.local.installation import Installation
 from crossdock.local.probe import is_ready

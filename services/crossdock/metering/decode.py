@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
-from crossdock.kernel.buffer import Row
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record, Row
 from crossdock.metering.rows import (
     alert_row,
     attempt_row,

@@ -5,16 +5,21 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 
-from crossdock.kernel import lifecycle
-from crossdock.kernel.buffer import CutPolicy
-from crossdock.kernel.clickhouse import open_tables
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import BROKER, open_group_consumer, open_producer, wait_for_broker
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.ops import open_ops
-from crossdock.kernel.sink import Sink
+from crossdock.kernel.drivers.clickhouse import open_tables
+from crossdock.kernel.drivers.kafka import (
+    BROKER,
+    open_group_consumer,
+    open_producer,
+    wait_for_broker,
+)
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.sink.batch import CutPolicy
+from crossdock.kernel.runtime.sink.sink import Sink
 from crossdock.metering.decode import decode
 from crossdock.metering.rows import COLUMNS
 from crossdock.metering.settings import MeteringSettings

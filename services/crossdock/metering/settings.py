@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.process.settings import Settings
 
 
 class MeteringSettings(Settings):

@@ -9,11 +9,11 @@ from typing import Protocol
 
 import httpx
 
-from crossdock.kernel import metrics
-from crossdock.kernel.backoff import backoff_s
-from crossdock.kernel.claimer import Job
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.provider_keys import KeyShapeError
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.backoff import backoff_s
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.requests.provider_keys import KeyShapeError
+from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider.adapters.openai import (
     Answer,
     Call,

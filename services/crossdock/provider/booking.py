@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from crossdock.kernel.claims import Start
+from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.adapters.openai import Answer, Call
 from crossdock.provider.classify import Verdict
 from crossdock.provider.estimate import estimate_tokens

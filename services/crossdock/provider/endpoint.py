@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import httpx
 from prometheus_client import Counter
 
-from crossdock.kernel import metrics
-from crossdock.kernel.provider_keys import PLACE, GoogleKey, ProviderKey
+from crossdock.kernel.process import metrics
+from crossdock.kernel.requests.provider_keys import PLACE, GoogleKey, ProviderKey
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.tokens import Tokens
 from crossdock_schemas.calls.fleet import EndpointHealth

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crossdock.kernel.clock import Clock
+from crossdock.kernel.process.clock import Clock
 from crossdock.provider.adapters.openai import Answer, Call
 from crossdock.provider.booking import MAX_CUSTOM_ID, LineBook
 from crossdock.provider.classify import Verdict

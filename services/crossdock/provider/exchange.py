@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from crossdock.kernel.clock import Clock
+from crossdock.kernel.process.clock import Clock
 from crossdock.provider.adapters.openai import Answer, Call, read_answer
 from crossdock.provider.classify import Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.endpoint import ProviderSite

@@ -6,10 +6,10 @@ from contextlib import suppress
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from crossdock.kernel.dead_letters import pass_over
-from crossdock.kernel.errors import SecretError
-from crossdock.kernel.record import Record
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.process.errors import SecretError
+from crossdock.kernel.process.record import Record
+from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.record import Outgoing, Page, Record, Step
-from crossdock.kernel.shard import ShardSpec
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.shard.shard import ShardSpec
 from crossdock.provider.onward import forward, ready_ms
 from crossdock_schemas.codec import MissingEnvelopeError
 from crossdock_schemas.topics import LATER, LATER_STATE

@@ -8,13 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-from crossdock.kernel import claims_log, lifecycle
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.claimer import Claimer
-from crossdock.kernel.clock import Clock, SystemClock
-from crossdock.kernel.errors import SettingsError
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import (
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.kafka import (
     BROKER,
     GroupConsumer,
     Producer,
@@ -23,13 +18,19 @@ from crossdock.kernel.kafka import (
     open_producer,
     wait_for_broker,
 )
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.lookahead import Place, Share
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.ops import open_ops
-from crossdock.kernel.pool import Pool, lines_weight
-from crossdock.kernel.secrets import MasterKeys
-from crossdock.kernel.shard import ShardWorker
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.clock import Clock, SystemClock
+from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.pool import claim_reader
+from crossdock.kernel.runtime.pool.claim_writer import Claimer
+from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
+from crossdock.kernel.runtime.pool.scheduler import Place, Share
+from crossdock.kernel.runtime.shard.shard import ShardWorker
 from crossdock.provider import later, publish
 from crossdock.provider.cancels import KEEP_MS, Cancels
 from crossdock.provider.endpoint import ProviderSite
@@ -128,9 +129,9 @@ class Service:
 
     def _open_claims(
         self, starts: Mapping[int, int]
-    ) -> AbstractAsyncContextManager[claims_log.ClaimsReader]:
+    ) -> AbstractAsyncContextManager[claim_reader.ClaimsReader]:
         servers = self.settings.kafka_bootstrap_servers
-        return claims_log.open_claims(servers, starts, client=f"{self.claimer.worker}.claims")
+        return claim_reader.open_claims(servers, starts, client=f"{self.claimer.worker}.claims")
 
     def _report(self, consumer: GroupConsumer, pool: Pool) -> None:
         self.health.lag = consumer.lag

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.provider.attempt import Onward
 from crossdock.provider.publish import SOURCE
 from crossdock_schemas.codec import decode_envelope, encode_headers

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import httpx
 
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.errors import SettingsError
-from crossdock.kernel.http import open_transport
-from crossdock.kernel.provider_keys import (
+from crossdock.kernel.drivers.http import open_transport
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.requests.provider_keys import (
     KeyShapeError,
     ProviderKey,
     address_of,

@@ -6,7 +6,7 @@ from functools import cached_property
 import httpx
 from pydantic_core import from_json, to_json
 
-from crossdock.kernel.provider_keys import (
+from crossdock.kernel.requests.provider_keys import (
     MIN_MASKED,
     AwsKey,
     AzureKey,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from crossdock.kernel import metrics
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.calls.usage import HoldEnd, Usage, UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from crossdock.kernel.masterkeys import MasterKeySettings
+from crossdock.kernel.drivers.master_keys import MasterKeySettings
 
 
 class ProviderSettings(MasterKeySettings):

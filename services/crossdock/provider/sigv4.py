@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from crossdock.kernel.provider_keys import AwsKey
+from crossdock.kernel.requests.provider_keys import AwsKey
 
 Header = tuple[str, str]
 ALGORITHM = "AWS4-HMAC-SHA256"

@@ -10,9 +10,9 @@ import httpx
 import structlog
 from pydantic_core import from_json
 
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.provider_keys import GoogleKey
-from crossdock.kernel.rsa import sign_rs256
+from crossdock.kernel.drivers.rsa import sign_rs256
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.requests.provider_keys import GoogleKey
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

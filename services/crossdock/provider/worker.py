@@ -9,16 +9,21 @@ from typing import Protocol, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from crossdock.kernel.backoff import backoff_s
-from crossdock.kernel.claimer import Job
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.dead_letters import DeadLetters
-from crossdock.kernel.errors import LeaseLostError, NoSuchObjectError, StoreError, UndecodableError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects
-from crossdock.kernel.patience import until_stored
-from crossdock.kernel.provider_keys import KeyShapeError, read_provider_key
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.drivers.store_retry import until_stored
+from crossdock.kernel.process.backoff import backoff_s
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import (
+    LeaseLostError,
+    NoSuchObjectError,
+    StoreError,
+    UndecodableError,
+)
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.requests.provider_keys import KeyShapeError, read_provider_key
+from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
 from crossdock.provider.cancels import Cancels

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from crossdock.kernel import lifecycle
-from crossdock.kernel.agents import AgentRunner
-from crossdock.kernel.catalogue import load_catalogue
-from crossdock.kernel.clock import SystemClock
-from crossdock.kernel.health import Health
-from crossdock.kernel.kafka import BROKER, Tail, wait_for_broker
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.ops import open_ops
+from crossdock.kernel.drivers.kafka import BROKER, Tail, wait_for_broker
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.agents.faust_runner import AgentRunner
 from crossdock.router.routing import Router
 from crossdock.router.settings import RouterSettings
 from crossdock_schemas.topics import ADMITTED, FLEET, ROUTER_POSITIONS

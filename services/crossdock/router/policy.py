@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 
-from crossdock.kernel.exclusion import serving_others
+from crossdock.kernel.requests.exclusion import serving_others
 from crossdock_schemas.accounts.credential import CredentialRef
 from crossdock_schemas.accounts.policy import Excluded
 from crossdock_schemas.calls.fleet import EndpointHealth, health_name

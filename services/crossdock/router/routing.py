@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from crossdock.kernel import metrics
-from crossdock.kernel.clock import Clock
-from crossdock.kernel.dead_letters import DeadLetters, pass_over
-from crossdock.kernel.exclusion import excluded_by
-from crossdock.kernel.objects import Objects
-from crossdock.kernel.record import Outgoing, Record
-from crossdock.kernel.refusal import Refusal, refuse
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.requests.exclusion import excluded_by
+from crossdock.kernel.requests.rejection import Refusal, refuse
+from crossdock.kernel.runtime.dead_letters import DeadLetters, pass_over
 from crossdock.router.policy import STALE_MS, Fleet, NoRoute, plan_route
 from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.calls.usage import UsageGroup, hold_end

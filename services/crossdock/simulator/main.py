@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, closing, suppress
 
-from crossdock.kernel import lifecycle
-from crossdock.kernel.health import Health
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.ops import open_ops
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
 from crossdock.simulator.behaviour import Behaviour, Latency
 from crossdock.simulator.control import Fleet
 from crossdock.simulator.ledger import Ledger

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.process.settings import Settings
 
 
 class SimulatorSettings(Settings):

@@ -10,10 +10,10 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.cli.audit import open_books
 from crossdock.cli.books import Books, Check, Counted, Overdraft, Owner, check_books
 from crossdock.cli.lapses import Expiries, Lot, Sums
-from crossdock.kernel.clickhouse import Tables, migrate, open_tables
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka import open_producer
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.drivers.kafka import open_producer
+from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.record import Outgoing
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
 from crossdock_schemas.accounts.control import Credited
 from crossdock_schemas.accounts.credit import CreditKind

@@ -4,8 +4,8 @@ import asyncio
 
 from crossdock.cli.foresight import Asked
 from crossdock.cli.trial import read_asked
-from crossdock.kernel.clickhouse import migrate, open_tables
-from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.drivers.clickhouse import migrate, open_tables
+from crossdock.kernel.process.clock import SystemClock
 from crossdock.metering.rows import COLUMNS, request_row
 from crossdock_schemas.ids import AccountId, make_request_id
 from support.builders import CHAT, OWNER, make_group, make_result

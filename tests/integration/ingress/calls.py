@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from crossdock.kernel.keys import digest
+from crossdock.kernel.requests.api_keys import digest
 from crossdock_schemas.windows import Window
 from integration.ingress.fakes import API_KEY, OWNER_KEY, Ingress
 from integration.ingress.test_accounts import Management, bearer

@@ -15,10 +15,10 @@ from crossdock.ingress.app import make_app
 from crossdock.ingress.dock import Dock, make_dock
 from crossdock.ingress.server import bind, serve
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.batches.batch import (
     Asked,

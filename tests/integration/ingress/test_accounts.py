@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from crossdock.kernel.founding import OPERATOR
-from crossdock.kernel.keys import digest, make_plain_key
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.provisioning.first_organization import OPERATOR
+from crossdock.kernel.requests.api_keys import digest, make_plain_key
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_DIRECTORY, CANCELS
 from integration.ingress.fakes import API_KEY, CHAT_MODEL, OWNER_KEY, Ingress, running_ingress
 from support.accounts import KEY_SECRET

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock_schemas.accounts.control import Change
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId

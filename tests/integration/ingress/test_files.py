@@ -10,7 +10,7 @@ import pytest
 
 from crossdock.ingress.sweep import Sweep
 from crossdock.ingress.upload import LIFE_MS, UploadStore
-from crossdock.kernel.founding import OPERATOR
+from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock_schemas.batches.batch import BatchStatus
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import make_file_id

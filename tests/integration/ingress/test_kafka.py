@@ -12,9 +12,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from crossdock.kernel.kafka import Producer, open_producer, open_reader, provision
-from crossdock.kernel.kafka.consumer import GroupConsumer
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka import Producer, open_producer, open_reader, provision
+from crossdock.kernel.drivers.kafka.consumer import GroupConsumer
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.batches.batch import Submitted, batch_command
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import Lane, Parcel

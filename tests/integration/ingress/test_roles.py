@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from crossdock.ingress.openapi.document import document
-from crossdock.kernel.keys import digest
+from crossdock.kernel.requests.api_keys import digest
 from crossdock_schemas.accounts.account import Role
 from integration.ingress.calls import MASTER_KEY, OWN, Call, calls, order_of, settle
 from integration.ingress.fakes import API_KEY, World, make_completion, running_ingress

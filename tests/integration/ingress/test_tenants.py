@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.kernel.keys import digest
+from crossdock.kernel.requests.api_keys import digest
 from crossdock_schemas.batches.batch import Submitted, batch_command
 from crossdock_schemas.topics import BATCH_COMMANDS
 from integration.ingress.calls import (

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.kernel.clickhouse import migrate, migrations, open_tables
-from crossdock.kernel.errors import LogError, LogUnreachableError, TableError
-from crossdock.kernel.kafka import (
+from crossdock.kernel.drivers.clickhouse import migrate, migrations, open_tables
+from crossdock.kernel.drivers.kafka import (
     Tail,
     may_forget_ends,
     open_group_consumer,
@@ -16,8 +15,9 @@ from crossdock.kernel.kafka import (
     provision,
     wait_for_broker,
 )
-from crossdock.kernel.kafka.producer import MAX_BATCH_BYTES
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka.producer import MAX_BATCH_BYTES
+from crossdock.kernel.process.errors import LogError, LogUnreachableError, TableError
+from crossdock.kernel.process.record import Outgoing
 from crossdock.local.ports import free_port
 from crossdock_schemas.topics import Provisioned
 from support.engines import RunningKafka, start_kafka
@@ -177,7 +177,7 @@ async def test_what_clickhouse_refuses_is_our_error(clickhouse_url: str) -> None
 
 INSERT = """
 import asyncio, sys
-from crossdock.kernel.clickhouse import open_tables
+from crossdock.kernel.drivers.clickhouse import open_tables
 
 async def main(url):
     async with open_tables(url, {"brought": ("at",)}) as tables:

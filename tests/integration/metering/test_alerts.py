@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from crossdock.kernel.clickhouse import migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import migrate, open_tables
 from crossdock.metering.rows import COLUMNS, alert_row
 from crossdock_schemas.accounts.alert import AlertKind
 from crossdock_schemas.ids import AccountId, AlertId

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.kernel.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, change_row, posting_rows
 from crossdock_schemas.accounts.attribution import tag_scope
 from crossdock_schemas.accounts.control import Refusal

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from crossdock.kernel.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, change_row
 from crossdock_schemas.accounts.control import Refusal
 from crossdock_schemas.ids import AccountId

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.kernel.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row, change_row, posting_rows
 from crossdock_schemas.accounts.control import (
     BudgetChange,

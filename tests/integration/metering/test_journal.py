@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from crossdock.kernel.clickhouse import Tables, migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row, posting_rows
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.calls.usage import CallOutcome, Usage

@@ -1,6 +1,6 @@
 """Inserts of many rows: the client sends them in several blocks, and all of them must be in the table."""
 
-from crossdock.kernel.clickhouse import migrate, open_tables
+from crossdock.kernel.drivers.clickhouse import migrate, open_tables
 from crossdock.metering.rows import COLUMNS, attempt_row
 from crossdock_schemas.ids import AccountId, execution_id, make_request_id
 from support.builders import NOW_MS, make_usage

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from crossdock.kernel.kafka import Producer, open_producer, open_reader, provision
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.drivers.kafka import Producer, open_producer, open_reader, provision
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.calls.usage import Usage, UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.ids import (

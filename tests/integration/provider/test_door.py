@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from crossdock.kernel.http import Transport, ask_status, open_transport
-from crossdock.kernel.provider_keys import BearerKey
+from crossdock.kernel.drivers.http import Transport, ask_status, open_transport
+from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.own_key import KeyInUse
 from crossdock_schemas.pricing.catalogue import Provider

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from crossdock.kernel.clock import SystemClock
+from crossdock.kernel.process.clock import SystemClock
 from crossdock.provider.attempt import Onward
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.opening import open_site

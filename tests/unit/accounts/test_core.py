@@ -6,7 +6,7 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.decide import decide
 from crossdock.accounts.decision import Refused
 from crossdock.accounts.state import AccountState
-from crossdock.kernel.record import Outgoing, Page
+from crossdock.kernel.process.record import Outgoing, Page
 from crossdock_schemas.accounts.account import ApiKey, Organization, Role
 from crossdock_schemas.accounts.control import (
     Change,

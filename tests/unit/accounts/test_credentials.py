@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.credentials import MAX_CREDENTIALS
 from crossdock.accounts.own import MAX_OWN, Own, choose_own
-from crossdock.kernel.record import Page
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import (
     Command,

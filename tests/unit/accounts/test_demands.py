@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.demands import REQUEST, Demands
 from crossdock_schemas.accounts.policy import Policy, permit
 from crossdock_schemas.codec import decode_envelope

@@ -21,7 +21,7 @@ from crossdock.accounts.likely import (
     usual_of,
 )
 from crossdock.accounts.money import Admitted
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.control import BudgetChange, KeyRotation
 from crossdock_schemas.batches.batch import Granted
 from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.accounts.holds import PAGE, Held, Holds, Owner, to_units, to_usd
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
 OWNER = Owner(AccountId("org_acme"), KeyId("key_app"))

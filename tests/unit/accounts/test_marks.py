@@ -12,7 +12,7 @@ from crossdock.accounts.marked import Marked
 from crossdock.accounts.marks import Share, share_of
 from crossdock.accounts.money import TELL_MS, Admitted
 from crossdock.accounts.postings import MAX_ENTRY_BYTES
-from crossdock.kernel.record import Page, Step
+from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.alert import Alert, AlertKind
 from crossdock_schemas.accounts.attribution import MAX_USER, tag_scope

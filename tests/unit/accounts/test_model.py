@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.pages import entity_page
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.accounts.control import Change, Command, KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.ids import KeyId

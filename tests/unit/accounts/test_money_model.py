@@ -17,7 +17,7 @@ from crossdock.accounts.likely import SHARES, WHOLE
 from crossdock.accounts.money import LONG_STOP_MS
 from crossdock.accounts.spending import UNKNOWN_S
 from crossdock.accounts.tokens import PARTS, Bucket, level_of
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,

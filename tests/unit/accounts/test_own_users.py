@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crossdock.accounts.own import concerning
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.accounts.state import AccountState
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.accounts.credential import Credential
 from crossdock_schemas.accounts.policy import Rules
 from crossdock_schemas.batches.batch import LinesReturned

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.partition import AccountsPartition
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import StoreError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects, open_objects
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.accounts.control import (
     BudgetChange,
     Command,

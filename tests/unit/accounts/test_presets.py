@@ -6,7 +6,7 @@ import pytest
 
 from crossdock.accounts import presets
 from crossdock.accounts.core import AccountsCore
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import Change, PresetChange, PresetRemoval, Refusal
 from crossdock_schemas.accounts.preset import Settings

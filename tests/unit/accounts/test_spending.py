@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.money import TELL_MS
 from crossdock.accounts.recent import CHUNK, CHUNKS, MAX_LIVES, Recent
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Spend
 from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, Usage
 from crossdock_schemas.ids import KeyId, derive_token

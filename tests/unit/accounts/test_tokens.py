@@ -23,7 +23,7 @@ from crossdock.accounts.tokens import (
     put,
     reserve_of,
 )
-from crossdock.kernel.record import Page, Step
+from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.accounts.control import KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.batches.batch import Granted
 from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, HoldEnd, Usage

@@ -12,7 +12,7 @@ from crossdock.batches.facts import (
     Validated,
 )
 from crossdock.batches.index import Span
-from crossdock.kernel.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.parcel.parcel import Parcel

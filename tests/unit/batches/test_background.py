@@ -7,10 +7,10 @@ from typing_extensions import override
 
 from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects, open_objects
-from crossdock.kernel.record import Record
+from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Record
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock_schemas.batches.batch import BatchStatus, Submitted
 from crossdock_schemas.ids import AccountId, BatchId, FileId, KeyId, ProjectId

@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import StoreError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects, open_objects
-from crossdock.kernel.record import Outgoing, Page, Record
+from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Page, Record
 from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked, Submitted
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import BodyRef, Parcel

@@ -12,7 +12,7 @@ from crossdock.batches.places import Places, places_of, prepared_path
 from crossdock.batches.reading import read_lines
 from crossdock.batches.state import Share
 from crossdock.batches.validation import Limits, validate
-from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset
 from crossdock_schemas.batches.batch import Batch, LineError

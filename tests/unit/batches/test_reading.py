@@ -4,7 +4,7 @@ from crossdock.batches.facts import ReadLines
 from crossdock.batches.index import Span, index_path, pack
 from crossdock.batches.places import Places
 from crossdock.batches.reading import read_lines
-from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
 from support.builders import BATCH, make_line

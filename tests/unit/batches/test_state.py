@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from crossdock.batches.publication import publish
 from crossdock.batches.state import BatchState, Share, bits_key, parts_key, restore_states
-from crossdock.kernel.record import Page, Step
+from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.batches.batch import PARTS_PER_PAGE, Part
 from crossdock_schemas.tokens import Tokens
 from support.builders import BATCH, NOW_MS, make_batch

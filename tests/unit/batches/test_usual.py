@@ -3,7 +3,7 @@
 import pytest
 
 from crossdock.batches.usual import UsualOutput, is_own
-from crossdock.kernel.record import Page
+from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.tokens import Tokens

@@ -10,7 +10,7 @@ from crossdock.batches.check import Rules
 from crossdock.batches.facts import Rejected, Validated
 from crossdock.batches.index import index_path, unpack
 from crossdock.batches.validation import MAX_ERRORS, Limits, validate
-from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.batches.batch import LineError
 from support.builders import BATCH, CHAT, make_batch, make_line
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from crossdock.cli.app import main
 from crossdock.cli.audit import Look, until_whole
 from crossdock.cli.books import NAMED, Books, Numbers, Owner
-from crossdock.kernel.errors import CrossdockError, LogUnreachableError, TableError
+from crossdock.kernel.process.errors import CrossdockError, LogUnreachableError, TableError
 from support.management import Outcome
 
 A = Owner("org_1", "proj_1", "key_a")

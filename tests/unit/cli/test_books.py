@@ -30,8 +30,8 @@ from crossdock.cli.books import (
     usages,
 )
 from crossdock.cli.lapses import Expiries, Lot, Sums, Wrong, left_of, sums_of
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record
 from crossdock_schemas.accounts.credit import Credit, CreditKind, Lots
 from crossdock_schemas.accounts.credit import Lot as OneLot
 from crossdock_schemas.accounts.journal import MarkSpend, Spend

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from crossdock.cli.client import Dock, open_dock
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.cli.options import duration_s, expiry
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 
 NOW_MS = 1_767_225_600_999  # 2026-01-01T00:00:00Z, and a bit
 

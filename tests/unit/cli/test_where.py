@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.cli.where import addresses, management_key, without_given
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import DataDir
 
 GIVEN = {

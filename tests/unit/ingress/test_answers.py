@@ -3,7 +3,7 @@
 import pytest
 
 from crossdock.ingress.accounts import Answers
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.record import Record
 from crossdock_schemas.accounts.control import Change, Refusal
 from crossdock_schemas.ids import AccountId
 from support.builders import make_change

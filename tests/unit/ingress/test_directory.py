@@ -5,7 +5,7 @@ import pytest
 from crossdock.ingress.checks import BatchWish
 from crossdock.ingress.directory import MAX_SUBMITTED, BatchesView, FilesView
 from crossdock.ingress.records import make_submitted
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.record import Record
 from crossdock_schemas.batches.batch import Batch, BatchStatus, Part, PartsPage
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossdock.ingress.multipart import MAX_FIELDS_BYTES, Form, receive_form
 from crossdock.ingress.refusals import RefusedError
-from crossdock.kernel.objects import Objects, open_objects
+from crossdock.kernel.drivers.object_store import Objects, open_objects
 
 KIND = 'multipart/form-data; boundary="b1"'
 

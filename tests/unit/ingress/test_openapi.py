@@ -16,9 +16,9 @@ from crossdock.ingress.dock import make_dock
 from crossdock.ingress.openapi.document import OPERATIONS, document, security_of
 from crossdock.ingress.openapi.operation import Operation
 from crossdock.ingress.settings import IngressSettings
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.pricing.catalogue import Catalogue
 from support.accounts import KEY_SECRET

@@ -8,8 +8,8 @@ import pytest
 
 from crossdock.ingress.outbox import Outbox
 from crossdock.ingress.refusals import RefusedError
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.record import Outgoing
 
 
 class SlowLog:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crossdock.ingress.ring import Ring
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.record import Record
 
 
 def make_record(key: str, value: bytes = b"x", at_ms: int = 1000) -> Record:

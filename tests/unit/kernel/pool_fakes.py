@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Any
 
-from crossdock.kernel.claimer import Claimer, Job
-from crossdock.kernel.claims import ClaimsView
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.lookahead import Place
-from crossdock.kernel.pool import Pool
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
+from crossdock.kernel.runtime.pool.claims import ClaimsView
+from crossdock.kernel.runtime.pool.pool import Pool
+from crossdock.kernel.runtime.pool.scheduler import Place
 from crossdock_schemas.calls.claim import ClaimNote
 
 PLACE = ("t", 0)

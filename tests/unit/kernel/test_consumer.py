@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka.consumer import COMMIT_TRIES, GroupConsumer
+from crossdock.kernel.drivers.kafka.consumer import COMMIT_TRIES, GroupConsumer
+from crossdock.kernel.process.errors import LogError
 
 PLACE = ("t", 0)
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka.producer import MAX_BATCH_BYTES, Producer
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.kafka.producer import MAX_BATCH_BYTES, Producer
+from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.record import Outgoing
 
 
 class Client:

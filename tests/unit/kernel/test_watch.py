@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import pytest
 
-from crossdock.kernel.errors import LogError
-from crossdock.kernel.kafka.owed import BrokerWatch
-from crossdock.kernel.kafka.watch import Place, StallWatch
+from crossdock.kernel.drivers.kafka.broker_health import BrokerWatch
+from crossdock.kernel.drivers.kafka.stall_detector import Place, StallWatch
+from crossdock.kernel.process.errors import LogError
 
 PLACE = ("topic", 0)
 

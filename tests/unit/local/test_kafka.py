@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.kernel.errors import ProcessError
+from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.jars import memory_path
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.practice import practise

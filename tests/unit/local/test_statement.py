@@ -7,7 +7,7 @@ import lz4.frame
 import pytest
 from backports import zstd
 
-from crossdock.kernel.errors import TableError
+from crossdock.kernel.process.errors import TableError
 from crossdock.local.clickhouse.statement import decompress, first_word, read_statement
 
 

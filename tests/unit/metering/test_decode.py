@@ -2,8 +2,8 @@
 
 import pytest
 
-from crossdock.kernel.errors import UndecodableError
-from crossdock.kernel.record import Record
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record
 from crossdock.metering.decode import decode
 from crossdock_schemas.batches.batch import PartsPage
 from crossdock_schemas.calls.usage import HoldEnd, UsageGroup

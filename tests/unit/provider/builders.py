@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 from typing_extensions import override
 
-from crossdock.kernel.claimer import Job
-from crossdock.kernel.claims import Held, Start
-from crossdock.kernel.clock import Clock, ManualClock
-from crossdock.kernel.errors import LeaseLostError
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.clock import Clock, ManualClock
+from crossdock.kernel.process.errors import LeaseLostError
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.pool.claim_writer import Job
+from crossdock.kernel.runtime.pool.claims import Held, Start
 from crossdock.provider.attempt import Attempt
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher

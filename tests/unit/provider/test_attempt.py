@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.provider_keys import BearerKey
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.attempt import Onward
 from crossdock.provider.own_key import KeyInUse
 from crossdock.provider.publish import Finished

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from crossdock.kernel.provider_keys import BearerKey
+from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.endpoint import FORGOTTEN_S, ProviderSite
 from crossdock.provider.own_key import KeyInUse
 from crossdock_schemas.calls.usage import CallOutcome

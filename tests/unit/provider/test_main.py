@@ -3,8 +3,8 @@ import json
 import httpx
 import pytest
 
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import SettingsError
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import SettingsError
 from crossdock.provider.main import served, share_out
 from crossdock.provider.opening import open_site
 from crossdock.provider.settings import ProviderSettings

@@ -5,11 +5,11 @@ import json
 import httpx
 import pytest
 
-from crossdock.kernel.provider_keys import read_provider_key
+from crossdock.kernel.requests.provider_keys import read_provider_key
 from crossdock.provider.own_key import HIDDEN, KeyInUse
 from crossdock_schemas.pricing.catalogue import Provider
 from support.google import service_account
-from unit.kernel.test_provider_keys import AWS, AZURE
+from unit.kernel.requests.test_provider_keys import AWS, AZURE
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"gpt","messages":[]}'

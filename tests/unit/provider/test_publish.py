@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from crossdock.kernel.clock import ManualClock
+from crossdock.kernel.process.clock import ManualClock
 from crossdock.provider.publish import MAX_BYTES, MAX_ROWS, Finished, Publisher
 from crossdock_schemas.calls.usage import Usage
 from crossdock_schemas.codec import decode_envelope

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.kernel.provider_keys import AwsKey
+from crossdock.kernel.requests.provider_keys import AwsKey
 from crossdock.provider.sigv4 import sign
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # AWS's own example

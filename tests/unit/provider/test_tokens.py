@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from structlog.testing import capture_logs
 from typing_extensions import override
 
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.provider_keys import GoogleKey
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.requests.provider_keys import GoogleKey
 from crossdock.provider import tokens
 from crossdock.provider.tokens import GRANT, LIFE_S, PAUSE_S, SCOPE, SPARE_S, Tokens
 from support.google import rsa_key, service_account

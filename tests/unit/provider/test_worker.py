@@ -10,13 +10,13 @@ from obstore.store import MemoryStore
 from pydantic import SecretStr
 from typing_extensions import override
 
-from crossdock.kernel.claims import Start
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import LeaseLostError, StoreError, UndecodableError
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects, open_objects
-from crossdock.kernel.record import Outgoing, Record
-from crossdock.kernel.secrets import MasterKeys
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import LeaseLostError, StoreError, UndecodableError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.keyring import Keyring
 from crossdock.provider.publish import Publisher

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 from prometheus_client import REGISTRY
 
-from crossdock.kernel.clock import ManualClock
-from crossdock.kernel.errors import NoSuchObjectError
-from crossdock.kernel.objects import open_objects
-from crossdock.kernel.record import Record
+from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.process.clock import ManualClock
+from crossdock.kernel.process.errors import NoSuchObjectError
+from crossdock.kernel.process.record import Record
 from crossdock.router.policy import STALE_MS
 from crossdock.router.routing import Router
 from crossdock_schemas.calls.fleet import EndpointHealth

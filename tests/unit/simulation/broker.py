@@ -5,8 +5,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from crossdock.kernel.claims import ClaimsView
-from crossdock.kernel.record import Outgoing, Record
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.pool.claims import ClaimsView
 from crossdock_schemas.calls.claim import ClaimNote
 from crossdock_schemas.topics import CLAIMS
 

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import httpx
 
-from crossdock.kernel.claimer import Claimer
-from crossdock.kernel.health import Health
-from crossdock.kernel.objects import Objects, open_objects
-from crossdock.kernel.pool import Pool, lines_weight
-from crossdock.kernel.record import Outgoing
+from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.runtime.pool.claim_writer import Claimer
+from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.endpoint import ProviderSite
 from crossdock.provider.publish import Publisher

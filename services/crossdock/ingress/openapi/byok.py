@@ -21,7 +21,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.kernel.provider_keys import EXPECTED, MAX_BYTES
+from crossdock.kernel.requests.provider_keys import EXPECTED, MAX_BYTES
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.accounts.credential import MAX_SORT_ORDER
 from crossdock_schemas.accounts.policy import MAX_PATTERNS, Rules

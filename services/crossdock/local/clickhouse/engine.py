@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from crossdock.kernel.errors import ProcessError, TableError
+from crossdock.kernel.process.errors import ProcessError, TableError
 from crossdock.local.clickhouse.statement import Statement
 
 CONNECTIONS = 4  # queries at once; the rest wait

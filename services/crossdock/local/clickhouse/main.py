@@ -10,11 +10,11 @@ import structlog
 import uvicorn
 from pydantic import Field
 
-from crossdock.kernel import lifecycle
-from crossdock.kernel.health import Health
-from crossdock.kernel.logs import configure_logs
-from crossdock.kernel.ops import open_ops
-from crossdock.kernel.settings import Settings
+from crossdock.kernel.process import lifecycle
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.logs import configure_logs
+from crossdock.kernel.process.ops_server import open_ops
+from crossdock.kernel.process.settings import Settings
 from crossdock.local.clickhouse.engine import Engine
 from crossdock.local.clickhouse.mapping import drop_library
 from crossdock.local.clickhouse.server import make_app

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from crossdock.kernel.errors import TableError
+from crossdock.kernel.process.errors import TableError
 from crossdock.local.clickhouse.engine import Engine, EngineError
 from crossdock.local.clickhouse.statement import Statement, decompress, read_statement
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import lz4.frame
 
-from crossdock.kernel.errors import TableError
+from crossdock.kernel.process.errors import TableError
 
 _OURS = frozenset(
     {

@@ -1,0 +1,140 @@
+"""Makes the topics, and checks that those that exist are as they must be."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.admin import ApiVersionRequest
+
+from crossdock.kernel.process.errors import LogError, LogUnreachableError
+from crossdock_schemas.topics import Provisioned
+
+DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
+"""The request whose newest version tells Kafka 4.3 from 4.2; brokers do not say what release they are."""
+
+
+async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
+    """Return when a broker answers.
+
+    Raises:
+        LogUnreachableError: if none did within `timeout_s`.
+    """
+    give_up = time.monotonic() + timeout_s
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=3000)
+        try:
+            await asyncio.wait_for(admin.start(), timeout=5)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if time.monotonic() > give_up:
+                raise LogUnreachableError(servers) from error
+            await asyncio.sleep(0.5)
+        else:
+            return
+        finally:
+            await admin.close()
+
+
+async def is_up(servers: str) -> bool:
+    """Say whether a broker answers a new connection within 5 s."""
+    try:
+        await wait_for_broker(servers, timeout_s=0)
+    except LogUnreachableError:
+        return False
+    return True
+
+
+async def may_forget_ends(servers: str) -> bool:
+    """Say whether the brokers are of Kafka 4.3 or newer: 4.3.0 and 4.3.1 leave out ends of transactions (ADR 0027).
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+    """
+    client = AIOKafkaClient(bootstrap_servers=servers)
+    try:
+        await client.bootstrap()
+        answer = await client.send(client.get_random_node(), ApiVersionRequest())
+    except KafkaError as error:
+        raise LogUnreachableError(servers) from error
+    finally:
+        await client.close()
+    newest = {key: newest for key, _, newest in answer.api_versions}
+    return int(newest.get(DESCRIBE_LOG_DIRS, 0)) >= SINCE_4_3
+
+
+async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
+    """Return every partition of `topic`, to read it whole.
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+        LogError: if there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+        (described,) = await admin.describe_topics([topic])
+    except KafkaConnectionError as error:
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        raise LogError(f"cannot ask for topic {topic!r}: {error!r}") from error
+    finally:
+        await admin.close()
+    if described["error_code"]:
+        told = for_code(described["error_code"]).__name__
+        raise LogError(f"cannot read topic {topic!r} at {servers!r}: {told}")
+    return [(topic, number) for number in range(len(described["partitions"]))]
+
+
+async def provision(
+    servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
+) -> list[str]:
+    """Create what is missing and return the new names.
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+        LogError: if a topic exists with another number of partitions, or cannot be created.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+    except KafkaConnectionError as error:
+        await admin.close()
+        raise LogUnreachableError(servers) from error
+    try:
+        existing = set(await admin.list_topics())
+        await _check(admin, [topic for topic in wanted if topic.name in existing])
+        missing = [topic for topic in wanted if topic.name not in existing]
+        await _create(admin, missing, replication)
+    except KafkaError as error:
+        raise LogError(f"cannot make the topics: {error!r}") from error
+    finally:
+        await admin.close()
+    return [topic.name for topic in missing]
+
+
+async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Provisioned]) -> None:
+    if not topics:
+        return
+    described = await admin.describe_topics([topic.name for topic in topics])
+    counts = {entry["topic"]: len(entry["partitions"]) for entry in described}
+    for topic in topics:
+        if counts[topic.name] != topic.partitions:
+            raise LogError(
+                f"topic {topic.name!r} has {counts[topic.name]} partitions, not {topic.partitions}: set "
+                f"CROSSDOCK_PARTITIONS to what it has (partitions are never added, keys would move)"
+            )
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Sequence[Provisioned], replication: int
+) -> None:
+    if not topics:
+        return
+    response = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, replication, topic_configs=t.config) for t in topics]
+    )
+    for name, code, *_ in response.topic_errors:
+        if code and for_code(code) is not TopicAlreadyExistsError:
+            raise LogError(f"cannot create topic {name!r}: {for_code(code).__name__}")

@@ -1,0 +1,286 @@
+"""Consumers: members of a group, and readers that take given partitions. Both read committed records only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+
+from crossdock.kernel.drivers.kafka.admin import is_up
+from crossdock.kernel.drivers.kafka.broker_health import BROKER
+from crossdock.kernel.drivers.kafka.stall_detector import StallWatch
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.errors import LogError, LogUnreachableError
+from crossdock.kernel.process.metrics import Traffic
+from crossdock.kernel.process.record import Record
+
+Place = tuple[str, int]
+"""Topic and partition."""
+Position = Mapping[Place, int]
+"""The next offset to read, by place."""
+
+OnRebalance = Callable[[Collection[Place]], Awaitable[None]]
+
+SESSION_TIMEOUT_MS = (
+    10_000  # a killed process's partitions wait this long, unless it comes back as itself
+)
+REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
+MAX_FETCH_BYTES = 2_097_152
+FETCH_WAIT_MS = 500
+COMMIT_LIMIT_S = 10.0  # a commit takes some ms, and some seconds after the broker came back
+COMMIT_TRIES = 2
+
+
+def record_from(raw: Any) -> Record:  # aiokafka ships no types
+    return Record(
+        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers
+    )
+
+
+def lag_of(raw: Any) -> dict[str, int]:
+    """Return the lag of an aiokafka consumer by topic, as its last fetch saw it. Never blocks."""
+    lags: dict[str, int] = {}
+    for place in raw.assignment():
+        end = raw.highwater(place)
+        state = raw._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
+        if end is not None and state is not None and state.has_valid_position:
+            lags[place.topic] = lags.get(place.topic, 0) + max(0, end - state.position)
+    return lags
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped upstream
+    """Lets the owner hand over before the group moves on; aiokafka swallows a listener's errors, so it has none."""
+
+    def __init__(self, on_revoked: OnRebalance, on_assigned: OnRebalance) -> None:
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._on_revoked([(place.topic, place.partition) for place in revoked])
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._on_assigned([(place.topic, place.partition) for place in assigned])
+
+
+async def _ignore(_: Collection[Place]) -> None:
+    """Nothing: `assignment` tells."""
+
+
+class GroupConsumer:
+    """A consumer; every aiokafka type stays inside."""
+
+    def __init__(
+        self,
+        raw: AIOKafkaConsumer,
+        servers: str,
+        *,
+        commit_limit_s: float = COMMIT_LIMIT_S,
+        ask: Callable[[str], Awaitable[bool]] = is_up,
+    ) -> None:
+        self._raw = raw
+        self._commit_limit_s = commit_limit_s
+        self._is_up = partial(ask, servers)
+        self._paused: frozenset[Place] = frozenset()
+        self._watch = StallWatch(self, self._is_up)
+
+    def close(self) -> None:
+        """Say nothing of the broker any more."""
+        self._watch.close()
+
+    def active(self) -> frozenset[Place]:
+        """The assigned places that are not paused."""
+        return self.assignment() - self._paused
+
+    def assignment(self) -> frozenset[Place]:
+        return frozenset((place.topic, place.partition) for place in self._raw.assignment())
+
+    async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]:
+        """Return up to `max_records` committed records of unpaused partitions, at once when there are some.
+
+        Raises:
+            LogError: if the broker refused, or nothing comes although there is something.
+        """
+        try:
+            polled = await self._raw.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except KafkaError as error:
+            raise LogError(f"cannot poll: {error!r}") from error
+        records = [record_from(raw) for group in polled.values() for raw in group]
+        traffic = Traffic()
+        for record in records:
+            traffic.add(record.topic, record.size)
+        traffic.count(metrics.RECORDS_POLLED, metrics.BYTES_POLLED)
+        await self._watch.saw(len(records))
+        return records
+
+    def pause_only(self, places: Collection[Place]) -> None:
+        """Pause `places` and resume every other assigned one; places not assigned are ignored."""
+        wanted = frozenset(places) & self.assignment()
+        if wanted == self._paused:
+            return
+        assigned = self._raw.assignment()
+        raw = {place: TopicPartition(*place) for place in self.assignment()}
+        self._raw.resume(
+            *[raw[place] for place in raw if place not in wanted and raw[place] in assigned]
+        )
+        self._raw.pause(*[raw[place] for place in wanted])
+        self._paused = wanted
+
+    def forget_pauses(self) -> None:
+        """Call after a rebalance: aiokafka starts new assignments unpaused."""
+        self._paused = frozenset()
+
+    async def commit(self, position: Mapping[Place, int | tuple[int, str]]) -> bool:
+        """Commit offsets, alone or with a note of up to 4 kB; False when the group has moved on.
+
+        Raises:
+            LogError: if the broker answers others and not us. A client of aiokafka may lose its own metadata for good
+                when the broker dies; it then waits for ever.
+        """
+        offsets = {TopicPartition(*place): offset for place, offset in position.items()}
+        try:
+            with BROKER.owing():
+                await self._commit(offsets)
+        except (IllegalStateError, KafkaError):
+            return False
+        metrics.COMMITS.inc()
+        return True
+
+    async def _commit(self, offsets: Any) -> None:  # untyped upstream
+        unanswered = 0
+        while unanswered < COMMIT_TRIES:
+            try:
+                async with asyncio.timeout(self._commit_limit_s):
+                    await self._raw.commit(offsets)
+            except TimeoutError:
+                unanswered = unanswered + 1 if await self._is_up() else 0
+            else:
+                return
+        raise LogError("the broker answers others and not our commits: starting again")
+
+    async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        """Return the committed offset and its note, by place; places without one are left out."""
+        wanted = [TopicPartition(*place) for place in places]
+        try:
+            # why private: the public `committed` takes one partition at a time and drops the note
+            found = await self._raw._coordinator.fetch_committed_offsets(wanted)  # noqa: SLF001
+        except KafkaError as error:
+            raise LogError(f"cannot ask for committed offsets: {error!r}") from error
+        return {
+            (p.topic, p.partition): (int(at.offset), at.metadata or "")
+            for p, at in found.items()
+            if at.offset >= 0
+        }
+
+    async def beginnings(self, places: Collection[Place]) -> dict[Place, int]:
+        """Return the first offset that each place still holds."""
+        try:
+            found = await self._raw.beginning_offsets([TopicPartition(*place) for place in places])
+        except KafkaError as error:
+            raise LogError(f"cannot ask for first offsets: {error!r}") from error
+        return {(place.topic, place.partition): offset for place, offset in found.items()}
+
+    async def leave(self) -> None:
+        """Leave the group for good: its other members take the partitions over now, not after the session's end."""
+        coordinator = self._raw._coordinator  # noqa: SLF001  # aiokafka lets a static member leave by its time-out only
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await coordinator.close()
+
+    async def position(self, place: Place) -> int:
+        return int(await self._raw.position(TopicPartition(*place)))
+
+    async def seek(self, place: Place, offset: int) -> None:
+        self._raw.seek(TopicPartition(*place), offset)
+
+    async def end_offsets(self, places: Collection[Place]) -> dict[Place, int]:
+        try:
+            ends = await self._raw.end_offsets([TopicPartition(*place) for place in places])
+        except KafkaError as error:
+            raise LogError(f"cannot ask for end offsets: {error!r}") from error
+        return {(place.topic, place.partition): offset for place, offset in ends.items()}
+
+    async def offsets_at(self, places: Collection[Place], timestamp_ms: int) -> dict[Place, int]:
+        """Return the first offset at or after `timestamp_ms`; places without one are left out."""
+        found = await self._raw.offsets_for_times(
+            {TopicPartition(*place): timestamp_ms for place in places}
+        )
+        return {(p.topic, p.partition): int(at.offset) for p, at in found.items() if at is not None}
+
+    def lag(self) -> dict[str, int]:
+        """Return by topic how many offsets lie before the end that the last fetch saw. Never blocks."""
+        return lag_of(self._raw)
+
+
+@asynccontextmanager
+async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupConsumer]:
+    try:
+        await raw.start()
+    except KafkaConnectionError as error:
+        await raw.stop()
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        await raw.stop()
+        raise LogError(f"cannot start a consumer: {error!r}") from error
+    consumer = GroupConsumer(raw, servers)
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+        await asyncio.wait_for(raw.stop(), timeout=10)
+
+
+@asynccontextmanager
+async def open_group_consumer(
+    servers: str,
+    topics: Sequence[str],
+    *,
+    group: str,
+    instance: str,
+    on_revoked: OnRebalance = _ignore,
+    on_assigned: OnRebalance = _ignore,
+    session_timeout_ms: int = SESSION_TIMEOUT_MS,
+) -> AsyncIterator[GroupConsumer]:
+    """Open the static member `instance` of `group`. Topics with equal partition counts are assigned together."""
+    raw = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        client_id=f"{group}.{instance}",
+        group_id=group,
+        group_instance_id=f"{group}.{instance}",
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=min(3000, session_timeout_ms // 3),
+        rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+    raw.subscribe(topics=list(topics), listener=_Listener(on_revoked, on_assigned))
+    async with _started(raw, servers) as consumer:
+        yield consumer
+
+
+@asynccontextmanager
+async def open_reader(
+    servers: str, places: Sequence[Place], *, client: str, fetch_wait_ms: int = FETCH_WAIT_MS
+) -> AsyncIterator[GroupConsumer]:
+    """Open a consumer without a group on `places`, from their beginnings; `seek` moves it.
+
+    `fetch_wait_ms`: so long a fetch of what is empty waits at the broker, and holds up the fetches of other places.
+    """
+    raw = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        client_id=client,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        fetch_max_wait_ms=fetch_wait_ms,
+    )
+    raw.assign([TopicPartition(*place) for place in places])
+    async with _started(raw, servers) as consumer:
+        yield consumer

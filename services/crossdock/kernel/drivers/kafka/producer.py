@@ -1,0 +1,243 @@
+"""Idempotent producers that send groups: one broker batch per partition, acknowledged before `send` returns."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import zip_longest
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+)
+
+from crossdock.kernel.drivers.kafka.broker_health import BROKER
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.errors import FencedError, LogError, LogUnreachableError
+from crossdock.kernel.process.metrics import Traffic
+from crossdock.kernel.process.record import Outgoing, partition_for
+
+MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), with room for framing
+REQUEST_TIMEOUT_MS = 30_000
+SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire by themselves; a stuck sender ends the process
+COMMIT_LIMIT_S = 30.0  # three times the transaction's own timeout
+STOP_LIMIT_S = 10.0
+TRANSACTION_TIMEOUT_MS = 10_000  # a dead owner blocks read-committed readers this long at most
+
+
+class Producer:
+    """Sends groups of records, in order within a partition."""
+
+    def __init__(self, raw: AIOKafkaProducer, *, send_limit_s: float = SEND_LIMIT_S) -> None:
+        self._raw = raw
+        self._send_limit_s = send_limit_s
+        self._partitions: dict[str, int] = {}
+
+    async def send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        """Send `messages` and wait until the broker has them all; return by place the offset of the first one.
+
+        Raises:
+            FencedError: if another process took the transactional id over.
+            LogError: if the broker refused, or did not answer in time.
+        """
+        if not messages:
+            return {}
+        traffic = Traffic()
+        try:
+            with BROKER.owing():
+                async with asyncio.timeout(self._send_limit_s):
+                    offsets = await self._send(messages, traffic)
+        except TimeoutError as error:
+            limit_s = self._send_limit_s
+            raise LogError(
+                f"no acknowledgement from {messages[0].topic!r} in {limit_s:.0f} s"
+            ) from error
+        except ProducerFenced as error:
+            raise FencedError(str(error)) from error
+        except KafkaError as error:
+            raise LogError(f"cannot send to {messages[0].topic!r}: {error!r}") from error
+        traffic.count(metrics.RECORDS_SENT, metrics.BYTES_SENT)
+        return offsets
+
+    async def _send(
+        self, messages: Sequence[Outgoing], traffic: Traffic
+    ) -> dict[tuple[str, int], int]:
+        grouped: dict[tuple[str, int], list[Outgoing]] = {}
+        for message in messages:
+            partition = message.partition
+            if partition is None:
+                partition = partition_for(message.key, await self.partition_count(message.topic))
+            grouped.setdefault((message.topic, partition), []).append(message)
+        batches = {place: self._batches(group, traffic) for place, group in grouped.items()}
+        shipped: list[Awaitable[Any]] = []
+        try:
+            # why in turns: a partition's second batch waits until its first one is under way
+            for turn in zip_longest(*batches.values()):
+                for place, batch in zip(batches, turn, strict=True):
+                    if batch is not None:
+                        shipped.append(await self._ship(batch, place))
+        except KafkaError:
+            await asyncio.gather(*shipped, return_exceptions=True)
+            raise
+        firsts = await _all_of(shipped)
+        return {place: int(first.offset) for place, first in zip(batches, firsts, strict=False)}
+
+    def _batches(
+        self, group: Iterable[Outgoing], traffic: Traffic
+    ) -> list[Any]:  # untyped upstream
+        """Return builders of batches that hold `group` in order.
+
+        Raises:
+            LogError: if a record is too large for the broker.
+        """
+        timestamp = time.time_ns() // 1_000_000  # the record's own timestamp
+        builders: list[Any] = []
+        for message in group:
+            size = self._append(builders[-1], message, timestamp) if builders else None
+            if size is None:
+                builders.append(self._raw.create_batch())
+                size = self._append(builders[-1], message, timestamp)
+                if size is None or message.size > MAX_BATCH_BYTES:
+                    told = f"a record of {message.size} bytes for {message.topic!r}"
+                    raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
+            traffic.add(message.topic, size)
+        return builders
+
+    @staticmethod
+    def _append(builder: Any, message: Outgoing, timestamp: int) -> int | None:  # untyped upstream
+        """Return how many bytes `message` takes in the batch; None: it has no room for it."""
+        appended = builder.append(
+            timestamp=timestamp, key=message.key, value=message.value, headers=message.headers
+        )
+        return None if appended is None else appended.size
+
+    async def _ship(self, builder: Any, place: tuple[str, int]) -> Any:  # untyped upstream
+        return await self._raw.send_batch(builder, place[0], partition=place[1])
+
+    async def partition_count(self, topic: str) -> int:
+        """Return how many partitions `topic` has; known once, for partitions are never added.
+
+        While no broker answers it waits: a worker that began a second ago must not end for it, with calls under way.
+
+        Raises:
+            UnknownTopicOrPartitionError: if a broker answers that there is no such topic.
+        """
+        while topic not in self._partitions:
+            try:
+                self._partitions[topic] = len(await self._raw.partitions_for(topic))
+            except UnknownTopicOrPartitionError:
+                if await self._raw.client.force_metadata_update():
+                    raise
+        return self._partitions[topic]
+
+
+class TransactionalProducer(Producer):
+    """A producer whose sends become visible together, or never."""
+
+    def __init__(self, raw: AIOKafkaProducer, transactional_id: str) -> None:
+        super().__init__(raw)
+        self.transactional_id = transactional_id
+
+    async def commit(self, messages: Sequence[Outgoing]) -> None:
+        """Send `messages` in one transaction.
+
+        Raises:
+            FencedError: if another process took over; none of `messages` became visible.
+            LogError: if the broker refused; the transaction was aborted, or its end is unknown and fenced later.
+        """
+        if not messages:
+            return
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(COMMIT_LIMIT_S), self._raw.transaction():
+                await self.send(messages)
+        except TimeoutError as error:
+            metrics.TRANSACTIONS.labels("failed").inc()
+            raise LogError(
+                f"transaction of {self.transactional_id!r} did not end in {COMMIT_LIMIT_S:.0f} s"
+            ) from error
+        except ProducerFenced as error:
+            metrics.TRANSACTIONS.labels("fenced").inc()
+            raise FencedError(f"{self.transactional_id!r} was taken over: {error!r}") from error
+        except KafkaError as error:
+            metrics.TRANSACTIONS.labels("failed").inc()
+            raise LogError(f"transaction of {self.transactional_id!r} failed: {error!r}") from error
+        metrics.TRANSACTIONS.labels("committed").inc()
+        metrics.TRANSACTION_SECONDS.observe(time.monotonic() - started)
+
+
+async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Wait for all of them, then raise the first error; none is left behind unseen."""
+    outcomes = await asyncio.gather(*awaitables, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+@asynccontextmanager
+async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafkaProducer]:
+    try:
+        await raw.start()
+    except KafkaConnectionError as error:
+        await raw.stop()
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        await raw.stop()
+        raise LogError(f"cannot start a producer: {error!r}") from error
+    try:
+        yield raw
+    except BaseException:
+        with suppress(KafkaError, TimeoutError):  # the reason is what counts
+            await asyncio.wait_for(raw.stop(), timeout=STOP_LIMIT_S)
+        raise
+    try:
+        await asyncio.wait_for(raw.stop(), timeout=STOP_LIMIT_S)
+    except (KafkaError, TimeoutError) as error:
+        raise LogError(f"the producer did not stop in order: {error!r}") from error
+
+
+@asynccontextmanager
+async def open_producer(
+    servers: str, *, client: str, linger_ms: int = 0, send_limit_s: float = SEND_LIMIT_S
+) -> AsyncIterator[Producer]:
+    """Open an idempotent producer (acks=all). What the broker does not take within `send_limit_s` is an error."""
+    raw = AIOKafkaProducer(
+        bootstrap_servers=servers,
+        client_id=client,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=linger_ms,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=MAX_BATCH_BYTES,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+    async with _started(raw, servers):
+        yield Producer(raw, send_limit_s=send_limit_s)
+
+
+@asynccontextmanager
+async def open_transactional_producer(
+    servers: str,
+    *,
+    client: str,
+    transactional_id: str,
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+) -> AsyncIterator[TransactionalProducer]:
+    """Open the producer of one partition. Opening fences every earlier holder of `transactional_id`."""
+    raw = AIOKafkaProducer(
+        bootstrap_servers=servers,
+        client_id=client,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=transaction_timeout_ms,
+        retry_backoff_ms=5,  # the first send after a commit is often answered "not yet"; the default 100 ms is p90
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=MAX_BATCH_BYTES,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+    async with _started(raw, servers):
+        yield TransactionalProducer(raw, transactional_id)

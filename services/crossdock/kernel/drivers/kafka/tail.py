@@ -1,0 +1,71 @@
+"""A tail: every partition of some topics, read by one process alone, without a group (directories, rings, views)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from crossdock.kernel.drivers.kafka.consumer import GroupConsumer, Place, open_reader
+from crossdock.kernel.process.record import Record
+
+Apply = Callable[[Record], None]
+MAX_RECORDS = 2000
+
+
+class Tail:
+    """Feeds `apply` every record from the beginning (or from `since_ms` on), in order within a partition.
+
+    `caught_up` is set once what was there at the start has been applied: then the view may be trusted.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        places: Sequence[Place],
+        apply: Apply,
+        *,
+        client: str,
+        since_ms: int | None = None,
+    ) -> None:
+        self._servers = servers
+        self._places = tuple(places)
+        self._apply = apply
+        self._client = client
+        self._since_ms = since_ms
+        self._reader: GroupConsumer | None = None
+        self.caught_up = asyncio.Event()
+
+    def lag(self) -> dict[str, int]:
+        """Return how far the view is behind, by topic; empty when nothing is read."""
+        return {} if self._reader is None else self._reader.lag()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set.
+
+        Raises:
+            LogError: if the broker refuses.
+        """
+        async with open_reader(self._servers, self._places, client=self._client) as reader:
+            self._reader = reader
+            ends = await reader.end_offsets(self._places)
+            if self._since_ms is not None:
+                await self._seek_since(reader, ends, self._since_ms)
+            while not stop.is_set():
+                for record in await reader.poll(max_records=MAX_RECORDS, timeout_ms=100):
+                    self._apply(record)
+                if not self.caught_up.is_set() and await reached(reader, ends):
+                    self.caught_up.set()
+        self._reader = None
+
+    async def _seek_since(
+        self, reader: GroupConsumer, ends: dict[Place, int], since_ms: int
+    ) -> None:
+        found = await reader.offsets_at(self._places, since_ms)
+        for place in self._places:
+            await reader.seek(place, found.get(place, ends[place]))
+
+
+async def reached(reader: GroupConsumer, ends: dict[Place, int]) -> bool:
+    """Say whether `reader` stands at or after `ends` everywhere."""
+    for place, end in ends.items():
+        if await reader.position(place) < end:
+            return False
+    return True

@@ -1,0 +1,74 @@
+"""A record as it came, a record as it shall go, a page of state, and a step of them."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Row = Sequence[Any]
+"""One row of a table: its values, in the order of the table's columns."""
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> int:
+    size = len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content)
+    return size
+
+
+class Record(NamedTuple):
+    """One record of a partition. `value` is None for a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return (self.topic, self.partition)
+
+    @property
+    def size(self) -> int:
+        return _size(self.key, self.value, self.headers)
+
+
+class Outgoing(NamedTuple):
+    """One record to send. `partition` None means: by `key`."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    partition: int | None = None
+
+    @property
+    def size(self) -> int:
+        return _size(self.key, self.value, self.headers)
+
+
+def partition_for(key: bytes | None, count: int) -> int:
+    """Return the partition of `key` among `count`. CRC-32: aiokafka's murmur2 is pure Python, 6 us a key."""
+    return zlib.crc32(key or b"") % count
+
+
+class Page(NamedTuple):
+    """A piece of state under its own key; `value` None removes it."""
+
+    key: bytes
+    value: bytes | None
+
+
+@dataclass
+class Step:
+    """What one application decided: both sides become visible together."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Say whether anything was decided."""
+        return bool(self.outgoing or self.pages)

@@ -1,0 +1,96 @@
+"""Settings: a frozen object made from the environment, every fault reported at once, a typo an error."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from crossdock.kernel.process.errors import SettingsError
+
+SHARED = "CROSSDOCK_"
+_FOREIGN = {
+    "kafka_bootstrap_servers": "KAFKA_BOOTSTRAP_SERVERS",
+    "clickhouse_url": "CLICKHOUSE_URL",
+    "master_key": "CROSSDOCK_MASTER_KEY",
+    "master_key_file": "CROSSDOCK_MASTER_KEY_FILE",
+}
+
+
+class Settings(BaseModel):
+    """What every process needs to know. A stage adds its own fields, read under its own prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    """Brokers, host:port, comma-separated."""
+    clickhouse_url: str = "http://127.0.0.1:8123"
+    """ClickHouse's HTTP interface, http://user:password@host:port."""
+    objects_url: str = ""
+    """Where files lie: file:///folder, s3://bucket/prefix, gs://, az://. Credentials as the store's own tools take."""
+    catalogue: Path | None = None
+    """The file with every provider, model and price, as JSON."""
+    ordinal: int = Field(default=0, ge=0)
+    """This process's number in its stage, from 0: a process that comes back with it takes its partitions back."""
+    ops_port: int = Field(default=0, ge=0, le=65535)
+    """Port on 127.0.0.1 for /metrics, /live, /ready and /status; 0 takes a free one."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    partitions: int = Field(default=2, ge=1)
+    """Partitions of each topic when it is created; never changed later, for keys would move."""
+    drain_s: float = Field(default=20.0, gt=0)
+    """An orderly stop may take this long, in seconds."""
+    broker_wait_s: float = Field(default=60.0, gt=0)
+    """A stage that starts before its broker waits this long for it, in seconds."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, prefix: str = SHARED) -> Self:
+        """Read the fields from `<prefix><FIELD>`, or, for the shared ones, from `CROSSDOCK_<FIELD>`.
+
+        Raises:
+            SettingsError: naming every unknown, missing or impossible setting.
+        """
+        found: dict[str, str] = {}
+        for field in cls.model_fields:
+            for name in (
+                f"{prefix}{field.upper()}",
+                _FOREIGN.get(field, f"{SHARED}{field.upper()}"),
+            ):
+                if environ.get(name, "") != "":
+                    found[field] = environ[name]
+                    break
+        unknown = sorted(cls._unknown(environ, prefix))
+        try:
+            settings = cls.model_validate(found)
+        except ValidationError as error:
+            faults = [_fault(prefix, detail) for detail in error.errors()]
+            raise SettingsError(
+                "; ".join(faults + [f"{name}: no such setting" for name in unknown])
+            ) from None
+        if unknown:
+            raise SettingsError("; ".join(f"{name}: no such setting" for name in unknown))
+        return settings
+
+    @classmethod
+    def _unknown(cls, environ: Mapping[str, str], prefix: str) -> list[str]:
+        """Names under our own stage's prefix that are no fields; other stages' names are none of our business."""
+        known = {f"{prefix}{field.upper()}" for field in cls.model_fields}
+        if prefix == SHARED:
+            return []
+        return [name for name in environ if name.startswith(prefix) and name not in known]
+
+    @property
+    def instance(self) -> str:
+        """This process among its stage's: the ordinal, for static membership."""
+        return str(self.ordinal)
+
+
+def name_of(field: str, prefix: str) -> str:
+    """Return the variable that `field` is read from."""
+    return _FOREIGN.get(field, prefix + field.upper())
+
+
+def _fault(prefix: str, detail: ErrorDetails) -> str:
+    field = str(detail["loc"][0]) if detail["loc"] else "settings"
+    return f"{name_of(field, prefix)}: {detail['msg']}"

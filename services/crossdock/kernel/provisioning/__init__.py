@@ -1,0 +1,1 @@
+"""Creates topics and tables, and the first organization."""

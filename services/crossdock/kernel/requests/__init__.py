@@ -1,0 +1,1 @@
+"""What ingress, batches and provider do alike with a request: keys, preparation, content filter, rejection."""

@@ -1,0 +1,131 @@
+"""What a request's body becomes before it is checked. Pure.
+
+Presets and defaults fill in what it does not say; then the guard looks for what must not go out.
+
+Done once, where a body comes in: to a single request by ingress, to a batch's lines by their validation.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from crossdock.kernel.requests.content_filter import guard
+from crossdock_schemas.accounts.content_filter import Detector
+from crossdock_schemas.accounts.demands import FIELD
+from crossdock_schemas.accounts.directory import level_of
+from crossdock_schemas.accounts.preset import Preparation, Preset
+
+Json = dict[str, Any]
+CHAT = "/v1/chat/completions"
+MARK = "@preset/"
+MAX_TOLD = 10  # presets that an error names
+_INSTRUCTIONS = ("system", "developer")
+_OF_EMBEDDINGS = ("dimensions", "encoding_format", "user", FIELD)
+"""What an embedding request takes of a preset's parameters; the others are of chat completions."""
+
+
+class Prepared(NamedTuple):
+    """A body that is ready to be checked."""
+
+    body: Json
+    is_changed: bool = False
+    preset: Preset | None = None
+    """The preset that it named."""
+    findings: Mapping[str, int] = {}
+    """How often the guard found what, by detector."""
+
+
+class Fault(NamedTuple):
+    """Why a body cannot be prepared, in the API's terms."""
+
+    status: int
+    code: str
+    message: str
+    param: str
+    findings: Mapping[str, int] = {}
+    metadata: Mapping[str, object] | None = None
+    """What programs may want to know of it."""
+
+
+def prepare(body: Json, operation: str, preparation: Preparation | None) -> Prepared | Fault:
+    """Return `body` with what presets say where it says nothing itself. `body` is not changed."""
+    wish = _wish_of(body)
+    if isinstance(wish, Fault):
+        return wish
+    named = None
+    if wish.slug is not None:
+        known = {} if preparation is None else {p.slug: p for p in preparation.presets}
+        named = known.get(wish.slug)
+        if named is None:
+            return _unknown(wish.slug, known, wish.param)
+    defaults = () if preparation is None else preparation.defaults
+    filled = _filled(body, wish, operation, [named, *defaults] if named else [*defaults])
+    if preparation is None or not preparation.guard.detectors:
+        return Prepared(filled, filled != body, named)
+    guarded = guard(filled, preparation.guard)
+    if guarded.blocking is not None:
+        return _blocked(guarded.blocking, operation, guarded.findings)
+    return Prepared(guarded.body, guarded.body != body, named, guarded.findings)
+
+
+def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) -> Fault:
+    """Say whose rule it is and what it looks for, and never what it found."""
+    rule = "content_filter_builtins" if detector.pattern is None else "content_filters"
+    level = level_of(detector.scope)
+    message = f"A policy blocks requests in which it finds {detector.name!r}: {rule} of the {level} {detector.scope}."
+    metadata = {"rule": rule, "detector": detector.name, "scope": detector.scope, "level": level}
+    param = "messages" if operation == CHAT else "input"
+    return Fault(403, "permission_denied", message, param, findings, metadata)
+
+
+class _Wish(NamedTuple):
+    """The model and the preset that a body names, and where."""
+
+    model: object
+    slug: str | None = None
+    param: str = "preset"
+
+
+def _wish_of(body: Mapping[str, Any]) -> _Wish | Fault:
+    model, slug = body.get("model"), body.get("preset")
+    if slug is not None and not isinstance(slug, str):
+        return Fault(400, "invalid_type", "'preset' must be a string: a preset's slug.", "preset")
+    if not isinstance(model, str) or MARK not in model:
+        return _Wish(model, slug)
+    before, _, within = model.partition(MARK)
+    if slug not in {None, within}:
+        message = f"The model names the preset {within!r}, and 'preset' another one: {slug!r}."
+        return Fault(400, "invalid_value", message, "preset")
+    return _Wish(before or None, within, "model")
+
+
+def _unknown(slug: str, known: Mapping[str, Preset], param: str) -> Fault:
+    told = [repr(name) for name in sorted(known)[:MAX_TOLD]]
+    more = len(known) - len(told)
+    rest = f" and {more} more" if more else ""
+    there = f"There are: {', '.join(told)}{rest}." if told else "There are none."
+    return Fault(404, "preset_not_found", f"No such preset: {slug!r}. {there}", param)
+
+
+def _filled(body: Json, wish: _Wish, operation: str, presets: list[Preset]) -> Json:
+    """Return `body` filled from `presets`, of which earlier ones win."""
+    filled = {name: value for name, value in body.items() if name != "preset"}
+    model = wish.model or next((p.model for p in presets if p.model is not None), None)
+    if model is not None:
+        filled["model"] = model
+    for preset in presets:
+        for name, value in preset.parameters.items():
+            if operation == CHAT or name in _OF_EMBEDDINGS:
+                filled.setdefault(name, value)
+    system = next((p.system for p in presets if p.system is not None), None)
+    messages = filled.get("messages")
+    if operation == CHAT and system is not None and isinstance(messages, list):
+        filled["messages"] = _instructed(messages, system)
+    return filled
+
+
+def _instructed(messages: list[Any], system: str) -> list[Any]:
+    """Return `messages` with instructions before them, unless they bring their own, or are none."""
+    roles = [message.get("role") for message in messages if isinstance(message, dict)]
+    if not messages or any(role in _INSTRUCTIONS for role in roles):
+        return messages
+    return [{"role": "system", "content": system}, *messages]

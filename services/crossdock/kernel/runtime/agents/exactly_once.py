@@ -1,0 +1,90 @@
+"""Outputs exactly once: what came of a partition's records, and how far they were read, are one transaction.
+
+For consumers that keep their offsets in their group, and so may read again what they sent on already (a crash, a
+rebalance, a process that stood still). The positions lie on a compacted topic of the same partition number; opening a
+partition fences whoever had it before, and only then reads its position. What lies below it was sent on.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from crossdock.kernel.drivers.kafka import TransactionalProducer, open_transactional_producer
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.shard.shard import read_pages
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PACE_S = (
+    0.02  # between two transactions of a partition: back to back they cost 25 ms each, spaced 3.5
+)
+
+
+@dataclass
+class Writer:
+    """One source partition. Invariant: `position` is the offset after the last record whose outputs are committed."""
+
+    producer: TransactionalProducer
+    stack: AsyncExitStack
+    position: int
+    committed_at: float = 0.0
+
+
+class Once:
+    """Writes the outputs of `topic`'s partitions; positions lie on `positions`."""
+
+    def __init__(self, servers: str, topic: str, *, group: str, positions: str) -> None:
+        self._servers = servers
+        self._topic = topic
+        self._group = group
+        self._positions = positions
+        self._writers: dict[int, Writer] = {}
+
+    async def unsent(self, partition: int, records: Sequence[Record]) -> list[Record]:
+        """Return those of `records` whose outputs nobody committed yet."""
+        writer = await self._writer(partition)
+        return [record for record in records if record.offset >= writer.position]
+
+    async def commit(self, partition: int, outgoing: Sequence[Outgoing], position: int) -> None:
+        """Commit `outgoing` as all that came of the records below `position`.
+
+        Raises:
+            FencedError: if another process opened the partition; nothing of `outgoing` became visible.
+            LogError: if the broker refused.
+        """
+        writer = await self._writer(partition)
+        await asyncio.sleep(max(0.0, writer.committed_at + PACE_S - time.monotonic()))
+        page = Outgoing(self._positions, self._topic.encode(), b"%d" % position, [], partition)
+        await writer.producer.commit([*outgoing, page])
+        writer.position = position
+        writer.committed_at = time.monotonic()
+
+    async def keep_only(self, partitions: Collection[int]) -> None:
+        """Let go of all others: who has them now has fenced us, or will."""
+        for partition in self._writers.keys() - set(partitions):
+            writer = self._writers.pop(partition)
+            await writer.stack.aclose()
+
+    async def close(self) -> None:
+        await self.keep_only(())
+
+    async def _writer(self, partition: int) -> Writer:
+        writer = self._writers.get(partition)
+        if writer is None:
+            writer = self._writers[partition] = await self._open(partition)
+        return writer
+
+    async def _open(self, partition: int) -> Writer:
+        name = f"{self._group}.{partition}"
+        async with AsyncExitStack() as stack:
+            producer = await stack.enter_async_context(
+                open_transactional_producer(self._servers, client=name, transactional_id=name)
+            )
+            pages = await read_pages(self._servers, (self._positions, partition))
+            position = int(pages.get(self._topic.encode(), b"0"))
+            log.info("partition.opened", partition=partition, position=position)
+            return Writer(producer, stack.pop_all(), position)

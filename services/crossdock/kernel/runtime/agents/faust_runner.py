@@ -1,0 +1,190 @@
+"""The shape "agents": faust, for stateless work per message. Its only door.
+
+What faust does not give, this adds (reference/streaming.md, 1):
+- it consumes read committed: faust hard-codes read_uncommitted, so the worker's consumer is made over;
+- what comes of a message is committed once, together with how far was read (`once`): faust's own commit may lag, and
+  what it delivers again is passed over;
+- nothing is acknowledged before that; faust alone would acknowledge in a `finally`, also when handling failed;
+- acknowledgements go in the order of the offsets, one batch after another, so its commit never skips a message;
+- an error in `handle` ends the process, for faust would log it, acknowledge and go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.streams import Stream
+from faust.transport.drivers import aiokafka as driver
+from faust.types import EventT, StreamT
+from typing_extensions import override
+
+from crossdock.kernel.drivers.kafka.consumer import lag_of
+from crossdock.kernel.process.errors import FencedError
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.agents.exactly_once import Once
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+MAX_BATCH = 1000
+STOP_S = 10.0  # for faust to leave in order
+LOOK_AHEAD = 2000  # events held before faust's stream has to wait
+
+Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
+"""Returns what comes of records of one partition."""
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Makes the worker's consumer read committed records only."""
+
+    @override
+    def _create_worker_consumer(self, transport: Any) -> Any:  # faust's own signature
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  # read when it starts; there is no setting
+        consumer._fetch_max_wait_ms = 500  # noqa: SLF001  # faust's 1500 delays an orderly stop
+        return consumer
+
+
+class _Consumer(driver.Consumer):
+    @override
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer  # type: ignore[mutable-override]  # how faust names its parts
+
+
+class AgentRunner:
+    """One agent on one topic, as a static member of its group."""
+
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        handle: Handle,
+        *,
+        group: str,
+        instance: str,
+        positions: str,
+        folder: Path,
+    ) -> None:
+        self._handle = handle
+        self._once = Once(servers, topic, group=group, positions=positions)
+        self._events: list[EventT[Any]] = []
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stream: StreamT[Any] | None = None
+        self.app = faust.App(
+            group,
+            broker=f"kafka://{servers}",
+            datadir=str(folder),
+            autodiscover=False,
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            consumer_group_instance_id=f"{group}.{instance}",
+            consumer_auto_offset_reset="earliest",
+            broker_client_id=f"{group}.{instance}",
+            broker_commit_interval=1.0,
+            broker_session_timeout=10.0,
+            broker_heartbeat_interval=3.0,
+            stream_wait_empty=True,
+            store="memory://",
+        )
+        self.app.transport = _Transport([self.app.conf.broker[0]], self.app, self.app.loop)
+        source = self.app.topic(topic, key_serializer="raw", value_serializer="raw")
+        self.app.agent(source, concurrency=1)(self._take)
+
+    async def _take(self, stream: StreamT[Any]) -> None:
+        manual = cast("Stream[Any]", stream).noack()
+        self._stream = manual
+        async for event in manual.events():
+            self._events.append(event)
+            self._arrived.set()
+            if len(self._events) >= LOOK_AHEAD:
+                self._room.clear()
+                await self._room.wait()
+
+    def lag(self) -> dict[str, int]:
+        """Return how far reading is behind, by topic; empty before the first assignment."""
+        thread = getattr(self.app.consumer, "_thread", None)
+        consumer = getattr(thread, "_consumer", None)
+        return {} if consumer is None or not consumer.assignment() else lag_of(consumer)
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Handle what comes until `stop`; then finish the batch at hand and leave the group.
+
+        Raises:
+            CrossdockError: whatever `handle` raised; nothing of that batch was acknowledged.
+        """
+        await self.app.start()
+        on_ready()
+        stopping = asyncio.ensure_future(stop.wait())  # noqa: TID251  # cancelled below
+        try:
+            while not stop.is_set():
+                arriving = asyncio.ensure_future(self._arrived.wait())  # noqa: TID251  # cancelled below
+                await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
+                arriving.cancel()
+                self._arrived.clear()
+                await self._handle_waiting()
+        except BaseException:
+            self.app.conf.stream_wait_empty = False  # what is not acknowledged never will be
+            raise
+        finally:
+            stopping.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await self.app.stop()
+            await self._once.close()
+
+    async def _handle_waiting(self) -> None:
+        while self._events:
+            batch, self._events = self._events[:MAX_BATCH], self._events[MAX_BATCH:]
+            self._room.set()
+            await self._once.keep_only(self._partitions())
+            by_partition: dict[int, list[Record]] = {}
+            for event in batch:
+                by_partition.setdefault(event.message.partition, []).append(_record(event))
+            async with asyncio.TaskGroup() as group:
+                for partition, records in by_partition.items():
+                    group.create_task(self._send_on(partition, records))
+            for event in batch:
+                if self._stream is not None:
+                    await self._stream.ack(event)
+
+    async def _send_on(self, partition: int, records: Sequence[Record]) -> None:
+        try:
+            unsent = await self._once.unsent(partition, records)
+            if unsent:
+                outgoing = await self._handle(unsent)
+                await self._once.commit(partition, outgoing, unsent[-1].offset + 1)
+        except FencedError:
+            if partition in self._partitions():
+                raise
+            log.info(
+                "partition.lost", partition=partition
+            )  # whoever has it reads these records too
+
+    def _partitions(self) -> set[int]:
+        """Return the partitions that the group gives us."""
+        return {place.partition for place in self.app.consumer.assignment()}
+
+
+def _record(event: EventT[Any]) -> Record:
+    message = event.message
+    headers = message.headers or ()
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        int((message.timestamp or 0) * 1000),
+        message.key,
+        message.value,
+        list(headers.items()) if isinstance(headers, Mapping) else list(headers),
+    )

@@ -1,0 +1,302 @@
+"""Writes a worker's claims: many calls share a note, and every note renews the lease.
+
+A call may begin once its note is acknowledged. A record's first call wants a partition that is ours: the group said so
+less than OWNED_MS ago. Further calls want a lease that was live all the time: others may take what is held under one
+that lapsed (see `claims`). Where that does not hold (the process stood still, the broker was away), the group is asked;
+if the partition is not ours, nothing new begins there.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import LeaseLostError
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.pool.claims import LEASE_MS, Held
+from crossdock.kernel.runtime.pool.offset_tracker import Mark
+from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
+from crossdock_schemas.codec import encode_headers
+from crossdock_schemas.topics import CLAIMS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+GAP_S = 0.02  # between two notes, unless one is urgent; a flush of results comes about as often
+RENEW_MS = LEASE_MS // 4
+OWNED_MS = 8_000  # a group expels nobody sooner than its session's 10 s after it last heard of him
+
+
+class Log(Protocol):
+    """Where notes go; `send` returns when all are acknowledged, with the offset of the first record by place."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]: ...
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A record at work, with what earlier owners did with it."""
+
+    record: Record
+    held: Held | None = None
+    mark: Mark = field(default_factory=Mark)
+    is_claimed: bool = False
+    is_stale: bool = False
+    """The partition was given up since it began: another worker may have had it, unless our lease lived on."""
+    is_lost: bool = False
+    """Another worker had it, or may have: nothing more of it begins here."""
+
+
+@dataclass(slots=True)
+class _Book:
+    """Of one partition number: what the next note will say, and what hangs on it."""
+
+    started: dict[tuple[str, int, int], list[int]] = field(default_factory=dict)
+    ended: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    has_new: bool = False
+    begun: asyncio.Future[int] | None = None
+    """Beginnings wait for it: a refusal is theirs alone."""
+    told: asyncio.Future[int] | None = None
+    """Ends wait for it."""
+
+    @property
+    def has_stale(self) -> bool:
+        return any(job.is_stale and job.mark.claims_from is None for job in self.jobs)
+
+    def acknowledge(self, at_ms: int) -> None:
+        for waiter in (self.begun, self.told):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(at_ms)
+
+    def refuse(self, error: LeaseLostError) -> "_Book":
+        """Begin nothing of this; return what is to be told all the same: what ended."""
+        if self.begun is not None and not self.begun.done():
+            self.begun.set_exception(error)
+            self.begun.exception()  # who waits raises it; nobody may wait
+        return _Book(ended=self.ended, told=self.told)
+
+
+async def _never_ours(_: int) -> bool:
+    return False
+
+
+class Claimer:
+    """One worker's life. `still_owns(partition)` asks the group, when a lease lapsed."""
+
+    def __init__(
+        self,
+        log_: Log,
+        clock: Clock,
+        *,
+        worker: str,
+        claim: str,
+        source: str,
+        gap_s: float = GAP_S,
+    ) -> None:
+        self._log = log_
+        self._clock = clock
+        self.worker = worker
+        self.claim = claim
+        self._source = source
+        self._gap_s = gap_s
+        self._books: dict[int, _Book] = {}
+        self._open: dict[int, set[Job]] = {}
+        self._lease_until_ms: dict[int, int] = {}
+        self._owned_until_ms = 0
+        self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self.ends: dict[int, int] = {}
+        """By partition number, the offset after our last note."""
+        self.still_owns: Callable[[int], Awaitable[bool]] = _never_ours
+
+    async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int:
+        """Return the time of the claim, in unix ms: from now on the call may be made.
+
+        Raises:
+            LeaseLostError: if another worker may have taken the record over.
+        """
+        book, begun = self._begin(job)
+        place = (job.record.topic, job.record.offset, call)
+        book.started.setdefault(place, []).append(line)
+        if is_urgent:
+            self._urgent.set()
+        return await asyncio.shield(begun)  # many share it; one may be cancelled
+
+    async def confirm(self, job: Job) -> None:
+        """Return once it is known that `job` is still ours: what follows of it may go elsewhere.
+
+        Raises:
+            LeaseLostError: if another worker may have taken the record over.
+        """
+        _, begun = self._begin(job)
+        self._urgent.set()
+        await asyncio.shield(begun)
+
+    def _begin(self, job: Job) -> tuple[_Book, asyncio.Future[int]]:
+        """Return the next note's book, and what is done when it is acknowledged."""
+        partition = job.record.partition
+        if job.is_lost:
+            raise LeaseLostError(partition)
+        book = self._books.setdefault(partition, _Book())
+        if not job.is_claimed:
+            job.is_claimed = book.has_new = True
+            self._open.setdefault(partition, set()).add(job)
+        book.jobs.append(job)
+        book.begun = book.begun or asyncio.get_running_loop().create_future()
+        self._work.set()
+        return book, book.begun
+
+    async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
+        """Return once it is told that these lines ended; all that came of them must be acknowledged before."""
+        waiting = []
+        for job, line in lines:
+            record = job.record
+            book = self._books.setdefault(record.partition, _Book())
+            book.ended.setdefault((record.topic, record.offset), []).append(line)
+            book.told = book.told or asyncio.get_running_loop().create_future()
+            waiting.append(book.told)
+        self._work.set()
+        self._urgent.set()
+        for told in set(waiting):
+            await asyncio.shield(told)
+
+    def close(self, job: Job) -> None:
+        """Nothing of `job` runs here any more."""
+        partition = job.record.partition
+        left = self._open.get(partition, set())
+        left.discard(job)
+        if not left:
+            self._lease_until_ms.pop(partition, None)
+
+    def has_lost(self, job: Job, known: Held | None) -> None:
+        """Say what a new taking over knows of a job that ran through it."""
+        before = 0 if job.held is None else job.held.starts_of_others(self.claim)
+        now = 0 if known is None else known.starts_of_others(self.claim)
+        job.is_lost = job.is_lost or now > before
+        job.is_stale = False
+
+    async def run(self) -> None:
+        """Write notes until cancelled.
+
+        Raises:
+            LogError: if the broker refused.
+        """
+        told = 0.0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_MS / 4000):
+                    await self._work.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, told + self._gap_s - time.monotonic())):
+                    await self._urgent.wait()
+            told = time.monotonic()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits, and renew what is due."""
+        books, self._books = self._books, {}
+        self._work.clear()
+        self._urgent.clear()
+        now_ms = self._clock.now_ms()
+        for partition in self._due(now_ms):
+            books.setdefault(partition, _Book())
+        for partition in [p for p, book in books.items() if self._is_doubtful(p, book, now_ms)]:
+            await self._confirm(partition, books)
+        await self._write(books)
+
+    def _due(self, now_ms: int) -> list[int]:
+        """Return the partitions whose lease wants renewal."""
+        begun = LEASE_MS - RENEW_MS
+        return [
+            partition
+            for partition, jobs in self._open.items()
+            if jobs and self._lease_until_ms.get(partition, now_ms) - now_ms <= begun
+        ]
+
+    def proved(self, at_ms: int) -> None:
+        """The group said at `at_ms` or later that we are its member."""
+        self._owned_until_ms = at_ms + OWNED_MS
+
+    def _is_doubtful(self, partition: int, book: _Book, now_ms: int) -> bool:
+        """Say whether somebody else may have what `book` wants to begin or to hold."""
+        if book.has_new and (now_ms > self._owned_until_ms or book.has_stale):
+            return True
+        return self._has_lapsed(partition, now_ms)
+
+    def _has_lapsed(self, partition: int, now_ms: int) -> bool:
+        return self._lease_until_ms.get(partition, now_ms + 1) <= now_ms
+
+    async def _confirm(self, partition: int, books: dict[int, _Book]) -> None:
+        """Go on only if the group still gives us the partition, and has not given it to another in between."""
+        held = self._open.get(partition, set())
+        has_lapsed = self._has_lapsed(partition, self._clock.now_ms())
+        is_stale = books[partition].has_stale or (has_lapsed and any(j.is_stale for j in held))
+        if not is_stale and await self.still_owns(partition):
+            log.info("lease.confirmed", partition=partition)
+            if has_lapsed:
+                self._lease_until_ms[partition] = self._owned_until_ms
+            return
+        books[partition] = self._lose(partition, books[partition], len(held))
+        if has_lapsed:
+            for job in held:
+                job.is_lost = True
+            held.clear()
+            del self._lease_until_ms[partition]
+
+    async def _write(self, books: dict[int, _Book]) -> None:
+        if not books:
+            return
+        at_ms = self._clock.now_ms()
+        due_ms = {p: self._due_ms(p, book, at_ms) for p, book in books.items()}
+        notes = [self._note(partition, book, at_ms) for partition, book in books.items()]
+        offsets = await self._log.send(notes)
+        for partition, book in books.items():
+            is_late = self._clock.now_ms() > due_ms[partition]
+            is_stale = any(job.is_stale for job in book.jobs)
+            self._wrote(partition, book, offsets.get((CLAIMS.name, partition), 0), at_ms)
+            if is_late and (is_stale or not await self.still_owns(partition)):
+                self._lose(partition, book, len(book.jobs))
+            book.acknowledge(at_ms)
+
+    @staticmethod
+    def _lose(partition: int, book: _Book, jobs: int) -> _Book:
+        metrics.LEASES_LOST.inc()
+        log.error("lease.lost", partition=partition, jobs=jobs)
+        return book.refuse(LeaseLostError(partition))
+
+    def _due_ms(self, partition: int, book: _Book, at_ms: int) -> int:
+        """Return until when the note must be in the log: a later one a new owner may not have seen."""
+        until_ms = self._lease_until_ms.get(partition, at_ms + LEASE_MS)
+        return min(until_ms, self._owned_until_ms) if book.has_new else until_ms
+
+    def _wrote(self, partition: int, book: _Book, offset: int, at_ms: int) -> None:
+        self.ends[partition] = offset + 1
+        if self._open.get(partition):
+            self._lease_until_ms[partition] = at_ms + LEASE_MS
+        for job in book.jobs:
+            if job.mark.claims_from is None:
+                job.mark.claims_from = offset
+
+    def _note(self, partition: int, book: _Book, at_ms: int) -> Outgoing:
+        note = ClaimNote(
+            claim=self.claim,
+            worker=self.worker,
+            at_ms=at_ms,
+            lease_until_ms=at_ms + (LEASE_MS if self._open.get(partition) else 0),
+            started=tuple(
+                CallStarted(topic=topic, offset=offset, call=call, lines=tuple(lines))
+                for (topic, offset, call), lines in book.started.items()
+            ),
+            ended=tuple(
+                LinesEnded(topic=topic, offset=offset, lines=tuple(lines))
+                for (topic, offset), lines in book.ended.items()
+            ),
+        )
+        headers = encode_headers(CLAIMS, self._source, self.claim, at_ms, None)
+        return Outgoing(CLAIMS.name, self.claim.encode(), note.to_json(), headers, partition)

@@ -1,0 +1,339 @@
+"""The shape "pool": slow side effects, out of order, claimed before they begin.
+
+The poll loop never waits for work. A bounded amount is in flight; what would overfill it stays in Kafka, its partition
+paused. An offset is committed only up to the first unfinished record of its partition. What lies beyond it is told by
+the claims: a new owner reads them first, skips what ended, leaves to another worker what that still runs under a live
+lease, and gets the rest with what is known of it. So a rebalance repeats nothing, and a crash what was in flight.
+
+Fates of a record: done (its handler returned); a dead letter (UndecodableError: told to `dead_letter`, then done);
+lost (LeaseLostError: another worker has it now); anything else that a handler raises ends the process, and the record
+is delivered again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import LeaseLostError, UndecodableError
+from crossdock.kernel.process.record import Record
+from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
+from crossdock.kernel.runtime.pool.claims import Held
+from crossdock.kernel.runtime.pool.positions import Progress
+from crossdock.kernel.runtime.pool.scheduler import Item, LookAhead, Place, Share
+from crossdock.kernel.runtime.pool.takeover import Committed, OpenClaims, TakenOver, Takeover
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+COMMIT_S = 0.2
+POLL_MS = 200
+FULL_POLL_MS = 20  # while a partition is paused: look soon whether it has room again
+MAX_RECORDS = 50
+MAX_AHEAD = 20_000  # records of a partition past its first unfinished one: what a new owner must read of the claims
+BYTES_PER_UNIT = 65_536
+PROVE_MS = 3_000  # between two proofs that we are a member; a proof holds for 8 s
+LEAVE_S = 2.0  # an orderly stop that takes longer leaves the group first, so that others go on with its partitions
+
+
+class Source(Committed, Protocol):
+    """What a pool needs of a `GroupConsumer`."""
+
+    def assignment(self) -> frozenset[Place]: ...
+    async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
+    def pause_only(self, places: Collection[Place]) -> None: ...
+    def forget_pauses(self) -> None: ...
+    async def commit(self, position: Mapping[Place, tuple[int, str]]) -> bool: ...
+    async def seek(self, place: Place, offset: int) -> None: ...
+    async def leave(self) -> None: ...
+
+
+Handle = Callable[[Job], Awaitable[None]]
+"""Returns when everything that came of the record is acknowledged, and told to the claims."""
+DeadLetter = Callable[[Record, UndecodableError], Awaitable[None]]
+"""Keeps what cannot be read; the record is done when it returns."""
+
+
+class Pool:
+    """Runs `handle` for each record, at most `capacity` units of `weigh(record)` at once.
+
+    `draining` is set while the pool comes to its end: a handler that only waits should give its work back then.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        handle: Handle,
+        claimer: Claimer,
+        open_claims: OpenClaims,
+        clock: Clock,
+        *,
+        capacity: int,
+        weigh: Callable[[Record], int],
+        share_of: Callable[[str], Share] | None = None,
+        dead_letter: DeadLetter,
+        draining: asyncio.Event | None = None,
+        commit_s: float = COMMIT_S,
+    ) -> None:
+        self._source = source
+        self._handle = handle
+        self._claimer = claimer
+        claimer.still_owns = self._still_owns
+        self._takeover = Takeover(source, open_claims, clock, claimer.worker, self._unpark)
+        self._clock = clock
+        self._dead_letter = dead_letter
+        whole = Share("all", capacity)
+        self._ahead = LookAhead(capacity, weigh=weigh, share_of=share_of or (lambda _: whole))
+        self._jobs: dict[tuple[Place, int], Job] = {}
+        self._parked: dict[tuple[Place, int], tuple[Record, Held]] = {}
+        self._held: dict[tuple[Place, int], Held] = {}
+        self._progress = Progress()
+        self._owned: frozenset[Place] = frozenset()
+        self._finished_unseen: dict[tuple[Place, int], Job] = {}
+        self._proved_ms = 0
+        self._taking: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[TakenOver] | None = None
+        self._is_between = False
+        self._has_left = False
+        self._group = asyncio.TaskGroup()
+        self._finished = asyncio.Event()
+        self._draining = draining or asyncio.Event()
+        self._commit_s = commit_s
+
+    @property
+    def in_flight(self) -> int:
+        """Units of work running."""
+        return self._ahead.running
+
+    @property
+    def waiting(self) -> int:
+        """Units of work polled, not begun."""
+        return self._ahead.waiting + len(self._parked)
+
+    # who owns what
+
+    async def hand_over(self, _: Collection[Place]) -> None:
+        """Before a rebalance: commit what is finished and forget what waits; what runs goes on under its claims.
+
+        (Assignment is eager: every partition is revoked, and what is ours again starts at its committed offset.)
+        """
+        self._is_between = True
+        await self._commit()
+        self._forget()
+
+    async def assigned(self, _: Collection[Place]) -> None:
+        """After a rebalance."""
+        self._source.forget_pauses()
+        self._is_between = False
+
+    def _forget(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+        self._taking = self._taken = None
+        self._owned = frozenset()
+        for job in self._jobs.values():
+            job.is_stale = True
+        self._ahead.forget()
+        self._parked.clear()
+        self._held.clear()
+        self._progress.forget()
+        self._source.forget_pauses()
+
+    async def _follow(self) -> None:
+        """Take over what was assigned; begin with its records once the claims are read."""
+        if self._is_between:
+            return
+        assignment = self._source.assignment()
+        if assignment != self._owned:
+            self._forget()
+            self._owned = assignment
+            if assignment:
+                self._taken = asyncio.get_running_loop().create_future()
+                self._taking = self._group.create_task(self._takeover.run(assignment, self._taken))
+        if self._taken is not None and self._taken.done():
+            await self._install(self._taken.result())
+            self._taken = None
+
+    async def _install(self, taken: TakenOver) -> None:
+        self._progress.install(taken)
+        for place, at in taken.positions.items():
+            await self._source.seek(place, at)
+        kept = self._finished_unseen
+        self._finished_unseen = {k: job for k, job in kept.items() if k[0] in taken.positions}
+        await self._prove()
+        log.info("pool.took_over", partitions=len(taken.positions), running=len(self._jobs))
+
+    async def _still_owns(self, partition: int) -> bool:
+        """Ask the group, by a commit that it accepts only from the owner."""
+        return not self._has_left and await self._prove(partition)
+
+    async def _prove(self, partition: int | None = None) -> bool:
+        """Commit what is safe again, moved or not: so the group says that we are its member, and where claims begin."""
+        at_ms = self._clock.now_ms()
+        self._proved_ms = at_ms
+        again = self._progress.again(self._claimer.ends, partition)
+        if not again or not await self._source.commit(again):
+            return False
+        self._claimer.proved(at_ms)
+        return True
+
+    # from poll to end
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll and work until `stop`; then finish what is in flight and commit it."""
+        async with self._group:
+            committed = time.monotonic()
+            while not stop.is_set():
+                await self._follow()
+                await self._poll()
+                self._begin()
+                if time.monotonic() - committed > self._commit_s:
+                    committed = time.monotonic()
+                    await self._commit()
+                if self._clock.now_ms() - self._proved_ms > PROVE_MS:
+                    await self._prove()
+            self._draining.set()
+            self._ahead.forget()
+            await self._end()
+            if self._taking is not None:
+                self._taking.cancel()
+
+    async def _end(self) -> None:
+        if not await self._drained(LEAVE_S):
+            await self._commit()
+            self._has_left = True
+            await self._source.leave()
+            log.info("pool.left", running=self._ahead.running)
+            await self._drained(None)
+        elif not await self._commit():
+            log.warning("pool.commit_refused", remedy="the claims tell what was finished")
+
+    async def _poll(self) -> None:
+        full = self._full()
+        self._source.pause_only(full)
+        records = await self._source.poll(
+            max_records=MAX_RECORDS, timeout_ms=FULL_POLL_MS if full else POLL_MS
+        )
+        for record in records:
+            self._take(record)
+
+    def _full(self) -> frozenset[Place]:
+        """Return the partitions that need not be polled: full, too far ahead, or not taken over yet."""
+        far = {
+            place for place, offsets in self._progress.offsets.items() if len(offsets) >= MAX_AHEAD
+        }
+        return (
+            self._ahead.full() | far | (self._source.assignment() - self._progress.offsets.keys())
+        )
+
+    def _take(self, record: Record) -> None:
+        offsets = self._progress.offsets.get(record.place)
+        if offsets is None or record.offset < offsets.next:
+            return  # not taken over: it comes again after the seek
+        key = (record.place, record.offset)
+        held = self._progress.view.find(*record.place, record.offset)
+        job = self._jobs.get(key)
+        if job is not None:  # it ran through a rebalance
+            job.mark = offsets.taken(record.offset, job.mark.claims_from)
+            self._claimer.has_lost(job, held)
+            return
+        ended = self._finished_unseen.pop(key, None)
+        if ended is not None:
+            self._claimer.has_lost(ended, held)
+            if ended.is_lost:
+                self._lost(record)
+                return
+            offsets.taken(record.offset)
+            offsets.done(record.offset)
+            return
+        offsets.taken(record.offset, None if held is None else held.claims_from)
+        if held is None:
+            self._ahead.take(record)
+        elif self._progress.view.is_live(held, self._clock.now_ms()):
+            self._parked[key] = (record, held)
+        else:
+            self._held[key] = held
+            self._ahead.take(record)
+
+    def _unpark(self) -> None:
+        """Let go on what nobody else holds any more."""
+        now_ms = self._clock.now_ms()
+        for key, (record, held) in list(self._parked.items()):
+            if not self._progress.view.is_live(held, now_ms):
+                del self._parked[key]
+                self._held[key] = held
+                self._ahead.take(record)
+        metrics.JOBS_PARKED.set(len(self._parked))
+
+    def _begin(self) -> None:
+        if self._draining.is_set() or self._is_between:
+            return
+        for item in self._ahead.begin():
+            key = (item.record.place, item.record.offset)
+            mark = self._progress.offsets[item.record.place].mark(item.record.offset)
+            job = self._jobs[key] = Job(item.record, self._held.pop(key, None), mark)
+            self._group.create_task(self._work(item, job))
+        metrics.IN_FLIGHT.set(self._ahead.running)
+
+    async def _work(self, item: Item, job: Job) -> None:
+        record = item.record
+        try:
+            await self._handle(job)
+        except UndecodableError as error:
+            await self._dead_letter(record, error)
+            self._done(job)
+        except LeaseLostError:
+            self._lost(record)
+        else:
+            if job.is_lost:
+                self._lost(record)
+            else:
+                self._done(job)
+        finally:
+            self._claimer.close(job)
+            del self._jobs[record.place, record.offset]
+            self._ahead.release(item)
+            self._finished.set()
+        self._begin()
+
+    def _lost(self, record: Record) -> None:
+        """Another worker began it too. What is ours all the same is taken over anew, with what he told of it."""
+        log.warning("record.lost", topic=record.topic, offset=record.offset)
+        self._owned = frozenset()
+
+    def _done(self, job: Job) -> None:
+        record = job.record
+        offsets = self._progress.offsets.get(record.place)
+        if offsets is not None and offsets.has(record.offset):
+            offsets.done(record.offset)
+        else:  # in the middle of a rebalance; it may come again before the claims that we read tell of its end
+            self._finished_unseen[record.place, record.offset] = job
+
+    async def _drained(self, limit_s: float | None) -> bool:
+        """Wait until nothing runs; False when that takes longer than `limit_s`."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._ahead.running:
+                    self._finished.clear()
+                    await self._finished.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _commit(self) -> bool:
+        """Commit what is safe; say whether nothing is left to commit."""
+        position = self._progress.moved(self._claimer.ends)
+        if position:
+            if not await self._source.commit(position):
+                return False
+            self._progress.committed(position)
+        return True
+
+
+def lines_weight(record: Record) -> int:
+    """A rough weight without decoding: the number of lines in the value, or its size where that is more."""
+    value = record.value or b""
+    return max(1 + value.count(b"\n"), len(value) // BYTES_PER_UNIT)

@@ -1,0 +1,80 @@
+"""Taking partitions over: what their claims say is read before their first record is begun."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.runtime.pool.claims import ClaimsView
+from crossdock.kernel.runtime.pool.scheduler import Place
+
+
+class Committed(Protocol):
+    """What is asked of the group before anything is read."""
+
+    async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]: ...
+    async def beginnings(self, places: Collection[Place]) -> dict[Place, int]: ...
+
+
+class ClaimsLog(Protocol):
+    """The claims of some partition numbers, read from given positions."""
+
+    async def catch_up(self, view: ClaimsView) -> dict[int, int]:
+        """Read to the ends as they are now; return them."""
+
+    async def more(self, view: ClaimsView) -> None:
+        """Read what came since, if something came within a moment."""
+
+
+OpenClaims = Callable[[Mapping[int, int]], AbstractAsyncContextManager[ClaimsLog]]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What a new owner knows before its first record."""
+
+    positions: Mapping[Place, int]
+    view: ClaimsView
+    ends: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """How it is done. `taken` is set as soon as records may be begun."""
+
+    source: Committed
+    open_claims: OpenClaims
+    clock: Clock
+    worker: str
+    on_news: Callable[[], None]
+    """Called whenever there may be news of what others hold, and at the end."""
+
+    async def run(self, places: frozenset[Place], taken: asyncio.Future[TakenOver]) -> None:
+        """Read the claims; then follow them while others hold something here."""
+        committed = await self.source.committed(places)
+        positions = {place: at for place, (at, _) in committed.items()}
+        positions |= await self.source.beginnings(places - committed.keys())
+        view = ClaimsView(self.worker)
+        async with self.open_claims(claim_starts(places, committed)) as claims:
+            ends = await claims.catch_up(view)
+            for (topic, partition), at in positions.items():
+                view.drop_before(topic, partition, at)
+            taken.set_result(TakenOver(positions, view, ends))
+            while view.has_live(self.clock.now_ms()):
+                await claims.more(view)
+                self.on_news()
+        self.on_news()
+
+
+def claim_starts(
+    places: Collection[Place], committed: Mapping[Place, tuple[int, str]]
+) -> dict[int, int]:
+    """Return by partition number where its claims must be read from; from their beginning where nothing says so."""
+    starts: dict[int, int] = {}
+    for place in places:
+        _, told = committed.get(place, (0, ""))
+        start = int(told) if told.isdigit() else 0
+        starts[place[1]] = min(start, starts.get(place[1], start))
+    return starts

@@ -1,0 +1,1 @@
+"""shard: a partition owned by one worker; state, outputs and positions in one Kafka transaction."""

@@ -1,0 +1,281 @@
+"""The shape "shard": a partition owned by one worker.
+
+Its state is a pure function of what it has read. One loop: poll, apply, then *one Kafka transaction* that writes all
+outputs, the changed pages of the state and the source positions. So a crash between any two steps shows either all of
+a step or nothing of it, and the next owner goes on at the positions that it finds in the state itself.
+
+Ownership is a consumer group's; exclusion is the broker's: opening a partition's transactional producer fences every
+earlier owner. Group offsets are committed now and then, as a hint for lag tools only.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.drivers.kafka import (
+    open_group_consumer,
+    open_reader,
+    open_transactional_producer,
+)
+from crossdock.kernel.drivers.kafka.consumer import Place
+from crossdock.kernel.drivers.kafka.tail import reached
+from crossdock.kernel.process.clock import Clock, SystemClock
+from crossdock.kernel.process.errors import FencedError, LogError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.lifecycle import building
+from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.runtime.shard.delay_queue import Holding, ReadyMs
+from crossdock.kernel.runtime.shard.sources import MAX_RECORDS, Sources, open_sources
+from crossdock.kernel.runtime.shard.transactions import Commits, Transactions
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+POSITIONS_KEY = b"positions"
+COUNT_S = 5.0  # between two looks at how much is held back
+COUNT_LIMIT_S = 1.0
+PACE_S = 0.08  # between two transactions under load: back to back they cost 25 ms each, spaced 3.5
+FEW = 20  # records of a step; more is load
+HINT_S = 5.0
+REJOIN_S = 1.0
+
+
+class Partition(Protocol):
+    """A stage's shard of one partition: its pure core, and the side effects around it."""
+
+    wake: asyncio.Event
+    """Set when there is something to apply that did not come from Kafka."""
+
+    def restore(self, pages: Iterable[Page]) -> None:
+        """Take over the state that the last owner left."""
+
+    async def step(self, records: Sequence[Record]) -> Step:
+        """Apply `records` in order and what else is due. What must be durable before the commit is written here."""
+
+    def committed(self) -> None:
+        """The last step is visible: its effects may begin."""
+
+    async def close(self) -> None:
+        """Let go: end what runs in the background."""
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """A shard stage: its group, the topics that it reads (equal partition counts) and its state topic."""
+
+    group: str
+    sources: tuple[str, ...]
+    state: str
+    ready_ms: ReadyMs | None = None
+    """Where set, a record is applied at that time, in unix ms, and not before."""
+    is_ahead: bool = False
+    """A step is worked out while the last one is committed: for stages whose steps decide, and do nothing else."""
+    quick_s: float = PACE_S
+    """Between two transactions when few records come, for stages whose callers wait; and when a backlog fills polls."""
+
+
+class ShardWorker:
+    """Runs a `Partition` for each partition that the group gives us."""
+
+    def __init__(
+        self,
+        spec: ShardSpec,
+        open_partition: Callable[[int], Partition],
+        *,
+        servers: str,
+        instance: str,
+        health: Health,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._spec = spec
+        self._open_partition = open_partition
+        self._servers = servers
+        self._instance = instance
+        self._health = health
+        self._loops: dict[int, PartitionLoop] = {}
+        health.lag = self._lag
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Own what the group assigns until `stop`, then finish the step at hand and leave.
+
+        Raises:
+            LogError: if the broker refuses.
+        """
+        spec = self._spec
+        async with (
+            open_group_consumer(
+                self._servers, spec.sources, group=spec.group, instance=self._instance
+            ) as member,
+            asyncio.TaskGroup() as group,
+        ):
+            hinted = time.monotonic()
+            while not stop.is_set():
+                self._follow(member.assignment(), group)
+                member.forget_pauses()
+                member.pause_only(member.assignment())
+                await member.poll(max_records=1, timeout_ms=200)
+                if time.monotonic() - hinted > HINT_S:
+                    hinted = time.monotonic()
+                    if positions := self._positions():
+                        await member.commit(positions)
+            for loop in self._loops.values():
+                loop.end()
+
+    def _follow(self, assignment: Collection[Place], group: asyncio.TaskGroup) -> None:
+        """Start loops for new partitions, end those of lost ones; one that came back was never stopped."""
+        owned = {partition for _, partition in assignment}
+        for partition, loop in list(self._loops.items()):
+            if partition not in owned:
+                loop.end()
+            if loop.ended:
+                del self._loops[partition]
+        for partition in owned - self._loops.keys():
+            shard = self._open_partition(partition)
+            loop = PartitionLoop(self._spec, partition, shard, self._servers, self._clock)
+            self._loops[partition] = loop
+            group.create_task(loop.run(), name=f"{self._spec.group}.{partition}")
+        if owned and all(loop.serving for loop in self._loops.values()):
+            self._health.clear("start")
+
+    def _positions(self) -> dict[Place, int]:
+        return {place: at for loop in self._loops.values() for place, at in loop.position.items()}
+
+    def _lag(self) -> dict[str, int]:
+        lags: dict[str, int] = {}
+        for loop in self._loops.values():
+            for topic, lag in loop.lag().items():
+                lags[topic] = lags.get(topic, 0) + lag
+        return lags
+
+
+class PartitionLoop:
+    """The life of one partition in this worker: take over, then step after step until stopped or fenced."""
+
+    def __init__(
+        self, spec: ShardSpec, partition: int, shard: Partition, servers: str, clock: Clock
+    ) -> None:
+        self._spec = spec
+        self._partition = partition
+        self._shard = shard
+        self._servers = servers
+        self._clock = clock
+        self._sources: Sources | None = None
+        self.position: dict[Place, int] = {}
+        self._ends: dict[Place, int] = {}
+        self._counted_at = 0.0
+        self.stop = asyncio.Event()
+        self.serving = False
+        self.ended = False
+
+    def end(self) -> None:
+        """Finish the step at hand, then let go."""
+        self.stop.set()
+        self._shard.wake.set()
+
+    def lag(self) -> dict[str, int]:
+        """Return by topic how many records wait; where they are held back, as of COUNT_S ago at most."""
+        if self._ends:
+            ends = self._ends.items()
+            return {place[0]: end - self.position.get(place, 0) for place, end in ends}
+        return {} if self._sources is None else self._sources.lag()
+
+    async def run(self) -> None:
+        name = f"{self._spec.group}.{self._partition}"
+        try:
+            async with AsyncExitStack() as stack:
+                producer = await stack.enter_async_context(
+                    open_transactional_producer(self._servers, client=name, transactional_id=name)
+                )
+                await self._restore()
+                stack.push_async_callback(self._shard.close)
+                self._sources = await stack.enter_async_context(
+                    open_sources(
+                        self._servers,
+                        self._spec.sources,
+                        self._partition,
+                        self.position,
+                        client=f"{name}.reader",
+                        wake=self._shard.wake,
+                    )
+                )
+                self.serving = True
+                log.info("shard.opened", partition=self._partition)
+                await self.steps(self._sources, producer)
+        except FencedError:
+            log.warning("shard.fenced", partition=self._partition)
+            await asyncio.sleep(REJOIN_S)  # if it is still ours after that, it is taken over anew
+        finally:
+            self._sources = None
+            self.ended = True
+        log.info("shard.closed", partition=self._partition)
+
+    async def _restore(self) -> None:
+        pages = await read_pages(self._servers, (self._spec.state, self._partition))
+        stored = pages.pop(POSITIONS_KEY, b"{}")
+        self.position = {(topic, self._partition): at for topic, at in json.loads(stored).items()}
+        with building():
+            self._shard.restore(Page(key, value) for key, value in pages.items())
+
+    async def steps(self, sources: Sources, producer: Transactions) -> None:
+        """Poll, apply and commit until told to end."""
+        holding = Holding(self._spec.ready_ms) if self._spec.ready_ms else None
+        async with Commits(producer, self._shard.committed) as commits:
+            is_load, pace_s = False, self._spec.quick_s
+            while not self.stop.is_set():
+                records = await sources.next(self.stop)
+                if is_load or not self._spec.is_ahead:
+                    await commits.rest(pace_s)
+                    records += sources.take()
+                if holding is not None:
+                    holding.add(records)
+                    records = holding.take(self._clock.now_ms())
+                    sources.pause_only(holding.full())
+                    await self._count(sources)
+                step = await self._shard.step(records)
+                last = {record.topic: record.offset for record in records}
+                self.position |= {(topic, self._partition): at + 1 for topic, at in last.items()}
+                await commits.rest(pace_s)
+                commits.begin(self._messages(step) if records or step else [])
+                if not self._spec.is_ahead:
+                    await commits.settle()
+                is_load = FEW < len(records) < MAX_RECORDS
+                pace_s = PACE_S if is_load else self._spec.quick_s
+
+    async def _count(self, sources: Sources) -> None:
+        """Ask where the topics end: a paused consumer does not hear of it. A broker that is away is asked later."""
+        if time.monotonic() - self._counted_at < COUNT_S:
+            return
+        self._counted_at = time.monotonic()
+        with suppress(LogError, TimeoutError):
+            async with asyncio.timeout(COUNT_LIMIT_S):
+                self._ends = await sources.ends()
+
+    def _messages(self, step: Step) -> list[Outgoing]:
+        positions = {topic: at for (topic, _), at in self.position.items()}
+        pages = [*step.pages, Page(POSITIONS_KEY, json.dumps(positions).encode())]
+        return [
+            *step.outgoing,
+            *(Outgoing(self._spec.state, p.key, p.value, [], self._partition) for p in pages),
+        ]
+
+
+async def read_pages(servers: str, place: Place) -> dict[bytes, bytes]:
+    """Return the newest value of each key of a compacted partition, read to its end."""
+    pages: dict[bytes, bytes] = {}
+    async with open_reader(servers, [place], client=f"{place[0]}.{place[1]}.restore") as reader:
+        ends = await reader.end_offsets([place])
+        # a stalled read ends by the reader's own watch
+        while not await reached(reader, ends):
+            for record in await reader.poll(max_records=10_000, timeout_ms=200):
+                key = record.key or b""
+                if record.value is None:
+                    pages.pop(key, None)
+                else:
+                    pages[key] = record.value
+    return pages

@@ -1,0 +1,1 @@
+"""sink: insert, then commit."""

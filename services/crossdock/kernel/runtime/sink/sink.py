@@ -1,0 +1,142 @@
+"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, keep what could not be read, then commit.
+
+Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. Identity lies in
+the tables' sorting keys, so a repeated row collapses, however the batch was cut the second time.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from crossdock.kernel.process.backoff import backoff_s
+from crossdock.kernel.process.errors import TableError, UndecodableError
+from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.record import Outgoing, Record, Row
+from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.sink.batch import Buffer, CutPolicy
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Place = tuple[str, int]
+MAX_RECORDS = 500
+RETRY_BASE_S = 0.5
+RETRY_LIMIT_S = 10.0
+
+
+class Source(Protocol):
+    """What a sink needs of a `GroupConsumer`."""
+
+    async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
+    async def commit(self, position: dict[Place, int]) -> bool: ...
+
+
+class Target(Protocol):
+    """What a sink needs of a table store."""
+
+    async def insert(self, table: str, rows: Sequence[Row]) -> None: ...
+
+
+Decode = Callable[[Record], Iterable[tuple[str, Sequence[Row]]]]
+"""The rows of a record, by table. What it cannot read (UndecodableError) is a dead letter, and no rows."""
+
+
+class Log(Protocol):
+    """Where dead letters go; `send` returns when all are acknowledged."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> object: ...
+
+
+class Sink:
+    """Moves records into tables."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        decode: Decode,
+        log_: Log,
+        dead: DeadLetters,
+        *,
+        policy: CutPolicy,
+        health: Health,
+        retry_base_s: float = RETRY_BASE_S,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._decode = decode
+        self._log = log_
+        self._dead = dead
+        self._dead_now: list[Outgoing] = []
+        self._buffer = Buffer(policy)
+        self._health = health
+        self._retry_base_s = retry_base_s
+        self._position: dict[Place, int] = {}
+        self.waiting = 0
+        """Records taken whose rows are not in their tables yet; the lag does not count them."""
+        self._chance = random.Random()  # noqa: S311  # jitter
+
+    async def forget(self, _: Collection[Place]) -> None:
+        """Before a rebalance: what is not inserted yet is delivered again."""
+        self._buffer.take()
+        self._dead_now.clear()
+        self._position.clear()
+        self.waiting = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Insert until `stop`; then insert and commit what is left."""
+        while not stop.is_set():
+            wait_s = min(0.5, self._buffer.rest_s(now=time.monotonic()))
+            for record in await self._source.poll(
+                max_records=MAX_RECORDS, timeout_ms=max(1, round(wait_s * 1000))
+            ):
+                self._take(record)
+            if self._buffer.is_due(now=time.monotonic()):
+                await self._flush()
+        await self._flush()
+
+    def _take(self, record: Record) -> None:
+        now = time.monotonic()
+        self.waiting += 1
+        self._buffer.add("", (), record.size, now=now)
+        try:
+            for table, rows in self._decode(record):
+                self._buffer.add(table, rows, 0, now=now)
+            self._dead.good()
+        except UndecodableError as error:
+            self._dead_now.append(self._dead.take(record, error.reason))
+        self._position[record.place] = record.offset + 1
+
+    async def _flush(self) -> None:
+        position, self._position = self._position, {}
+        for table, rows in self._buffer.take().items():
+            await self._insert(table, rows)
+        dead, self._dead_now = self._dead_now, []
+        await self._log.send(dead)
+        if position:
+            await self._source.commit(position)
+        self.waiting = 0
+
+    async def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Insert until it is acknowledged: nothing is ever dropped here."""
+        tries = 0
+        while True:
+            try:
+                await self._target.insert(table, rows)
+            except TableError as error:
+                tries += 1
+                log.warning(
+                    "insert.refused", table=table, rows=len(rows), tries=tries, reason=str(error)
+                )
+                self._health.block("clickhouse", str(error)[:200])
+                await asyncio.sleep(
+                    backoff_s(
+                        tries, base_s=self._retry_base_s, limit_s=RETRY_LIMIT_S, chance=self._chance
+                    )
+                )
+            else:
+                self._health.clear("clickhouse")
+                return

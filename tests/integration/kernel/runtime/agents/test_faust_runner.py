@@ -1,0 +1,154 @@
+"""The shape "agents" on a real broker: committed records only, acknowledged when their outputs are."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from crossdock.kernel.drivers.kafka import open_transactional_producer, provision
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.runtime.agents.faust_runner import AgentRunner
+from crossdock_schemas.topics import Provisioned
+from support.engines import RunningKafka
+from support.topics import abort, eventually, fresh, make_topic, put, values_of
+
+
+class Handled:
+    """What the agents were given, and whether they refuse."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+        self.refuses = False
+        self.output: str | None = None
+
+    async def handle(self, records: Sequence[Record]) -> list[Outgoing]:
+        if self.refuses:
+            raise LookupError("a bug of ours")
+        self.values += [record.value or b"" for record in records]
+        if self.output is None:
+            return []
+        return [Outgoing(self.output, record.key, record.value, []) for record in records]
+
+
+@asynccontextmanager
+async def running(
+    kafka: RunningKafka,
+    topic: str,
+    handle: Callable[[Sequence[Record]], object],
+    folder: Path,
+    *,
+    group: str,
+    instance: str = "0",
+) -> AsyncIterator[AgentRunner]:
+    positions = Provisioned(f"{topic}.positions", 2, {"cleanup.policy": "compact"})
+    await provision(kafka.bootstrap_servers, [positions])
+    runner = AgentRunner(
+        kafka.bootstrap_servers,
+        topic,
+        handle,  # type: ignore[arg-type]  # any coroutine function
+        group=group,
+        instance=instance,
+        positions=positions.name,
+        folder=folder / instance,
+    )
+    stop, ready = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run(stop, ready.set))
+        try:
+            await ready.wait()
+            yield runner
+        finally:
+            stop.set()
+
+
+async def test_aborted_records_never_reach_an_agent(kafka: RunningKafka, tmp_path: Path) -> None:
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    async with open_transactional_producer(
+        servers, client="t", transactional_id=fresh("t")
+    ) as producer:
+        await abort(producer, Outgoing(topic, b"k", b"aborted", []))
+        await producer.commit([Outgoing(topic, b"k", b"committed", [("h", b"1")])])
+
+    handled = Handled()
+    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+        await eventually(lambda: bool(handled.values), "a record")
+        await put(servers, topic, b"plain")
+        await eventually(lambda: len(handled.values) == 2, "the second record")
+
+    assert handled.values == [b"committed", b"plain"]
+
+
+async def test_what_was_handled_is_not_delivered_again_after_an_orderly_stop(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    group, handled = fresh("g"), Handled()
+    await put(servers, topic, *[b"%d" % n for n in range(50)])
+    async with running(kafka, topic, handled.handle, tmp_path, group=group):
+        await eventually(lambda: len(handled.values) == 50, "all records")
+
+    await put(servers, topic, b"next")
+    async with running(kafka, topic, handled.handle, tmp_path, group=group) as runner:
+        await eventually(lambda: b"next" in handled.values, "the next record")
+        lag = runner.lag()
+
+    assert handled.values == [*[b"%d" % n for n in range(50)], b"next"]
+    assert lag == {topic: 0}
+
+
+async def test_an_error_ends_the_runner_and_what_it_was_given_comes_again(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    group, handled = fresh("g"), Handled()
+    handled.refuses = True
+    await put(servers, topic, b"a", b"b")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running(kafka, topic, handled.handle, tmp_path, group=group):
+            await asyncio.sleep(30)
+    assert caught.group_contains(LookupError)
+
+    handled.refuses = False
+    async with running(kafka, topic, handled.handle, tmp_path, group=group):
+        await eventually(lambda: len(handled.values) == 2, "both records")
+    assert handled.values == [b"a", b"b"]
+
+
+async def test_two_runners_share_the_partitions(kafka: RunningKafka, tmp_path: Path) -> None:
+    servers = kafka.bootstrap_servers
+    topic = await make_topic(servers, "topic", partitions=2)
+    group, one, other = fresh("g"), Handled(), Handled()
+    async with (
+        running(kafka, topic, one.handle, tmp_path, group=group, instance="0"),
+        running(kafka, topic, other.handle, tmp_path, group=group, instance="1"),
+    ):
+        await asyncio.sleep(2)
+        sent = [b"%d" % n for n in range(40)]
+        await put(servers, topic, *sent)
+        await eventually(lambda: len(one.values + other.values) >= 40, "all records")
+
+    assert sorted(one.values + other.values) == sorted(sent)
+    assert one.values
+    assert other.values
+
+
+async def test_what_was_sent_on_is_not_sent_again_when_the_group_forgot_how_far_it_was(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """Another group id is a group that committed nothing; positions and fence are those of the first."""
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    group, handled = fresh("g"), Handled()
+    handled.output = await make_topic(servers, "output")
+    await put(servers, topic, b"a", b"b")
+    async with running(kafka, topic, handled.handle, tmp_path, group=group):
+        await eventually(lambda: len(handled.values) == 2, "both records")
+
+    await put(servers, topic, b"c")
+    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+        await eventually(lambda: b"c" in handled.values, "the new record")
+
+    assert handled.values == [b"a", b"b", b"c"]
+    assert await values_of(servers, handled.output) == [b"a", b"b", b"c"]

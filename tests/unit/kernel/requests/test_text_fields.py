@@ -1,0 +1,81 @@
+"""All that a model reads is rewritten, nothing else is, and what is not changed stays itself."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossdock.kernel.requests.text_fields import rewrite
+
+
+def shout(text: str) -> str:
+    """Change what begins with a letter of its own."""
+    return text.upper() if text.startswith("x") else text
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param({"messages": [{"content": "xa"}]}, {"messages": [{"content": "XA"}]}, id="a content"),
+        pytest.param(
+            {"messages": [{"content": [{"type": "text", "text": "xa"}, {"type": "image_url", "image_url": {"url": "x"}}, "xb"]}]},
+            {"messages": [{"content": [{"type": "text", "text": "XA"}, {"type": "image_url", "image_url": {"url": "x"}}, "XB"]}]},
+            id="text parts",
+        ),
+        pytest.param(
+            {"messages": [{"role": "x", "name": "x", "content": None, "refusal": "xr"}]},
+            {"messages": [{"role": "x", "name": "x", "content": None, "refusal": "XR"}]},
+            id="a refusal, no names",
+        ),
+        pytest.param(
+            {"messages": [{"tool_calls": [{"id": "x", "function": {"name": "x", "arguments": '{"a": "xa", "n": [1, null, true, 2.5]}'}}]}]},
+            {"messages": [{"tool_calls": [{"id": "x", "function": {"name": "x", "arguments": '{"a": "XA", "n": [1, null, true, 2.5]}'}}]}]},
+            id="arguments",
+        ),
+        pytest.param(
+            {"messages": [{"tool_calls": [{"custom": {"name": "x", "input": "xa {"}}]}]},
+            {"messages": [{"tool_calls": [{"custom": {"name": "x", "input": "XA {"}}]}]},
+            id="an input that is no JSON",
+        ),
+        pytest.param(
+            {"messages": [{"function_call": {"arguments": {"xk": "xv"}}}]},
+            {"messages": [{"function_call": {"arguments": {"XK": "XV"}}}]},
+            id="arguments that are an object",
+        ),
+        pytest.param(
+            {"messages": [{"function_call": {"arguments": {"xk": 1, "XK": 2}}}]},
+            {"messages": [{"function_call": {"arguments": {"XK": 1, "XK_2": 2}}}]},
+            id="two names that become one",
+        ),
+        pytest.param({"input": "xa"}, {"input": "XA"}, id="an input"),
+        pytest.param({"input": ["xa", "b", 5]}, {"input": ["XA", "b", 5]}, id="several inputs"),
+        pytest.param({"prediction": {"type": "content", "content": "xa"}}, {"prediction": {"type": "content", "content": "XA"}}, id="a prediction"),
+        pytest.param({"user": "x", "tools": [{"function": {"description": "x"}}]}, {"user": "x", "tools": [{"function": {"description": "x"}}]}, id="neither users nor tools"),
+    ],
+)  # fmt: skip
+def test_what_a_model_reads_is_rewritten(body: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert rewrite(body, shout) == expected
+
+
+def test_a_number_among_arguments_may_become_a_text() -> None:
+    """Of a number something may be taken out, and the arguments stay JSON."""
+    body = {"messages": [{"function_call": {"arguments": '{"card": 4111111111111111}'}}]}
+
+    found = rewrite(body, lambda text: text.replace("4111111111111111", "[CARD]"))
+
+    assert found == {"messages": [{"function_call": {"arguments": '{"card": "[CARD]"}'}}]}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["content", "text", "arguments", "function", "tool_calls", "k"]), inner, max_size=3
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["messages", "input", "prompt", "user"]), JSON))
+def test_whatever_a_body_is_an_unchanged_one_is_itself(body: dict[str, Any]) -> None:
+    assert rewrite(body, lambda text: text) is body
