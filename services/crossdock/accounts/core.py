@@ -3,20 +3,21 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from crossdock.accounts import holds, marked, recent, reserved
-from crossdock.accounts.decide import decide
-from crossdock.accounts.decision import Decision, Refused
-from crossdock.accounts.marks import tags_of
-from crossdock.accounts.money import Money
-from crossdock.accounts.pages import entity_page, gone_page, head_page, restore_states
-from crossdock.accounts.records import (
+from crossdock.accounts.commands.decision import Decision, Refused
+from crossdock.accounts.commands.dispatch import decide
+from crossdock.accounts.ledger import deduplication, hold_attribution
+from crossdock.accounts.ledger.ledger import Money
+from crossdock.accounts.outputs import (
     cancel_record,
     change_record,
     directory_record,
     forwarded_record,
     secret_record,
 )
-from crossdock.accounts.state import AccountState, identity
+from crossdock.accounts.state import holds, token_reservations
+from crossdock.accounts.state.account import AccountState, identity
+from crossdock.accounts.state.attribution import tags_of
+from crossdock.accounts.state.pages import entity_page, gone_page, head_page, restore_states
 from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.accounts.account import Organization
 from crossdock_schemas.accounts.control import Change, Command
@@ -25,7 +26,7 @@ from crossdock_schemas.accounts.directory import Entity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import Parcel
 
-MONEYS = (recent.is_own, holds.is_own, marked.is_own, reserved.is_own)
+MONEYS = (deduplication.is_own, holds.is_own, hold_attribution.is_own, token_reservations.is_own)
 """Whose pages are not those of accounts."""
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 

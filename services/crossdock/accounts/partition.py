@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from crossdock.accounts.admission import (
+from crossdock.accounts.admission.policy_check import (
     Admission,
     Answer,
     Permit,
@@ -16,7 +16,7 @@ from crossdock.accounts.admission import (
     worst_cases,
 )
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.records import SOURCE, admitted_record, returned_record
+from crossdock.accounts.outputs import SOURCE, admitted_record, returned_record
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.drivers.store_retry import until_stored
 from crossdock.kernel.process.clock import Clock

@@ -2,10 +2,10 @@
 
 import pytest
 
+from crossdock.accounts.commands.decision import Refused
+from crossdock.accounts.commands.dispatch import decide
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.decide import decide
-from crossdock.accounts.decision import Refused
-from crossdock.accounts.state import AccountState
+from crossdock.accounts.state.account import AccountState
 from crossdock.kernel.process.record import Outgoing, Page
 from crossdock_schemas.accounts.account import ApiKey, Organization, Role
 from crossdock_schemas.accounts.control import (
@@ -327,8 +327,8 @@ def test_a_key_cannot_end_before_it_begins(core: AccountsCore) -> None:
 def test_keys_and_projects_have_a_limit(
     core: AccountsCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.keys.MAX_KEYS", 5)
-    monkeypatch.setattr("crossdock.accounts.decide.MAX_PROJECTS", 1)
+    monkeypatch.setattr("crossdock.accounts.commands.keys.MAX_KEYS", 5)
+    monkeypatch.setattr("crossdock.accounts.commands.dispatch.MAX_PROJECTS", 1)
     project = (
         core.states[ACME]
         .projects[PROJECT]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.pages import entity_page
+from crossdock.accounts.state.pages import entity_page
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.accounts.control import Change, Command, KeyChange, KeyDeletion, KeyRotation

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from typing_extensions import override
 
-from crossdock.accounts import likely
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.likely import SHARES, WHOLE
-from crossdock.accounts.money import LONG_STOP_MS
-from crossdock.accounts.spending import UNKNOWN_S
-from crossdock.accounts.tokens import PARTS, Bucket, level_of
+from crossdock.accounts.ledger.booking import UNKNOWN_S
+from crossdock.accounts.ledger.ledger import LONG_STOP_MS
+from crossdock.accounts.state import cost_history
+from crossdock.accounts.state.cost_history import SHARES, WHOLE
+from crossdock.accounts.state.token_bucket import PARTS, Bucket, level_of
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.control import (
     BudgetChange,
@@ -125,7 +125,7 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fewest, likely.FEWEST = likely.FEWEST, FEWEST
+        self.fewest, cost_history.FEWEST = cost_history.FEWEST, FEWEST
         self.core, self.pages, self.entries = AccountsCore(), dict[bytes, bytes](), list[Entry]()
         self.shares: list[Decimal] = []
         """Of the worst case, of each call that taught."""
@@ -149,7 +149,7 @@ class Books(RuleBasedStateMachine):
 
     @override
     def teardown(self) -> None:
-        likely.FEWEST = self.fewest
+        cost_history.FEWEST = self.fewest
 
     def _commit(self) -> None:
         held = sum(held.rest() for held in self.all)

@@ -49,7 +49,7 @@ from crossdock_schemas.topics import (
 from crossdock_schemas.windows import Window
 from support.builders import make_parcel, make_usage
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
-from unit.accounts.test_credentials import asked, make_credential, seal
+from unit.accounts.commands.test_credentials import asked, make_credential, seal
 
 APP = KeyId("key_app")
 CATALOGUE = Catalogue(
@@ -291,7 +291,7 @@ async def test_the_policies_of_all_levels_must_agree() -> None:
 async def test_a_refusal_tells_of_some_endpoints_and_counts_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.admission.MAX_TOLD", 1)
+    monkeypatch.setattr("crossdock.accounts.admission.policy_check.MAX_TOLD", 1)
 
     refused = await under(policy(ACME, allowed_models=()))
 
@@ -301,7 +301,7 @@ async def test_a_refusal_tells_of_some_endpoints_and_counts_the_rest(
 async def test_a_policy_counts_from_the_step_that_sets_it_to_the_step_that_clears_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.admission.MAX_KNOWN", 1)
+    monkeypatch.setattr("crossdock.accounts.admission.policy_check.MAX_KNOWN", 1)
     partition = await founded()
     seen = []
     commands: list[Command | None] = [

@@ -1,0 +1,138 @@
+"""How fast a key may go on: requests and tokens a minute. Pure."""
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from crossdock.accounts.state import request_rate, token_bucket
+from crossdock.accounts.state.account import AccountState
+from crossdock.accounts.state.holds import Owner
+from crossdock.accounts.state.pages import bucket_page, rate_page
+from crossdock.accounts.state.token_bucket import Bucket
+from crossdock.accounts.state.token_reservations import Reserved
+from crossdock.kernel.process.record import Page
+from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.batches.batch import WaitReason
+from crossdock_schemas.ids import HoldId, KeyId
+from crossdock_schemas.parcel.parcel import Parcel
+
+
+class Unit(StrEnum):
+    """What a minute is limited in."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+
+
+class Begun(NamedTuple):
+    """How many lines may begin, and which limit binds the next one."""
+
+    lines: int
+    unit: Unit
+
+
+def reserves(key: ApiKey, parcel: Parcel, denied: Collection[int]) -> list[int]:
+    """Return the tokens that each line reserves; 0 where no limit asks, and at the places `denied`."""
+    if key.tpm is None:
+        return [0] * len(parcel.lines)
+    asks = enumerate(parcel.asks())
+    return [0 if place in denied else token_bucket.reserve_of(ask) for place, ask in asks]
+
+
+def begin(state: AccountState, key: ApiKey, lines: Sequence[int]) -> Begun:
+    """Return how many of `lines`, which reserve so many tokens, may begin now."""
+    requests = Begun(len(lines), Unit.REQUESTS)
+    if key.rpm is not None:
+        busy_ms = state.busy_until_ms.get(key.key_id, 0)
+        allowed = request_rate.count_allowed(busy_ms, key.rpm, state.now_ms)
+        requests = Begun(min(len(lines), allowed), Unit.REQUESTS)
+    if key.tpm is None:
+        return requests
+    fitting = token_bucket.count_fitting(_bucket(state, key.key_id), key.tpm, state.now_ms, lines)
+    return requests if requests.lines <= fitting else Begun(fitting, Unit.TOKENS)
+
+
+def count_alike(state: AccountState, key: ApiKey, reserve: int, lines: int, promised: int) -> int:
+    """Return how many of `lines` alike may begin now, if so many of the key's tokens are promised to others."""
+    if key.rpm is not None:
+        busy_ms = state.busy_until_ms.get(key.key_id, 0)
+        lines = min(lines, request_rate.count_allowed(busy_ms, key.rpm, state.now_ms))
+    if key.tpm is None:
+        return lines
+    bucket = _bucket(state, key.key_id)
+    return min(lines, token_bucket.count_alike(bucket, key.tpm, state.now_ms, reserve, promised))
+
+
+def tell_haste(state: AccountState, key: ApiKey, unit: Unit, reserve: int) -> WaitReason:
+    """Return why a line of `key`, which reserves so many tokens, cannot begin yet; `unit` has a limit."""
+    if unit is Unit.TOKENS:
+        tpm = key.tpm or 1
+        until_ms = token_bucket.next_ms(_bucket(state, key.key_id), tpm, reserve)
+        rule = f"may use {tpm} tokens a minute; this reserves {reserve}"
+    else:
+        rpm = key.rpm or 1
+        until_ms = request_rate.next_ms(state.busy_until_ms.get(key.key_id, 0), rpm)
+        rule = f"may begin {rpm} requests a minute"
+    return WaitReason(
+        code="rate_limit_exceeded",
+        message=f"The key {key.key_id} {rule}.",
+        scope=key.key_id,
+        since_ms=state.now_ms,
+        until_ms=max(until_ms, state.now_ms + 1),
+    )
+
+
+def _bucket(state: AccountState, key_id: KeyId) -> Bucket:
+    return state.buckets.get(key_id, Bucket())
+
+
+class Pace:
+    """Counts what begins and what was used, of the partition's keys that have a limit a minute."""
+
+    def __init__(self) -> None:
+        self._reserved = Reserved()
+        self._pages: dict[bytes, Page] = {}
+
+    def begin(
+        self, state: AccountState, key: ApiKey, hold_id: HoldId, lines: Sequence[int]
+    ) -> None:
+        """Count `lines`, which reserve so many tokens."""
+        if key.rpm is not None:
+            busy_ms = state.busy_until_ms.get(key.key_id, 0)
+            busy_ms = request_rate.after(busy_ms, key.rpm, state.now_ms, len(lines))
+            state.busy_until_ms[key.key_id] = busy_ms
+            self._keep(rate_page(state, key.key_id))
+        if key.tpm is not None:
+            owner = Owner(state.account, key.key_id)
+            self._reserved.add(owner, hold_id, sum(lines), len(lines))
+            self._put(state, key.key_id, sum(lines))
+
+    def use(self, state: AccountState, key_id: KeyId, hold_id: HoldId | None, used: int) -> None:
+        """Count the tokens that a call used; below 0: that it used less than was supposed."""
+        if hold_id is not None and used > 0:
+            used = self._reserved.use(Owner(state.account, key_id), hold_id, used)
+        self._put(state, key_id, used)
+
+    def end(self, state: AccountState, key_id: KeyId, hold_id: HoldId, still: int) -> None:
+        """Give back what the lines of a hold that ended have not used; `still` go on."""
+        back = self._reserved.end(Owner(state.account, key_id), hold_id, still)
+        self._put(state, key_id, -back)
+
+    def _put(self, state: AccountState, key_id: KeyId, count: int) -> None:
+        key = state.keys.get(key_id)
+        if count and key is not None and key.tpm is not None:
+            bucket = _bucket(state, key_id)
+            state.buckets[key_id] = token_bucket.put(bucket, key.tpm, state.now_ms, count)
+            self._keep(bucket_page(state, key_id))
+
+    def _keep(self, page: Page) -> None:
+        self._pages[page.key] = page
+
+    def restore(self, pages: list[Page]) -> None:
+        """Take over the pages of what is reserved; the buckets are in the states."""
+        self._reserved.restore(pages)
+
+    def finish(self) -> list[Page]:
+        """Return the pages that changed since the last call."""
+        pages, self._pages = self._pages, {}
+        return [*pages.values(), *self._reserved.finish()]

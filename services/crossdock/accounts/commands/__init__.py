@@ -1,0 +1,1 @@
+"""Commands of management: which are allowed, and what they change. Pure."""

@@ -1,0 +1,94 @@
+"""What becomes of budgets. Pure."""
+
+from typing import Any
+
+from crossdock.accounts.commands.decision import Decision, Refused, unknown
+from crossdock.accounts.state.account import AccountState
+from crossdock_schemas.accounts.attribution import is_sound_mark
+from crossdock_schemas.accounts.budget import Budget, Limit
+from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval, Refusal
+from crossdock_schemas.accounts.directory import budget_id
+from crossdock_schemas.accounts.journal import MarkSpend
+from crossdock_schemas.windows import Window
+
+MAX_MARKS = 10_000
+"""End users and tags of one organization that a budget was ever set for: each is counted from then on."""
+
+
+def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decision | Refused:
+    scope, window = command.scope, command.window
+    is_mark = is_sound_mark(scope)
+    if not is_mark and not state.has_scope(scope):
+        return unknown("organization, project or key", scope)
+    if is_mark and scope not in state.marks and len(state.marks) >= MAX_MARKS:
+        reason = f"An organization has, or had, budgets of {MAX_MARKS} end users and tags at most."
+        return Refused(budget_id(scope, window), Refusal.CONFLICT, reason)
+    others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
+    ended = [one for one in Window if one in others]
+    limit = Limit(
+        window=window,
+        limit_usd=command.limit_usd,
+        include_byok=command.include_byok,
+        overshoot_usd=command.overshoot_usd,
+    )
+    old = state.budgets.get(scope, {}).get(window)
+    told: dict[str, Any] = _ended(ended) if ended else {}
+    if _says_more(limit) or (old is not None and _says_more(old)):
+        # why whole: what is read from the log need not look for what was before
+        told |= limit_told(limit)
+    is_new = is_mark and scope not in state.marks
+    begun = [MarkSpend(account=state.account, scope=scope, at_ms=now_ms)] if is_new else []
+    return Decision(
+        budget_id(scope, window),
+        (make_budget(state, scope, limit, now_ms), *begun),
+        deleted=tuple(budget_id(scope, one) for one in ended),
+        told=told,
+    )
+
+
+def _says_more(limit: Limit | Budget) -> bool:
+    return limit.include_byok or limit.overshoot_usd > 0
+
+
+def limit_told(limit: Limit | Budget) -> dict[str, Any]:
+    told: dict[str, Any] = {"limit_usd": f"{limit.limit_usd:f}", "include_byok": limit.include_byok}
+    if limit.overshoot_usd:
+        told["overshoot_usd"] = f"{limit.overshoot_usd:f}"
+    return told
+
+
+def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
+    """Return the budget that the change at hand makes."""
+    return Budget(
+        account=state.account,
+        scope=scope,
+        window=limit.window,
+        limit_usd=limit.limit_usd,
+        include_byok=limit.include_byok,
+        overshoot_usd=limit.overshoot_usd,
+        version=state.number + 1,
+        updated_at_ms=now_ms,
+    )
+
+
+def clear_budget(state: AccountState, command: BudgetRemoval) -> Decision | Refused:
+    scope, window = command.scope, command.window
+    there = state.budgets.get(scope, {})
+    if window is not None:
+        identifier = budget_id(scope, window)
+        if window not in there:
+            return unknown("budget", identifier)
+        return Decision(identifier, deleted=(identifier,))
+    if not there:
+        return unknown("budget of", scope)
+    ended = [one for one in Window if one in there]
+    return Decision(scope, deleted=budgets_of(state, scope), told=_ended(ended))
+
+
+def budgets_of(state: AccountState, scope: str) -> tuple[str, ...]:
+    """Return the identities of a scope's budgets."""
+    return tuple(budget_id(scope, window) for window in state.budgets.get(scope, {}))
+
+
+def _ended(windows: list[Window]) -> dict[str, Any]:
+    return {"ended": [window.value for window in windows]}

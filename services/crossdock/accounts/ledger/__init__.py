@@ -1,0 +1,1 @@
+"""What money does: holds, captures, releases, postings, credits, alerts. Pure."""

@@ -1,0 +1,89 @@
+"""When credits expire, and who is told of it; what becomes of them then is in `lots`. Pure."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from crossdock.accounts.ledger import credit_lots
+from crossdock.accounts.ledger.alerts import expiries
+from crossdock.accounts.outputs import alert_record, directory_record
+from crossdock.accounts.state.account import AccountState, identity
+from crossdock.accounts.state.pages import entity_page
+from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.ids import AccountId
+
+TELL_MS = 1000
+
+
+class Expiring:
+    """The credits that expire, of a partition's accounts."""
+
+    def __init__(self, notice_days: int) -> None:
+        self._notice_days = notice_days
+        self._due: list[tuple[int, AccountId]] = []
+        """A heap: when whose credits expire, or will soon; one entry too many does no harm."""
+        self._kept: dict[AccountId, Lots] = {}
+        """As their pages have them."""
+        self._untold: set[AccountId] = set()
+        self._told_ms: dict[AccountId, int] = {}
+        self._outgoing: list[Outgoing] = []
+        self._pages: dict[bytes, Page] = {}
+
+    def restore(self, state: AccountState) -> None:
+        """Take over what `state` has."""
+        if state.lots is not None:
+            self._kept[state.account] = state.lots
+            self._untold.add(state.account)  # the directory may be behind
+            self._watch(state)
+
+    def _watch(self, state: AccountState) -> None:
+        for at_ms in credit_lots.due_ms(state, self._notice_days):
+            heapq.heappush(self._due, (at_ms, state.account))
+
+    def add(self, state: AccountState, credit: Credit) -> None:
+        """Count credits that came or went, which are among the state's already."""
+        credit_lots.add(state, credit)
+        if credit.expires_at_ms is not None:
+            self._watch(state)
+
+    def due(self, now_ms: int) -> Iterator[AccountId]:
+        """Yield whose credits expire now, or will soon."""
+        while self._due and self._due[0][0] <= now_ms:
+            yield heapq.heappop(self._due)[1]
+
+    def settle(self, state: AccountState, freed_usd: Decimal) -> Sequence[Credit]:
+        """Take what was spent from what expires first; return what is written off, which is among the state's then.
+
+        `freed_usd`: what calls gave back of what was held, since the last time.
+        """
+        settled = credit_lots.settle(state, freed_usd, self._notice_days)
+        self._outgoing += [alert_record(alert) for alert in expiries(state, settled)]
+        for lapse in settled.lapses:
+            state.put(lapse)
+            self._keep(entity_page(lapse))
+            self._outgoing.append(directory_record(identity(lapse), lapse, state.now_ms))
+        found = state.lots
+        if found is not None and found != self._kept.get(state.account):
+            self._kept[state.account] = found
+            self._untold.add(state.account)
+            self._keep(entity_page(found))
+        return settled.lapses
+
+    def tell(self, states: Mapping[AccountId, AccountState], now_ms: int) -> None:
+        """Show in the directory what is left of them: of each account once in TELL_MS at most."""
+        for account in list(self._untold):
+            found = states[account].lots
+            if found is not None and now_ms - self._told_ms.get(account, 0) >= TELL_MS:
+                self._outgoing.append(directory_record(identity(found), found, now_ms))
+                self._told_ms[account] = now_ms
+                self._untold.discard(account)
+
+    def _keep(self, page: Page) -> None:
+        self._pages[page.key] = page
+
+    def finish(self) -> Step:
+        """Return what was decided since the last call."""
+        step = Step(self._outgoing, list(self._pages.values()))
+        self._outgoing, self._pages = [], {}
+        return step
