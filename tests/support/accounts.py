@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.ingress.principal import Principal
+from crossdock.ingress.http.auth import Principal
 from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.provisioning.first_organization import (
     API_KEY,

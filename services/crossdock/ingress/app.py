@@ -8,24 +8,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from crossdock.ingress.answers import answer_raw
-from crossdock.ingress.batches import BatchRoutes
-from crossdock.ingress.budgets import BudgetRoutes
-from crossdock.ingress.byok import CredentialRoutes
-from crossdock.ingress.callbacks import CallbackRoutes
-from crossdock.ingress.credits import CreditRoutes
-from crossdock.ingress.dock import Dock
-from crossdock.ingress.face import HANDLERS, Face
-from crossdock.ingress.files import FileRoutes
-from crossdock.ingress.keys import KeyRoutes
-from crossdock.ingress.models import ModelRoutes
+from crossdock.ingress.http.auth import Authentication
+from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.middleware import HANDLERS, Face
+from crossdock.ingress.management.budgets import BudgetRoutes
+from crossdock.ingress.management.byok import CredentialRoutes
+from crossdock.ingress.management.credits import CreditRoutes
+from crossdock.ingress.management.keys import KeyRoutes
+from crossdock.ingress.management.organizations import OrganizationRoutes
+from crossdock.ingress.management.policies import PolicyRoutes
+from crossdock.ingress.management.presets import PresetRoutes
+from crossdock.ingress.management.stripe_webhook import CallbackRoutes
+from crossdock.ingress.openai.batches import BatchRoutes
+from crossdock.ingress.openai.completions import RequestRoutes
+from crossdock.ingress.openai.files import FileRoutes
+from crossdock.ingress.openai.models import ModelRoutes
+from crossdock.ingress.openai.uploads import UploadRoutes
 from crossdock.ingress.openapi.document import document
-from crossdock.ingress.organizations import OrganizationRoutes
-from crossdock.ingress.policies import PolicyRoutes
-from crossdock.ingress.presets import PresetRoutes
-from crossdock.ingress.principal import Authentication
-from crossdock.ingress.requests import RequestRoutes
-from crossdock.ingress.uploads import UploadRoutes
+from crossdock.ingress.values.responses import answer_raw
 
 
 def make_app(dock: Dock) -> Face:

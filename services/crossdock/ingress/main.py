@@ -4,13 +4,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from crossdock.ingress.accounts import RECENT_MS
 from crossdock.ingress.app import make_app
-from crossdock.ingress.dock import Dock, make_dock
-from crossdock.ingress.ring import MAX_AGE_MS
+from crossdock.ingress.http.context import Dock, make_dock
 from crossdock.ingress.server import bind
 from crossdock.ingress.service import IngressService
 from crossdock.ingress.settings import IngressSettings
+from crossdock.ingress.views.accounts import RECENT_MS
+from crossdock.ingress.views.results import MAX_AGE_MS
 from crossdock.kernel.drivers.kafka import BROKER, Producer, Tail, open_producer, wait_for_broker
 from crossdock.kernel.drivers.kafka.tail import Apply
 from crossdock.kernel.drivers.object_store import open_objects

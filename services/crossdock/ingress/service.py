@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import structlog
 from starlette.types import ASGIApp
 
-from crossdock.ingress.dock import Dock
+from crossdock.ingress.http.context import Dock
+from crossdock.ingress.openai.retention import Sweep
 from crossdock.ingress.server import serve
-from crossdock.ingress.sweep import Sweep
 from crossdock.kernel.drivers.kafka import Tail
 from crossdock.kernel.process.health import Health
 

@@ -11,7 +11,7 @@ import httpx
 from crossdock.kernel.requests.api_keys import digest
 from crossdock_schemas.windows import Window
 from integration.ingress.fakes import API_KEY, OWNER_KEY, Ingress
-from integration.ingress.test_accounts import Management, bearer
+from integration.ingress.views.test_accounts import Management, bearer
 from support.openapi import operations, resolved
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.app import make_app
-from crossdock.ingress.dock import Dock, make_dock
+from crossdock.ingress.http.context import Dock, make_dock
 from crossdock.ingress.server import bind, serve
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.drivers.object_store import open_objects

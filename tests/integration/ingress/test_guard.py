@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from crossdock.ingress.requests import LARGE_BYTES
+from crossdock.ingress.openai.completions import LARGE_BYTES
 from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import Submitted
 from crossdock_schemas.topics import BATCH_COMMANDS, REQUESTS
 from integration.ingress.fakes import CHAT_MODEL, EMBEDDING_MODEL, Ingress
-from integration.ingress.test_accounts import Management, managed
+from integration.ingress.views.test_accounts import Management, managed
 
 CHAT = "/v1/chat/completions"
 TEXT = "Write to a@b.example or c@d.example, card 4111 1111 1111 1111, staff E-123456."

@@ -25,7 +25,7 @@ from integration.ingress.calls import (
     settle,
 )
 from integration.ingress.fakes import API_KEY, Ingress, running_ingress
-from integration.ingress.test_accounts import Management, bearer, other_organization
+from integration.ingress.views.test_accounts import Management, bearer, other_organization
 from support.openapi import operations
 
 Json = dict[str, Any]

@@ -10,12 +10,12 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from crossdock.ingress import checks, refusals
 from crossdock.ingress.app import make_app
-from crossdock.ingress.dock import make_dock
+from crossdock.ingress.http.context import make_dock
 from crossdock.ingress.openapi.document import OPERATIONS, document, security_of
 from crossdock.ingress.openapi.operation import Operation
 from crossdock.ingress.settings import IngressSettings
+from crossdock.ingress.values import checks, errors
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.record import Outgoing
@@ -122,7 +122,7 @@ def codes_told() -> set[str | None]:
 
 
 def test_every_code_of_a_refusal_is_told_of_by_some_route() -> None:
-    sources = [Path(str(module.__file__)).read_text() for module in (refusals, checks)]
+    sources = [Path(str(module.__file__)).read_text() for module in (errors, checks)]
 
     reasons = {reason for text in sources for reason in re.findall(r'reason="(\w+)"', text)}
 

@@ -6,34 +6,22 @@ from typing import Any
 
 import pytest
 
-from crossdock.ingress import credentials, refusals
-from crossdock.ingress.account_shapes import (
-    show_balance,
-    show_budget,
-    show_credential,
-    show_credit,
-    show_key,
-    show_organization,
-    show_policy,
-    show_project,
-    show_worth,
-)
-from crossdock.ingress.balances import Balance, Worth
-from crossdock.ingress.checks import check_batch, check_request
-from crossdock.ingress.credentials import (
+from crossdock.ingress.management import byok_checks
+from crossdock.ingress.management.byok_checks import (
     check_fields,
     check_hashes,
     check_provider,
     take_secret,
 )
-from crossdock.ingress.credits import FIELDS
-from crossdock.ingress.keys import MADE
+from crossdock.ingress.management.credits import FIELDS
+from crossdock.ingress.management.keys import MADE
+from crossdock.ingress.openai.upload_store import make_upload, show_part, show_upload
 from crossdock.ingress.openapi.document import document
-from crossdock.ingress.policy_wish import check_rules
-from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.shapes import show_batch, show_deleted, show_file, show_models
-from crossdock.ingress.upload import make_upload, show_part, show_upload
-from crossdock.ingress.wishes import (
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.balances import Balance, Worth
+from crossdock.ingress.values.checks import check_batch, check_request
+from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.management_bodies import (
     check_budget,
     check_credit_kind,
     check_flag,
@@ -49,6 +37,19 @@ from crossdock.ingress.wishes import (
     check_tags,
     check_time,
 )
+from crossdock.ingress.values.management_objects import (
+    show_balance,
+    show_budget,
+    show_credential,
+    show_credit,
+    show_key,
+    show_organization,
+    show_policy,
+    show_project,
+    show_worth,
+)
+from crossdock.ingress.values.openai_objects import show_batch, show_deleted, show_file, show_models
+from crossdock.ingress.values.policy_body import check_rules
 from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
@@ -309,9 +310,9 @@ def check_own_key(body: Json) -> None:
     body = dict(body)
     taken = take_secret(body)
     if taken is None:
-        raise refusals.missing("key")
+        raise errors.missing("key")
     taken.read(Provider(name="atlas", base_url="http://none", models=()))
-    check_known(body, credentials.MADE)
+    check_known(body, byok_checks.MADE)
     check_provider(body, ("atlas",))
     check_fields(body)
     check_hashes(body)

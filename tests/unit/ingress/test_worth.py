@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from crossdock.ingress.account_shapes import show_credit, show_organization, show_worth
-from crossdock.ingress.balances import Worth, worth_of
-from crossdock.ingress.refusals import RefusedError
-from crossdock.ingress.wishes import (
+from crossdock.ingress.values.balances import Worth, worth_of
+from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.management_bodies import (
     check_credit_kind,
     check_note,
     check_reference,
     check_signed_usd,
 )
+from crossdock.ingress.values.management_objects import show_credit, show_organization, show_worth
 from crossdock_schemas.accounts.account import Organization
 from crossdock_schemas.accounts.credit import BOOKED, CreditKind, Lot, Lots
 from crossdock_schemas.ids import AccountId

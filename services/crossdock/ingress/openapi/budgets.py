@@ -18,7 +18,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.wishes import USD
+from crossdock.ingress.values.management_bodies import USD
 from crossdock_schemas.accounts.directory import LEVELS, MARK_LEVELS
 from crossdock_schemas.windows import Window
 

@@ -1,7 +1,6 @@
 """/v1/byok."""
 
-from crossdock.ingress import refusals
-from crossdock.ingress.byok import CREATED
+from crossdock.ingress.management.byok import CREATED
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import ADMINS, OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.organizations import NAME
@@ -21,6 +20,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values.errors import bad_provider_key, no_master_key, no_secret
 from crossdock.kernel.requests.provider_keys import EXPECTED, MAX_BYTES
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.accounts.credential import MAX_SORT_ORDER
@@ -140,8 +140,8 @@ OPERATIONS = (
         body=Body(ref("ByokRequest"), {"provider": "atlas", "key": "sk-of-your-own-account"}),
         answers=answer(_MADE, status=CREATED),
         errors=(
-            *errors.CHANGE, errors.NONE_SUCH, refusals.no_secret("resource_name", "Field required."), refusals.no_master_key(),
-            refusals.bad_provider_key("atlas", 401),
+            *errors.CHANGE, errors.NONE_SUCH, no_secret("resource_name", "Field required."), no_master_key(),
+            bad_provider_key("atlas", 401),
         ),
     ),
     Operation(
@@ -159,7 +159,7 @@ OPERATIONS = (
         roles=ADMINS,
         body=Body(ref("ByokChange"), {"is_fallback": True}),
         answers=answer(data(ref("Byok"))),
-        errors=(*errors.CHANGE, errors.NONE_SUCH, refusals.no_secret("resource_name", "Field required."), refusals.no_master_key()),
+        errors=(*errors.CHANGE, errors.NONE_SUCH, no_secret("resource_name", "Field required."), no_master_key()),
     ),
     Operation(
         "DELETE", "/v1/byok/{id}", "delete_byok", "Delete an own provider key",
@@ -177,6 +177,6 @@ OPERATIONS = (
         roles=OWNERS,
         body=Body(ref("SealedSecret"), _EXAMPLE_SEALED),
         answers=answer(data(shown({"id": names.BYOK, "master_key_id": TEXT}))),
-        errors=(*errors.SENT, *errors.DECIDED, errors.NONE_SUCH, refusals.no_master_key()),
+        errors=(*errors.SENT, *errors.DECIDED, errors.NONE_SUCH, no_master_key()),
     ),
 )  # fmt: skip

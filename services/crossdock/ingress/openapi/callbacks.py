@@ -3,8 +3,8 @@
 from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.operation import Body, Operation, Parameter, answer
 from crossdock.ingress.openapi.schema import TEXT, Json, ref, shown, told, wish
-from crossdock.ingress.payments import PAID, ForgedError
-from crossdock.ingress.refusals import RefusedError
+from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.stripe_events import PAID, ForgedError
 
 TAG = "payments"
 _TRUE: Json = {"const": True}

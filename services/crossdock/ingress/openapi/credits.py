@@ -1,6 +1,6 @@
 """/v1/credits, and what the operator's owners book for organizations."""
 
-from crossdock.ingress.credits import CREATED
+from crossdock.ingress.management.credits import CREATED
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
@@ -21,7 +21,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.wishes import SIGNED_USD as WISHED_USD
+from crossdock.ingress.values.management_bodies import SIGNED_USD as WISHED_USD
 from crossdock_schemas.accounts.credit import BOOKED, MAX_REFERENCE, CreditKind
 
 TAG = "credits"

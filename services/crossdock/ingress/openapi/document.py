@@ -4,7 +4,8 @@ import json
 import re
 from typing import Any
 
-from crossdock.ingress.face import OPEN_PATHS
+from crossdock.ingress.http.auth import is_for_inference, is_for_management
+from crossdock.ingress.http.middleware import OPEN_PATHS
 from crossdock.ingress.openapi import (
     batches,
     budgets,
@@ -25,7 +26,6 @@ from crossdock.ingress.openapi import (
 )
 from crossdock.ingress.openapi.operation import Operation, Parameter
 from crossdock.ingress.openapi.schema import Json
-from crossdock.ingress.principal import is_for_inference, is_for_management
 
 PARTS = (
     requests, batches, files, uploads, models, keys, organizations, policies, budgets, presets,

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from crossdock.ingress import refusals
-from crossdock.ingress.checks import check_metadata, check_purpose
-from crossdock.ingress.content import parse_range
-from crossdock.ingress.desk import STATUS
+from crossdock.ingress.commands.account_commands import STATUS
 from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
-from crossdock.ingress.refusals import RefusedError
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.byte_ranges import parse_range
+from crossdock.ingress.values.checks import check_metadata, check_purpose
+from crossdock.ingress.values.errors import RefusedError
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
 from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
 
@@ -25,50 +25,50 @@ def _caught(check: Callable[[], object]) -> RefusedError:
 
 
 FAILED = RefusedError(500, "The server had an error.", kind="server_error")
-STORE = refusals.unavailable("The object store")
-KAFKA = refusals.unavailable("Kafka")
+STORE = errors.unavailable("The object store")
+KAFKA = errors.unavailable("Kafka")
 KEYED: Specimens = (
-    refusals.bad_key(given=False),
-    refusals.dead_key(is_disabled=True),
-    refusals.not_permitted("The key may not be used from there."),
+    errors.bad_key(given=False),
+    errors.dead_key(is_disabled=True),
+    errors.not_permitted("The key may not be used from there."),
 )
-VALUES: Specimens = (refusals.wrong_type("x", "a string", 1), refusals.wrong_value("x", 1, ""))
+VALUES: Specimens = (errors.wrong_type("x", "a string", 1), errors.wrong_value("x", 1, ""))
 SENT: Specimens = (
     *VALUES,
-    refusals.bad_json("expected an object"),
-    refusals.missing("x"),
-    refusals.too_large(1),
+    errors.bad_json("expected an object"),
+    errors.missing("x"),
+    errors.too_large(1),
 )
 PAIRS: Specimens = (
     _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
     _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
 )
-DEMANDS = refusals.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
+DEMANDS = errors.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
 NO_ENDPOINT = RefusedError(
     404, "No endpoint is as the request demands.", param=FIELD, reason=NO_ENDPOINT_FOUND
 )
-UNKNOWN_FIELD = refusals.unknown_parameter("x")
+UNKNOWN_FIELD = errors.unknown_parameter("x")
 FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))
 RANGE = _caught(lambda: parse_range("bytes=1-", 0))
-NONE_SUCH = refusals.no_such("Object", "x")
-NO_BATCH = refusals.no_batch("x")
-NO_MODEL = refusals.no_model("x")
-KEY_REUSED = refusals.key_reused()
-ENDED = refusals.not_cancellable("completed")
+NONE_SUCH = errors.no_such("Object", "x")
+NO_BATCH = errors.no_batch("x")
+NO_MODEL = errors.no_model("x")
+KEY_REUSED = errors.key_reused()
+ENDED = errors.not_cancellable("completed")
 UPLOAD_ENDED = RefusedError(400, "Upload 'x' is cancelled, not pending.")
 UNPAID = RefusedError(402, "A budget is short.", kind="payment_required", reason="budget_exceeded")
 NO_CREDITS = RefusedError(
     402, "Credits are short.", kind="payment_required", reason="insufficient_credits"
 )
-BUSY = refusals.too_busy()
-LATE = refusals.timed_out(1)
+BUSY = errors.too_busy()
+LATE = errors.timed_out(1)
 DECIDED: Specimens = (
     *(
         RefusedError(status, "", kind=kind, reason=why.value)
         for why, (status, kind) in STATUS.items()
     ),
     KAFKA,
-    refusals.unconfirmed(),
+    errors.unconfirmed(),
 )
 """By the accounts shard, or because it does not answer."""
 CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)

@@ -1,8 +1,7 @@
 """/v1/files."""
 
-from crossdock.ingress.checks import MAX_EXPIRY_S, MIN_EXPIRY_S, PURPOSES
-from crossdock.ingress.files import BYTES as OCTETS
-from crossdock.ingress.files import MAX_PAGE
+from crossdock.ingress.openai.files import BYTES as OCTETS
+from crossdock.ingress.openai.files import MAX_PAGE
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.operation import FORM, Answer, Body, Operation, Parameter, answer
 from crossdock.ingress.openapi.schema import (
@@ -19,6 +18,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values.checks import MAX_EXPIRY_S, MIN_EXPIRY_S, PURPOSES
 
 TAG = "files"
 PURPOSE = choice(PURPOSES)

@@ -1,7 +1,6 @@
 """/v1/key and /v1/keys."""
 
-from crossdock.ingress.account_shapes import WINDOWS
-from crossdock.ingress.keys import CREATED, DAY_S
+from crossdock.ingress.management.keys import CREATED, DAY_S
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.budgets import AMOUNT
@@ -25,7 +24,8 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.wishes import RESETS
+from crossdock.ingress.values.management_bodies import RESETS
+from crossdock.ingress.values.management_objects import WINDOWS
 from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, Role
 
 TAG = "keys"

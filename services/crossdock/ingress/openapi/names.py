@@ -1,7 +1,7 @@
 """Names: the ids of what there is. Wherever an id is taken or shown, its schema is one of these."""
 
+from crossdock.ingress.openai.upload_store import PART_ID
 from crossdock.ingress.openapi.schema import Json, exactly, ref
-from crossdock.ingress.upload import PART_ID
 
 _TOKEN = "0" * 32
 

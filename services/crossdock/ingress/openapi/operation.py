@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from crossdock.ingress.openapi.schema import Json
-from crossdock.ingress.refusals import RefusedError
+from crossdock.ingress.values.errors import RefusedError
 from crossdock_schemas.accounts.account import Role
 
 JSON = "application/json"

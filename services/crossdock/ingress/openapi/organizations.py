@@ -1,5 +1,6 @@
 """/v1/organization, /v1/organizations and /v1/projects."""
 
+from crossdock.ingress.management.organizations import CREATED, MAX_LIFE_S
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import ADMINS, OWNERS, Body, Operation, answer
@@ -17,8 +18,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.organizations import CREATED, MAX_LIFE_S
-from crossdock.ingress.wishes import MAX_NETWORKS
+from crossdock.ingress.values.management_bodies import MAX_NETWORKS
 from crossdock_schemas.accounts.account import MAX_NAME
 
 TAG = "organizations"

@@ -19,7 +19,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.policy_wish import FILTERS
+from crossdock.ingress.values.policy_body import FILTERS
 from crossdock_schemas.accounts.content_filter import (
     LABEL_PATTERN,
     MAX_FILTERS,

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from crossdock.ingress.openai.upload_store import MAX_PARTS, Status
 from crossdock.ingress.openapi import errors, names
 from crossdock.ingress.openapi.files import EXPIRY, PURPOSE
 from crossdock.ingress.openapi.operation import FORM, Body, Operation, answer
@@ -19,7 +20,6 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
-from crossdock.ingress.upload import MAX_PARTS, Status
 
 TAG = "uploads"
 

@@ -1,0 +1,1 @@
+"""The records that ingress writes, and commands to the accounts shard."""

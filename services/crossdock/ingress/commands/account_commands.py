@@ -1,0 +1,76 @@
+"""The desk: hands a command to the accounts shard and waits for what becomes of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crossdock.ingress.commands.records import make_account_record
+from crossdock.ingress.http.auth import Principal
+from crossdock.ingress.http.context import Dock
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.errors import RefusedError
+from crossdock_schemas.accounts.control import Change, Command, Refusal
+from crossdock_schemas.ids import AccountId, make_change_id
+
+ANSWER_S = 5.0  # the shard answers within some 10 ms; after a crash it is back within 3 s
+SHOWN_S = 2.0
+STATUS: dict[Refusal, tuple[int, str]] = {
+    Refusal.NOT_FOUND: (404, errors.INVALID),
+    Refusal.PERMISSION_DENIED: (403, "permission_denied"),
+    Refusal.CONFLICT: (409, errors.INVALID),
+    Refusal.INVALID: (400, errors.INVALID),
+}
+
+
+def sign(who: Principal, now_ms: int) -> dict[str, Any]:
+    """Return what every command tells of itself, as its constructor takes it."""
+    return {
+        "change_id": make_change_id(now_ms),
+        "account": who.account,
+        "actor": who.key_id,
+        "at_ms": now_ms,
+    }
+
+
+class Desk:
+    """Commands in, the log's entries out."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    async def ask(
+        self,
+        command: Command,
+        is_shown: Callable[[], bool],
+        identifier: str,
+        *,
+        account: AccountId | None = None,
+        action: str | None = None,
+    ) -> Change:
+        """Return what the log says of `command` once it is applied by `account` and shown by our own view.
+
+        `action`: see `Answers.find`.
+
+        Raises:
+            RefusedError: as the shard says; 503 if it does not answer in time.
+        """
+        account = account or command.account
+        await self._dock.outbox.publish(make_account_record(command))
+        answers = self._dock.answers
+        change = await answers.arrivals.until(
+            command.change_id,
+            lambda: answers.find(command.change_id, account, action),
+            timeout_s=ANSWER_S,
+        )
+        if change is None:
+            raise errors.unconfirmed()
+        if change.refusal is not None:
+            status, kind = STATUS[change.refusal]
+            raise RefusedError(status, change.reason or "", kind=kind, reason=change.refusal.value)
+        await self.until_shown(identifier, is_shown)
+        return change
+
+    async def until_shown(self, identifier: str, is_shown: Callable[[], bool]) -> None:
+        """Wait for our own view to show what the log says was applied, SHOWN_S at most."""
+        await self._dock.accounts.arrivals.until(
+            identifier, lambda: True if is_shown() else None, timeout_s=SHOWN_S
+        )

@@ -1,0 +1,1 @@
+"""Around every route: who asks, bodies, backpressure, errors, and the producer."""

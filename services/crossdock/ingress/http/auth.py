@@ -1,0 +1,139 @@
+"""Who asks, and whether it may: the API key of a request, looked up in the directory."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from crossdock.ingress.values import errors
+from crossdock.ingress.views.accounts import AccountsView
+from crossdock.ingress.views.read_your_writes import RECENT_MS
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.requests.api_keys import digest, read_plain_key
+from crossdock_schemas.accounts.account import ApiKey, Role
+from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+
+NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
+SCOPE = "crossdock.principal"
+MANAGEMENT = (
+    *("/v1/budgets", "/v1/byok", "/v1/credits", "/v1/keys", "/v1/policies", "/v1/presets"),
+    *("/v1/projects", "/v1/organization"),
+)
+FOR_ALL = ("/v1/key", "/v1/models")
+TO_READ = ("/v1/presets",)
+"""Inference keys may look at it, and change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whose work it is. What lies in another organization or project does not exist for it."""
+
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    role: Role | None
+
+    def owns(self, account: AccountId, project: ProjectId) -> bool:
+        return (account, project) == (self.account, self.project)
+
+    def sees_project(self, project: ProjectId) -> bool:
+        """Say whether it sees a project: a member, and an inference key, sees its own."""
+        return self.role not in {Role.MEMBER, None} or project == self.project
+
+
+def is_for_inference(method: str, path: str) -> bool:
+    """Say whether inference keys may ask."""
+    is_readable = method == "GET" and path.startswith(TO_READ)
+    return is_readable or not path.startswith(MANAGEMENT)
+
+
+def is_for_management(path: str) -> bool:
+    return path.startswith((*MANAGEMENT, *FOR_ALL))
+
+
+def principal_of(request: Request) -> Principal:
+    found: Principal = request.scope[SCOPE]
+    return found
+
+
+class Authentication:
+    """Finds out who asks."""
+
+    def __init__(self, view: AccountsView, secret: str, clock: Clock) -> None:
+        self._view = view
+        self._secret = secret
+        self._clock = clock
+
+    async def check(self, scope: Scope) -> Principal:
+        """Return who asks.
+
+        Raises:
+            RefusedError: 401 if the key is none, 403 if it may not be used for this or from there.
+        """
+        key = await self._find(_bearer(scope))
+        if not key.is_alive(self._clock.now_ms()):
+            raise errors.dead_key(is_disabled=key.disabled)
+        project = self._view.projects.get(key.project)
+        if project is None or project.disabled:
+            raise errors.not_permitted(f"The key's project, {key.project!r}, is disabled.")
+        self._check_address(key, scope)
+        _check_kind(key, scope["method"], scope["path"])
+        return Principal(key.account, key.project, key.key_id, key.role)
+
+    async def _find(self, plain: str) -> ApiKey:
+        hashed = digest(plain)
+        key = self._view.key_of(hashed)
+        if key is None and not self._view.is_gone(hashed) and self._is_new(plain):
+            key = await self._view.arrivals.until(
+                hashed, lambda: self._view.key_of(hashed), timeout_s=NEW_KEY_S
+            )
+        if key is None:
+            raise errors.bad_key(given=True)
+        return key
+
+    def _is_new(self, plain: str) -> bool:
+        """Say whether `plain` is authentic and so young that the directory may not show it yet."""
+        authentic = read_plain_key(plain, self._secret)
+        now_ms = self._clock.now_ms()
+        return authentic is not None and abs(now_ms - authentic.made_at_ms) < RECENT_MS
+
+    def _check_address(self, key: ApiKey, scope: Scope) -> None:
+        organization = self._view.organizations.get(key.account)
+        demanded = (organization.allowed_ips if organization else (), key.allowed_ips)
+        host = (scope.get("client") or ("",))[0]
+        if not all(_is_within(host, networks) for networks in demanded if networks):
+            raise errors.not_permitted(f"The key may not be used from {host or 'there'}.")
+
+
+def _bearer(scope: Scope) -> str:
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = given.partition(b" ")
+    if scheme.lower() != b"bearer" or not key.strip():
+        raise errors.bad_key(given=False)
+    text: str = key.strip().decode("latin-1")
+    return text
+
+
+def _check_kind(key: ApiKey, method: str, path: str) -> None:
+    if not key.is_management and not is_for_inference(method, path):
+        raise errors.not_permitted("An inference key manages nothing. Use a management key.")
+    if key.is_management and not is_for_management(path):
+        raise errors.not_permitted(
+            "A management key runs no requests and sees no files or batches. Use an inference key."
+        )
+
+
+def _is_within(host: str, networks: Iterable[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=10_000)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)

@@ -1,0 +1,67 @@
+"""Backpressure: how many callers wait and how many bytes of bodies are held, both bounded. Pure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from crossdock.ingress.values import errors
+
+
+class Gate:
+    """Counts; above a limit the caller is told to come back, before memory grows."""
+
+    def __init__(self, *, max_waiting: int, max_held_bytes: int) -> None:
+        self._max_waiting = max_waiting
+        self._max_held_bytes = max_held_bytes
+        self.waiting = 0
+        self.held_bytes = 0
+
+    @contextmanager
+    def wait(self) -> Iterator[None]:
+        """Be one of those who wait.
+
+        Raises:
+            RefusedError: 429 when there are too many already.
+        """
+        if self.waiting >= self._max_waiting:
+            raise errors.too_busy()
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    @contextmanager
+    def hold(self) -> Iterator["Held"]:
+        """Hold bytes until the context ends."""
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def has_room(self, count: int) -> bool:
+        # why: one body is always let in, or a limit below a body's size would refuse it for ever
+        return self.held_bytes == 0 or self.held_bytes + count <= self._max_held_bytes
+
+
+class Held:
+    """The bytes that one request holds."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Hold `count` bytes more.
+
+        Raises:
+            RefusedError: 429 when all callers together hold too much.
+        """
+        if not self._gate.has_room(count):
+            raise errors.too_busy()
+        self._bytes += count
+        self._gate.held_bytes += count
+
+    def release(self) -> None:
+        self._gate.held_bytes -= self._bytes
+        self._bytes = 0

@@ -1,0 +1,33 @@
+"""Reads request bodies, never more than the limit, and never more of all callers' than memory allows."""
+
+from starlette.requests import Request
+
+from crossdock.ingress.http.backpressure import Held
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.checks import check_number
+
+CONTROL_BYTES = 1024**2  # bodies that ask for something small: a batch, an upload, its completion
+
+
+async def read_body(request: Request, limit: int, held: Held | None = None) -> bytes:
+    """Return the body.
+
+    Raises:
+        RefusedError: 413 if it exceeds `limit` bytes, 429 if all bodies together hold too much.
+        ClientDisconnect: if the caller is gone.
+    """
+    declared = check_number(
+        request.headers.get("content-length"), "content-length", default=0, lowest=0, highest=2**60
+    )
+    if declared > limit:
+        raise errors.too_large(limit)
+    chunks = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise errors.too_large(limit)
+        if held is not None:
+            held.add(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)

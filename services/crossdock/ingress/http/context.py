@@ -1,0 +1,69 @@
+"""All that the routes stand on, as one argument."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from crossdock.ingress.http.backpressure import Gate
+from crossdock.ingress.http.batching_producer import Outbox
+from crossdock.ingress.http.ports import Log
+from crossdock.ingress.settings import IngressSettings
+from crossdock.ingress.views.accounts import AccountsView, Answers
+from crossdock.ingress.views.files_and_batches import BatchesView, FilesView
+from crossdock.ingress.views.results import Ring
+from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.http import ask_status
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.process.clock import Clock
+from crossdock_schemas.pricing.catalogue import Catalogue
+
+AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
+"""Asks an address with a key; returns the status of the answer, or None if there is none."""
+
+
+@dataclass(frozen=True)
+class Dock:
+    """One ingress: its settings, its views, and its ways to Kafka and to the object store."""
+
+    settings: IngressSettings
+    catalogue: Catalogue
+    clock: Clock
+    objects: Objects
+    outbox: Outbox
+    accounts: AccountsView
+    answers: Answers
+    files: FilesView
+    batches: BatchesView
+    ring: Ring
+    gate: Gate
+    master_keys: MasterKeys | None
+    """What own provider keys are sealed with; None: there are none."""
+    ask_status: AskStatus
+
+
+def make_dock(
+    settings: IngressSettings,
+    catalogue: Catalogue,
+    clock: Clock,
+    objects: Objects,
+    log: Log,
+    *,
+    ask_status: AskStatus = ask_status,
+) -> Dock:
+    """Return an ingress with empty views; tails fill them."""
+    return Dock(
+        settings=settings,
+        catalogue=catalogue,
+        clock=clock,
+        objects=objects,
+        outbox=Outbox(log, timeout_s=settings.publish_timeout_s),
+        accounts=AccountsView(),
+        answers=Answers(),
+        files=FilesView(),
+        batches=BatchesView(),
+        ring=Ring(max_count=settings.ring_count, max_bytes=settings.ring_bytes),
+        gate=Gate(max_waiting=settings.max_waiting, max_held_bytes=settings.max_held_bytes),
+        master_keys=settings.master_keys(),
+        ask_status=ask_status,
+    )

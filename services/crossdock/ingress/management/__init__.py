@@ -1,0 +1,1 @@
+"""The control plane: keys, organizations, policies, budgets, presets, own provider keys, credits."""

@@ -1,0 +1,1 @@
+"""The data plane: requests, files, uploads, batches, models, in OpenAI's shapes."""

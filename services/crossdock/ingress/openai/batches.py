@@ -1,0 +1,137 @@
+"""/v1/batches: commands in, the directory's view out."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crossdock.ingress.commands.records import make_command_record, make_submitted
+from crossdock.ingress.http.auth import Principal, principal_of
+from crossdock.ingress.http.body import CONTROL_BYTES, read_body
+from crossdock.ingress.http.context import Dock
+from crossdock.ingress.openai.files import find_file
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.checks import BatchWish, check_batch, check_number, parse_object
+from crossdock.ingress.values.openai_objects import show_batch, show_list
+from crossdock.ingress.values.paging import choose_page
+from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.views.read_your_writes import DAY_MS, is_recent
+from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked
+from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
+
+OTHERS_WRITE_S = 0.5
+CANCEL_S = 0.5
+MAX_PAGE = 100
+CANCELLABLE = (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
+MIDNIGHT_MS = (
+    3_600_000  # a repeated Idempotency-Key is known again this long after the day it was made on
+)
+
+
+class BatchRoutes:
+    """Batches. Creation takes the same time for any input: the shard validates later."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/batches", self.create, methods=["POST"]),
+            Route("/v1/batches", self.list, methods=["GET"]),
+            Route("/v1/batches/{id}", self.retrieve, methods=["GET"]),
+            Route("/v1/batches/{id}/cancel", self.cancel, methods=["POST"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        wish = check_batch(parse_object(await read_body(request, CONTROL_BYTES)))
+        now_ms = self._dock.clock.now_ms()
+        key = request.headers.get("idempotency-key")
+        principal = principal_of(request)
+        known = self._repeated(principal, key, now_ms) if key else None
+        if known is not None:
+            return answer_json(show_batch(_same(known, wish)))
+        batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
+        file = await find_file(self._dock, principal, wish.input_file_id)
+        path = await self._keep_preparation(principal, batch_id)
+        asked = make_submitted(principal, batch_id, wish, file, now_ms, preparation_path=path)
+        await self._dock.outbox.publish(make_command_record(asked, now_ms))
+        self._dock.batches.add_submitted(Batch.begun(asked))
+        return answer_json(show_batch(self._dock.batches.find(batch_id) or Batch.begun(asked)))
+
+    async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
+        """Keep what its lines go through as it is now: a change of presets later does not change a batch."""
+        preparation = self._dock.accounts.preparation_of(
+            principal.account, principal.project, principal.key_id
+        )
+        if preparation is None:
+            return None
+        path = f"batches/{batch_id}/preparation"
+        await self._dock.objects.create(path, preparation.to_json())
+        return path
+
+    def _repeated(self, principal: Principal, key: str, now_ms: int) -> Batch | None:
+        today = self._dock.batches.find(_derived(principal, key, now_ms))
+        if today is not None or now_ms % DAY_MS >= MIDNIGHT_MS:
+            return today
+        return self._dock.batches.find(_derived(principal, key, now_ms - DAY_MS))
+
+    async def list(self, request: Request) -> Response:
+        query, who = request.query_params, principal_of(request)
+        page, has_more = choose_page(
+            ((batch.batch_id, batch) for batch in self._dock.batches.all() if _is_of(who, batch)),
+            after=query.get("after"),
+            limit=check_number(query.get("limit"), "limit", default=20, lowest=1, highest=MAX_PAGE),
+            newest_first=True,
+        )
+        return answer_json(show_list([show_batch(batch) for batch in page], has_more=has_more))
+
+    async def retrieve(self, request: Request) -> Response:
+        return answer_json(show_batch(await self._find(request)))
+
+    async def cancel(self, request: Request) -> Response:
+        batch = await self._find(request)
+        if batch.status is BatchStatus.CANCELLING:
+            return answer_json(show_batch(batch))
+        if batch.status not in CANCELLABLE:
+            raise errors.not_cancellable(batch.status.value)
+        now_ms = self._dock.clock.now_ms()
+        asked = CancelAsked(batch_id=batch.batch_id, at_ms=now_ms)
+        await self._dock.outbox.publish(make_command_record(asked, now_ms))
+        shown = await self._dock.batches.arrivals.until(
+            batch.batch_id, lambda: self._moved_on(batch.batch_id), timeout_s=CANCEL_S
+        )
+        return answer_json(show_batch(shown or _as_cancelling(batch, now_ms)))
+
+    def _moved_on(self, batch_id: BatchId) -> Batch | None:
+        batch = self._dock.batches.find(batch_id)
+        return None if batch is None or batch.status in CANCELLABLE else batch
+
+    async def _find(self, request: Request) -> Batch:
+        batch_id = request.path_params["id"]
+        view = self._dock.batches
+        wait_s = OTHERS_WRITE_S if is_recent(batch_id, self._dock.clock.now_ms()) else 0.0
+        batch = await view.arrivals.until(batch_id, lambda: view.find(batch_id), timeout_s=wait_s)
+        if batch is None or not _is_of(principal_of(request), batch):
+            raise errors.no_batch(batch_id)
+        return batch
+
+
+def _is_of(principal: Principal, batch: Batch) -> bool:
+    return principal.owns(batch.account, batch.project)
+
+
+def _derived(principal: Principal, key: str, now_ms: int) -> BatchId:
+    """Return the batch that an Idempotency-Key names: another one in each project."""
+    return derive_batch_id(f"{principal.account}/{principal.project}", key, now_ms)
+
+
+def _same(known: Batch, wish: BatchWish) -> Batch:
+    """Return `known` if it is what `wish` asks for; the same key for something else is a mistake."""
+    asked = (wish.operation, wish.input_file_id, wish.completion_window, wish.metadata)
+    made = (known.operation, known.input_file_id, known.completion_window, known.metadata)
+    if asked != made:
+        raise errors.key_reused()
+    return known
+
+
+def _as_cancelling(batch: Batch, now_ms: int) -> Batch:
+    return batch.model_copy(update={"status": BatchStatus.CANCELLING, "cancelling_at_ms": now_ms})

@@ -1,0 +1,210 @@
+"""POST /v1/chat/completions and /v1/embeddings: one request in, its result out."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+import structlog
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crossdock.ingress.commands.records import make_cancel_record, make_request_record
+from crossdock.ingress.http.auth import Principal, principal_of
+from crossdock.ingress.http.body import read_body
+from crossdock.ingress.http.context import Dock
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.batch_lines import Answer, make_line, read_answer
+from crossdock.ingress.values.checks import Json, check_request, parse_object
+from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.responses import answer_raw
+from crossdock.ingress.values.sse import make_events
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.errors import UndecodableError
+from crossdock.kernel.process.record import Record
+from crossdock.kernel.requests.preparation import CHAT, Fault, Prepared, prepare
+from crossdock_schemas.accounts.content_filter import GuardRules
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.ids import RequestId, make_request_id
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef
+from crossdock_schemas.parcel.result import ResultGroup
+from crossdock_schemas.pricing.catalogue import OPERATIONS
+from crossdock_schemas.pricing.worst_case import ask_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+CLIENT_GONE = 499
+BUSY = 429
+PRESET = "x-crossdock-preset"
+GUARD = "x-crossdock-guard"
+LARGE_BYTES = 65_536  # a millisecond of looking for sensitive data
+
+
+class Asked(NamedTuple):
+    """What is remembered of a request until its answer is there."""
+
+    body: Json
+    """What it says of streaming."""
+    told: dict[str, str]
+    """Headers that say what was done to it."""
+
+
+class RequestRoutes:
+    """Single requests. The caller waits; if it hangs up, its request is cancelled where no call has begun."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    def routes(self) -> list[Route]:
+        return [Route(operation, self.create, methods=["POST"]) for operation in OPERATIONS]
+
+    async def create(self, request: Request) -> Response:
+        operation = request.url.path
+        request_id = make_request_id(self._dock.clock.now_ms())
+        request.scope["crossdock.request_id"] = request_id
+        with self._dock.gate.wait(), self._dock.ring.waiter(request_id) as result:
+            try:
+                asked = await self._publish(request, request_id, operation)
+                answer = await self._read(await self._result(request, result))
+            except ClientDisconnect:
+                await self._cancel(request_id)
+                return Response(status_code=CLIENT_GONE)
+        response = _show(answer, asked.body) if operation == CHAT else _show_plain(answer)
+        response.headers.update(asked.told)
+        return response
+
+    async def _cancel(self, request_id: RequestId) -> None:
+        """Nobody waits for it any more: if it is not claimed yet, it need not be paid for."""
+        with suppress(RefusedError):
+            now_ms = self._dock.clock.now_ms()
+            await self._dock.outbox.publish(make_cancel_record(request_id, now_ms))
+
+    async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Asked:
+        """Hand the request to the dock and return what is to be remembered of it."""
+        settings, who = self._dock.settings, principal_of(request)
+        with self._dock.gate.hold() as held:
+            raw = await read_body(request, settings.max_body_bytes, held)
+            prepared = await self._prepare(raw, request_id, operation, who)
+            body = prepared.body
+            wish = check_request(body, operation, self._dock.catalogue)
+            line = make_line(request_id, operation, raw, body, is_changed=prepared.is_changed)
+            now_ms = self._dock.clock.now_ms()
+            message = make_request_record(
+                who,
+                request_id,
+                operation,
+                wish,
+                line,
+                ask_of(body, len(line)),
+                await self._store_large(request_id, line),
+                now_ms=now_ms,
+                deadline_ms=now_ms + int(settings.request_timeout_s * 1000),
+            )
+            withdrawal = make_cancel_record(request_id, now_ms)
+            await self._dock.outbox.publish(message, withdrawal=withdrawal)
+        names = ("stream", "stream_options")
+        kept: Json = {name: body[name] for name in names if name in body}
+        return Asked(kept, _told(prepared))
+
+    async def _prepare(
+        self, raw: bytes, request_id: RequestId, operation: str, who: Principal
+    ) -> Prepared:
+        """Fill in presets and look for what policies guard; what may take long is not done in the loop."""
+        body = parse_object(raw)
+        preparation = self._dock.accounts.preparation_of(who.account, who.project, who.key_id)
+        if preparation is not None and _may_take_long(raw, preparation.guard):
+            prepared = await asyncio.to_thread(prepare, body, operation, preparation)
+        else:
+            prepared = prepare(body, operation, preparation)
+        is_blocked = isinstance(prepared, Fault)
+        if prepared.findings:
+            metrics.count_findings(prepared.findings)
+            found = {"findings": dict(prepared.findings), "blocked": is_blocked}
+            log.info("request.guarded", request_id=request_id, key_id=who.key_id, **found)
+        if isinstance(prepared, Fault):
+            raise errors.unprepared(prepared, _guarded(prepared.findings))
+        return prepared
+
+    async def _store_large(self, request_id: RequestId, line: bytes) -> BodyRef | None:
+        if len(line) <= MAX_INLINE_BYTES:
+            return None
+        path = f"bodies/{request_id}"
+        await self._dock.objects.put(path, line)
+        return BodyRef(path=path, start=0, length=len(line))
+
+    async def _result(self, request: Request, result: asyncio.Future[Record]) -> Record:
+        """Wait for the result, the deadline or the caller's end, whichever comes first."""
+        timeout_s = self._dock.settings.request_timeout_s
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_cancel_when_gone(request, result))
+            done, _ = await asyncio.wait((result,), timeout=timeout_s)
+            watcher.cancel()
+        if not done:
+            raise errors.timed_out(timeout_s)
+        if result.cancelled():
+            raise ClientDisconnect
+        return result.result()
+
+    async def _read(self, record: Record) -> Answer:
+        group = decode_envelope(record.headers, ResultGroup)
+        reference = group.results[0].body_ref if group.results else None
+        if reference is None:
+            line = record.value or b""
+        else:
+            line = await self._dock.objects.get_range(
+                reference.path, reference.start, reference.length
+            )
+        try:
+            return read_answer(line)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UndecodableError(
+                record.topic, record.partition, record.offset, repr(error)
+            ) from None
+
+
+async def _cancel_when_gone(request: Request, result: asyncio.Future[Record]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    result.cancel()
+
+
+def _may_take_long(raw: bytes, guard: GuardRules) -> bool:
+    """Say whether to look for sensitive data may hold up others: RE2 works outside of Python's lock."""
+    has_own = any(detector.pattern is not None for detector in guard.detectors)
+    return has_own or (bool(guard.detectors) and len(raw) > LARGE_BYTES)
+
+
+def _told(prepared: Prepared) -> dict[str, str]:
+    preset = prepared.preset
+    named = {} if preset is None else {PRESET: f"{preset.slug}@{preset.version}"}
+    return named | _guarded(prepared.findings)
+
+
+def _guarded(findings: Mapping[str, int]) -> dict[str, str]:
+    told = ", ".join(f"{name}={count}" for name, count in findings.items())
+    return {GUARD: told} if told else {}
+
+
+def _show(answer: Answer, body: Json) -> Response:
+    if answer.status == 200 and body.get("stream"):  # noqa: PLR2004
+        completion = from_json(answer.body)
+        options = body.get("stream_options")
+        include_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+        events: Iterator[bytes] = make_events(completion, include_usage=include_usage)
+        headers = {"cache-control": "no-cache"}
+        return Response(b"".join(events), headers=headers, media_type="text/event-stream")
+    return _show_plain(answer)
+
+
+def _show_plain(answer: Answer) -> Response:
+    headers = _retry_after(answer.body) if answer.status == BUSY else None
+    return answer_raw(answer.body, status=answer.status, headers=headers)
+
+
+def _retry_after(body: bytes) -> dict[str, str] | None:
+    """Return the header that tells in how many seconds to come back, where our own refusal says so."""
+    error = from_json(body).get("error")
+    wait_s = error.get("retry_after") if isinstance(error, dict) else None
+    return {"retry-after": str(wait_s)} if isinstance(wait_s, int) else None

@@ -1,0 +1,1 @@
+"""Values of the API: errors, objects, checks of what callers send. Pure."""

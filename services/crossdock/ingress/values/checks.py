@@ -1,0 +1,260 @@
+"""Checks of what callers send, before anything is published. Pure; a fault is raised as a `RefusedError`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.errors import RefusedError
+from crossdock_schemas.accounts.attribution import (
+    MAX_TAG_NAME,
+    MAX_TAG_VALUE,
+    MAX_TAGS,
+    MAX_USER,
+    USER_FIELDS,
+    user_of,
+)
+from crossdock_schemas.accounts.demands import Demands, Unsound, read_demands
+from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
+
+Json = dict[str, Any]
+
+MIN_EXPIRY_S = 3600
+MAX_EXPIRY_S = 2_592_000  # 30 days
+MIN_WINDOW_S = 60
+MAX_WINDOW_S = 7 * 86_400
+WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
+_UNIT_S = {"m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWish:
+    """A sound body of POST /v1/batches."""
+
+    operation: str
+    input_file_id: str
+    completion_window: str
+    window_s: int
+    metadata: dict[str, str] | None
+    output_expires_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWish:
+    """What a sound single request says of itself."""
+
+    model: str
+    user: str
+    """The end user that it is for; empty: it names none."""
+    tags: dict[str, str]
+    demands: Demands | None = None
+    """Of endpoints."""
+
+
+def parse_object(raw: bytes) -> Json:
+    """Return the JSON object in `raw`.
+
+    Raises:
+        RefusedError: if it is something else.
+    """
+    try:
+        body = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise errors.bad_json(str(error)) from None
+    if not isinstance(body, dict):
+        raise errors.bad_json("expected an object")
+    return body
+
+
+def require_text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        raise errors.missing(name)
+    if not isinstance(value, str):
+        raise errors.wrong_type(name, "a string", value)
+    return value
+
+
+def check_batch(body: Json) -> BatchWish:
+    input_file_id = require_text(body, "input_file_id")
+    operation = require_text(body, "endpoint")
+    if operation not in OPERATIONS:
+        supported = ", ".join(map(repr, OPERATIONS))
+        raise errors.wrong_value("endpoint", operation, f"Supported values are: {supported}.")
+    window = require_text(body, "completion_window")
+    return BatchWish(
+        operation=operation,
+        input_file_id=input_file_id,
+        completion_window=window,
+        window_s=check_window(window),
+        metadata=check_metadata(body.get("metadata")),
+        output_expires_after_s=check_expiry(
+            body.get("output_expires_after"), "output_expires_after"
+        ),
+    )
+
+
+def check_window(window: str) -> int:
+    """Return the window's seconds. OpenAI knows '24h' only; we take 1m to 7d."""
+    match = WINDOW.fullmatch(window)
+    seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
+    if not MIN_WINDOW_S <= seconds <= MAX_WINDOW_S:
+        raise errors.wrong_value(
+            "completion_window",
+            window,
+            "Supported values are '24h', or <n>m, <n>h, <n>d from 1m to 7d.",
+        )
+    return seconds
+
+
+def check_metadata(metadata: object) -> dict[str, str] | None:
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        raise errors.wrong_type("metadata", "an object", metadata)
+    if len(metadata) > MAX_TAGS:
+        raise RefusedError(
+            400,
+            f"Invalid 'metadata': too many properties. Expected an object with at most {MAX_TAGS} properties, "
+            f"but got an object with {len(metadata)} properties instead.",
+            param="metadata",
+            reason="object_above_max_properties",
+        )
+    for key, value in metadata.items():
+        _check_pair(key, value)
+    return metadata
+
+
+def _check_pair(key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise errors.wrong_type(f"metadata.{key[:MAX_TAG_NAME]}", "a string", value)
+    if len(key) > MAX_TAG_NAME:
+        raise _too_long("metadata", "a property name", MAX_TAG_NAME, len(key))
+    if len(value) > MAX_TAG_VALUE:
+        raise _too_long(f"metadata.{key}", "a string", MAX_TAG_VALUE, len(value))
+
+
+def _too_long(param: str, what: str, limit: int, got: int) -> RefusedError:
+    return RefusedError(
+        400,
+        f"Invalid '{param}': string too long. Expected {what} with maximum length {limit}, "
+        f"but got one with length {got} instead.",
+        param=param,
+        reason="string_above_max_length",
+    )
+
+
+def _check_user(body: Json) -> str:
+    for name in USER_FIELDS:
+        user = body.get(name)
+        if user is not None and not isinstance(user, str):
+            raise errors.wrong_type(name, "a string", user)
+        if user is not None and len(user) > MAX_USER:
+            raise _too_long(name, "a string", MAX_USER, len(user))
+    return user_of(body)
+
+
+def check_expiry(expiry: object, param: str) -> int | None:
+    """Return the seconds of `{"anchor": "created_at", "seconds": 3600 to 2592000}`, or None for no expiry."""
+    if expiry is None:
+        return None
+    if not isinstance(expiry, dict):
+        raise errors.wrong_type(param, "an object", expiry)
+    anchor = expiry.get("anchor")
+    if anchor != "created_at":
+        rule = "Supported values are: 'created_at'."
+        raise errors.wrong_value(f"{param}.anchor", anchor, rule)
+    seconds = expiry.get("seconds")
+    if type(seconds) is not int:
+        raise errors.wrong_type(f"{param}.seconds", "an integer", seconds)
+    if not MIN_EXPIRY_S <= seconds <= MAX_EXPIRY_S:
+        rule = f"Expected a value from {MIN_EXPIRY_S} to {MAX_EXPIRY_S}."
+        raise errors.wrong_value(f"{param}.seconds", seconds, rule)
+    return seconds
+
+
+def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
+    """Return what a sound chat completion or embedding request says of itself."""
+    model = require_text(body, "model")
+    if operation == "/v1/embeddings":
+        _check_input(body.get("input"))
+    else:
+        _check_messages(body.get("messages"))
+    operations = catalogue.models.get(model)
+    if operations is None:
+        raise errors.no_model(model)
+    if operation not in operations:
+        raise errors.not_served(model, operation, catalogue)
+    tags = check_metadata(body.get("metadata")) or {}
+    return RequestWish(model, _check_user(body), tags, _check_demands(body))
+
+
+def _check_demands(body: Json) -> Demands | None:
+    demands = read_demands(body)
+    if isinstance(demands, Unsound):
+        raise errors.unsound(demands)
+    return demands
+
+
+def _check_messages(messages: object) -> None:
+    if messages is None:
+        raise errors.missing("messages")
+    if not isinstance(messages, list):
+        raise errors.wrong_type("messages", "an array of objects", messages)
+    if not messages:
+        rule = "Expected an array with at least one message."
+        raise errors.wrong_value("messages", messages, rule)
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise errors.wrong_type(f"messages[{number}]", "an object", message)
+
+
+def _check_input(given: object) -> None:
+    if given is None:
+        raise errors.missing("input")
+    if not isinstance(given, str | list):
+        raise errors.wrong_type("input", "a string or an array", given)
+    if not given:
+        raise errors.wrong_value("input", given, "Expected something to embed.")
+
+
+PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+
+
+def check_purpose(purpose: str, filename: str) -> None:
+    if purpose not in PURPOSES:
+        known = ", ".join(map(repr, PURPOSES))
+        raise errors.wrong_value("purpose", purpose, f"Supported values are: {known}.")
+    if purpose == "batch" and not filename.lower().endswith(".jsonl"):
+        raise RefusedError(
+            400,
+            "Invalid file format for Batch API. Must be .jsonl",
+            param="file",
+            reason="invalid_file_format",
+        )
+
+
+def check_number(text: str | None, name: str, *, default: int, lowest: int, highest: int) -> int:
+    """Return a query parameter's integer."""
+    if text is None:
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise errors.wrong_type(name, "an integer", text)
+    if not lowest <= int(text) <= highest:
+        rule = f"Expected a value from {lowest} to {highest}."
+        raise errors.wrong_value(name, int(text), rule)
+    return int(text)
+
+
+def check_choice(text: str | None, name: str, choices: Iterable[str]) -> str:
+    """Return a query parameter that is one of `choices`; the first is the default."""
+    known = list(choices)
+    if text is None:
+        return known[0]
+    if text not in known:
+        supported = ", ".join(map(repr, known))
+        raise errors.wrong_value(name, text, f"Supported values are: {supported}.")
+    return text

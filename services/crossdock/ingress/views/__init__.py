@@ -1,0 +1,1 @@
+"""Views rebuilt from topics at start: accounts, files, batches, results."""

@@ -1,0 +1,114 @@
+"""The views that ingress answers from: files and batches, as their compacted topics tell."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import ValidationError
+
+from crossdock.ingress.views.read_your_writes import Arrivals
+from crossdock.kernel.process.record import Record
+from crossdock.kernel.runtime.dead_letters import pass_over
+from crossdock_schemas.batches.batch import Batch, Part, PartsPage
+from crossdock_schemas.batches.file import StoredFile
+
+Kind = Literal["output", "error"]
+MAX_SUBMITTED = (
+    10_000  # batches that the directory does not show yet; a shard shows one within a second
+)
+
+
+class FilesView:
+    """Every file that is not deleted."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, StoredFile] = {}
+        self.arrivals = Arrivals()
+
+    def apply(self, record: Record) -> None:
+        file_id = (record.key or b"").decode(errors="replace")
+        if record.value is None:
+            self._files.pop(file_id, None)
+        else:
+            try:
+                self._files[file_id] = StoredFile.from_json(record.value)
+            except ValidationError as error:
+                pass_over(record, error)
+                return
+        self.arrivals.came(file_id)
+
+    def find(self, file_id: str, now_ms: int) -> StoredFile | None:
+        """Return the file, unless it expired."""
+        file = self._files.get(file_id)
+        return None if file is None or has_expired(file, now_ms) else file
+
+    def live(self, now_ms: int) -> Iterator[StoredFile]:
+        return (file for file in self._files.values() if not has_expired(file, now_ms))
+
+    def expired(self, now_ms: int) -> list[StoredFile]:
+        return [file for file in self._files.values() if has_expired(file, now_ms)]
+
+
+def has_expired(file: StoredFile, now_ms: int) -> bool:
+    return file.expires_at_ms is not None and file.expires_at_ms <= now_ms
+
+
+class BatchesView:
+    """Every batch, and the parts of its output. What this process submitted is shown until the directory shows it."""
+
+    def __init__(self) -> None:
+        self._batches: dict[str, Batch] = {}
+        self._submitted: OrderedDict[str, Batch] = OrderedDict()
+        self._pages: dict[tuple[str, str], dict[int, bytes]] = {}
+        self.arrivals = Arrivals()
+
+    def apply(self, record: Record) -> None:
+        batch_id, _, page = (record.key or b"").decode(errors="replace").partition("/")
+        try:
+            if page:
+                self._apply_page(batch_id, page, record.value)
+            else:
+                self._apply_batch(batch_id, record.value)
+        except ValidationError as error:
+            pass_over(record, error)
+            return
+        self.arrivals.came(batch_id)
+
+    def _apply_batch(self, batch_id: str, value: bytes | None) -> None:
+        if value is None:
+            self._batches.pop(batch_id, None)
+        else:
+            self._batches[batch_id] = Batch.from_json(value)
+        self._submitted.pop(batch_id, None)
+
+    def _apply_page(self, batch_id: str, page: str, value: bytes | None) -> None:
+        """Pages stay undecoded: there are many, and few are ever read."""
+        kind, _, number = page.partition("/")
+        if not number.isdigit():
+            return
+        pages = self._pages.setdefault((batch_id, kind), {})
+        if value is None:
+            pages.pop(int(number), None)
+        else:
+            pages[int(number)] = value
+
+    def add_submitted(self, batch: Batch) -> None:
+        if batch.batch_id in self._batches:
+            return
+        self._submitted[batch.batch_id] = batch
+        if len(self._submitted) > MAX_SUBMITTED:
+            self._submitted.popitem(last=False)
+
+    def find(self, batch_id: str) -> Batch | None:
+        return self._batches.get(batch_id) or self._submitted.get(batch_id)
+
+    def all(self) -> Iterator[Batch]:
+        yield from self._batches.values()
+        yield from self._submitted.values()
+
+    def parts(self, batch_id: str, kind: Kind) -> list[Part]:
+        """Return the parts that are known, in their order."""
+        pages = self._pages.get((batch_id, kind), {})
+        return [
+            part for number in sorted(pages) for part in PartsPage.from_json(pages[number]).parts
+        ]
