@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from crossdock.batches import check, validation
+from crossdock.batches import line_check, validation
 from crossdock.ingress.values import errors
 from crossdock.kernel.process import metrics
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
@@ -66,7 +66,7 @@ def test_the_runbook_has_every_metric() -> None:
 def test_the_api_page_has_every_code_of_a_refusal_and_of_a_bad_line() -> None:
     page = (DOCS / "api.md").read_text()
     code = Path(str(errors.__file__)).read_text()
-    lines = Path(str(check.__file__)).read_text() + Path(str(validation.__file__)).read_text()
+    lines = Path(str(line_check.__file__)).read_text() + Path(str(validation.__file__)).read_text()
 
     reasons = set(re.findall(r'reason="(\w+)"', code)) | set(re.findall(r'code="(\w+)"', lines))
 

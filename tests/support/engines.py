@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossdock.local.aot_training import practised_jars
 from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
-from crossdock.local.practice import practised_jars
 
 START_S = 180.0
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from crossdock.audit.policy_replay import Asked
 from crossdock.cli.app import main
-from crossdock.cli.client import Dock
-from crossdock.cli.foresight import Asked
+from crossdock.cli.shared.client import Dock
 from crossdock_schemas.accounts.secret import SealedSecret
 
 PLAIN = "sk-cd-v1-plain"

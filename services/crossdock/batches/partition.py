@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from crossdock.batches.check import Rules
+from crossdock.batches.background_results import Effect, Fact, Validate
 from crossdock.batches.core import BatchesCore
-from crossdock.batches.facts import Effect, Fact, Validate
-from crossdock.batches.places import places_of
-from crossdock.batches.reading import read_lines
+from crossdock.batches.line_check import Rules
+from crossdock.batches.line_locations import places_of
+from crossdock.batches.line_reader import read_lines
 from crossdock.batches.settings import BatchesSettings
 from crossdock.batches.validation import Limits, validate
 from crossdock.kernel.drivers.object_store import Objects

@@ -7,26 +7,20 @@ from typing import Any
 
 import typer
 
-from crossdock.cli import (
-    audit,
-    batches,
-    bootstrap,
+from crossdock.audit.checks import OpenBooks
+from crossdock.cli.installation import bootstrap, dead_letters, demo, local, secrets
+from crossdock.cli.management import (
     budgets,
     byok,
     credits,
-    dead_letters,
-    demo,
-    estimate,
     keys,
-    local,
     orgs,
     policies,
+    policy_dry_run,
     presets,
     projects,
-    secrets,
-    trial,
-    usage,
 )
+from crossdock.cli.usage import audit, batches, estimate, usage
 from crossdock.kernel.process.errors import CrossdockError
 
 app = typer.Typer(
@@ -65,9 +59,9 @@ class Doors:
 
     make_dock: Callable[[str, str], Any] | None = None
     """Makes the client of the management commands from an address and a key."""
-    open_books: audit.OpenBooks | None = None
+    open_books: OpenBooks | None = None
     """Opens what `audit` reads."""
-    read_asked: trial.ReadAsked | None = None
+    read_asked: policy_dry_run.ReadAsked | None = None
     """Reads the requests that `policies test` looks back on."""
     read_secret: Callable[[str], str] | None = None
     """Asks on the terminal for what shall not be seen."""
@@ -81,8 +75,8 @@ def main(
     argv: Sequence[str] | None = None,
     *,
     make_dock: Callable[[str, str], Any] | None = None,
-    open_books: audit.OpenBooks | None = None,
-    read_asked: trial.ReadAsked | None = None,
+    open_books: OpenBooks | None = None,
+    read_asked: policy_dry_run.ReadAsked | None = None,
     read_secret: Callable[[str], str] | None = None,
     read_sealed: secrets.ReadSealed | None = None,
     read_usual: estimate.ReadUsual | None = None,

@@ -9,12 +9,12 @@ from pathlib import Path
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.kernel.requests.api_keys import digest
 from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.local.aot_training import practised_jars
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
-from crossdock.local.practice import practised_jars
 from crossdock.local.process import ProcessSpec
 from crossdock_schemas.pricing.catalogue import Catalogue, merge_catalogues
 

@@ -20,17 +20,17 @@ from crossdock.provider.adapters.openai import (
     UnreadableLineError,
     make_call,
 )
-from crossdock.provider.booking import LineBook, Timing
+from crossdock.provider.call import Exchange
 from crossdock.provider.classify import Action, Verdict
-from crossdock.provider.endings import (
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.line_end import Ends
+from crossdock.provider.publisher import Finished, Publisher
+from crossdock.provider.result_lines import (
     UNREADABLE,
     unavailable,
 )
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.ends import Ends
-from crossdock.provider.exchange import Exchange
-from crossdock.provider.own_key import KeyInUse
-from crossdock.provider.publish import Finished, Publisher
+from crossdock.provider.usage_rows import LineBook, Timing
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel.parcel import Lane, Parcel

@@ -31,12 +31,12 @@ from crossdock.kernel.runtime.pool.claim_writer import Claimer
 from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
 from crossdock.kernel.runtime.pool.scheduler import Place, Share
 from crossdock.kernel.runtime.shard.shard import ShardWorker
-from crossdock.provider import later, publish
+from crossdock.provider import delayed_retries
 from crossdock.provider.cancels import KEEP_MS, Cancels
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.keyring import Keyring
-from crossdock.provider.opening import open_site
-from crossdock.provider.publish import Publisher
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.client_factory import open_site
+from crossdock.provider.credentials.cache import Keyring
+from crossdock.provider.publisher import SOURCE, Publisher
 from crossdock.provider.settings import ProviderSettings
 from crossdock.provider.worker import Worker
 from crossdock_schemas.parcel.parcel import Lane
@@ -161,8 +161,8 @@ def make_later(settings: ProviderSettings, clock: Clock, health: Health) -> Shar
     """Return the shard of delayed retries; what it holds is told as a number of this process, not as its lag."""
     own = Health("later", settings.ordinal)
     shard = ShardWorker(
-        later.SPEC,
-        lambda _: later.LaterPartition(clock),
+        delayed_retries.SPEC,
+        lambda _: delayed_retries.LaterPartition(clock),
         servers=settings.kafka_bootstrap_servers,
         instance=settings.instance,
         health=own,
@@ -187,7 +187,7 @@ async def make_service(
     keyring = Keyring(master_keys)
     publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
     claim = secrets.token_hex(8)
-    claimer = Claimer(producer, clock, worker=name, claim=claim, source=publish.SOURCE)
+    claimer = Claimer(producer, clock, worker=name, claim=claim, source=SOURCE)
     worker = Worker(
         sites,
         publisher,

@@ -27,11 +27,11 @@ from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, Onward
 from crossdock.provider.cancels import Cancels
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.keyring import Keyring
-from crossdock.provider.onward import make_onward
-from crossdock.provider.own_key import KeyInUse
-from crossdock.provider.publish import SOURCE, Finished, Log, Publisher
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.credentials.cache import Keyring
+from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.publisher import SOURCE, Finished, Log, Publisher
+from crossdock.provider.reroute import make_onward
 from crossdock_schemas.calls.usage import hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines

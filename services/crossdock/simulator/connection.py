@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from crossdock.simulator.control import refuse
 from crossdock.simulator.reply import Reply
-from crossdock.simulator.wheel import Wheel
+from crossdock.simulator.timer_wheel import Wheel
 
 MAX_BODY_BYTES = 67_108_864  # 64 MiB
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds: closing sends RST

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 
 from crossdock.simulator import answers
 from crossdock.simulator.behaviour import Behaviour
-from crossdock.simulator.columns import Row
+from crossdock.simulator.call_table import Row
 from crossdock.simulator.provider import SimulatedProvider, World
 from crossdock.simulator.reply import Reply, chunked, plain
 

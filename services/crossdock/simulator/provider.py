@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from crossdock.simulator import answers, spoiling
+from crossdock.simulator import answers, faults
 from crossdock.simulator.answers import Completion
 from crossdock.simulator.behaviour import (
     BUSY,
@@ -27,11 +27,11 @@ from crossdock.simulator.call import (
     read_chat,
     read_embedding,
 )
-from crossdock.simulator.columns import Entry
+from crossdock.simulator.call_table import Entry
 from crossdock.simulator.embeddings import embeddings
 from crossdock.simulator.ledger import Ledger
 from crossdock.simulator.reply import Reply, plain
-from crossdock.simulator.words import text_of
+from crossdock.simulator.sample_text import text_of
 
 CHAT = "chat/completions"
 READERS: dict[str, Callable[[bytes], ChatCall | EmbeddingCall]] = {
@@ -158,10 +158,10 @@ class SimulatedProvider:
         """Return the reply and the number of output tokens."""
         completion = self._completion(call, prompt, chance.draws, started_ns)
         if chance.fault is not None:
-            completion = spoiling.unfinished(completion, chance.fault)
+            completion = faults.unfinished(completion, chance.fault)
         if not call.is_streamed:
             return self._plain(completion.body(), chance), completion.output
-        reply = spoiling.streamed(
+        reply = faults.streamed(
             chance.fault,
             completion.events(with_usage=call.wants_usage),
             chance.headers,
@@ -176,7 +176,7 @@ class SimulatedProvider:
         if chance.fault is None:
             return plain(200, body, extra, delay_s=delay_s)
         drip_s = self.behaviour.drip_s
-        return spoiling.spoiled(chance.fault, body, extra, delay_s=delay_s, drip_s=drip_s)
+        return faults.spoiled(chance.fault, body, extra, delay_s=delay_s, drip_s=drip_s)
 
     def _completion(self, call: ChatCall, prompt: int, draws: Draws, started_ns: int) -> Completion:
         low, high = self.behaviour.output_tokens

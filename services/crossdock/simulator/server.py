@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.simulator.connection import Connection, Site
-from crossdock.simulator.wheel import Wheel
+from crossdock.simulator.timer_wheel import Wheel
 
 _BACKLOG = 4096
 _DRAIN_POLL_S = 0.02

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from crossdock.kernel.drivers.http import Transport, ask_status, open_transport
 from crossdock.kernel.requests.provider_keys import BearerKey
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.own_key import KeyInUse
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.credentials.use import KeyInUse
 from crossdock_schemas.pricing.catalogue import Provider
 
 SMALL = gzip.compress(b'{"a":1}')

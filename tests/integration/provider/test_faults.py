@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.provider.attempt import Onward
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.opening import open_site
-from crossdock.provider.publish import Finished
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.client_factory import open_site
+from crossdock.provider.publisher import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.pricing.catalogue import Offer, Provider

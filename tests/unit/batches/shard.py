@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from crossdock.batches.core import BatchesCore
-from crossdock.batches.facts import (
+from crossdock.batches.background_results import (
     Effect,
     Fact,
     LinesRead,
     Validate,
     Validated,
 )
+from crossdock.batches.core import BatchesCore
 from crossdock.batches.index import Span
 from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.batch import Batch

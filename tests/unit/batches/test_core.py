@@ -5,8 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from crossdock.batches.core import READ_LINES
-from crossdock.batches.facts import (
+from crossdock.batches.background_results import (
     Fact,
     LinesRead,
     ReadLines,
@@ -14,6 +13,7 @@ from crossdock.batches.facts import (
     Validate,
     Validated,
 )
+from crossdock.batches.core import READ_LINES
 from crossdock.batches.index import Span
 from crossdock_schemas.batches.batch import (
     BatchStatus,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.local.aot_training import practise
 from crossdock.local.jars import memory_path
 from crossdock.local.kafka import KafkaNode
-from crossdock.local.practice import practise
 
 
 def node_on(folder: Path, *, made_by: str | None) -> KafkaNode:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.local.clickhouse.mapping import drop_library, read_mappings
+from crossdock.local.clickhouse.library_pages import drop_library, read_mappings
 
 SMAPS = """\
 7f0000000000-7f0000100000 r-xp 00000000 fe:00 42 /lib/some engine.so

@@ -16,8 +16,8 @@ from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.kernel.runtime.pool.claims import Held, Start
 from crossdock.provider.attempt import Attempt
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.publish import Publisher
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.publisher import Publisher
 from crossdock_schemas.calls.usage import Usage, UsageGroup
 from crossdock_schemas.ids import (
     AccountId,

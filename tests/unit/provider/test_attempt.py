@@ -10,8 +10,8 @@ import pytest
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.attempt import Onward
-from crossdock.provider.own_key import KeyInUse
-from crossdock.provider.publish import Finished
+from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.publisher import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId, HoldId
 from crossdock_schemas.parcel.parcel import Hold

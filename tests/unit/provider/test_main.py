@@ -5,8 +5,8 @@ import pytest
 
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import SettingsError
+from crossdock.provider.client_factory import open_site
 from crossdock.provider.main import served, share_out
-from crossdock.provider.opening import open_site
 from crossdock.provider.settings import ProviderSettings
 from crossdock_schemas.pricing.catalogue import Catalogue, Provider
 from support.google import service_account

@@ -18,8 +18,8 @@ from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.cancels import Cancels
-from crossdock.provider.keyring import Keyring
-from crossdock.provider.publish import Publisher
+from crossdock.provider.credentials.cache import Keyring
+from crossdock.provider.publisher import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.calls.fleet import EndpointHealth

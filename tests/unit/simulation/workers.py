@@ -17,8 +17,8 @@ from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.runtime.pool.claim_writer import Claimer
 from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
 from crossdock.provider.cancels import Cancels
-from crossdock.provider.endpoint import ProviderSite
-from crossdock.provider.publish import Publisher
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.publisher import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.calls.usage import CallOutcome, Usage, UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers

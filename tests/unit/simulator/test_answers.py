@@ -12,7 +12,7 @@ from crossdock.simulator import answers
 from crossdock.simulator.answers import Completion
 from crossdock.simulator.call import BadCallError, read_chat, read_embedding
 from crossdock.simulator.embeddings import embeddings, vector_of
-from crossdock.simulator.words import text_of
+from crossdock.simulator.sample_text import text_of
 
 
 def make_completion(

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from crossdock.simulator.behaviour import BUSY, HARMLESS, REFUSALS, Behaviour, Fault, Latency
-from crossdock.simulator.columns import Row
+from crossdock.simulator.call_table import Row
 from crossdock.simulator.control import Fleet
 from crossdock.simulator.ledger import Ledger
 from crossdock.simulator.provider import World

@@ -16,7 +16,7 @@ from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.ops_server import open_ops
 from crossdock.kernel.process.settings import Settings
 from crossdock.local.clickhouse.engine import Engine
-from crossdock.local.clickhouse.mapping import drop_library
+from crossdock.local.clickhouse.library_pages import drop_library
 from crossdock.local.clickhouse.server import make_app
 from crossdock.local.clickhouse.statement import Statement
 

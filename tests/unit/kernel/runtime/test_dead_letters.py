@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.cli.dead_letters import collect, make_replay
+from crossdock.cli.installation.dead_letters import collect, make_replay
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import ProcessError, TooManyDeadLettersError
 from crossdock.kernel.process.record import Outgoing, Record

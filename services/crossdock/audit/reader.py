@@ -1,0 +1,157 @@
+"""Reads the books: ClickHouse's views, and the directory's topic, which shards write."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from crossdock.audit.checks import (
+    NAMED,
+    Books,
+    Check,
+    Counted,
+    Difference,
+    Look,
+    Numbers,
+    Overdraft,
+    Owner,
+    Unbalanced,
+    check_books,
+    credited,
+    holdings,
+    take_credits,
+    take_lots,
+    take_marked,
+    take_spends,
+    totals,
+    usages,
+)
+from crossdock.audit.credit_expiry import Expiries, Lot, Sums, Wrong, left_of, sums_of
+from crossdock.kernel.drivers.clickhouse import Tables, open_tables
+from crossdock.kernel.drivers.kafka import GroupConsumer, open_reader, places_of
+from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS, reached
+from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.journal import MarkSpend, Spend
+from crossdock_schemas.topics import ACCOUNT_DIRECTORY
+
+CLIENT = "crossdock.audit"
+PAUSE_S = 1.0  # rows come about so much later, and a shard reports a key's spending once in it
+_CONTROL = """
+SELECT account, first_number, last_number, changes, missing FROM crossdock.control_gaps ORDER BY account
+"""
+_JOURNAL = """
+SELECT account, first_number, last_number, entries, missing FROM crossdock.journal_gaps ORDER BY account
+"""
+_UNBALANCED = """
+SELECT account, number, off_by_usd, count() OVER () FROM crossdock.journal_unbalanced
+ORDER BY account, number LIMIT {most:UInt32}
+"""
+_DIFFERENCES = """
+SELECT account, project, key_id, provider, spent_usd, cost_usd FROM crossdock.journal_differences
+ORDER BY account, project, key_id, provider
+"""
+_SPENT = "SELECT account, project, key_id, spent_usd FROM crossdock.spend_by_key"
+_HELD = "SELECT account, project, key_id, held_usd FROM crossdock.held_by_key"
+_USED = "SELECT account, scope, spent_usd + held_usd FROM crossdock.used_by_scope"
+_CREDITS = "SELECT account, sum(credits_usd) FROM crossdock.credit_entries GROUP BY account"
+_EXPIRIES = """
+SELECT account, toUnixTimestamp64Milli(expires_at), credits_usd, lapsed_usd FROM crossdock.credit_expiry
+"""
+_LAPSES_WRONG = """
+SELECT account, reason, amount_usd FROM crossdock.credit_lapses_wrong ORDER BY account, reason, amount_usd
+"""
+_BUDGETS = "SELECT uniqExact((account, scope, window)) FROM crossdock.budget_history"
+_BOUND = "SELECT uniqExact((account, number)) FROM crossdock.budget_use"
+_OVERDRAFTS = """
+SELECT account, number, scope, window, limit_usd, used_usd, count() OVER () FROM crossdock.budget_overdrafts
+ORDER BY account, number, scope, window LIMIT {most:UInt32}
+"""
+
+
+async def until_whole(look: Look, *, wait_s: float, pause_s: float = PAUSE_S) -> list[Check]:
+    """Look until all checks hold, or `wait_s` are over; return the last ones."""
+    give_up = time.monotonic() + wait_s
+    while True:
+        checks = check_books(await look())
+        left_s = give_up - time.monotonic()
+        if left_s <= 0 or all(check.is_ok for check in checks):
+            return checks
+        await asyncio.sleep(min(pause_s, left_s))
+
+
+class OpenedBooks:
+    """ClickHouse's views and the directory's topic; of the latter what is new is read at each look."""
+
+    def __init__(
+        self, tables: Tables, reader: GroupConsumer, places: Sequence[tuple[str, int]]
+    ) -> None:
+        self._tables = tables
+        self._reader = reader
+        self._places = places
+        self._spends: dict[str, Spend] = {}
+        self._marked: dict[Counted, MarkSpend] = {}
+        self._credits: dict[str, Credit] = {}
+        self._lots: dict[str, Lots] = {}
+
+    async def look(self) -> Books:
+        await self._read_directory()
+        unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
+        overdrafts = await self._tables.query(_OVERDRAFTS, {"most": NAMED})
+        return Books(
+            control=[Numbers(*row) for row in await self._tables.query(_CONTROL)],
+            journal=[Numbers(*row) for row in await self._tables.query(_JOURNAL)],
+            unbalanced=[Unbalanced(*row[:3]) for row in unbalanced],
+            unbalanced_count=unbalanced[0][3] if unbalanced else 0,
+            differences=[Difference(*row) for row in await self._tables.query(_DIFFERENCES)],
+            spent={Owner(*row[:3]): row[3] for row in await self._tables.query(_SPENT)},
+            told=totals(self._spends.values()),
+            held={Owner(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
+            told_held=holdings(self._spends.values()),
+            used={Counted(*row[:2]): row[2] for row in await self._tables.query(_USED)},
+            told_used=usages(self._marked.values()),
+            credits={row[0]: row[1] for row in await self._tables.query(_CREDITS)},
+            told_credits=credited(self._credits.values()),
+            expiries=await self._expiries(),
+            budgets=await self._count(_BUDGETS),
+            bound=await self._count(_BOUND),
+            overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
+            overdraft_count=overdrafts[0][6] if overdrafts else 0,
+        )
+
+    async def _expiries(self) -> Expiries:
+        booked = await self._tables.query(_EXPIRIES)
+        return Expiries(
+            booked={Lot(*row[:2]): Sums(*row[2:]) for row in booked},
+            told=sums_of(self._credits.values()),
+            left=left_of(self._lots.values()),
+            wrong=[Wrong(*row) for row in await self._tables.query(_LAPSES_WRONG)],
+        )
+
+    async def _count(self, sql: str) -> int:
+        ((count,),) = await self._tables.query(sql)
+        return int(count)
+
+    async def _read_directory(self) -> None:
+        ends = await self._reader.end_offsets(self._places)
+        while not await reached(self._reader, ends):
+            records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
+            take_spends(self._spends, records)
+            take_marked(self._marked, records)
+            take_credits(self._credits, records)
+            take_lots(self._lots, records)
+
+
+@asynccontextmanager
+async def open_books(
+    url: str, servers: str, *, topic: str = ACCOUNT_DIRECTORY.name
+) -> AsyncIterator[Look]:
+    """Connect to ClickHouse and Kafka.
+
+    Raises:
+        TableError: if ClickHouse does not answer.
+        LogError: if Kafka does not, or has no such topic.
+    """
+    async with open_tables(url) as tables:
+        places = await places_of(servers, topic)
+        async with open_reader(servers, places, client=CLIENT) as reader:
+            yield OpenedBooks(tables, reader, places).look

@@ -1,0 +1,63 @@
+"""Reads lines by their index: neighbouring lines in one read, large ones left where they lie."""
+
+import asyncio
+
+from pydantic_core import from_json
+
+from crossdock.batches.background_results import LinesRead, ReadLines
+from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unpack
+from crossdock.batches.line_feeder import Line
+from crossdock.batches.line_locations import Place, Places
+from crossdock.kernel.drivers.object_store import Objects
+from crossdock_schemas.accounts.attribution import user_of
+from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
+
+GAP_BYTES = 65_536  # lines of another model in between are cheaper to read over than to seek past
+READ_BYTES = 4_194_304
+
+
+async def read_lines(objects: Objects, places: Places, wanted: ReadLines) -> LinesRead:
+    """Return the lines that `wanted` names.
+
+    Raises:
+        StoreError: if the store refused.
+    """
+    index = await objects.get_range(
+        index_path(wanted.batch_id, wanted.model_number),
+        wanted.start * ENTRY_BYTES,
+        wanted.count * ENTRY_BYTES,
+    )
+    lines: list[Line] = []
+    for run in places.apart(unpack(index)):
+        for spans in coalesce(run, gap=GAP_BYTES, limit=READ_BYTES):
+            place = places.find(spans[0].offset)
+            lines += await _read_group(objects, place, spans, whole=wanted.whole)
+            await asyncio.sleep(0)
+    return LinesRead(wanted.batch_id, wanted.model, wanted.start, tuple(lines))
+
+
+async def _read_group(
+    objects: Objects, place: Place, spans: list[Span], *, whole: bool
+) -> list[Line]:
+    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].tells_more:
+        return [(spans[0], None)]
+    start = spans[0].offset
+    length = spans[-1].offset + spans[-1].length - start
+    data = await objects.get_range(place.path, place.start, length)
+    return [_line(span, data, start, whole=whole) for span in spans]
+
+
+def _goes_by_reference(span: Span, *, whole: bool) -> bool:
+    return span.length > MAX_INLINE_BYTES and not whole
+
+
+def _line(span: Span, data: bytes, start: int, *, whole: bool) -> Line:
+    raw = data[span.offset - start : span.offset - start + span.length]
+    if span.tells_more:
+        body = from_json(raw)["body"]
+        demands = read_demands(body)
+        # why: a line whose demands are unsound did not pass validation
+        sound = None if isinstance(demands, Unsound) else demands
+        span = span._replace(user=user_of(body), demands=sound)
+    return (span, None if _goes_by_reference(span, whole=whole) else raw)

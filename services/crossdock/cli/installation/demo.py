@@ -1,0 +1,257 @@
+"""crossdock demo: everything at once, on real text, and the books held against each other at the end."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from pydoc_data import topics
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from crossdock.cli.shared.installation import addresses, data_dir, environment, without_given
+from crossdock.kernel.process.errors import ProcessError
+from crossdock.local.datadir import DataDir
+
+MODELS = ("tern-mini", "gull-base", "heron-large")
+AUDIT_S = 15.0  # rows and sums come about a second after their calls
+START_S = 240.0
+
+
+def demo(
+    lines: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 1200,
+    folder: Annotated[
+        Path, typer.Option("--data-dir", help="Where the demo keeps its data.")
+    ] = Path(".crossdock/demo"),
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep running afterwards, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Start everything, run a batch of prompts through it, show what it cost."""
+    from crossdock.cli.shared.client import open_dock
+    from crossdock.cli.usage.batches import watch_batch
+
+    console = Console()
+    data = data_dir(folder)
+    data.make()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped as with Ctrl-C
+    running = _spawn(data)
+    try:
+        _until_ready(data, running)
+        found = addresses(data, without_given(environment()))
+        dock = open_dock(found)
+        before = _ledger_calls(found)
+        source = _write_prompts(data.path / "prompts.jsonl", lines)
+        uploaded = dock.upload(source)
+        told = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
+        console.print(told, highlight=False, soft_wrap=True)
+        batch = dock.create_batch(
+            uploaded["id"], "/v1/chat/completions", "24h", {"made-by": "demo"}
+        )
+        batch = watch_batch(dock, batch["id"])
+        output = data.path / "answers.jsonl"
+        with dock.content(batch["output_file_id"]) as chunks, output.open("wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+        _report(console, data, found, batch, output, before)
+        if stay:
+            console.print("still running; Ctrl-C stops it")
+            signal.pause()
+    finally:
+        _stop(running)
+    _tell_how_to_go_on(console, data)
+
+
+def _tell_how_to_go_on(console: Console, data: DataDir) -> None:
+    program = Path(sys.argv[0])
+    me = _near(program) if program.name == "crossdock" else "crossdock"
+    folder = _near(data.path)
+    console.print(
+        "everything is stopped; go on with the same data:\n"
+        f"  {me} up --detach --data-dir {folder}\n"
+        f"  {me} usage --data-dir {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _near(path: Path) -> str:
+    """Return `path` as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _spawn(data: DataDir) -> subprocess.Popen[bytes]:
+    """Start the supervisor as a child of ours, so that Ctrl-C stops both."""
+    if not data.is_running():
+        data.write_state({})
+    with data.log_path("supervisor").open("wb") as out:
+        return subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "crossdock", "up", "--data-dir", str(data.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
+
+def _until_ready(data: DataDir, running: subprocess.Popen[bytes]) -> None:
+    log = data.log_path("supervisor")
+    with Console(stderr=True).status(
+        "starting Kafka, ClickHouse, a simulated provider and every stage"
+    ):
+        give_up = time.monotonic() + START_S
+        while data.read_state().get("phase") != "ready":
+            if time.monotonic() > give_up:
+                raise ProcessError(f"not ready after {START_S:.0f} s; see {log}")
+            if running.poll() is not None:
+                raise data.supervisors_error()
+            time.sleep(0.1)
+
+
+def _stop(running: subprocess.Popen[bytes]) -> None:
+    if running.poll() is None:
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+
+
+def _write_prompts(path: Path, count: int) -> Path:
+    """Write `count` prompts made from Python's own documentation, which is on every machine."""
+    with path.open("w") as out:
+        for number, (name, text) in zip(range(count), _passages(), strict=False):
+            prompt = f"Summarise this passage on {name!r} in one sentence:\n\n{text}"
+            body = {
+                "model": MODELS[number % len(MODELS)],
+                "messages": [{"role": "user", "content": prompt}],
+            }
+            line = {
+                "custom_id": f"{name}-{number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": body,
+            }
+            out.write(json.dumps(line) + "\n")
+    return path
+
+
+def _passages() -> Iterator[tuple[str, str]]:
+    while True:
+        for name, text in sorted(topics.topics.items()):
+            for start in range(0, len(text), 900):
+                yield name, text[start : start + 900]
+
+
+def _ledger_calls(found: dict[str, str]) -> dict[str, Any]:
+    from urllib.request import urlopen
+
+    url = f"{found['CROSSDOCK_SIMULATOR_URL']}/_simulator/ledger/summary"
+    with urlopen(url) as answer:  # noqa: S310  # our own address
+        summary: dict[str, Any] = json.load(answer)
+    return summary
+
+
+def _report(
+    console: Console,
+    data: DataDir,
+    found: dict[str, str],
+    batch: dict[str, Any],
+    output: Path,
+    before: dict[str, Any],
+) -> None:
+    """Show what ClickHouse says, and hold the books against each other."""
+    import asyncio
+
+    from crossdock.cli.usage.usage import COLUMNS, usage_table
+
+    ledger = _ledger_calls(found)
+    provider_calls = ledger["calls"] - before["calls"]
+    rows, calls = asyncio.run(
+        _books(
+            found["CLICKHOUSE_URL"], batch["id"], batch["request_counts"]["total"], provider_calls
+        )
+    )
+    console.print(usage_table(COLUMNS, rows))
+    counts = batch["request_counts"]
+    with output.open("rb") as answers:
+        written = sum(1 for _ in answers)
+    cost = sum((row[-1] for row in rows), Decimal(0))
+    expected = _expected_cost(data, rows)
+    checks = [
+        (
+            written + counts["failed"] == counts["total"],
+            f"lines: {counts['total']} in = {written} answered + {counts['failed']} failed",
+        ),
+        (
+            calls == provider_calls,
+            f"calls: {calls} rows in ClickHouse = {provider_calls} in the provider's own ledger",
+        ),
+        (cost == expected, f"cost: {cost.normalize()} USD = price x tokens, exactly"),
+        asyncio.run(_audited(found)),
+    ]
+    for good, text in checks:
+        console.print(
+            f"[{'green' if good else 'red'}]{'ok' if good else 'NO'}[/]  {text}", highlight=False
+        )
+    console.print(f"answers: {_near(output)}", highlight=False, soft_wrap=True)
+    if not all(good for good, _ in checks):
+        raise ProcessError(f"the books do not agree; see {data.path / 'logs'}")
+
+
+async def _audited(found: dict[str, str]) -> tuple[bool, str]:
+    """Do what `crossdock audit` does."""
+    from crossdock.audit.reader import open_books, until_whole
+
+    servers = found["KAFKA_BOOTSTRAP_SERVERS"]
+    async with open_books(found["CLICKHOUSE_URL"], servers) as look:
+        checks = await until_whole(look, wait_s=AUDIT_S)
+    hold = sum(check.is_ok for check in checks)
+    text = f"audit: {hold} of {len(checks)} checks of journal, calls, keys' spending, credits and budgets hold"
+    return hold == len(checks), text
+
+
+async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[Any], int]:
+    """Return usage by model and provider, and the number of calls.
+
+    Waits for every request's and every call's row; they travel apart, and either may arrive first.
+    """
+    import asyncio
+
+    from crossdock.kernel.drivers.clickhouse import open_tables
+
+    async with open_tables(url) as tables:
+        for _ in range(100):
+            arrived = await tables.query(
+                "SELECT (SELECT count() FROM crossdock.requests FINAL WHERE batch_id = {id:String}), "
+                "(SELECT count() FROM crossdock.attempts FINAL WHERE batch_id = {id:String})",
+                {"id": batch_id},
+            )
+            if arrived[0][0] >= total and arrived[0][1] >= calls:
+                break
+            await asyncio.sleep(0.1)
+        rows = await tables.query(
+            "SELECT model, provider, uniqExact(request_id), count(), countIf(outcome != 'ok'), sum(input_tokens), "
+            "sum(output_tokens), sum(cost_usd) FROM crossdock.attempts FINAL WHERE batch_id = {id:String} "
+            "GROUP BY model, provider ORDER BY model, provider",
+            {"id": batch_id},
+        )
+    return list(rows), sum(row[3] for row in rows)
+
+
+def _expected_cost(data: DataDir, rows: list[Any]) -> Decimal:
+    """Return price x tokens by the catalogue alone."""
+    from crossdock.kernel.requests.catalogue import load_catalogue
+
+    prices = {
+        (e.model, e.provider): e.prices
+        for e in load_catalogue(data.path / "catalogue.json").endpoints
+    }
+    total = Decimal(0)
+    for model, provider, _, _, _, read, written, _ in rows:
+        price = prices[model, provider]
+        total += (read * price.input + written * price.output) / 1_000_000
+    return total

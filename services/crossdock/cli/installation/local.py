@@ -1,0 +1,275 @@
+"""up, down, status, logs, check, env: one installation on this machine."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from crossdock.cli.shared.installation import (
+    GIVEN,
+    SHOWN,
+    DataDirOption,
+    addresses,
+    data_dir,
+    environment,
+    without_given,
+)
+from crossdock.kernel.process.errors import ProcessError
+from crossdock.local.datadir import DataDir
+
+CatalogueOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--catalogue",
+        help="Your own OpenAI-shaped providers (TOML or JSON), added to the built-in ones. May be repeated.",
+    ),
+]
+ScaleOption = Annotated[
+    list[str] | None,
+    typer.Option("--scale", help="Processes of a stage, such as provider=2. May be repeated."),
+]
+LatencyOption = Annotated[
+    float | None, typer.Option("--latency-ms", help="Latency of the simulated providers.")
+]
+_COLOURS = {
+    "ready": "green",
+    "starting": "yellow",
+    "restarting": "red",
+    "gone": "red",
+    "stopping": "yellow",
+    "stopped": "dim",
+}
+STAGES = ("ingress", "accounts", "batches", "router", "provider", "metering")
+
+
+def _wish(catalogue: list[Path] | None, scale: list[str] | None, latency_ms: float | None) -> Any:
+    from crossdock.local.installation import Wish
+
+    counts: dict[str, int] = {}
+    for item in scale or ():
+        stage, _, count = item.partition("=")
+        if stage not in STAGES or not count.isdigit() or int(count) < 1:
+            raise ProcessError(
+                f"--scale {item}: write STAGE=COUNT, STAGE one of {', '.join(STAGES)}"
+            )
+        counts[stage] = int(count)
+    return Wish([path.absolute() for path in catalogue or ()], counts, latency_ms)
+
+
+def up(
+    data_dir_: DataDirOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready.")] = False,
+    catalogue: CatalogueOption = None,
+    scale: ScaleOption = None,
+    latency_ms: LatencyOption = None,
+) -> None:
+    """Start everything on this machine: Kafka, ClickHouse's engine, a simulated provider, every stage.
+
+    Kafka is not started when KAFKA_BOOTSTRAP_SERVERS is set, ClickHouse not when CLICKHOUSE_URL is.
+    """
+    data = data_dir(data_dir_)
+    data.make()
+    wish = _wish(catalogue, scale, latency_ms)
+    if detach:
+        _detach(data, sys.argv[1:])
+        return
+    with data.locked():
+        _, is_new = data.api_key()
+        left = asyncio.run(_serve(data, wish, show_key=is_new))
+    if left:
+        raise ProcessError(f"had to be killed: {', '.join(left)}")
+
+
+async def _serve(data: DataDir, wish: Any, *, show_key: bool) -> list[str]:
+    from crossdock.local.installation import plan
+    from crossdock.local.supervisor import Supervisor
+
+    console = Console(stderr=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    console.print(f"Crossdock in {data.path}", highlight=False)
+    with console.status("preparing Kafka and its storage (once, up to a minute)"):
+        installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
+    with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
+
+        def show() -> None:
+            live.update(_table(supervisor.state(), {}), refresh=console.is_terminal)
+            if supervisor.phase == "ready" and not shown:
+                shown.append(True)
+                live.console.print(_welcome(data, show_key=show_key), highlight=False)
+
+        shown: list[bool] = []
+        supervisor = Supervisor(data, os.getpid(), on_change=show)
+        return await supervisor.run(installation, stop)
+
+
+def _welcome(data: DataDir, *, show_key: bool) -> str:
+    found = addresses(data, without_given(environment()))
+    key = f"  your API key, shown once:  {found['OPENAI_API_KEY']}\n" if show_key else ""
+    folder = shlex.quote(str(data.path))
+    return (
+        f"Ready: {found['OPENAI_BASE_URL']} (OpenAI's API), {found['CLICKHOUSE_URL']} (SQL)\n{key}"
+        f'  for your shell:  eval "$(crossdock env --data-dir {folder})"\n'
+        f"  then:            crossdock batches submit FILE, crossdock usage\n"
+        f"  Ctrl-C, or `crossdock down --data-dir {folder}`, stops it"
+    )
+
+
+def _detach(data: DataDir, arguments: Sequence[str]) -> None:
+    """Start the supervisor in a session of its own and wait for what it says."""
+    if data.is_running():
+        with data.locked():
+            return
+    _, is_new = data.api_key()
+    log = data.log_path("supervisor")
+    rest = [argument for argument in arguments if argument != "--detach"]
+    data.write_state({})
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "crossdock", *rest],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    while process.poll() is None:
+        if data.read_state().get("phase") == "ready":
+            sys.stderr.write(_welcome(data, show_key=is_new) + "\n")
+            return
+        time.sleep(0.1)
+    raise data.supervisors_error()
+
+
+def down(data_dir_: DataDirOption = None) -> None:
+    """Stop the installation: stages first, Kafka last."""
+    from crossdock.local.process import end_leftovers
+
+    data = data_dir(data_dir_)
+    state = data.read_state()
+    if (data.path / "run").is_dir() and data.is_running() and state.get("pid"):
+        supervisor = psutil.Process(state["pid"])
+        supervisor.terminate()
+        supervisor.wait(90)
+        sys.stderr.write("stopped\n")
+        return
+    left = end_leftovers(state.get("processes", []))
+    sys.stderr.write(
+        f"nothing runs on {data.path}" + (f"; ended leftovers {left}" if left else "") + "\n"
+    )
+
+
+def status(
+    data_dir_: DataDirOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show every process: state, address, lag."""
+    from crossdock.local.checks import lack_of_space
+    from crossdock.local.probe import status_of
+    from crossdock.local.process import find
+
+    async def ask() -> dict[str, Any]:
+        ports = {p["name"]: p["ops_port"] for p in state.get("processes", []) if p["ops_port"]}
+        said = await asyncio.gather(*map(status_of, ports.values()))
+        return dict(zip(ports, said, strict=True))
+
+    data = data_dir(data_dir_)
+    running = (data.path / "run").is_dir() and data.is_running()
+    stopped: dict[str, Any] = {"phase": "stopped", "processes": [], "addresses": {}}
+    state = data.read_state() if running else stopped
+    for process in state.get("processes", []):
+        if find(process) is None:
+            process["state"] = "gone"
+    said = asyncio.run(ask())
+    if as_json:
+        for process in state["processes"]:
+            process["status"] = said.get(process["name"], {})
+        sys.stdout.write(json.dumps(state | {"data_dir": str(data.path)}, indent=1) + "\n")
+    else:
+        console = Console()
+        console.print(f"{data.path}: {state.get('phase')}", highlight=False)
+        console.print(_table(state, said))
+        if lack := running and lack_of_space(data):
+            console.print(f"[red]{lack}[/]", highlight=False)
+    if not running:
+        raise typer.Exit(3)
+
+
+def _table(state: dict[str, Any], said: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("process", "state", "pid", "restarts", "lag", "not ready because"):
+        table.add_column(column)
+    for process in state.get("processes", []):
+        own = said.get(process["name"], {})
+        lag = sum(own.get("lag", {}).values()) if own.get("lag") else ""
+        colour = _COLOURS.get(process["state"], "")
+        table.add_row(
+            process["name"],
+            f"[{colour}]{process['state']}[/]" if colour else process["state"],
+            str(process["pid"]),
+            str(process["restarts"]),
+            str(lag),
+            "; ".join(own.get("reasons", [])),
+        )
+    return table
+
+
+def logs(
+    stage: Annotated[
+        str | None, typer.Argument(help="Such as provider.0, or provider for all of them.")
+    ] = None,
+    data_dir_: DataDirOption = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n")] = 50,
+) -> None:
+    """Print the last lines of the logs."""
+    data = data_dir(data_dir_)
+    files = sorted((data.path / "logs").glob(f"{stage or ''}*.log"))
+    if not files:
+        names = ", ".join(sorted(p.stem for p in (data.path / "logs").glob("*.log")))
+        raise ProcessError(f"no log of {stage!r} in {data.path}; there are: {names or 'none'}")
+    arguments = [
+        "tail",
+        f"--lines={lines}",
+        *(["--follow=name"] if follow else []),
+        *map(str, files),
+    ]
+    raise typer.Exit(subprocess.run(arguments, check=False).returncode)  # noqa: S603
+
+
+def check(data_dir_: DataDirOption = None, catalogue: CatalogueOption = None) -> None:
+    """Look whether everything is there that `up` needs, and print what is on and off."""
+    from crossdock.local.checks import findings
+
+    rows = findings(data_dir(data_dir_), catalogue or [], without_given(environment()))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for good, name, text in rows:
+        table.add_row("[green]ok[/]" if good else "[red]no[/]", name, text)
+    Console().print(table)
+    if not all(good for good, _, _ in rows):
+        raise typer.Exit(1)
+
+
+def env(data_dir_: DataDirOption = None) -> None:
+    """Print the addresses and the key, for `eval "$(crossdock env)"`."""
+    data = data_dir(data_dir_)
+    found = addresses(data, without_given(environment()))
+    printed = {name: found[name] for name in SHOWN if name in found}
+    served = {name: printed[name] for name in data.served() if name in printed}
+    printed[GIVEN] = " ".join(f"{name}={value}" for name, value in served.items())
+    for name, value in printed.items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")

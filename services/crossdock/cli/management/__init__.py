@@ -1,0 +1,1 @@
+"""Commands that manage keys, organizations, policies, budgets, presets, own keys, credits."""

@@ -1,0 +1,183 @@
+"""crossdock policies test: tries rules on the requests of the past."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from crossdock.audit.policy_replay import (
+    Asked,
+    Foreseen,
+    bound_by,
+    foresee,
+    not_judged,
+    total_of,
+    why_excluded,
+    with_rules,
+)
+from crossdock.cli.management.policy_options import (
+    AllowedModels,
+    AllowedProviders,
+    AllowedRegions,
+    FilterPatterns,
+    Filters,
+    IgnoredModels,
+    IgnoredProviders,
+    MaxCompletionPrice,
+    MaxPromptPrice,
+    MaxRequestPrice,
+    MaxTokens,
+    NoTools,
+    NoTraining,
+    Quantizations,
+    ZeroRetention,
+    policy_of,
+    rules_of,
+)
+from crossdock.cli.management.scopes import ScopeName, check_scope, own, scope_of
+from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
+from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.cli.shared.management_client import open_management
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json, show_rows
+from crossdock_schemas.accounts.policy import Rules
+from crossdock_schemas.pricing.worst_case import MAX_TOKENS
+
+ReadAsked = Callable[[str, str, float, int], Sequence[Asked]]
+"""From ClickHouse's address, an account, how many hours to look back, and how many output tokens are many."""
+
+COLUMNS = ("project", "key", "model", "operation", "requests", "refused", "left", "excluded")
+MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
+_ASKED = """
+SELECT account, project, key_id, model, operation, count(), countIf(output_tokens > {most:UInt32})
+FROM crossdock.requests FINAL
+WHERE account = {account:String} AND accepted_at > now() - toIntervalSecond({span:UInt32})
+GROUP BY account, project, key_id, model, operation
+"""
+
+
+def try_rules(
+    ctx: typer.Context,
+    scope: ScopeName,
+    allowed_models: AllowedModels = None,
+    ignored_models: IgnoredModels = None,
+    allowed_providers: AllowedProviders = None,
+    ignored_providers: IgnoredProviders = None,
+    max_prompt_price: MaxPromptPrice = None,
+    max_completion_price: MaxCompletionPrice = None,
+    max_request_price: MaxRequestPrice = None,
+    no_training: NoTraining = False,
+    zdr: ZeroRetention = False,
+    allowed_data_regions: AllowedRegions = None,
+    quantizations: Quantizations = None,
+    max_tokens: MaxTokens = None,
+    no_tools: NoTools = False,
+    filters: Filters = None,
+    filter_patterns: FilterPatterns = None,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
+    ] = 24.0,
+    catalogue: CatalogueOption = None,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Show which requests of the last hours the given rules would have refused. Nothing is changed.
+
+    The rules stand in the place of the scope's present policy, beside all other present ones. Shown are the scope's
+    own requests that have ended, refused ones too. What requests asked for beyond their model is not recorded: of
+    --max-tokens only answers that were longer are counted, and --no-tools, --filter and --filter-pattern are not
+    judged.
+    """
+    rules = rules_of(
+        allowed_models=allowed_models,
+        ignored_models=ignored_models,
+        allowed_providers=allowed_providers,
+        ignored_providers=ignored_providers,
+        max_prompt_price=max_prompt_price,
+        max_completion_price=max_completion_price,
+        max_request_price=max_request_price,
+        no_training=no_training,
+        zdr=zdr,
+        allowed_data_regions=allowed_data_regions,
+        quantizations=quantizations,
+        max_tokens=max_tokens,
+        no_tools=no_tools,
+        filters=filters,
+        filter_patterns=filter_patterns,
+    )
+    found = reached(data_dir_)
+    url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")
+    offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
+    with open_management(ctx, data_dir_) as management:
+        account, id_ = own(management), scope_of(management, scope)
+        check_scope(management, id_, account)
+        present = [policy_of(entry) for entry in management.listed("policies")]
+    most = rules.max_tokens or MAX_TOKENS
+    asked = bound_by(id_, (ctx.obj.read_asked or read_asked)(url, account, hours, most))
+    foreseen = foresee(asked, offers, with_rules(present, account, id_, rules))
+    if as_json:
+        show_json({"scope": id_, "hours": hours} | _as_json(foreseen, rules))
+    else:
+        _show(foreseen, hours, rules)
+
+
+def read_asked(url: str, account: str, hours: float, most: int) -> list[Asked]:
+    """Read from ClickHouse what an account asked for; `most`: output tokens above which an answer is counted as long.
+
+    Raises:
+        TableError: if ClickHouse does not answer.
+    """
+    return asyncio.run(_read(url, {"account": account, "span": round(hours * 3600), "most": most}))
+
+
+async def _read(url: str, parameters: dict[str, Any]) -> list[Asked]:
+    from crossdock.kernel.drivers.clickhouse import open_tables
+
+    async with open_tables(url) as tables:
+        return [Asked(*row) for row in await tables.query(_ASKED, parameters)]
+
+
+def _as_json(foreseen: Sequence[Foreseen], rules: Rules) -> dict[str, Any]:
+    total = total_of(foreseen)
+    return {
+        "requests": total.requests,
+        "refused": total.refused,
+        "longer": total.longer,
+        "not_judged": list(not_judged(rules)),
+        "data": [
+            {
+                "project_id": one.asked.project,
+                "key_id": one.asked.key_id,
+                "model": one.asked.model,
+                "operation": one.asked.operation,
+                "requests": one.asked.requests,
+                "longer": one.asked.longer,
+                "refused": one.is_refused,
+                **one.permission.model_dump(mode="json"),
+            }
+            for one in foreseen
+        ],
+    }
+
+
+def _show(foreseen: Sequence[Foreseen], hours: float, rules: Rules) -> None:
+    if foreseen:
+        show_rows(COLUMNS, [_row(one) for one in foreseen], folded="excluded")
+    total = total_of(foreseen)
+    typer.echo(
+        f"total: {total.refused} of {total.requests} requests of the last {hours:g} h would be refused"
+    )
+    if rules.max_tokens is not None:
+        typer.echo(
+            f"max_tokens: {total.longer} had answers of more than {rules.max_tokens} tokens; they would have been "
+            "refused, or cut short; others may have asked for more than they got"
+        )
+    if not_judged(rules):
+        typer.echo(f"not judged, for bodies are not recorded: {', '.join(not_judged(rules))}")
+
+
+def _row(one: Foreseen) -> list[object]:
+    asked, permitted = one.asked, list(one.permission.permitted)
+    wish = [asked.project, asked.key_id, asked.model, asked.operation, asked.requests]
+    return [*wish, one.is_refused, permitted, why_excluded(one.permission) or None]

@@ -1,0 +1,59 @@
+"""Whom a policy or a budget binds, and what they may be called."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from crossdock.cli.management.keys import PLAIN, named
+from crossdock.cli.management.orgs import OWN
+from crossdock.cli.shared.management_client import Management
+from crossdock.kernel.process.errors import ProcessError
+
+ScopeName = Annotated[
+    str,
+    typer.Argument(
+        help="`organization` for the own one, the id of a project or a key, or a key's hash.",
+        metavar="SCOPE",
+    ),
+]
+BudgetedName = Annotated[
+    str,
+    typer.Argument(
+        help="`organization` for the own one, the id of a project or a key, a key's hash, `user:` and an end user's id, or "
+        "`tag:NAME=VALUE` (`%25` and `%3D` for `%` and `=` in NAME).",
+        metavar="SCOPE",
+    ),
+]
+PLACES = {"proj": "projects", "key": "keys"}
+"""Where the API shows what an id names, by the id's beginning."""
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def scope_of(management: Management, name: str) -> str:
+    """Return the id that `name` means. A plain key becomes its hash, for it must not be in an address."""
+    if name == OWN:
+        return own(management)
+    if name.startswith(PLAIN) or _HASH.fullmatch(name):
+        return str(management.entry("keys", named(name))["id"])
+    return name
+
+
+def own(management: Management) -> str:
+    return str(management.entry(OWN)["id"])
+
+
+def check_scope(management: Management, scope: str, account: str) -> None:
+    """Make certain that there is what the id `scope` names.
+
+    Raises:
+        ProcessError: if there is no such thing in the organization `account`.
+    """
+    if scope == account:
+        return
+    place = PLACES.get(scope.partition("_")[0])
+    if place is None:
+        raise ProcessError(
+            f"{scope!r} is neither this organization, {account!r}, nor the id of a project or a key"
+        )
+    management.entry(place, scope)

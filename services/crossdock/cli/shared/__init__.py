@@ -1,0 +1,1 @@
+"""What the commands share: the installation, clients, output, options."""

@@ -1,0 +1,41 @@
+"""The catalogue that an installation's stages read, for commands that reckon with prices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossdock.cli.shared.installation import data_dir
+from crossdock.kernel.process.errors import ProcessError, SettingsError
+from crossdock_schemas.pricing.catalogue import Catalogue
+
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        help="The merged catalogue; the data dir's if not given.",
+        metavar="FILE",
+    ),
+]
+
+
+def catalogue_of(file: Path | None, path: Path | None, base_url: str) -> Catalogue:
+    """Return the catalogue in `file`, else the data dir's, which is for its own installation only.
+
+    Raises:
+        ProcessError: if there is none, or it is not one.
+    """
+    from crossdock.kernel.requests.catalogue import load_catalogue
+
+    data = data_dir(path)
+    is_own = data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url
+    if file is None and not is_own:
+        raise ProcessError(
+            f"no catalogue for {base_url}: give --catalogue, the file that its stages read, or --data-dir"
+        )
+    try:
+        return load_catalogue(file or data.path / "catalogue.json")
+    except SettingsError as error:
+        raise ProcessError(
+            f"--catalogue: {str(error).removeprefix('CROSSDOCK_CATALOGUE: ')}"
+        ) from None

@@ -1,0 +1,97 @@
+"""The part of the API that manages accounts, and who asks it."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import typer
+
+from crossdock.cli.shared.installation import MANAGEMENT_KEY, managed
+from crossdock.kernel.process.errors import ProcessError
+
+if TYPE_CHECKING:
+    from crossdock.cli.shared.client import Dock
+
+PAGE = 100
+"""Entries of a full page of /keys; a shorter one is the last."""
+
+
+class Management:
+    """What every kind of entry has in common. Raises ProcessError as the dock's client does."""
+
+    def __init__(self, dock: "Dock") -> None:
+        self._dock = dock
+
+    def listed(self, *place: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._dock.ask("GET", _path(place))["data"]
+        return found
+
+    def paged(self, *place: str, **wish: str) -> list[dict[str, Any]]:
+        """Return the entries of all pages."""
+        found: list[dict[str, Any]] = []
+        while True:
+            wanted = wish | {"offset": str(len(found))}
+            page = self._dock.ask("GET", _path(place), params=wanted)["data"]
+            found += page
+            if len(page) < PAGE:
+                return found
+
+    def entry(self, *place: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._dock.ask("GET", _path(place))["data"]
+        return found
+
+    def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the whole answer: a plain key, if there is one, lies beside the data. None: not said."""
+        return self._dock.ask("POST", _path(place), json=_given(body))
+
+    def change(
+        self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Change what is not None, take away the fields `emptied`, and return the entry as it is now.
+
+        Raises:
+            ProcessError: if nothing shall change.
+        """
+        given = _given(body) | dict.fromkeys(emptied)
+        if not given:
+            raise ProcessError("nothing to change: give at least one option, see --help")
+        found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=given)["data"]
+        return found
+
+    def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Put an entry in the place of another, and return it. What is not in `body` is not kept."""
+        found: dict[str, Any] = self._dock.ask("PUT", _path(place), json=body)["data"]
+        return found
+
+    def delete(self, *place: str) -> dict[str, Any]:
+        return self._dock.ask("DELETE", _path(place))
+
+
+def _path(place: tuple[str, ...]) -> str:
+    if not all(place):
+        raise ProcessError("an id must not be empty")
+    return "/" + "/".join(quote(part, safe="") for part in place)
+
+
+def _given(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+@contextmanager
+def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Management]:
+    """Open the client; the command line's caller may have given another maker of it.
+
+    Raises:
+        ProcessError: if there is no installation to talk to, or no key for its management.
+    """
+    from crossdock.cli.shared.client import Dock
+
+    found = managed(path)
+    make_dock = ctx.obj.make_dock or Dock
+    dock = make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
+    try:
+        yield Management(dock)
+    finally:
+        dock.close()

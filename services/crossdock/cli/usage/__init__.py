@@ -1,0 +1,1 @@
+"""Commands that run requests, and tell what was used."""

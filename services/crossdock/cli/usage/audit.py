@@ -1,0 +1,78 @@
+"""crossdock audit: proves that the books are whole, from ClickHouse and from the shards' own word."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossdock.audit.checks import Check, OpenBooks
+from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json, show_rows
+from crossdock_schemas.money import usd_text
+
+COLUMNS = ("check", "", "figures")
+
+
+def audit(
+    ctx: typer.Context,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, help="How long to wait until all agree.", metavar="SECONDS"),
+    ] = 15.0,
+    as_json: JsonOption = False,
+    data_dir_: DataDirOption = None,
+) -> None:
+    """Prove that every change and every cent is in the books: exit code 0 if so, 1 if not.
+
+    While calls are made, the books are about a second apart: what comes out then is tried again.
+    """
+    url, servers = _addresses(data_dir_)
+    from crossdock.audit.reader import open_books
+
+    checks = asyncio.run(_audit(ctx.obj.open_books or open_books, url, servers, wait))
+    is_ok = all(check.is_ok for check in checks)
+    if as_json:
+        show_json({"ok": is_ok, "checks": [check.as_json() for check in checks]})
+    else:
+        _show(checks)
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+def _addresses(path: Path | None) -> tuple[str, str]:
+    found = reached(path)
+    return (
+        address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
+        address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
+    )
+
+
+async def _audit(opened: OpenBooks, url: str, servers: str, wait_s: float) -> list[Check]:
+    from crossdock.audit.reader import until_whole
+
+    async with opened(url, servers) as look:
+        return await until_whole(look, wait_s=wait_s)
+
+
+def _show(checks: Sequence[Check]) -> None:
+    show_rows(COLUMNS, [_row(check) for check in checks], folded="figures")
+    for check in checks:
+        if check.is_ok:
+            continue
+        left = check.wrong - len(check.named)
+        more = [f"and {left} more"] if left > 0 else []
+        typer.echo("\n  ".join([f"\n{check.name}: no", *check.named, *more]))
+
+
+def _row(check: Check) -> list[object]:
+    figures = [
+        f"{name.removesuffix('_usd')} {usd_text(value)} USD"
+        if isinstance(value, Decimal)
+        else f"{name} {value}"
+        for name, value in check.figures.items()
+    ]
+    return [check.name, "ok" if check.is_ok else "no", ", ".join(figures)]

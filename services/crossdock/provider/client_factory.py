@@ -1,0 +1,63 @@
+"""Opens the providers of the catalogue: their doors, and the installation's keys for them."""
+
+from collections.abc import Mapping
+
+import httpx
+
+from crossdock.kernel.drivers.http import open_transport
+from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.requests.provider_keys import (
+    KeyShapeError,
+    ProviderKey,
+    address_of,
+    read_provider_key,
+)
+from crossdock.provider.client import ProviderSite
+from crossdock.provider.credentials.access_tokens import Tokens
+from crossdock.provider.credentials.use import KeyInUse
+from crossdock_schemas.pricing.catalogue import Provider
+
+
+def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> ProviderSite:
+    """Open a provider's door with the key that its environment variable holds.
+
+    Raises:
+        SettingsError: if the variable is not set, or holds no such key.
+    """
+    installed = _installed(provider, environ)
+    tokens = None
+    if provider.auth == "google":
+        tokens = Tokens(_open_door(provider, {}), provider.token_url, clock)
+    if installed is None or provider.auth != "bearer":
+        door = _open_door(provider, {})
+        return ProviderSite(provider, door, {}, installed=installed, tokens=tokens)
+    # why there: it is the same for all calls, and stays out of every request
+    return ProviderSite(
+        provider, _open_door(provider, dict(KeyInUse(installed).headers("", b"", 0.0))), {}
+    )
+
+
+def _installed(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
+    name = provider.api_key_env
+    if name is None:
+        return None
+    text = environ.get(name, "").strip()
+    if not text:
+        raise SettingsError(f"{name}: not set; provider {provider.name!r} needs it")
+    try:
+        key = read_provider_key(provider.auth, text)
+        address_of(provider.base_url, key)
+    except KeyShapeError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return key
+
+
+def _open_door(provider: Provider, headers: Mapping[str, str]) -> httpx.AsyncBaseTransport:
+    return open_transport(
+        connect_timeout_s=provider.connect_timeout_s,
+        read_timeout_s=provider.read_timeout_s,
+        call_timeout_s=provider.call_timeout_s,
+        max_connections=provider.max_in_flight,
+        headers=headers,
+    )

@@ -1,0 +1,97 @@
+"""Lines that leave a worker: to the next candidate, to other hands, or to a topic that holds them for a while."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.provider.attempt import Onward
+from crossdock.provider.publisher import SOURCE
+from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id
+from crossdock_schemas.parcel.parcel import Parcel, join_lines
+from crossdock_schemas.topics import DISPATCH, LATER, REQUESTS, dispatch_topic, later_topic
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_DELAY_MS = {topic.name: delay_ms for delay_ms, topic in LATER.items()}
+
+
+def make_onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> list[Outgoing]:
+    """Return the parcels in which the lines of `ends` go on: those that go the same way go together."""
+    alike: dict[tuple[int, ...], list[Onward]] = {}
+    for number, end in enumerate(ends):
+        run = parcel.slot_of(end.line) - number if end.is_readmission else -1
+        is_delayed = end.due_ms is not None
+        way = (end.attempt, end.calls_made, end.calls_lost, is_delayed, end.is_lost, run)
+        alike.setdefault(way, []).append(end)
+    return [_onward(parcel, group, now_ms) for group in alike.values()]
+
+
+def _onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> Outgoing:
+    first = ends[0]
+    due_ms = max((end.due_ms for end in ends if end.due_ms is not None), default=None)
+    onward = parcel.part(
+        [end.line for end in ends],
+        parcel_id=fallback_parcel_id(parcel.parcel_id, first.attempt, first.line),
+        attempt=first.attempt,
+        calls_made=first.calls_made,
+        calls_lost=first.calls_lost,
+        input_bytes=sum(len(end.raw) for end in ends),
+        due_ms=due_ms,
+        repeats={end.line: end.repeat_of for end in ends if end.repeat_of is not None},
+    )
+    value = b"" if parcel.body_ref else join_lines([end.raw for end in ends])
+    if first.is_readmission:
+        asking = _asking(parcel, onward, is_lost=first.is_lost)
+        headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
+        sent = Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
+    else:
+        sent = _send(onward, value, now_ms)
+    event = _event(parcel, first)
+    log.info(event, parcel_id=onward.parcel_id, lines=len(ends), topic=sent.topic, due_ms=due_ms)
+    return sent
+
+
+def _event(parcel: Parcel, end: Onward) -> str:
+    if end.is_readmission:
+        return "parcel.to_be_admitted"
+    if end.due_ms is not None:
+        return "parcel.delayed"
+    return "parcel.handed_back" if end.attempt == parcel.attempt else "parcel.fell_back"
+
+
+def _asking(parcel: Parcel, onward: Parcel, *, is_lost: bool) -> Parcel:
+    """Return the parcel that asks for another hold. Its lines follow one another, as those of a batch's parcel do."""
+    first, position = onward.lines[0], parcel.position
+    return onward.model_copy(
+        update={
+            "parcel_id": repeat_parcel_id(
+                parcel.parcel_id, onward.calls_made, first, is_lost=is_lost
+            ),
+            "position": None if position is None else position + parcel.slot_of(first),
+            "hold": None,
+        }
+    )
+
+
+def ready_ms(record: Record) -> int:
+    """Return when a delayed record shall go on, in unix ms."""
+    return record.timestamp_ms + _DELAY_MS.get(record.topic, 0)
+
+
+def forward(record: Record, now_ms: int) -> Outgoing:
+    """Return a delayed record on its way: to its workers, or to spend what is left of its wait.
+
+    Raises:
+        MissingEnvelopeError, ValueError: if it is no parcel with a plan.
+    """
+    return _send(decode_envelope(record.headers, Parcel), record.value, now_ms)
+
+
+def _send(parcel: Parcel, value: bytes | None, now_ms: int) -> Outgoing:
+    """A wait is spent in ever shorter pieces; what is left in the end, under 5 s, is spent in the pool."""
+    later = None if parcel.due_ms is None else later_topic(parcel.due_ms - now_ms)
+    topic = dispatch_topic(parcel.candidate.provider, parcel.lane) if later is None else later.name
+    headers = encode_headers(later or DISPATCH, SOURCE, parcel.parcel_id, now_ms, parcel)
+    return Outgoing(topic, parcel.parcel_id.encode(), value, headers)

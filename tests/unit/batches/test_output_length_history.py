@@ -1,0 +1,57 @@
+"""How long answers usually are: the mean of the latest ones, also after a restart."""
+
+import pytest
+
+from crossdock.batches.output_length_history import UsualOutput, is_own
+from crossdock.kernel.process.record import Page
+from crossdock_schemas.ids import AccountId
+from crossdock_schemas.parcel.result import Outcome
+from crossdock_schemas.tokens import Tokens
+from support.builders import make_result
+
+ACME = AccountId("org_acme")
+
+
+def note(usual: UsualOutput, *outputs: int, outcome: Outcome = Outcome.COMPLETED) -> None:
+    for output in outputs:
+        usual.note(ACME, make_result(tokens=Tokens(output=output), outcome=outcome))
+
+
+def test_it_is_the_mean_by_account_and_model() -> None:
+    usual = UsualOutput()
+
+    note(usual, 10, 20, 60)
+
+    assert usual.of(ACME) == {"tern": 30.0}
+    assert usual.of(AccountId("org_other")) == {}
+
+
+def test_what_failed_says_nothing() -> None:
+    usual = UsualOutput()
+
+    note(usual, 10, outcome=Outcome.FAILED)
+
+    assert usual.of(ACME) == {}
+    assert usual.finish() == []
+
+
+def test_earlier_answers_fade(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossdock.batches.output_length_history.LATEST", 4)
+    usual = UsualOutput()
+
+    note(usual, *[1000] * 10, *[0] * 40)
+
+    assert usual.of(ACME)["tern"] < 1
+
+
+def test_the_next_owner_knows_it() -> None:
+    first, second = UsualOutput(), UsualOutput()
+    note(first, 10, 20)
+
+    pages = first.finish()
+    second.restore([*pages, Page(b"usual/org_gone", None)])
+    note(second, 30)
+
+    assert all(is_own(page) for page in pages)
+    assert second.of(ACME) == {"tern": 20.0}
+    assert first.finish() == []

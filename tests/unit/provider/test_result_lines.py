@@ -1,0 +1,117 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossdock.provider.classify import Action, Verdict
+from crossdock.provider.estimate import estimate_tokens
+from crossdock.provider.result_lines import expired_line, failure_line, status_of, success_line
+from crossdock_schemas.calls.usage import CallOutcome
+from crossdock_schemas.tokens import Tokens
+
+
+def make_verdict(**changes: Any) -> Verdict:
+    values: dict[str, Any] = {
+        "outcome": CallOutcome.SERVER_ERROR,
+        "action": Action.RETRY_HERE,
+        "code": "server_error",
+        "message": "it broke",
+        "status": 500,
+    }
+    return Verdict(**(values | changes))
+
+
+@given(custom_id=st.text(), text=st.text())
+def test_a_success_holds_the_providers_own_json_on_one_line(custom_id: str, text: str) -> None:
+    body = json.dumps({"text": text}).encode()
+
+    line = success_line("batch_req_1", custom_id, body)
+
+    assert b"\n" not in line
+    assert body in line
+    assert json.loads(line) == {
+        "id": "batch_req_1",
+        "custom_id": custom_id,
+        "response": {"status_code": 200, "request_id": "batch_req_1", "body": {"text": text}},
+        "error": None,
+    }
+
+
+def test_a_failure_is_an_http_error_in_openais_envelope() -> None:
+    line = json.loads(failure_line("batch_req_1", "a", make_verdict()))
+
+    assert line == {
+        "id": "batch_req_1",
+        "custom_id": "a",
+        "response": {
+            "status_code": 500,
+            "request_id": "batch_req_1",
+            "body": {
+                "error": {
+                    "message": "it broke",
+                    "type": "server_error",
+                    "param": None,
+                    "code": "server_error",
+                }
+            },
+        },
+        "error": None,
+    }
+
+
+def test_a_failure_of_the_caller_holds_the_providers_error_body() -> None:
+    verdict = make_verdict(status=400, action=Action.GIVE_UP, body=b'{"error":{"param":"x"}}')
+
+    line = json.loads(failure_line("r", "a", verdict))
+
+    assert line["response"]["status_code"] == 400
+    assert line["response"]["body"] == {"error": {"param": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"status": 400, "action": Action.GIVE_UP}, "invalid_request_error"),
+        ({"outcome": CallOutcome.RATE_LIMITED, "status": 429}, "rate_limit_error"),
+        ({"status": 503}, "server_error"),
+    ],
+)
+def test_a_failure_has_openais_type(changes: dict[str, Any], kind: str) -> None:
+    line = json.loads(failure_line("r", "a", make_verdict(**changes)))
+
+    assert line["response"]["body"]["error"]["type"] == kind
+
+
+def test_a_failure_always_says_something() -> None:
+    line = json.loads(failure_line("r", "a", make_verdict(message="", status=None)))
+
+    assert line["response"]["body"]["error"]["message"] == "the provider answered 502"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        pytest.param({}, 500, id="the provider's fault, as it is"),
+        pytest.param({"status": 401, "action": Action.FALL_BACK}, 502, id="our key is our affair"),
+        pytest.param({"status": 422, "action": Action.GIVE_UP}, 422, id="the caller's fault"),
+        pytest.param({"outcome": CallOutcome.GARBAGE, "status": None}, 502, id="no answer"),
+        pytest.param({"outcome": CallOutcome.TIMEOUT, "status": None}, 504, id="silence"),
+        pytest.param({"outcome": CallOutcome.QUOTA_EXHAUSTED, "status": 429}, 429, id="no quota"),
+        pytest.param({"outcome": CallOutcome.NOT_CONNECTED, "status": None}, 503, id="nobody"),
+    ],
+)
+def test_the_status_says_whose_fault_it_was(changes: dict[str, Any], status: int) -> None:
+    assert status_of(make_verdict(**changes)) == status
+
+
+def test_an_expired_line_has_no_response() -> None:
+    line = json.loads(expired_line("r", "a"))
+
+    assert line["response"] is None
+    assert line["error"]["code"] == "batch_expired"
+
+
+def test_estimates_round_up() -> None:
+    assert estimate_tokens(prompt_bytes=5, output_chars=0) == Tokens(input=2, output=0)
