@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from openai.types import Batch
 
-from crossdock.batches.line_feeder import SOURCE
+from crossdock.batches.core.line_feeder import SOURCE
 from crossdock.kernel.drivers.kafka import open_producer, open_reader
 from crossdock.kernel.drivers.kafka.tail import reached
 from crossdock_schemas.codec import decode_envelope

@@ -109,7 +109,7 @@ def test_every_stage_of_the_tree_has_a_service() -> None:
 
 @every_stage
 def test_a_service_starts_its_own_stage(stage: str) -> None:
-    module = "kernel.provision" if stage == "provision" else f"{stage}.main"
+    module = "kernel.provisioning.main" if stage == "provision" else f"{stage}.main"
 
     service = read_compose()["services"][stage]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from crossdock.batches import line_check, validation
+from crossdock.batches import validation
+from crossdock.batches.core import line_check
 from crossdock.ingress.values import errors
 from crossdock.kernel.process import metrics
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from crossdock.batches.index import Span
+from crossdock.batches.core.line_index import Span
 from crossdock_schemas.accounts.alert import Alert, AlertKind
 from crossdock_schemas.accounts.control import Change
 from crossdock_schemas.accounts.credit import Credit, CreditKind

@@ -4,10 +4,10 @@ import asyncio
 
 from pydantic_core import from_json
 
-from crossdock.batches.background_results import LinesRead, ReadLines
-from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, unpack
-from crossdock.batches.line_feeder import Line
-from crossdock.batches.line_locations import Place, Places
+from crossdock.batches.core.background_results import LinesRead, ReadLines
+from crossdock.batches.core.line_feeder import Line
+from crossdock.batches.core.line_index import ENTRY_BYTES, Span, coalesce, index_path, unpack
+from crossdock.batches.core.line_locations import Place, Places
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock_schemas.accounts.attribution import user_of
 from crossdock_schemas.accounts.demands import Unsound, read_demands

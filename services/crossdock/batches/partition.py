@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from crossdock.batches.background_results import Effect, Fact, Validate
-from crossdock.batches.core import BatchesCore
-from crossdock.batches.line_check import Rules
-from crossdock.batches.line_locations import places_of
+from crossdock.batches.core.background_results import Effect, Fact, Validate
+from crossdock.batches.core.decisions import BatchesCore
+from crossdock.batches.core.line_check import Rules
+from crossdock.batches.core.line_locations import places_of
 from crossdock.batches.line_reader import read_lines
 from crossdock.batches.settings import BatchesSettings
 from crossdock.batches.validation import Limits, validate

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic_core import from_json
 
-from crossdock.batches.background_results import Rejected, Validated
-from crossdock.batches.custom_ids import SeenIds
-from crossdock.batches.index import Span, index_path, pack
-from crossdock.batches.line_check import Rules, check_line
-from crossdock.batches.line_locations import prepared_path
-from crossdock.batches.line_preparation import Preparing
+from crossdock.batches.core.background_results import Rejected, Validated
+from crossdock.batches.core.custom_ids import SeenIds
+from crossdock.batches.core.line_check import Rules, check_line
+from crossdock.batches.core.line_index import Span, index_path, pack
+from crossdock.batches.core.line_locations import prepared_path
+from crossdock.batches.core.line_preparation import Preparing
 from crossdock.kernel.drivers.object_store import Objects, Writer
 from crossdock.kernel.process import metrics
 from crossdock_schemas.accounts.preset import Preparation

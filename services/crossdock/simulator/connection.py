@@ -11,7 +11,7 @@ import httptools
 from typing_extensions import override
 
 from crossdock.simulator.control import refuse
-from crossdock.simulator.reply import Reply
+from crossdock.simulator.core.reply import Reply
 from crossdock.simulator.timer_wheel import Wheel
 
 MAX_BODY_BYTES = 67_108_864  # 64 MiB

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, unquote
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from crossdock.simulator import answers
-from crossdock.simulator.behaviour import Behaviour
-from crossdock.simulator.call_table import Row
+from crossdock.simulator.core import answers
+from crossdock.simulator.core.behaviour import Behaviour
+from crossdock.simulator.core.call_table import Row
+from crossdock.simulator.core.reply import Reply, chunked, plain
 from crossdock.simulator.provider import SimulatedProvider, World
-from crossdock.simulator.reply import Reply, chunked, plain
 
 _ROWS_A_PIECE = 500  # about 100 kB: a long ledger is sent while others are answered
 _ROUTES = "ledger, ledger/summary, providers, providers/<name>, reset"

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from crossdock.simulator.call_table import Columns, Entry
+from crossdock.simulator.core.call_table import Columns, Entry
 
 _RECEIVED_FIELDS = 1 + len(Entry._fields)
 _FINISHED_FIELDS = 3

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crossdock.simulator.call_table import Columns, Entry, Row
+from crossdock.simulator.core.call_table import Columns, Entry, Row
 from crossdock.simulator.journal import Journal
 
 _SHOWN_REPEATS = 100

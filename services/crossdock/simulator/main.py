@@ -10,8 +10,8 @@ from crossdock.kernel.process import lifecycle
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.ops_server import open_ops
-from crossdock.simulator.behaviour import Behaviour, Latency
 from crossdock.simulator.control import Fleet
+from crossdock.simulator.core.behaviour import Behaviour, Latency
 from crossdock.simulator.ledger import Ledger
 from crossdock.simulator.provider import World
 from crossdock.simulator.server import open_server

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from crossdock.simulator import answers, faults
-from crossdock.simulator.answers import Completion
-from crossdock.simulator.behaviour import (
+from crossdock.simulator.core import answers, faults
+from crossdock.simulator.core.answers import Completion
+from crossdock.simulator.core.behaviour import (
     BUSY,
     HARMLESS,
     REFUSALS,
@@ -19,19 +19,19 @@ from crossdock.simulator.behaviour import (
     count_output,
     draw,
 )
-from crossdock.simulator.buckets import Limits
-from crossdock.simulator.call import (
+from crossdock.simulator.core.call import (
     BadCallError,
     ChatCall,
     EmbeddingCall,
     read_chat,
     read_embedding,
 )
-from crossdock.simulator.call_table import Entry
-from crossdock.simulator.embeddings import embeddings
+from crossdock.simulator.core.call_table import Entry
+from crossdock.simulator.core.embeddings import embeddings
+from crossdock.simulator.core.rate_limits import Limits
+from crossdock.simulator.core.reply import Reply, plain
+from crossdock.simulator.core.sample_text import text_of
 from crossdock.simulator.ledger import Ledger
-from crossdock.simulator.reply import Reply, plain
-from crossdock.simulator.sample_text import text_of
 
 CHAT = "chat/completions"
 READERS: dict[str, Callable[[bytes], ChatCall | EmbeddingCall]] = {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from crossdock.simulator.control import Control, Fleet, refuse
+from crossdock.simulator.core.reply import Reply, plain
 from crossdock.simulator.provider import READERS, SimulatedProvider
-from crossdock.simulator.reply import Reply, plain
 
 
 class SimulatorSite:

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from crossdock.simulator.reply import Reply
+from crossdock.simulator.core.reply import Reply
 
 Due = Callable[[Reply], None]
 

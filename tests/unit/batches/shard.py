@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from crossdock.batches.background_results import (
+from crossdock.batches.core.background_results import (
     Effect,
     Fact,
     LinesRead,
     Validate,
     Validated,
 )
-from crossdock.batches.core import BatchesCore
-from crossdock.batches.index import Span
+from crossdock.batches.core.decisions import BatchesCore
+from crossdock.batches.core.line_index import Span
 from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.codec import decode_envelope

@@ -1,8 +1,8 @@
 """Lines are read by their index: neighbours in one read, large ones left where they lie."""
 
-from crossdock.batches.background_results import ReadLines
-from crossdock.batches.index import Span, index_path, pack
-from crossdock.batches.line_locations import Places
+from crossdock.batches.core.background_results import ReadLines
+from crossdock.batches.core.line_index import Span, index_path, pack
+from crossdock.batches.core.line_locations import Places
 from crossdock.batches.line_reader import read_lines
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.demands import Demands

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from typing_extensions import override
 
-from crossdock.batches.background_results import Rejected, Validated
-from crossdock.batches.index import index_path, unpack
-from crossdock.batches.line_check import Rules
+from crossdock.batches.core.background_results import Rejected, Validated
+from crossdock.batches.core.line_check import Rules
+from crossdock.batches.core.line_index import index_path, unpack
 from crossdock.batches.validation import MAX_ERRORS, Limits, validate
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.batches.batch import LineError

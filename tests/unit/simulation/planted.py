@@ -54,13 +54,13 @@ BUGS = (
     ),
     Bug(
         "offsets are committed when a record is begun, not when it is done",
-        "kernel/offsets.py",
+        "kernel/runtime/pool/offset_tracker.py",
         "return next(iter(self._marks), self.next)",
         "return self.next",
     ),
     Bug(
         "a new owner does not wait for who still runs a call",
-        "kernel/claims.py",
+        "kernel/runtime/pool/claims.py",
         "return any(now_ms <= self._leases.get(claim, 0) for claim in held.holders())",
         "return False",
     ),
@@ -78,7 +78,7 @@ BUGS = (
     ),
     Bug(
         "leases are not renewed",
-        "kernel/claimer.py",
+        "kernel/runtime/pool/claim_writer.py",
         "            if jobs and self._lease_until_ms",
         "            if not jobs and self._lease_until_ms",
     ),
@@ -92,13 +92,13 @@ BUGS = (
     ),
     Bug(
         "a worker that stood still goes on with what another took over",
-        "kernel/claimer.py",
+        "kernel/runtime/pool/claim_writer.py",
         "        if not is_stale and await self.still_owns(partition):",
         "        if True:",
     ),
     Bug(
         "a claim counts although it came into the log too late",
-        "kernel/claimer.py",
+        "kernel/runtime/pool/claim_writer.py",
         "            is_late = self._clock.now_ms() > due_ms[partition]",
         "            is_late = not due_ms",
     ),
@@ -134,13 +134,13 @@ BUGS = (
     ),
     Bug(
         "the end of a line does not end its hold",
-        "provider/publish.py",
+        "provider/publisher.py",
         "            if line.parcel.hold is not None\n        ]",
         "            if line.parcel.hold is None\n        ]",
     ),
     Bug(
         "what ran through a rebalance is begun a second time",
-        "kernel/pool.py",
+        "kernel/runtime/pool/pool.py",
         "        if job is not None:  # it ran through a rebalance",
         "        if job is None and record.offset < 0:",
     ),

@@ -7,7 +7,7 @@ import pytest
 from typing_extensions import override
 
 from crossdock.simulator.connection import MAX_BODY_BYTES, Connection
-from crossdock.simulator.reply import Reply, chunked, plain
+from crossdock.simulator.core.reply import Reply, chunked, plain
 from crossdock.simulator.timer_wheel import Wheel
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from crossdock.simulator.call_table import Entry
+from crossdock.simulator.core.call_table import Entry
 from crossdock.simulator.ledger import Ledger
 
 

@@ -6,12 +6,12 @@ from typing import Any, get_args
 
 import pytest
 
-from crossdock.simulator.behaviour import BUSY, HARMLESS, REFUSALS, Behaviour, Fault, Latency
-from crossdock.simulator.call_table import Row
 from crossdock.simulator.control import Fleet
+from crossdock.simulator.core.behaviour import BUSY, HARMLESS, REFUSALS, Behaviour, Fault, Latency
+from crossdock.simulator.core.call_table import Row
+from crossdock.simulator.core.reply import Reply
 from crossdock.simulator.ledger import Ledger
 from crossdock.simulator.provider import World
-from crossdock.simulator.reply import Reply
 from crossdock.simulator.site import SimulatorSite
 
 CHAT = b'{"model":"gull","messages":[{"role":"user","content":"hello"}]}'

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.batches.line_check import Rules, Sound, check_line
-from crossdock.batches.line_preparation import prepare_line
+from crossdock.batches.core.line_check import Rules, Sound, check_line
+from crossdock.batches.core.line_preparation import prepare_line
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
 from crossdock.cli.shared.client import Dock
 from crossdock.cli.shared.installation import DataDirOption, reached

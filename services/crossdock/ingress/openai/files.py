@@ -9,16 +9,16 @@ from starlette.routing import Route
 from crossdock.ingress.commands.records import make_file_record
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import Dock
-from crossdock.ingress.openai.file_deletion import Deletion
-from crossdock.ingress.openai.multipart import Form, receive_form
-from crossdock.ingress.values import errors
-from crossdock.ingress.values.byte_ranges import (
+from crossdock.ingress.openai.byte_ranges import (
     cut_parts,
     parse_range,
     read_slices,
     skip_lines,
     skip_parts,
 )
+from crossdock.ingress.openai.file_deletion import Deletion
+from crossdock.ingress.openai.multipart import Form, receive_form
+from crossdock.ingress.values import errors
 from crossdock.ingress.values.checks import check_choice, check_expiry, check_number, check_purpose
 from crossdock.ingress.values.openai_objects import Json, show_deleted, show_file, show_list
 from crossdock.ingress.values.paging import choose_page

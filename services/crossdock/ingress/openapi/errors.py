@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from crossdock.ingress.commands.account_commands import STATUS
+from crossdock.ingress.openai.byte_ranges import parse_range
 from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.byte_ranges import parse_range
 from crossdock.ingress.values.checks import check_metadata, check_purpose
 from crossdock.ingress.values.errors import RefusedError
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS

@@ -7,7 +7,7 @@ from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import digest, read_plain_key
 from support.management import Shell
 
-COMPOSE = Path(__file__).parents[3] / "compose.yaml"
+COMPOSE = Path(__file__).parents[4] / "compose.yaml"
 
 
 def read(file: Path) -> dict[str, str]:

@@ -76,7 +76,7 @@ async def test_every_task_tells_where_it_waits(capsys: pytest.CaptureFixture[str
 
 _PROGRAM = """
 import asyncio, sys
-from crossdock.kernel import lifecycle
+from crossdock.kernel.process import lifecycle
 async def serve(stop):
     print("serving", flush=True)
     await asyncio.sleep(30 if sys.argv[1] == "deaf" else 0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crossdock.batches.index import Span
+from crossdock.batches.core.line_index import Span
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.ids import BatchId
 from crossdock_schemas.pricing.estimate import Estimate

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crossdock.simulator.behaviour import (
+from crossdock.simulator.core.behaviour import (
     Behaviour,
     Fault,
     Latency,

@@ -5,7 +5,7 @@ from collections import Counter
 
 from pydantic_core import from_json
 
-from crossdock.batches.index import Span
+from crossdock.batches.core.line_index import Span
 from crossdock.kernel.requests.preparation import Fault, prepare
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import LineError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossdock.batches.output_length_history import UsualOutput, is_own
+from crossdock.batches.core.output_length_history import UsualOutput, is_own
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome
@@ -36,7 +36,7 @@ def test_what_failed_says_nothing() -> None:
 
 
 def test_earlier_answers_fade(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossdock.batches.output_length_history.LATEST", 4)
+    monkeypatch.setattr("crossdock.batches.core.output_length_history.LATEST", 4)
     usual = UsualOutput()
 
     note(usual, *[1000] * 10, *[0] * 40)

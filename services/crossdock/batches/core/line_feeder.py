@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import from_json
 
-from crossdock.batches.index import Span
-from crossdock.batches.line_locations import places_of
-from crossdock.batches.state import Share
+from crossdock.batches.core.line_index import Span
+from crossdock.batches.core.line_locations import places_of
+from crossdock.batches.core.state import Share
 from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.calls.cancel import Cancelled

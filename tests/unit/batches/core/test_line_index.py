@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.batches.index import ENTRY_BYTES, Span, coalesce, index_path, pack, unpack
+from crossdock.batches.core.line_index import ENTRY_BYTES, Span, coalesce, index_path, pack, unpack
 from crossdock_schemas.pricing.worst_case import MAX_CHOICES, MAX_TOKENS, Ask
 
 SPANS = st.lists(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.batches.custom_ids import SeenIds
+from crossdock.batches.core.custom_ids import SeenIds
 
 
 @given(st.lists(st.text(max_size=3), max_size=60))

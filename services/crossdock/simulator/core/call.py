@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from crossdock.simulator.embeddings import DIMENSIONS
+from crossdock.simulator.core.embeddings import DIMENSIONS
 
 MAX_DIMENSIONS = 4096
 MAX_INPUTS = 2048  # OpenAI's limit

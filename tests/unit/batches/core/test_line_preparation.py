@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from crossdock.batches.background_results import ReadLines, Rejected, Validated
-from crossdock.batches.line_check import Rules
-from crossdock.batches.line_feeder import make_parcel
-from crossdock.batches.line_locations import Places, places_of, prepared_path
+from crossdock.batches.core.background_results import ReadLines, Rejected, Validated
+from crossdock.batches.core.line_check import Rules
+from crossdock.batches.core.line_feeder import make_parcel
+from crossdock.batches.core.line_locations import Places, places_of, prepared_path
+from crossdock.batches.core.state import Share
 from crossdock.batches.line_reader import read_lines
-from crossdock.batches.state import Share
 from crossdock.batches.validation import Limits, validate
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules

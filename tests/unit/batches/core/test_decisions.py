@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from crossdock.batches.background_results import (
+from crossdock.batches.core.background_results import (
     Fact,
     LinesRead,
     ReadLines,
@@ -13,8 +13,8 @@ from crossdock.batches.background_results import (
     Validate,
     Validated,
 )
-from crossdock.batches.core import READ_LINES
-from crossdock.batches.index import Span
+from crossdock.batches.core.decisions import READ_LINES
+from crossdock.batches.core.line_index import Span
 from crossdock_schemas.batches.batch import (
     BatchStatus,
     CancelAsked,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from crossdock.batches.background_results import (
+from crossdock.batches.core.background_results import (
     Effect,
     Fact,
     LinesRead,
@@ -12,10 +12,10 @@ from crossdock.batches.background_results import (
     Validate,
     Validated,
 )
-from crossdock.batches.line_feeder import Line, cut, end_lines, make_cancel, make_parcel
-from crossdock.batches.output_length_history import UsualOutput, is_own
-from crossdock.batches.publication import publish
-from crossdock.batches.state import BatchState, Share, bits_key, restore_states
+from crossdock.batches.core.line_feeder import Line, cut, end_lines, make_cancel, make_parcel
+from crossdock.batches.core.output_length_history import UsualOutput, is_own
+from crossdock.batches.core.publication import publish
+from crossdock.batches.core.state import BatchState, Share, bits_key, restore_states
 from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.batch import (
     Batch,

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from crossdock.batches.publication import publish
-from crossdock.batches.state import BatchState, Share, bits_key, parts_key, restore_states
+from crossdock.batches.core.publication import publish
+from crossdock.batches.core.state import BatchState, Share, bits_key, parts_key, restore_states
 from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.batches.batch import PARTS_PER_PAGE, Part
 from crossdock_schemas.tokens import Tokens

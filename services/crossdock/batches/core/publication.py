@@ -1,6 +1,6 @@
 """What of a batch's state becomes visible: its page, its directory entry, its files. Pure."""
 
-from crossdock.batches.state import BatchState, parts_key
+from crossdock.batches.core.state import BatchState, parts_key
 from crossdock.kernel.process.record import Outgoing, Page, Step
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import encode_headers

@@ -7,7 +7,7 @@ from the first line on that preparation changed, so that neighbours stay neighbo
 from itertools import groupby
 from typing import NamedTuple
 
-from crossdock.batches.index import Span
+from crossdock.batches.core.line_index import Span
 from crossdock_schemas.batches.batch import Batch
 
 

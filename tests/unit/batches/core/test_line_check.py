@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.batches.line_check import Rules, Sound, check_line
+from crossdock.batches.core.line_check import Rules, Sound, check_line
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.pricing.worst_case import Ask

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from crossdock.batches.done_bitmap import Bits
+from crossdock.batches.core.done_bitmap import Bits
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.batches.batch import (
     PARTS_PER_PAGE,

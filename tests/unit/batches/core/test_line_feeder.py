@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.batches.index import Span
-from crossdock.batches.line_feeder import Line, cut, end_lines, make_parcel
-from crossdock.batches.state import Share
+from crossdock.batches.core.line_feeder import Line, cut, end_lines, make_parcel
+from crossdock.batches.core.line_index import Span
+from crossdock.batches.core.state import Share
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import feed_parcel_id, line_request_id

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.ingress.values.byte_ranges import cut_parts, parse_range, skip_lines, skip_parts
+from crossdock.ingress.openai.byte_ranges import cut_parts, parse_range, skip_lines, skip_parts
 from crossdock.ingress.values.errors import RefusedError
 from crossdock_schemas.batches.batch import Part
 

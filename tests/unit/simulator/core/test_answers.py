@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from crossdock.simulator import answers
-from crossdock.simulator.answers import Completion
-from crossdock.simulator.call import BadCallError, read_chat, read_embedding
-from crossdock.simulator.embeddings import embeddings, vector_of
-from crossdock.simulator.sample_text import text_of
+from crossdock.simulator.core import answers
+from crossdock.simulator.core.answers import Completion
+from crossdock.simulator.core.call import BadCallError, read_chat, read_embedding
+from crossdock.simulator.core.embeddings import embeddings, vector_of
+from crossdock.simulator.core.sample_text import text_of
 
 
 def make_completion(

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from crossdock.simulator import answers
-from crossdock.simulator.answers import Completion
-from crossdock.simulator.behaviour import Fault
-from crossdock.simulator.reply import LAST_CHUNK, Ending, Reply, chunk, head, plain
+from crossdock.simulator.core import answers
+from crossdock.simulator.core.answers import Completion
+from crossdock.simulator.core.behaviour import Fault
+from crossdock.simulator.core.reply import LAST_CHUNK, Ending, Reply, chunk, head, plain
 
 _PIECES = 4  # of a slow drip
 _BEFORE_CUT_S = 0.02  # so that the half that was sent arrives before the cut

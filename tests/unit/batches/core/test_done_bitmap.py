@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.batches.done_bitmap import PAGE_LINES, Bits
+from crossdock.batches.core.done_bitmap import PAGE_LINES, Bits
 
 LINES = st.lists(st.integers(0, 3 * PAGE_LINES), max_size=50)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.simulator.buckets import Limits, show_duration
+from crossdock.simulator.core.rate_limits import Limits, show_duration
 
 
 def test_a_full_bucket_gives_a_minute_s_worth_at_once_and_no_more() -> None:

@@ -1,0 +1,1 @@
+"""What a simulated provider answers, and how it fails. Pure."""
