@@ -20,11 +20,12 @@ _OWNER = """
 import asyncio, sys
 from crossdock.kernel.drivers.kafka import open_transactional_producer
 from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.process.timing import Timing
 
 async def main(servers, topic, turn, timeout_ms):
     async def begin(name):
         opened = open_transactional_producer(
-            servers, client=name, transactional_id=f"{name}.{turn}", transaction_timeout_ms=int(timeout_ms)
+            servers, client=name, transactional_id=f"{name}.{turn}", timing=Timing(transaction_ms=int(timeout_ms))
         )
         producer = await opened.__aenter__()
         await producer._raw.begin_transaction()

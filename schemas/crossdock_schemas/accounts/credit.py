@@ -84,7 +84,7 @@ class Lots(Message):
 
 
 class Terms(Message):
-    """What the operator charges."""
+    """The installation's terms of money: its fees, its warnings, and how long it waits for a lost call's cost."""
 
     fee_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(0)
     """Of each top-up."""
@@ -93,6 +93,8 @@ class Terms(Message):
     """Credits below it are low: an alert tells so."""
     expiry_notice_days: Annotated[int, Field(ge=0)] = 7
     """So long before credits expire an alert tells so."""
+    unknown_s: Annotated[int, Field(gt=0)] = 60
+    """A worker presumed dead after 25 s may only have been paused and may still report the cost: its holds stay."""
 
     def fee_of(self, amount_usd: Decimal) -> Decimal:
         """Return the fee on top of `amount_usd`, in whole cents, rounded up."""

@@ -38,6 +38,7 @@ async def main(environ: Mapping[str, str]) -> int:
         fee_minimum_usd=settings.fee_minimum_usd,
         low_balance_usd=settings.low_balance_usd,
         expiry_notice_days=settings.expiry_notice_days,
+        unknown_s=settings.timing.unknown_s,
     )
     health = Health("accounts", settings.ordinal)
     async with AsyncExitStack() as stack:
@@ -53,6 +54,7 @@ async def main(environ: Mapping[str, str]) -> int:
             servers=settings.kafka_bootstrap_servers,
             instance=settings.instance,
             health=health,
+            timing=settings.timing,
         )
         return await lifecycle.run(worker.run, drain_s=settings.drain_s)
 

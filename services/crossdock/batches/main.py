@@ -45,6 +45,7 @@ async def main(environ: Mapping[str, str]) -> int:
             servers=settings.kafka_bootstrap_servers,
             instance=settings.instance,
             health=health,
+            timing=settings.timing,
         )
         return await lifecycle.run(worker.run, drain_s=settings.drain_s)
 

@@ -73,6 +73,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 group=GROUP,
                 instance=settings.instance,
                 on_revoked=forget,
+                timing=settings.timing,
             ) as consumer:
                 sink = Sink(consumer, tables, decode, producer, dead, policy=policy, health=health)
                 sinks.append(sink)

@@ -111,6 +111,7 @@ class Service:
             instance=self.settings.instance,
             on_revoked=self._hand_over,
             on_assigned=self._assigned,
+            timing=self.settings.timing,
         ) as consumer:
             self.pool = Pool(
                 consumer,
@@ -167,6 +168,7 @@ def make_later(settings: ProviderSettings, clock: Clock, health: Health) -> Shar
         instance=settings.instance,
         health=own,
         clock=clock,
+        timing=settings.timing,
     )
     health.report(lambda: {"delayed": sum(own.lag().values())})
     return shard
@@ -187,7 +189,9 @@ async def make_service(
     keyring = Keyring(master_keys)
     publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
     claim = secrets.token_hex(8)
-    claimer = Claimer(producer, clock, worker=name, claim=claim, source=SOURCE)
+    claimer = Claimer(
+        producer, clock, worker=name, claim=claim, source=SOURCE, timing=settings.timing
+    )
     worker = Worker(
         sites,
         publisher,

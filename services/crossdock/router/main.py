@@ -51,6 +51,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 instance=settings.instance,
                 positions=ROUTER_POSITIONS.name,
                 folder=Path(folder),
+                timing=settings.timing,
             )
             health.lag = lambda: runner.lag() | tail.lag()
             tail = Tail(

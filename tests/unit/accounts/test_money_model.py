@@ -12,7 +12,6 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from typing_extensions import override
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.ledger.booking import UNKNOWN_S
 from crossdock.accounts.ledger.ledger import LONG_STOP_MS
 from crossdock.accounts.state import cost_history
 from crossdock.accounts.state.cost_history import SHARES, WHOLE
@@ -26,7 +25,7 @@ from crossdock_schemas.accounts.control import (
     PrepaymentSet,
     ProjectAsked,
 )
-from crossdock_schemas.accounts.credit import CreditKind
+from crossdock_schemas.accounts.credit import CreditKind, Terms
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
@@ -448,7 +447,7 @@ class Books(RuleBasedStateMachine):
             self.freed += held.rest()
             held.is_open = False
         elif all(line.is_waiting for line in still):
-            held.stop_ms = min(held.stop_ms, (self.now_ms // 1000 + UNKNOWN_S) * 1000)
+            held.stop_ms = min(held.stop_ms, (self.now_ms // 1000 + Terms().unknown_s) * 1000)
 
     @rule(key=st.sampled_from(sorted(KEYS)), tpm=st.sampled_from([0, 50, 150, 370]))
     def limit_tokens(self, key: KeyId, tpm: int) -> None:

@@ -21,9 +21,6 @@ from crossdock_schemas.calls.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId
 from crossdock_schemas.windows import day_of
 
-# who was taken for dead, after 25 s, may only have stood still: then it tells what the call cost
-UNKNOWN_S = 60
-
 
 class Whose(NamedTuple):
     """Lines that the same budgets bind, as of a change of the account."""
@@ -44,7 +41,10 @@ class Booking:
         recent: Recent,
         asking: Asking,
         pace: Pace,
+        *,
+        unknown_s: int,
     ) -> None:
+        self._unknown_s = unknown_s
         self._state = state
         self._marked = marked
         self._asking = asking
@@ -178,7 +178,7 @@ class Booking:
         held = self._holds.find(owner, end.hold_id)
         if held is None:
             return
-        left = _after(held, end, self._state.now_ms // 1000)
+        left = _after(held, end, self._state.now_ms // 1000 + self._unknown_s)
         self._holds.put(owner, end.hold_id, left)
         ended = (held.open & ~left.open).bit_count()
         self._pace.end(self._state, end.key_id, end.hold_id, left.open.bit_count())
@@ -278,11 +278,11 @@ def _kind(taken: Taken) -> EntryKind:
     return EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
 
 
-def _after(held: Held, end: HoldEnd, now_s: int) -> Held:
+def _after(held: Held, end: HoldEnd, unknown_until_s: int) -> Held:
     """Return what `end` makes of `held`."""
     slots = sum(1 << slot for slot in set(end.slots)) & held.open
     still = held.open if end.is_unknown else held.open & ~slots
     lost = (held.lost | slots if end.is_unknown else held.lost) & still
     is_over = lost == still  # nothing more begins; what is lost may still be told of
-    stop_s = min(held.stop_s, now_s + UNKNOWN_S) if is_over else held.stop_s
+    stop_s = min(held.stop_s, unknown_until_s) if is_over else held.stop_s
     return held._replace(open=still, lost=lost, stop_s=stop_s)

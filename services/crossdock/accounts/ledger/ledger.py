@@ -260,7 +260,15 @@ class Money:
         if booking is None:
             state = self._states.setdefault(account, AccountState(account))
             state.go_on(now_ms)
-            booking = Booking(state, self.holds, self.marked, self.recent, self._asking, self._pace)
+            booking = Booking(
+                state,
+                self.holds,
+                self.marked,
+                self.recent,
+                self._asking,
+                self._pace,
+                unknown_s=self._terms.unknown_s,
+            )
             self._bookings[account] = booking
         return booking
 

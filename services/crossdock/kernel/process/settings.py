@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.process.timing import Timing
 
 SHARED = "CROSSDOCK_"
 _FOREIGN = {
@@ -43,6 +44,12 @@ class Settings(BaseModel):
     """An orderly stop may take this long, in seconds."""
     broker_wait_s: float = Field(default=60.0, gt=0)
     """A stage that starts before its broker waits this long for it, in seconds."""
+    session_timeout_s: float = Field(default=10.0, ge=1, le=900)
+    """Kafka gives a silent process's partitions to others after this time, in seconds; brokers allow 6 or more."""
+    transaction_timeout_s: float = Field(default=10.0, ge=1, le=900)
+    """Kafka aborts the transaction of a dead process after this time, in seconds; its readers wait until then."""
+    lease_s: float = Field(default=20.0, ge=1, le=900)
+    """Other workers take over the calls of a silent worker after this time and a quarter of it, in seconds."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, prefix: str = SHARED) -> Self:
@@ -79,6 +86,15 @@ class Settings(BaseModel):
         if prefix == SHARED:
             return []
         return [name for name in environ if name.startswith(prefix) and name not in known]
+
+    @property
+    def timing(self) -> Timing:
+        """How long a silent process keeps what it owns."""
+        return Timing(
+            session_ms=round(self.session_timeout_s * 1000),
+            transaction_ms=round(self.transaction_timeout_s * 1000),
+            lease_ms=round(self.lease_s * 1000),
+        )
 
     @property
     def instance(self) -> str:

@@ -17,6 +17,7 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import LogError, LogUnreachableError
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Record
+from crossdock.kernel.process.timing import DEFAULT, Timing
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -25,9 +26,6 @@ Position = Mapping[Place, int]
 
 OnRebalance = Callable[[Collection[Place]], Awaitable[None]]
 
-SESSION_TIMEOUT_MS = (
-    10_000  # a killed process's partitions wait this long, unless it comes back as itself
-)
 REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
 MAX_FETCH_BYTES = 2_097_152
 FETCH_WAIT_MS = 500
@@ -241,7 +239,7 @@ async def open_group_consumer(
     instance: str,
     on_revoked: OnRebalance = _ignore,
     on_assigned: OnRebalance = _ignore,
-    session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    timing: Timing = DEFAULT,
 ) -> AsyncIterator[GroupConsumer]:
     """Open the static member `instance` of `group`. Topics with equal partition counts are assigned together."""
     raw = AIOKafkaConsumer(
@@ -253,8 +251,8 @@ async def open_group_consumer(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        session_timeout_ms=session_timeout_ms,
-        heartbeat_interval_ms=min(3000, session_timeout_ms // 3),
+        session_timeout_ms=timing.session_ms,
+        heartbeat_interval_ms=timing.heartbeat_ms,
         rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,

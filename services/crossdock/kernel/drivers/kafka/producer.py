@@ -20,13 +20,12 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import FencedError, LogError, LogUnreachableError
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Outgoing, partition_for
+from crossdock.kernel.process.timing import DEFAULT, Timing
 
 MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), with room for framing
 REQUEST_TIMEOUT_MS = 30_000
 SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire by themselves; a stuck sender ends the process
-COMMIT_LIMIT_S = 30.0  # three times the transaction's own timeout
 STOP_LIMIT_S = 10.0
-TRANSACTION_TIMEOUT_MS = 10_000  # a dead owner blocks read-committed readers this long at most
 
 
 class Producer:
@@ -138,9 +137,12 @@ class Producer:
 class TransactionalProducer(Producer):
     """A producer whose sends become visible together, or never."""
 
-    def __init__(self, raw: AIOKafkaProducer, transactional_id: str) -> None:
+    def __init__(
+        self, raw: AIOKafkaProducer, transactional_id: str, *, commit_limit_s: float
+    ) -> None:
         super().__init__(raw)
         self.transactional_id = transactional_id
+        self._commit_limit_s = commit_limit_s
 
     async def commit(self, messages: Sequence[Outgoing]) -> None:
         """Send `messages` in one transaction.
@@ -153,12 +155,13 @@ class TransactionalProducer(Producer):
             return
         started = time.monotonic()
         try:
-            async with asyncio.timeout(COMMIT_LIMIT_S), self._raw.transaction():
+            async with asyncio.timeout(self._commit_limit_s), self._raw.transaction():
                 await self.send(messages)
         except TimeoutError as error:
             metrics.TRANSACTIONS.labels("failed").inc()
+            limit_s = self._commit_limit_s
             raise LogError(
-                f"transaction of {self.transactional_id!r} did not end in {COMMIT_LIMIT_S:.0f} s"
+                f"transaction of {self.transactional_id!r} did not end in {limit_s:.0f} s"
             ) from error
         except ProducerFenced as error:
             metrics.TRANSACTIONS.labels("fenced").inc()
@@ -226,18 +229,18 @@ async def open_transactional_producer(
     *,
     client: str,
     transactional_id: str,
-    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+    timing: Timing = DEFAULT,
 ) -> AsyncIterator[TransactionalProducer]:
     """Open the producer of one partition. Opening fences every earlier holder of `transactional_id`."""
     raw = AIOKafkaProducer(
         bootstrap_servers=servers,
         client_id=client,
         transactional_id=transactional_id,
-        transaction_timeout_ms=transaction_timeout_ms,
+        transaction_timeout_ms=timing.transaction_ms,
         retry_backoff_ms=5,  # the first send after a commit is often answered "not yet"; the default 100 ms is p90
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_BATCH_BYTES,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     async with _started(raw, servers):
-        yield TransactionalProducer(raw, transactional_id)
+        yield TransactionalProducer(raw, transactional_id, commit_limit_s=timing.commit_limit_s)

@@ -15,6 +15,7 @@ import structlog
 
 from crossdock.kernel.drivers.kafka import TransactionalProducer, open_transactional_producer
 from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.process.timing import Timing
 from crossdock.kernel.runtime.shard.shard import read_pages
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -37,11 +38,14 @@ class Writer:
 class Once:
     """Writes the outputs of `topic`'s partitions; positions lie on `positions`."""
 
-    def __init__(self, servers: str, topic: str, *, group: str, positions: str) -> None:
+    def __init__(
+        self, servers: str, topic: str, *, group: str, positions: str, timing: Timing
+    ) -> None:
         self._servers = servers
         self._topic = topic
         self._group = group
         self._positions = positions
+        self._timing = timing
         self._writers: dict[int, Writer] = {}
 
     async def unsent(self, partition: int, records: Sequence[Record]) -> list[Record]:
@@ -82,7 +86,9 @@ class Once:
         name = f"{self._group}.{partition}"
         async with AsyncExitStack() as stack:
             producer = await stack.enter_async_context(
-                open_transactional_producer(self._servers, client=name, transactional_id=name)
+                open_transactional_producer(
+                    self._servers, client=name, transactional_id=name, timing=self._timing
+                )
             )
             pages = await read_pages(self._servers, (self._positions, partition))
             position = int(pages.get(self._topic.encode(), b"0"))

@@ -25,6 +25,7 @@ from typing_extensions import override
 from crossdock.kernel.drivers.kafka.consumer import lag_of
 from crossdock.kernel.process.errors import FencedError
 from crossdock.kernel.process.record import Outgoing, Record
+from crossdock.kernel.process.timing import DEFAULT, Timing
 from crossdock.kernel.runtime.agents.exactly_once import Once
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -71,9 +72,10 @@ class AgentRunner:
         instance: str,
         positions: str,
         folder: Path,
+        timing: Timing = DEFAULT,
     ) -> None:
         self._handle = handle
-        self._once = Once(servers, topic, group=group, positions=positions)
+        self._once = Once(servers, topic, group=group, positions=positions, timing=timing)
         self._events: list[EventT[Any]] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -92,8 +94,8 @@ class AgentRunner:
             consumer_auto_offset_reset="earliest",
             broker_client_id=f"{group}.{instance}",
             broker_commit_interval=1.0,
-            broker_session_timeout=10.0,
-            broker_heartbeat_interval=3.0,
+            broker_session_timeout=timing.session_ms / 1000,
+            broker_heartbeat_interval=timing.heartbeat_ms / 1000,
             stream_wait_empty=True,
             store="memory://",
         )

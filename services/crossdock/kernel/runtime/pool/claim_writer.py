@@ -1,7 +1,7 @@
 """Writes a worker's claims: many calls share a note, and every note renews the lease.
 
 A call may begin once its note is acknowledged. A record's first call wants a partition that is ours: the group said so
-less than OWNED_MS ago. Further calls want a lease that was live all the time: others may take what is held under one
+less than `owned_ms` ago. Further calls want a lease that was live all the time: others may take what is held under one
 that lapsed (see `claims`). Where that does not hold (the process stood still, the broker was away), the group is asked;
 if the partition is not ours, nothing new begins there.
 """
@@ -19,7 +19,8 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.kernel.runtime.pool.claims import LEASE_MS, Held
+from crossdock.kernel.process.timing import DEFAULT, Timing
+from crossdock.kernel.runtime.pool.claims import Held
 from crossdock.kernel.runtime.pool.offset_tracker import Mark
 from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
 from crossdock_schemas.codec import encode_headers
@@ -28,8 +29,6 @@ from crossdock_schemas.topics import CLAIMS
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 GAP_S = 0.02  # between two notes, unless one is urgent; a flush of results comes about as often
-RENEW_MS = LEASE_MS // 4
-OWNED_MS = 8_000  # a group expels nobody sooner than its session's 10 s after it last heard of him
 
 
 class Log(Protocol):
@@ -98,7 +97,9 @@ class Claimer:
         claim: str,
         source: str,
         gap_s: float = GAP_S,
+        timing: Timing = DEFAULT,
     ) -> None:
+        self.timing = timing
         self._log = log_
         self._clock = clock
         self.worker = worker
@@ -190,7 +191,7 @@ class Claimer:
         told = 0.0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(RENEW_MS / 4000):
+                async with asyncio.timeout(self.timing.renew_ms / 4000):
                     await self._work.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, told + self._gap_s - time.monotonic())):
@@ -212,7 +213,7 @@ class Claimer:
 
     def _due(self, now_ms: int) -> list[int]:
         """Return the partitions whose lease wants renewal."""
-        begun = LEASE_MS - RENEW_MS
+        begun = self.timing.lease_ms - self.timing.renew_ms
         return [
             partition
             for partition, jobs in self._open.items()
@@ -221,7 +222,7 @@ class Claimer:
 
     def proved(self, at_ms: int) -> None:
         """The group said at `at_ms` or later that we are its member."""
-        self._owned_until_ms = at_ms + OWNED_MS
+        self._owned_until_ms = at_ms + self.timing.owned_ms
 
     def _is_doubtful(self, partition: int, book: _Book, now_ms: int) -> bool:
         """Say whether somebody else may have what `book` wants to begin or to hold."""
@@ -272,13 +273,13 @@ class Claimer:
 
     def _due_ms(self, partition: int, book: _Book, at_ms: int) -> int:
         """Return until when the note must be in the log: a later one a new owner may not have seen."""
-        until_ms = self._lease_until_ms.get(partition, at_ms + LEASE_MS)
+        until_ms = self._lease_until_ms.get(partition, at_ms + self.timing.lease_ms)
         return min(until_ms, self._owned_until_ms) if book.has_new else until_ms
 
     def _wrote(self, partition: int, book: _Book, offset: int, at_ms: int) -> None:
         self.ends[partition] = offset + 1
         if self._open.get(partition):
-            self._lease_until_ms[partition] = at_ms + LEASE_MS
+            self._lease_until_ms[partition] = at_ms + self.timing.lease_ms
         for job in book.jobs:
             if job.mark.claims_from is None:
                 job.mark.claims_from = offset
@@ -288,7 +289,7 @@ class Claimer:
             claim=self.claim,
             worker=self.worker,
             at_ms=at_ms,
-            lease_until_ms=at_ms + (LEASE_MS if self._open.get(partition) else 0),
+            lease_until_ms=at_ms + (self.timing.lease_ms if self._open.get(partition) else 0),
             started=tuple(
                 CallStarted(topic=topic, offset=offset, call=call, lines=tuple(lines))
                 for (topic, offset, call), lines in book.started.items()

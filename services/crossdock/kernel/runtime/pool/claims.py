@@ -6,10 +6,8 @@ of the partition, and then further while another worker still holds something un
 
 from dataclasses import dataclass, field
 
+from crossdock.kernel.process.timing import DEFAULT
 from crossdock_schemas.calls.claim import ClaimNote
-
-LEASE_MS = 20_000  # a worker that says nothing for so long has let go
-GRACE_MS = 5_000  # its clock and ours may differ, and its last note be under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class Held:
 class ClaimsView:
     """Claims by record. Invariant: a record's lines are held by whoever began them last."""
 
-    def __init__(self, worker: str, *, grace_ms: int = GRACE_MS) -> None:
+    def __init__(self, worker: str, *, grace_ms: int = DEFAULT.grace_ms) -> None:
         self._worker = worker
         self._grace_ms = grace_ms
         self._held: dict[tuple[str, int, int], Held] = {}

@@ -35,7 +35,6 @@ FULL_POLL_MS = 20  # while a partition is paused: look soon whether it has room 
 MAX_RECORDS = 50
 MAX_AHEAD = 20_000  # records of a partition past its first unfinished one: what a new owner must read of the claims
 BYTES_PER_UNIT = 65_536
-PROVE_MS = 3_000  # between two proofs that we are a member; a proof holds for 8 s
 LEAVE_S = 2.0  # an orderly stop that takes longer leaves the group first, so that others go on with its partitions
 
 
@@ -82,7 +81,9 @@ class Pool:
         self._handle = handle
         self._claimer = claimer
         claimer.still_owns = self._still_owns
-        self._takeover = Takeover(source, open_claims, clock, claimer.worker, self._unpark)
+        self._takeover = Takeover(
+            source, open_claims, clock, claimer.worker, self._unpark, claimer.timing.grace_ms
+        )
         self._clock = clock
         self._dead_letter = dead_letter
         whole = Share("all", capacity)
@@ -193,7 +194,7 @@ class Pool:
                 if time.monotonic() - committed > self._commit_s:
                     committed = time.monotonic()
                     await self._commit()
-                if self._clock.now_ms() - self._proved_ms > PROVE_MS:
+                if self._clock.now_ms() - self._proved_ms > self._claimer.timing.prove_ms:
                     await self._prove()
             self._draining.set()
             self._ahead.forget()

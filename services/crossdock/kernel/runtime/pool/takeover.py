@@ -50,13 +50,14 @@ class Takeover:
     worker: str
     on_news: Callable[[], None]
     """Called whenever there may be news of what others hold, and at the end."""
+    grace_ms: int
 
     async def run(self, places: frozenset[Place], taken: asyncio.Future[TakenOver]) -> None:
         """Read the claims; then follow them while others hold something here."""
         committed = await self.source.committed(places)
         positions = {place: at for place, (at, _) in committed.items()}
         positions |= await self.source.beginnings(places - committed.keys())
-        view = ClaimsView(self.worker)
+        view = ClaimsView(self.worker, grace_ms=self.grace_ms)
         async with self.open_claims(claim_starts(places, committed)) as claims:
             ends = await claims.catch_up(view)
             for (topic, partition), at in positions.items():

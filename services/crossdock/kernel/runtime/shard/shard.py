@@ -30,6 +30,7 @@ from crossdock.kernel.process.errors import FencedError, LogError
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.lifecycle import building
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.process.timing import DEFAULT, Timing
 from crossdock.kernel.runtime.shard.delay_queue import Holding, ReadyMs
 from crossdock.kernel.runtime.shard.sources import MAX_RECORDS, Sources, open_sources
 from crossdock.kernel.runtime.shard.transactions import Commits, Transactions
@@ -91,7 +92,9 @@ class ShardWorker:
         instance: str,
         health: Health,
         clock: Clock | None = None,
+        timing: Timing = DEFAULT,
     ) -> None:
+        self._timing = timing
         self._clock = clock or SystemClock()
         self._spec = spec
         self._open_partition = open_partition
@@ -110,7 +113,11 @@ class ShardWorker:
         spec = self._spec
         async with (
             open_group_consumer(
-                self._servers, spec.sources, group=spec.group, instance=self._instance
+                self._servers,
+                spec.sources,
+                group=spec.group,
+                instance=self._instance,
+                timing=self._timing,
             ) as member,
             asyncio.TaskGroup() as group,
         ):
@@ -137,7 +144,9 @@ class ShardWorker:
                 del self._loops[partition]
         for partition in owned - self._loops.keys():
             shard = self._open_partition(partition)
-            loop = PartitionLoop(self._spec, partition, shard, self._servers, self._clock)
+            loop = PartitionLoop(
+                self._spec, partition, shard, self._servers, self._clock, timing=self._timing
+            )
             self._loops[partition] = loop
             group.create_task(loop.run(), name=f"{self._spec.group}.{partition}")
         if owned and all(loop.serving for loop in self._loops.values()):
@@ -158,8 +167,16 @@ class PartitionLoop:
     """The life of one partition in this worker: take over, then step after step until stopped or fenced."""
 
     def __init__(
-        self, spec: ShardSpec, partition: int, shard: Partition, servers: str, clock: Clock
+        self,
+        spec: ShardSpec,
+        partition: int,
+        shard: Partition,
+        servers: str,
+        clock: Clock,
+        *,
+        timing: Timing = DEFAULT,
     ) -> None:
+        self._timing = timing
         self._spec = spec
         self._partition = partition
         self._shard = shard
@@ -190,7 +207,9 @@ class PartitionLoop:
         try:
             async with AsyncExitStack() as stack:
                 producer = await stack.enter_async_context(
-                    open_transactional_producer(self._servers, client=name, transactional_id=name)
+                    open_transactional_producer(
+                        self._servers, client=name, transactional_id=name, timing=self._timing
+                    )
                 )
                 await self._restore()
                 stack.push_async_callback(self._shard.close)

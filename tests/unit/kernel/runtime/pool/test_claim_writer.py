@@ -9,8 +9,9 @@ from typing_extensions import override
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.kernel.runtime.pool.claim_writer import OWNED_MS, Claimer, Job
-from crossdock.kernel.runtime.pool.claims import LEASE_MS, Held, Start
+from crossdock.kernel.process.timing import DEFAULT
+from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
+from crossdock.kernel.runtime.pool.claims import Held, Start
 from crossdock_schemas.calls.claim import ClaimNote
 
 TOPIC = "dispatch.first.batch"
@@ -96,7 +97,7 @@ async def test_a_call_begins_when_its_claim_is_acknowledged() -> None:
     assert beginning.result() == clock.now_ms()
     ((partition, note),) = log.notes
     assert partition == 3
-    assert (note.claim, note.lease_until_ms) == ("mine", clock.now_ms() + LEASE_MS)
+    assert (note.claim, note.lease_until_ms) == ("mine", clock.now_ms() + DEFAULT.lease_ms)
 
 
 async def test_many_calls_share_a_note() -> None:
@@ -112,7 +113,7 @@ async def test_many_calls_share_a_note() -> None:
 
 async def test_the_group_is_asked_when_it_has_not_said_for_a_while_that_we_are_its_member() -> None:
     claimer, _, clock, group = make_claimer()
-    clock.advance(OWNED_MS)
+    clock.advance(DEFAULT.owned_ms)
     await start(claimer, make_job(0))
     assert group.asked == []
 
@@ -123,7 +124,7 @@ async def test_the_group_is_asked_when_it_has_not_said_for_a_while_that_we_are_i
 
 async def test_what_is_not_ours_any_more_is_not_begun() -> None:
     claimer, log, clock, _ = make_claimer(ours=False)
-    clock.advance(OWNED_MS + 1)
+    clock.advance(DEFAULT.owned_ms + 1)
 
     with pytest.raises(LeaseLostError):
         await start(claimer, make_job())
@@ -149,7 +150,7 @@ async def test_before_lines_go_elsewhere_the_lease_is_renewed_and_no_call_begins
 
     ((_, note),) = log.notes
     assert note.started == ()
-    assert note.lease_until_ms == clock.now_ms() + LEASE_MS
+    assert note.lease_until_ms == clock.now_ms() + DEFAULT.lease_ms
 
 
 @pytest.mark.parametrize("is_begun", [True, False], ids=["after a lapse", "never begun"])
@@ -158,7 +159,7 @@ async def test_lines_of_what_is_not_ours_any_more_go_nowhere(is_begun: bool) -> 
     job = make_job()
     if is_begun:
         await start(claimer, job)
-    clock.advance(LEASE_MS + 1)
+    clock.advance(DEFAULT.lease_ms + 1)
     group.ours = False
 
     with pytest.raises(LeaseLostError):
@@ -171,10 +172,10 @@ async def test_a_lease_is_renewed_while_something_runs() -> None:
     await start(claimer, job)
 
     for _ in range(10):
-        clock.advance(LEASE_MS // 4)
+        clock.advance(DEFAULT.lease_ms // 4)
         await claimer.flush()
     claimer.close(job)
-    clock.advance(LEASE_MS)
+    clock.advance(DEFAULT.lease_ms)
     await claimer.flush()
 
     assert len(log.notes) == 11
@@ -186,7 +187,7 @@ async def test_after_a_lapse_a_job_that_was_handed_over_meanwhile_is_lost() -> N
     claimer, _, clock, group = make_claimer()
     job = make_job()
     await start(claimer, job)
-    clock.advance(LEASE_MS + 1)
+    clock.advance(DEFAULT.lease_ms + 1)
     job.is_stale = True
 
     with pytest.raises(LeaseLostError):
@@ -201,14 +202,16 @@ async def test_after_a_lapse_without_a_hand_over_the_group_decides() -> None:
     claimer, _, clock, group = make_claimer()
     job = make_job()
     await start(claimer, job)
-    clock.advance(LEASE_MS + 1)
+    clock.advance(DEFAULT.lease_ms + 1)
 
     await start(claimer, job, call=2)
 
     assert group.asked == [3]
 
 
-@pytest.mark.parametrize(("took_ms", "begins"), [(OWNED_MS, True), (OWNED_MS + 1, False)])
+@pytest.mark.parametrize(
+    ("took_ms", "begins"), [(DEFAULT.owned_ms, True), (DEFAULT.owned_ms + 1, False)]
+)
 async def test_a_claim_that_came_into_the_log_late_begins_nothing(
     took_ms: int,
     begins: bool,
@@ -233,7 +236,7 @@ async def test_what_ended_is_told_also_when_the_lease_is_lost() -> None:
     claimer, log, clock, group = make_claimer()
     job = make_job()
     await start(claimer, job)
-    clock.advance(LEASE_MS + 1)
+    clock.advance(DEFAULT.lease_ms + 1)
     group.ours = False
 
     await asyncio.gather(claimer.end([(job, 0)]), flush_soon(claimer))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LeaseLostError, UndecodableError
 from crossdock.kernel.process.record import Record
+from crossdock.kernel.process.timing import DEFAULT
 from crossdock.kernel.runtime.pool import pool as pool_module
 from crossdock.kernel.runtime.pool.claim_writer import Job
-from crossdock.kernel.runtime.pool.claims import GRACE_MS, LEASE_MS
 from crossdock.kernel.runtime.pool.pool import lines_weight
 from crossdock.kernel.runtime.pool.scheduler import Share
 from unit.kernel.pool_fakes import (
@@ -190,7 +190,7 @@ async def test_what_another_worker_holds_is_parked_until_it_ends_or_its_lease_la
         await until(lambda: work.begun == [2, 1])
         await ticks()
         assert work.begun == [2, 1]
-        clock.advance(LEASE_MS + GRACE_MS + 1)
+        clock.advance(DEFAULT.lease_ms + DEFAULT.grace_ms + 1)
         await until(lambda: work.begun == [2, 1, 0])
         work.end(0, 1, 2)
 
