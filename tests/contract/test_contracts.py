@@ -199,7 +199,7 @@ def test_a_column_that_came_later_and_one_that_means_more_are_on_the_page() -> N
     assert "| `kind` | `LowCardinality(String)` | hold: " in page
 
 
-def test_a_view_that_was_made_anew_is_on_the_page_once_as_it_is_now() -> None:
+def test_a_view_that_describes_its_columns_is_on_the_page_with_them() -> None:
     page = documents()["infra/docs/tables.md"]
 
     assert page.count("### crossdock.budget_history\n") == 1

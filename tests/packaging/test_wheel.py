@@ -73,16 +73,17 @@ def test_every_module_can_be_imported_and_the_tables_are_inside(
     code = """
 import importlib, pkgutil, sys
 import crossdock, crossdock_schemas
-from crossdock.kernel.drivers.clickhouse import migrations
+from crossdock.kernel.drivers.clickhouse import migrations, views
 for package in (crossdock, crossdock_schemas):
     assert "site-packages" in package.__file__, package.__file__
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-print(len(migrations()), sum(len(statements) for _, statements in migrations()))
+steps = (*migrations(), *views())
+print(len(steps), sum(len(statements) for _, statements in steps))
 """
     said = run(python, "-I", "-c", code, cwd=tmp_path)
 
     files, statements = map(int, said.split())
-    assert files == len(list((ROOT / "schemas" / "crossdock_schemas" / "sql").glob("*.sql")))
+    assert files == len(list((ROOT / "schemas" / "crossdock_schemas" / "sql").glob("*/*.sql")))
     assert statements > files

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from crossdock_schemas.contracts.asyncapi import asyncapi
-from crossdock_schemas.contracts.pages import newest, tables_page, topics_page
+from crossdock_schemas.contracts.pages import tables_page, topics_page
 from crossdock_schemas.contracts.schema import Json, contracts, json_schema
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -20,8 +20,8 @@ def documents() -> dict[str, str]:
 
 
 def read_sql() -> str:
-    """Return all migrations in their order; of a view that was made anew, the newest."""
-    return newest("\n".join(file.read_text() for file in sorted(SQL.glob("*.sql"))))
+    """Return the migrations of the tables in their order, then the views by name."""
+    return "\n".join(file.read_text() for file in sorted(SQL.glob("*/*.sql")))
 
 
 def _dump(document: Json) -> str:

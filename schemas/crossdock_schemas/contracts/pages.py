@@ -71,7 +71,6 @@ _CREATE_DESCRIBED = re.compile(
     r"CREATE OR REPLACE VIEW crossdock\.(\w+)\n\(\n(.*?)\n\)\nAS\n.*?\nCOMMENT '((?:[^']|'')*)';",
     re.DOTALL,
 )
-_ANY_VIEW = re.compile(r"^CREATE OR REPLACE VIEW crossdock\.(\w+).*?;\n", re.DOTALL | re.MULTILINE)
 _ALTER_TABLE = re.compile(r"ALTER TABLE crossdock\.(\w+)\n(.*?);$", re.DOTALL | re.MULTILINE)
 _ADD_COLUMN = re.compile(
     r"ADD COLUMN IF NOT EXISTS (\w+) (.+?) COMMENT '((?:[^']|'')*)' AFTER (\w+)"
@@ -115,16 +114,6 @@ def read_tables(sql: str) -> dict[str, Table]:
     for name, body in _ALTER_TABLE.findall(sql):
         found[name] = _altered(found[name], body)
     return found
-
-
-def newest(sql: str) -> str:
-    """Return `sql` without those views that it makes anew later on."""
-    made = list(_ANY_VIEW.finditer(sql))
-    last = {found[1]: found.start() for found in made}
-    for found in reversed(made):
-        if found.start() != last[found[1]]:
-            sql = sql[: found.start()] + sql[found.end() :]
-    return sql
 
 
 def read_views(sql: str) -> list[View]:

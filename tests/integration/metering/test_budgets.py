@@ -146,14 +146,6 @@ async def test_what_counts_for_an_end_user_is_held_against_its_budget(books: Led
     ]
 
 
-async def test_migrations_may_run_again_after_a_crash(clickhouse_url: str) -> None:
-    async with open_tables(clickhouse_url, COLUMNS) as tables:
-        await migrate(tables)
-        await tables.command("TRUNCATE TABLE crossdock.migrations")
-
-        assert "0005_holds" in await migrate(tables)
-
-
 async def test_an_entry_of_before_counts_on_the_day_it_was_booked(books: Ledgers) -> None:
     await books.set_budget(KEY, "daily", "1")
     tables = books.tables  # a row without a day, as yesterday's metering wrote it

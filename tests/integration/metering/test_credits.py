@@ -186,14 +186,6 @@ async def test_an_entry_that_is_inserted_twice_is_one(shard: Shard) -> None:
     assert await shard.look(_BALANCE) == [(5, 0, None)]
 
 
-async def test_migrations_may_run_again_after_a_crash(clickhouse_url: str) -> None:
-    async with open_tables(clickhouse_url, COLUMNS) as tables:
-        await migrate(tables)
-        await tables.command("TRUNCATE TABLE crossdock.migrations")
-
-        assert "0007_credits" in await migrate(tables)
-
-
 END_MS = NOW_MS + 60_000
 
 

@@ -1,7 +1,10 @@
 """The door to ClickHouse: clickhouse-connect over HTTP, the same for the server and the embedded engine."""
 
+import hashlib
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from graphlib import TopologicalSorter
 from importlib import resources
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -106,40 +109,67 @@ async def open_tables(
 
 
 async def migrate(tables: Tables) -> list[str]:
-    """Run every migration of `crossdock_schemas.sql` that has not run yet, in order; return their names.
+    """Run the table migrations that have not run yet, then create the views that changed; return the names of both.
 
-    Each file is written so that it may run twice: ClickHouse has no transactions over DDL, and a crash may come between
-    a statement and its entry here.
+    The table `migrations` holds what ran: `0005_holds` for a migration, `budget_use 3f2a...` for a view and its digest,
+    where the newest row of a view counts. Each file may run twice: ClickHouse has no transactions over DDL, and a crash
+    may come between a statement and its row here.
 
     Raises:
-        TableError: if ClickHouse refused one.
+        TableError: if ClickHouse refused a statement.
     """
     await tables.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
     await tables.command(
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.migrations (name String, at DateTime64(3) DEFAULT now64(3)) "
         "ENGINE = MergeTree ORDER BY name"
     )
-    done = {row[0] for row in await tables.query(f"SELECT name FROM {DATABASE}.migrations")}  # noqa: S608  # a constant
-    ran = []
-    for name, statements in migrations():
-        if name in done:
-            continue
+    done = {row[0] for row in await tables.query(_APPLIED)}
+    waiting = [step for step in (*migrations(), *views()) if step[0] not in done]
+    for name, statements in waiting:
         for statement in statements:
             await tables.command(statement)
         await tables.command(f"INSERT INTO {DATABASE}.migrations (name) VALUES ('{name}')")  # noqa: S608  # our own file's name
-        ran.append(name)
-    return ran
+    return [name for name, _ in waiting]
+
+
+_APPLIED = f"SELECT argMax(name, at) FROM {DATABASE}.migrations GROUP BY splitByChar(' ', name)[1]"  # noqa: S608  # a constant
 
 
 def migrations() -> list[tuple[str, list[str]]]:
-    """Return name and statements of each migration, in order."""
-    folder = resources.files("crossdock_schemas") / "sql"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return [(f.name.removesuffix(".sql"), split_statements(f.read_text())) for f in files]
+    """Return name and statements of each migration of the tables, in order."""
+    return [(name, split_statements(text)) for name, text in read_sql("tables").items()]
+
+
+def views() -> list[tuple[str, list[str]]]:
+    """Return name with digest and statements of each view, each after those that it reads."""
+    return order_views(read_sql("views"))
+
+
+def order_views(texts: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """The digest of a view covers the views that it reads: ClickHouse keeps the types of its columns as they were."""
+    sources = {
+        name: sorted({*_SOURCE.findall(text)} & texts.keys() - {name})
+        for name, text in texts.items()
+    }
+    digests: dict[str, str] = {}
+    for name in TopologicalSorter(sources).static_order():
+        parts = [texts[name], *(digests[source] for source in sources[name])]
+        digests[name] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return [(f"{name} {digest}", split_statements(texts[name])) for name, digest in digests.items()]
+
+
+_SOURCE = re.compile(rf"\b{DATABASE}\.(\w+)")
+
+
+def read_sql(folder: str) -> dict[str, str]:
+    """Return the files of a folder of `crossdock_schemas.sql` by name, in order."""
+    files = (resources.files("crossdock_schemas") / "sql" / folder).iterdir()
+    texts = {f.name.removesuffix(".sql"): f.read_text() for f in files if f.name.endswith(".sql")}
+    return dict(sorted(texts.items()))
 
 
 def split_statements(text: str) -> list[str]:
-    """Return the statements of a migration: they end with a semicolon at a line's end; comment lines are dropped."""
+    """Return the statements of a file: they end with a semicolon at a line's end; comment lines are dropped."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
     found = [part.strip().rstrip(";") for part in "\n".join(lines).split(";\n")]
     return [statement for statement in found if statement]

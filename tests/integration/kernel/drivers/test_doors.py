@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.kernel.drivers.clickhouse import migrate, migrations, open_tables
+from crossdock.kernel.drivers.clickhouse import migrate, open_tables
 from crossdock.kernel.drivers.kafka import (
     Tail,
     may_forget_ends,
@@ -152,17 +152,6 @@ async def test_what_was_acknowledged_outlives_brokers_that_are_killed(tmp_path: 
     assert [value for value in found if value in set(acknowledged)] == acknowledged
     assert seen == found[: len(seen)]
     assert len(seen) >= 100
-
-
-async def test_migrations_run_once_each(clickhouse_url: str) -> None:
-    async with open_tables(clickhouse_url) as tables:
-        await migrate(tables)
-
-        again = await migrate(tables)
-
-        rows = await tables.query("SELECT name FROM crossdock.migrations ORDER BY name")
-    assert again == []
-    assert [row[0] for row in rows] == [name for name, _ in migrations()]
 
 
 async def test_what_clickhouse_refuses_is_our_error(clickhouse_url: str) -> None:

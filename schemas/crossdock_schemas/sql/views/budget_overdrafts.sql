@@ -1,0 +1,17 @@
+-- Must be empty: a hold is made only if every budget that binds it has room for it.
+CREATE OR REPLACE VIEW crossdock.budget_overdrafts
+(
+    account String COMMENT 'organization whose journal it is',
+    number UInt64 COMMENT 'position in the journal of the entry that should not be',
+    scope String COMMENT 'id of the organization, project or key that the budget binds',
+    window String COMMENT 'total, daily, weekly or monthly',
+    limit_usd Decimal(38, 12) COMMENT 'what may be used at that moment: the limit, and what a fluid budget may be exceeded by',
+    used_usd Decimal(38, 12) COMMENT 'spent and held in the window, this hold included'
+)
+AS
+SELECT
+    used.account AS account, used.number AS number, used.scope AS scope, used.window AS window,
+    used.limit_usd + used.overshoot_usd AS limit_usd, used.used_usd AS used_usd
+FROM crossdock.budget_use AS used
+WHERE used.used_usd > used.limit_usd + used.overshoot_usd
+COMMENT 'One row per hold and budget that it overdrew';
