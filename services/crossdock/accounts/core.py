@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 from crossdock.accounts.commands.decision import Decision, Refused
 from crossdock.accounts.commands.dispatch import decide
-from crossdock.accounts.ledger import deduplication, hold_attribution
 from crossdock.accounts.ledger.ledger import Money
 from crossdock.accounts.outputs import (
     cancel_record,
@@ -14,11 +13,11 @@ from crossdock.accounts.outputs import (
     forwarded_record,
     secret_record,
 )
-from crossdock.accounts.state import holds, token_reservations
 from crossdock.accounts.state.account import AccountState, identity
 from crossdock.accounts.state.attribution import tags_of
 from crossdock.accounts.state.pages import entity_page, gone_page, head_page, restore_states
-from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Page, Step
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.accounts.account import Organization
 from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.credit import Credit, Terms
@@ -26,8 +25,6 @@ from crossdock_schemas.accounts.directory import Entity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import Parcel
 
-MONEYS = (deduplication.is_own, holds.is_own, hold_attribution.is_own, token_reservations.is_own)
-"""Whose pages are not those of accounts."""
 UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
 
 
@@ -36,19 +33,16 @@ class AccountsCore:
 
     def __init__(self, terms: Terms | None = None) -> None:
         self._terms = terms or Terms()
+        self._step = StepBuilder()
         self.states: dict[AccountId, AccountState] = {}
-        self.money = Money(self.states, self._terms)
-        self._outgoing: list[Outgoing] = []
-        self._pages: dict[bytes, Page] = {}
+        self.money = Money(self.states, self._terms, self._step)
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        of_calls, of_holds, of_marked, of_tokens = (
-            [page for page in found if is_own(page.key)] for is_own in MONEYS
-        )
-        others = (page for page in found if not any(is_own(page.key) for is_own in MONEYS))
+        stores = self.money.stores
+        others = [page for page in found if not any(store.owns(page) for store in stores)]
         self.states.update(restore_states(others))
-        self.money.restore(of_calls, of_holds, of_marked, of_tokens)
+        self.money.restore(found)
 
     def apply(self, command: Command, now_ms: int) -> Change:
         """Apply or refuse `command`, and return what the log says of it."""
@@ -78,9 +72,9 @@ class AccountsCore:
             refusal=decision.refusal if isinstance(decision, Refused) else None,
             reason=decision.reason if isinstance(decision, Refused) else None,
         )
-        self._outgoing.append(change_record(change))
+        self._step.send(change_record(change))
         if command.account in self.states:
-            self._keep(head_page(state))
+            self._step.keep(head_page(state))
         return change
 
     def tagged(self, parcel: Parcel) -> Parcel:
@@ -92,32 +86,26 @@ class AccountsCore:
     def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
         for entity in decision.changed:
             state.put(entity)
-            self._keep(entity_page(entity))
+            self._step.keep(entity_page(entity))
             name = listed_as(state.account, identity(entity))
-            self._outgoing.append(directory_record(name, entity, now_ms))
+            self._step.send(directory_record(name, entity, now_ms))
             if isinstance(entity, Credit):
                 self.money.credit(entity, now_ms)
             elif isinstance(entity, Organization) and state.lots is not None:
                 self.money.look(state.account, now_ms)  # it may need no credits any more
         for identifier in decision.deleted:
             state.drop(identifier)
-            self._keep(gone_page(state.account, identifier))
+            self._step.keep(gone_page(state.account, identifier))
             name = listed_as(state.account, identifier)
-            self._outgoing.append(directory_record(name, None, now_ms))
-        self._outgoing += [secret_record(name, it, now_ms) for name, it in decision.secrets]
-        self._outgoing += [cancel_record(cancel) for cancel in decision.cancels]
-        self._outgoing += [forwarded_record(command) for command in decision.forwarded]
-
-    def _keep(self, page: Page) -> None:
-        self._pages[page.key] = page
+            self._step.send(directory_record(name, None, now_ms))
+        self._step.send(*(secret_record(name, it, now_ms) for name, it in decision.secrets))
+        self._step.send(*map(cancel_record, decision.cancels))
+        self._step.send(*map(forwarded_record, decision.forwarded))
 
     def finish(self) -> Step:
         """Return what was decided since the last call, money included."""
-        money = self.money.finish()
-        pages = self._pages | {page.key: page for page in money.pages}
-        step = Step([*self._outgoing, *money.outgoing], list(pages.values()))
-        self._outgoing, self._pages = [], {}
-        return step
+        self.money.finish()
+        return self._step.finish()
 
 
 def _differences(

@@ -10,7 +10,7 @@ from crossdock.accounts.state.holds import Owner
 from crossdock.accounts.state.pages import bucket_page, rate_page
 from crossdock.accounts.state.token_bucket import Bucket
 from crossdock.accounts.state.token_reservations import Reserved
-from crossdock.kernel.process.record import Page
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import HoldId, KeyId
@@ -89,9 +89,9 @@ def _bucket(state: AccountState, key_id: KeyId) -> Bucket:
 class Pace:
     """Counts what begins and what was used, of the partition's keys that have a limit a minute."""
 
-    def __init__(self) -> None:
-        self._reserved = Reserved()
-        self._pages: dict[bytes, Page] = {}
+    def __init__(self, step: StepBuilder) -> None:
+        self._step = step
+        self.reserved = Reserved()
 
     def begin(
         self, state: AccountState, key: ApiKey, hold_id: HoldId, lines: Sequence[int]
@@ -101,21 +101,21 @@ class Pace:
             busy_ms = state.busy_until_ms.get(key.key_id, 0)
             busy_ms = request_rate.after(busy_ms, key.rpm, state.now_ms, len(lines))
             state.busy_until_ms[key.key_id] = busy_ms
-            self._keep(rate_page(state, key.key_id))
+            self._step.keep(rate_page(state, key.key_id))
         if key.tpm is not None:
             owner = Owner(state.account, key.key_id)
-            self._reserved.add(owner, hold_id, sum(lines), len(lines))
+            self.reserved.add(owner, hold_id, sum(lines), len(lines))
             self._put(state, key.key_id, sum(lines))
 
     def use(self, state: AccountState, key_id: KeyId, hold_id: HoldId | None, used: int) -> None:
         """Count the tokens that a call used; below 0: that it used less than was supposed."""
         if hold_id is not None and used > 0:
-            used = self._reserved.use(Owner(state.account, key_id), hold_id, used)
+            used = self.reserved.use(Owner(state.account, key_id), hold_id, used)
         self._put(state, key_id, used)
 
     def end(self, state: AccountState, key_id: KeyId, hold_id: HoldId, still: int) -> None:
         """Give back what the lines of a hold that ended have not used; `still` go on."""
-        back = self._reserved.end(Owner(state.account, key_id), hold_id, still)
+        back = self.reserved.end(Owner(state.account, key_id), hold_id, still)
         self._put(state, key_id, -back)
 
     def _put(self, state: AccountState, key_id: KeyId, count: int) -> None:
@@ -123,16 +123,4 @@ class Pace:
         if count and key is not None and key.tpm is not None:
             bucket = _bucket(state, key_id)
             state.buckets[key_id] = token_bucket.put(bucket, key.tpm, state.now_ms, count)
-            self._keep(bucket_page(state, key_id))
-
-    def _keep(self, page: Page) -> None:
-        self._pages[page.key] = page
-
-    def restore(self, pages: list[Page]) -> None:
-        """Take over the pages of what is reserved; the buckets are in the states."""
-        self._reserved.restore(pages)
-
-    def finish(self) -> list[Page]:
-        """Return the pages that changed since the last call."""
-        pages, self._pages = self._pages, {}
-        return [*pages.values(), *self._reserved.finish()]
+            self._step.keep(bucket_page(state, key_id))

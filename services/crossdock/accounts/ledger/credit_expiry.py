@@ -9,7 +9,8 @@ from crossdock.accounts.ledger.alerts import expiries
 from crossdock.accounts.outputs import alert_record, directory_record
 from crossdock.accounts.state.account import AccountState, identity
 from crossdock.accounts.state.pages import entity_page
-from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
+from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.ids import AccountId
 
@@ -19,22 +20,20 @@ TELL_MS = 1000
 class Expiring:
     """The credits that expire, of a partition's accounts."""
 
-    def __init__(self, notice_days: int) -> None:
+    def __init__(self, notice_days: int, step: StepBuilder) -> None:
         self._notice_days = notice_days
+        self._step = step
         self._due: list[tuple[int, AccountId]] = []
         """A heap: when whose credits expire, or will soon; one entry too many does no harm."""
         self._kept: dict[AccountId, Lots] = {}
         """As their pages have them."""
-        self._untold: set[AccountId] = set()
-        self._told_ms: dict[AccountId, int] = {}
-        self._outgoing: list[Outgoing] = []
-        self._pages: dict[bytes, Page] = {}
+        self._shown = Throttle[AccountId](TELL_MS)
 
     def restore(self, state: AccountState) -> None:
         """Take over what `state` has."""
         if state.lots is not None:
             self._kept[state.account] = state.lots
-            self._untold.add(state.account)  # the directory may be behind
+            self._shown.note(state.account)  # the directory may be behind
             self._watch(state)
 
     def _watch(self, state: AccountState) -> None:
@@ -58,32 +57,21 @@ class Expiring:
         `freed_usd`: what calls gave back of what was held, since the last time.
         """
         settled = credit_lots.settle(state, freed_usd, self._notice_days)
-        self._outgoing += [alert_record(alert) for alert in expiries(state, settled)]
+        self._step.send(*map(alert_record, expiries(state, settled)))
         for lapse in settled.lapses:
             state.put(lapse)
-            self._keep(entity_page(lapse))
-            self._outgoing.append(directory_record(identity(lapse), lapse, state.now_ms))
+            self._step.keep(entity_page(lapse))
+            self._step.send(directory_record(identity(lapse), lapse, state.now_ms))
         found = state.lots
         if found is not None and found != self._kept.get(state.account):
             self._kept[state.account] = found
-            self._untold.add(state.account)
-            self._keep(entity_page(found))
+            self._shown.note(state.account)
+            self._step.keep(entity_page(found))
         return settled.lapses
 
     def tell(self, states: Mapping[AccountId, AccountState], now_ms: int) -> None:
         """Show in the directory what is left of them: of each account once in TELL_MS at most."""
-        for account in list(self._untold):
+        for account in self._shown.due(now_ms):
             found = states[account].lots
-            if found is not None and now_ms - self._told_ms.get(account, 0) >= TELL_MS:
-                self._outgoing.append(directory_record(identity(found), found, now_ms))
-                self._told_ms[account] = now_ms
-                self._untold.discard(account)
-
-    def _keep(self, page: Page) -> None:
-        self._pages[page.key] = page
-
-    def finish(self) -> Step:
-        """Return what was decided since the last call."""
-        step = Step(self._outgoing, list(self._pages.values()))
-        self._outgoing, self._pages = [], {}
-        return step
+            if found is not None:
+                self._step.send(directory_record(identity(found), found, now_ms))

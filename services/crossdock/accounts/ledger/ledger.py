@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crossdock.accounts.admission.headroom import Fit, tell_shortage
 from crossdock.accounts.admission.rate_limits import Begun, Pace, Unit, begin, reserves, tell_haste
@@ -27,7 +27,10 @@ from crossdock.accounts.state.pages import (
 )
 from crossdock.accounts.state.totals import NOTHING
 from crossdock.accounts.state.waiting import Waiting
-from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Page
+from crossdock.kernel.runtime.shard.page_store import PageStore
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
+from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, Terms
 from crossdock_schemas.accounts.directory import budget_id, listed_as
@@ -66,40 +69,42 @@ class Admitted:
 class Money:
     """Works on the partition's `states`, which it shares with whoever applies commands."""
 
-    def __init__(self, states: dict[AccountId, AccountState], terms: Terms) -> None:
+    def __init__(
+        self, states: dict[AccountId, AccountState], terms: Terms, step: StepBuilder
+    ) -> None:
         self._states = states
         self._terms = terms
+        self._step = step
         self._short: dict[AccountId, dict[str, str]] = {}
         """What had no room for what somebody wanted since the last step: budgets and credits, with their scopes."""
         self.recent = Recent()
         self.holds = Holds()
         self.marked = Marked()
         self._asking = Asking()
-        self._pace = Pace()
+        self._pace = Pace(step)
         self._bookings: dict[AccountId, Booking] = {}
-        self._untold: dict[Spender, None] = {}
-        self._told_ms: dict[Spender, int] = {}
-        self._expiring = Expiring(terms.expiry_notice_days)
+        self._shown = Throttle[Spender](TELL_MS)
+        self._expiring = Expiring(terms.expiry_notice_days, step)
         self._waiting: set[AccountId] = set()
         """Accounts that have lines which wait."""
-        self._outgoing: list[Outgoing] = []
-        self._pages: dict[bytes, Page] = {}
+        self.stores: tuple[PageStore[Any, Any], ...] = (
+            self.recent.chunks,
+            self.recent.unknown,
+            self.holds.pages,
+            self.marked.pages,
+            self._pace.reserved.pages,
+        )
 
-    def restore(
-        self, recent: list[Page], holds: list[Page], marked: list[Page], reserved: list[Page]
-    ) -> None:
-        """Take over the pages of recent calls, of holds, and of what these count for and reserved of tokens.
-
-        The states are there already.
-        """
-        self.recent.restore(recent)
-        self.holds.restore(holds)
-        self.marked.restore(marked)
-        self._pace.restore(reserved)
+    def restore(self, pages: Sequence[Page]) -> None:
+        """Take over the pages of the `stores`. The states are there already."""
+        self.recent.restore(pages)
+        self.holds.restore(pages)
+        self.marked.restore(pages)
+        self._pace.reserved.pages.restore(pages)
         for account, state in self._states.items():
             # the directory may be behind
-            spenders = (*state.spenders, *sorted(state.marks))
-            self._untold |= {Spender(account, name): None for name in spenders}
+            for name in (*state.spenders, *sorted(state.marks)):
+                self._shown.note(Spender(account, name))
             if state.waiting:
                 self._waiting.add(account)
             self._expiring.restore(state)
@@ -227,7 +232,7 @@ class Money:
             waiting = known.model_copy(update={"lines": known.lines + back})
         state.waiting[waiting.batch_id, waiting.model] = waiting
         self._waiting.add(state.account)
-        self._keep(waiting_page(waiting, is_over=False))
+        self._step.keep(waiting_page(waiting, is_over=False))
 
     def grant(self, now_ms: int) -> None:
         """Tell the batches whose lines wait that there is money, if there is."""
@@ -236,8 +241,8 @@ class Money:
             state.go_on(now_ms)
             self.count(account)
             for waiting, granted in list(grants(state)):
-                self._outgoing.append(granted_record(granted, state.now_ms))
-                self._keep(waiting_page(waiting, is_over=True))
+                self._step.send(granted_record(granted, state.now_ms))
+                self._step.keep(waiting_page(waiting, is_over=True))
                 del state.waiting[waiting.batch_id, waiting.model]
             if not state.waiting:
                 self._waiting.discard(account)
@@ -245,13 +250,10 @@ class Money:
     def tell(self, now_ms: int) -> None:
         """Show in the directory what keys, end users and tags spent and hold: of each once in TELL_MS at most."""
         self._close()
-        for spender in list(self._untold):
-            if now_ms - self._told_ms.get(spender, 0) >= TELL_MS:
-                spend = self._states[spender.account].spending(spender.name)
-                name = listed_as(spender.account, identity(spend))
-                self._outgoing.append(directory_record(name, spend, now_ms))
-                self._told_ms[spender] = now_ms
-                del self._untold[spender]
+        for account, spender in self._shown.due(now_ms):
+            spend = self._states[account].spending(spender)
+            name = listed_as(account, identity(spend))
+            self._step.send(directory_record(name, spend, now_ms))
         self._expiring.tell(self._states, now_ms)
 
     def _booking(self, account: AccountId, now_ms: int) -> Booking:
@@ -272,22 +274,19 @@ class Money:
             self._bookings[account] = booking
         return booking
 
-    def _keep(self, page: Page) -> None:
-        self._pages[page.key] = page
-
     def _close(self) -> None:
         """Write the entries of what was booked since the last call."""
         for account, booking in self._bookings.items():
             state = self._states[account]
             self._settle(state, booking)
-            self._outgoing += [entry_record(entry) for entry in booking.entries()]
+            self._step.send(*map(entry_record, booking.entries()))
             for name in (*booking.touched, *booking.touched_marks):
-                self._untold[Spender(account, name)] = None
-                self._keep(entity_page(state.spending(name)))
+                self._shown.note(Spender(account, name))
+                self._step.keep(entity_page(state.spending(name)))
             for model in booking.learned:
-                self._keep(usual_page(state.usual[model]))
+                self._step.keep(usual_page(state.usual[model]))
             if booking.has_booked:
-                self._keep(head_page(state))
+                self._step.keep(head_page(state))
             self._alert(state, booking.touched, booking.touched_marks)
         self._bookings.clear()
 
@@ -299,19 +298,15 @@ class Money:
         projects = {state.spenders[key_id] for key_id in touched}
         scopes = {state.account, *touched, *projects, *marks, *short.values()}
         for alert in alerts(state, scopes, short.keys(), self._terms):
-            self._outgoing.append(alert_record(alert))
+            self._step.send(alert_record(alert))
             place = CREDITS if alert.window is None else budget_id(alert.scope, alert.window)
-            self._keep(alerted_page(state, place))
+            self._step.keep(alerted_page(state, place))
 
-    def finish(self) -> Step:
-        """Return what was decided since the last call."""
+    def finish(self) -> None:
+        """Write what was booked since the last call, and the pages that changed."""
         self._close()
-        stores = (self.recent, self.holds, self.marked, self._pace)
-        expired = self._expiring.finish()
-        pages = [*self._pages.values(), *(page for store in stores for page in store.finish())]
-        step = Step([*self._outgoing, *expired.outgoing], [*pages, *expired.pages])
-        self._outgoing, self._pages = [], {}
-        return step
+        for store in self.stores:
+            self._step.keep(*store.finish())
 
 
 def _held(

@@ -13,10 +13,11 @@ from crossdock.batches.core.background_results import (
     Validated,
 )
 from crossdock.batches.core.line_feeder import Line, cut, end_lines, make_cancel, make_parcel
-from crossdock.batches.core.output_length_history import UsualOutput, is_own
-from crossdock.batches.core.publication import publish
-from crossdock.batches.core.state import BatchState, Share, bits_key, restore_states
+from crossdock.batches.core.output_length_history import UsualOutput
+from crossdock.batches.core.publication import Publication
+from crossdock.batches.core.state import BatchState, Share, restore_states
 from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.batches.batch import (
     Batch,
     BatchStatus,
@@ -52,13 +53,14 @@ class BatchesCore:
         self.states: dict[str, BatchState] = {}
         self.usual = UsualOutput()
         self._live: dict[str, BatchState] = {}
-        self._outgoing: list[Outgoing] = []
+        self._step = StepBuilder()
+        self._publication = Publication(partition, self._step)
         self._validating: set[str] = set()
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        self.usual.restore(page for page in found if is_own(page))
-        self.states = restore_states(page for page in found if not is_own(page))
+        self.usual.pages.restore(found)
+        self.states = restore_states(p for p in found if not self.usual.pages.owns(p))
         self._live = {name: s for name, s in self.states.items() if not s.status.is_final}
 
     @property
@@ -78,7 +80,7 @@ class BatchesCore:
         state = self._live.get(asked.batch_id)
         if state is not None and state.status in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
             state.move(BatchStatus.CANCELLING, cancelling_at_ms=now_ms)
-            self._outgoing.append(make_cancel(asked.batch_id, now_ms))
+            self._step.send(make_cancel(asked.batch_id, now_ms))
 
     def take_back(self, returned: LinesReturned) -> None:
         """Lines come back: there is no money for them now."""
@@ -173,7 +175,7 @@ class BatchesCore:
         state.changed = True
         position = fact.start
         for lines in cut(fact.lines, parcel_lines=self._parcel_lines):
-            self._outgoing.append(self._send(state, share, lines, position, now_ms))
+            self._step.send(self._send(state, share, lines, position, now_ms))
             position += len(lines)
 
     def _send(  # which lines, and when
@@ -242,20 +244,16 @@ class BatchesCore:
 
     def finish(self, now_ms: int) -> Step:
         """Return all records and pages of this step."""
-        step = Step(self._outgoing, self.usual.finish())
-        self._outgoing = []
+        self._step.keep(*self.usual.pages.finish())
+        self._publication.publish(self._live, now_ms)
         for batch_id, state in list(self._live.items()):
-            step.pages += [
-                Page(bits_key(batch_id, n), page) for n, page in state.done.take_changed()
-            ]
-            publish(state, self._partition, now_ms, step)
             if state.status.is_final:
-                self._retire(batch_id, state, step)
-        return step
+                self._retire(batch_id, state)
+        return self._step.finish()
 
-    def _retire(self, batch_id: str, state: BatchState, step: Step) -> None:
+    def _retire(self, batch_id: str, state: BatchState) -> None:
         """A final batch never changes: only its head stays here. Its parts are listed in the directory."""
-        step.pages += [Page(key, None) for key in state.forget_details()]
+        self._step.keep(*(Page(key, None) for key in state.forget_details()))
         self._validating.discard(batch_id)
         del self._live[batch_id]
 

@@ -1,55 +1,44 @@
 """How long a model's answers usually are, by account: the mean of its latest ones, which the shard saw itself. Pure."""
 
 import json
-from collections.abc import Iterable
 
-from crossdock.kernel.process.record import Page
+from crossdock.kernel.runtime.shard.page_store import Codec, PageStore
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome, Result
 
-PREFIX = b"usual/"
 LATEST = 1000  # answers that count; earlier ones fade
+Means = dict[str, tuple[int, float]]
+"""By model: how many answers (LATEST at most), and their mean."""
+
+
+def _pack(means: Means) -> bytes:
+    return json.dumps(means).encode()
+
+
+def _unpack(value: bytes) -> Means:
+    return {model: (count, mean) for model, (count, mean) in json.loads(value).items()}
+
+
+def _account(name: str) -> AccountId:
+    return AccountId(name)
 
 
 class UsualOutput:
     """Means by account and model, in tokens."""
 
     def __init__(self) -> None:
-        self._means: dict[AccountId, dict[str, tuple[int, float]]] = {}
-        """How many answers (LATEST at most), and their mean."""
-        self._changed: set[AccountId] = set()
+        self.pages = PageStore("usual", Codec(str, _account, _pack, _unpack))
 
     def note(self, account: AccountId, result: Result) -> None:
         """Count an answer."""
         if result.outcome is not Outcome.COMPLETED:
             return
-        means = self._means.setdefault(account, {})
+        means = self.pages.find(account) or {}
         count, mean = means.get(result.model, (0, 0.0))
         count = min(count + 1, LATEST)
         means[result.model] = (count, mean + (result.tokens.output - mean) / count)
-        self._changed.add(account)
+        self.pages.put(account, means)
 
     def of(self, account: AccountId) -> dict[str, float]:
         """Return the mean length of answers by model."""
-        return {model: mean for model, (_, mean) in self._means.get(account, {}).items()}
-
-    def finish(self) -> list[Page]:
-        """Return the pages that changed since the last call."""
-        changed, self._changed = self._changed, set()
-        return [
-            Page(PREFIX + account.encode(), json.dumps(self._means[account]).encode())
-            for account in sorted(changed)
-        ]
-
-    def restore(self, pages: Iterable[Page]) -> None:
-        """Take over pages under `usual/`."""
-        for key, value in pages:
-            if value is not None:
-                account = AccountId(key.removeprefix(PREFIX).decode())
-                means = json.loads(value)
-                self._means[account] = {m: (count, mean) for m, (count, mean) in means.items()}
-
-
-def is_own(page: Page) -> bool:
-    """Say whether a page of the shard's state belongs here."""
-    return page.key.startswith(PREFIX)
+        return {model: mean for model, (_, mean) in (self.pages.find(account) or {}).items()}

@@ -1,7 +1,11 @@
 """What of a batch's state becomes visible: its page, its directory entry, its files. Pure."""
 
+from collections.abc import Mapping
+
 from crossdock.batches.core.state import BatchState, parts_key
-from crossdock.kernel.process.record import Outgoing, Page, Step
+from crossdock.kernel.process.record import Outgoing, Page
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
+from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import error_file_id, output_file_id
@@ -14,31 +18,37 @@ PROGRESS_MS = 250  # between two directory entries of a batch that only counts u
 FILE_LIFE_S = 30 * 86_400  # OpenAI's default for a batch's output
 
 
-def publish(state: BatchState, partition: int, now_ms: int, step: Step) -> None:
-    """Add to `step` what of `state` changed."""
-    batch = state.to_batch()
-    for page in state.take_parts_pages():
-        key = parts_key(page.batch_id, page.kind, page.page)
-        step.pages.append(Page(key, page.to_json()))
-        step.outgoing.append(_record(BATCH_DIRECTORY, key, page, partition, now_ms))
-        if page.kind not in state.announced:
-            state.announced.add(page.kind)
-            step.outgoing.append(_file_entry(state, page.kind, now_ms))
-    key = batch.batch_id.encode()
-    if state.changed:
-        step.pages.append(Page(key, batch.to_json()))
-        state.changed, state.is_news = False, True
-    if not state.is_news:
-        return
-    if batch.status.is_final or now_ms - state.published_ms >= PROGRESS_MS or _moved(state):
-        step.outgoing.append(_record(BATCH_DIRECTORY, key, batch, partition, now_ms))
-        state.published_ms = now_ms
-        state.published_status = batch.status
-        state.is_news = False
+class Publication:
+    """Writes what changed into the step at hand. The directory shows a new status at once, and counts in their time."""
 
+    def __init__(self, partition: int, step: StepBuilder) -> None:
+        self._partition = partition
+        self._step = step
+        self._shown = Throttle[str](PROGRESS_MS)
 
-def _moved(state: BatchState) -> bool:
-    return state.published_status is not state.status
+    def publish(self, states: Mapping[str, BatchState], now_ms: int) -> None:
+        """Write what of `states`, by batch id, changed since the last call."""
+        for batch_id, state in states.items():
+            self._step.keep(*state.done.pages.finish())
+            self._publish_parts(state, now_ms)
+            if state.changed:
+                self._step.keep(Page(batch_id.encode(), state.to_batch().to_json()))
+                self._shown.note(batch_id, at_once=state.moved)
+                state.changed = state.moved = False
+        for batch_id in self._shown.due(now_ms):
+            self._show(batch_id.encode(), states[batch_id].to_batch(), now_ms)
+
+    def _publish_parts(self, state: BatchState, now_ms: int) -> None:
+        for page in state.take_parts_pages():
+            key = parts_key(page.batch_id, page.kind, page.page)
+            self._step.keep(Page(key, page.to_json()))
+            self._show(key, page, now_ms)
+            if page.kind not in state.announced:
+                state.announced.add(page.kind)
+                self._step.send(_file_entry(state, page.kind, now_ms))
+
+    def _show(self, key: bytes, message: Message, now_ms: int) -> None:
+        self._step.send(_record(BATCH_DIRECTORY, key, message, self._partition, now_ms))
 
 
 def _record(topic: Topic, key: bytes, message: Message, partition: int, now_ms: int) -> Outgoing:

@@ -99,7 +99,7 @@ class BatchState:
 
     head: Batch
     shares: dict[str, Share] = field(default_factory=dict)
-    done: Bits = field(default_factory=Bits)
+    done: Bits = field(init=False)
     completed: int = 0
     failed: int = 0
     tokens: Tokens = field(default_factory=Tokens)
@@ -107,12 +107,13 @@ class BatchState:
     parts: dict[str, list[Part]] = field(default_factory=lambda: {"output": [], "error": []})
     part_bytes: dict[str, int] = field(default_factory=lambda: {"output": 0, "error": 0})
     changed: bool = True
-    is_news: bool = True
-    """The directory does not show the last change yet."""
-    published_ms: int = 0
-    published_status: BatchStatus | None = None
+    moved: bool = False
+    """Its status changed."""
     changed_parts: set[tuple[str, int]] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.done = Bits(self.head.batch_id)
 
     @property
     def status(self) -> BatchStatus:
@@ -129,7 +130,7 @@ class BatchState:
 
     def move(self, status: BatchStatus, **stamps: int) -> None:
         self.head = self.head.model_copy(update={"status": status, **stamps})
-        self.changed = True
+        self.changed = self.moved = True
 
     def add_part(self, kind: str, part: Part) -> None:
         self.changed_parts.add((kind, len(self.parts[kind]) // PARTS_PER_PAGE))
@@ -169,11 +170,11 @@ class BatchState:
     def forget_details(self) -> list[bytes]:
         """Let go of all but the head; return the keys of the pages that this empties."""
         batch_id = self.head.batch_id
-        keys = [bits_key(batch_id, number) for number in self.done.numbers()]
+        keys = [self.done.pages.page_key(number) for number in self.done.pages]
         for kind, parts in self.parts.items():
             keys += [parts_key(batch_id, kind, n) for n in range(-(-len(parts) // PARTS_PER_PAGE))]
             self.parts[kind] = []
-        self.done = Bits()
+        self.done = Bits(batch_id)
         return keys
 
     def take_parts_pages(self) -> list[PartsPage]:
@@ -195,25 +196,21 @@ def parts_key(batch_id: str, kind: str, page: int) -> bytes:
     return f"{batch_id}/{kind}/{page}".encode()
 
 
-def bits_key(batch_id: str, number: int) -> bytes:
-    return f"{batch_id}/done/{number}".encode()
-
-
 def restore_states(pages: Iterable[Page]) -> dict[str, BatchState]:
     """Return the batches that `pages` hold, by id."""
     states: dict[str, BatchState] = {}
-    details: list[tuple[str, str, int, bytes]] = []
-    for key, value in pages:
-        batch_id, kind, number = (*key.decode().split("/"), "", "")[:3]
-        if value is None:
+    details: list[tuple[str, str, int, Page]] = []
+    for page in pages:
+        batch_id, kind, number = (*page.key.decode().split("/"), "", "")[:3]
+        if page.value is None:
             continue
         if kind:
-            details.append((batch_id, kind, int(number), value))
+            details.append((batch_id, kind, int(number), page))
         else:
-            states[batch_id] = _restored(Batch.from_json(value))
-    for batch_id, kind, place, value in sorted(details):
+            states[batch_id] = _restored(Batch.from_json(page.value))
+    for batch_id, kind, _, page in sorted(details):
         if batch_id in states:
-            _restore_detail(states[batch_id], kind, place, value)
+            _restore_detail(states[batch_id], kind, page)
     return states
 
 
@@ -225,7 +222,6 @@ def _restored(batch: Batch) -> BatchState:
         tokens=batch.tokens,
         cost_usd=batch.cost_usd,
         changed=False,
-        is_news=False,
     )
     for number, model in enumerate(batch.models):
         state.shares[model.model] = Share(
@@ -243,11 +239,11 @@ def _restored(batch: Batch) -> BatchState:
     return state
 
 
-def _restore_detail(state: BatchState, kind: str, number: int, value: bytes) -> None:
+def _restore_detail(state: BatchState, kind: str, page: Page) -> None:
     if kind == "done":
-        state.done.restore(number, value)
+        state.done.pages.restore([page])
         return
-    parts = PartsPage.from_json(value).parts
+    parts = PartsPage.from_json(page.value or b"").parts
     state.parts[kind] += parts
     state.part_bytes[kind] += sum(part.bytes for part in parts)
     state.announced.add(kind)

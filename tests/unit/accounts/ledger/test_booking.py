@@ -150,7 +150,7 @@ def test_lives_that_ended_long_ago_are_forgotten() -> None:
     for life in range(MAX_LIVES + 1):
         recent.take(make_call(life, claim=f"life-{life}"), TODAY)
 
-    pages = recent.finish()
+    pages = recent.chunks.finish()
 
     assert recent.take(unknown(0, claim="life-0"), TODAY) is not None
     assert recent.take(unknown(1, claim="life-1"), TODAY) is None
@@ -172,7 +172,7 @@ def test_a_ring_goes_on_where_it_was_after_a_restart() -> None:
     for number in range(CHUNK + 5):
         first.take(make_call(number), TODAY)
     second = Recent()
-    second.restore([*first.finish(), Page(b"recent/life-0/3", None)])
+    second.restore([*first.chunks.finish(), Page(b"recent/life-0/3", None)])
     for number in range(CHUNK + 5, CHUNK * CHUNKS):
         second.take(make_call(number), TODAY)
 

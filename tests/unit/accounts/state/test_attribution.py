@@ -242,7 +242,7 @@ def test_holds_of_many_end_users_lie_in_pages_of_a_bounded_size(core: AccountsCo
     again.money.marked.add(ACME, hold_id(make_parcel().parcel_id), (Share((ALICE,), 1, 0),))
 
     assert [len(page.value or b"") > 16_384 for page in pages] == [True, True, True, False]
-    assert [page.key for page in again.money.marked.finish()] == [pages[-1].key]
+    assert [page.key for page in again.money.marked.pages.finish()] == [pages[-1].key]
 
 
 def test_pages_come_in_any_order_and_some_were_taken_away() -> None:
@@ -251,13 +251,13 @@ def test_pages_come_in_any_order_and_some_were_taken_away() -> None:
     written, read = Marked(), Marked()
     written.add(ACME, first, large)
     written.add(ACME, second, small)
-    pages = written.finish()
+    pages = written.pages.finish()
 
     read.restore([pages[1], Page(b"marked/org_acme/7", None), pages[0]])
     read.add(ACME, hold_id(make_parcel().parcel_id), small)
 
     assert [read.find(ACME, one) for one in (first, second)] == [large, small]
-    assert [page.key for page in read.finish()] == [b"marked/org_acme/1"]
+    assert [page.key for page in read.pages.finish()] == [b"marked/org_acme/1"]
 
 
 def test_what_nobody_ended_is_free_for_its_end_user_too(core: AccountsCore) -> None:
@@ -312,7 +312,7 @@ def test_where_only_lines_without_a_budget_of_their_own_begin_the_hold_counts_fo
 
     assert begun.count == 1
     assert sums(core, ALICE) == (0, 0)
-    assert core.money.marked.finish() == []
+    assert core.money.marked.pages.finish() == []
 
 
 def directory(step: Step) -> dict[bytes, bytes | None]:

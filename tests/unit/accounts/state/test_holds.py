@@ -42,7 +42,7 @@ def test_holds_are_found_by_their_owner_also_after_a_restart() -> None:
         holds.add(OWNER, name(number), make_held(rest=number))
     holds.add(OTHER, name(999), make_held(rest=DEAR))
 
-    again = restarted(holds.finish())
+    again = restarted(holds.pages.finish())
 
     for one in (holds, again):
         assert len(one) == PAGE + 2
@@ -56,28 +56,28 @@ def test_a_page_is_written_when_it_changed_and_taken_away_when_it_is_empty() -> 
     holds = Holds()
     for number in range(PAGE + 1):
         holds.add(OWNER, name(number), make_held())
-    first = holds.finish()
+    first = holds.pages.finish()
 
     holds.put(OWNER, name(PAGE), make_held()._replace(open=0))
-    second = holds.finish()
+    second = holds.pages.finish()
 
     assert [page.key for page in first] == [
         b"held/org_acme/key_app/0",
         b"held/org_acme/key_app/1",
     ]
     assert second == [Page(b"held/org_acme/key_app/1", None)]
-    assert holds.finish() == []
+    assert holds.pages.finish() == []
     assert len(restarted(first, second)) == PAGE
 
 
 def test_who_goes_on_after_a_restart_fills_the_last_page() -> None:
     holds = Holds()
     holds.add(OWNER, name(1), make_held())
-    again = restarted(holds.finish())
+    again = restarted(holds.pages.finish())
 
     again.add(OWNER, name(2), make_held())
 
-    (page,) = again.finish()
+    (page,) = again.pages.finish()
     assert page.key == b"held/org_acme/key_app/0"
     assert len(restarted([page])) == 2
 
@@ -86,11 +86,11 @@ def test_pages_are_read_in_any_order() -> None:
     holds = Holds()
     for number in range(3 * PAGE):
         holds.add(OWNER, name(number), make_held())
-    again = restarted(list(reversed(holds.finish())))
+    again = restarted(list(reversed(holds.pages.finish())))
 
     again.add(OWNER, name(9999), make_held())
 
-    assert [page.key for page in again.finish()] == [b"held/org_acme/key_app/3"]
+    assert [page.key for page in again.pages.finish()] == [b"held/org_acme/key_app/3"]
 
 
 def test_what_nobody_ended_is_ended_by_the_clock_each_at_its_time() -> None:
@@ -104,7 +104,7 @@ def test_what_nobody_ended_is_ended_by_the_clock_each_at_its_time() -> None:
 
     assert ended == [[], [1], [2], [0]]
     assert len(holds) == 0
-    assert [page.value for page in holds.finish()] == [None]
+    assert [page.value for page in holds.pages.finish()] == [None]
 
 
 def test_a_time_that_comes_nearer_is_kept_also_after_a_restart() -> None:
@@ -112,7 +112,7 @@ def test_a_time_that_comes_nearer_is_kept_also_after_a_restart() -> None:
     holds.add(OWNER, name(1), make_held(stop_s=1000))
     holds.add(OWNER, name(2), make_held(stop_s=1000))
     holds.put(OWNER, name(1), make_held(stop_s=50))
-    again = restarted(holds.finish())
+    again = restarted(holds.pages.finish())
 
     for one in (holds, again):
         assert len(list(one.take_stopped(50))) == 1

@@ -126,9 +126,9 @@ def test_what_a_hold_reserved_is_used_or_given_back_to_the_last_token(
     in_bucket, pages = total, dict[bytes, Page]()
     for place, tokens in enumerate(used):
         in_bucket += reserved.use(owner, hold, tokens)
-        pages |= {page.key: page for page in reserved.finish()}
+        pages |= {page.key: page for page in reserved.pages.finish()}
         reserved = Reserved()
-        reserved.restore(list(pages.values()))
+        reserved.pages.restore(list(pages.values()))
         in_bucket -= reserved.end(owner, hold, len(used) - place - 1)
 
     assert in_bucket == sum(used)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossdock.batches.core.output_length_history import UsualOutput, is_own
+from crossdock.batches.core.output_length_history import UsualOutput
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome
@@ -32,7 +32,7 @@ def test_what_failed_says_nothing() -> None:
     note(usual, 10, outcome=Outcome.FAILED)
 
     assert usual.of(ACME) == {}
-    assert usual.finish() == []
+    assert usual.pages.finish() == []
 
 
 def test_earlier_answers_fade(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,10 +48,10 @@ def test_the_next_owner_knows_it() -> None:
     first, second = UsualOutput(), UsualOutput()
     note(first, 10, 20)
 
-    pages = first.finish()
-    second.restore([*pages, Page(b"usual/org_gone", None)])
+    pages = first.pages.finish()
+    second.pages.restore([*pages, Page(b"usual/org_gone", None)])
     note(second, 30)
 
-    assert all(is_own(page) for page in pages)
+    assert all(first.pages.owns(page) for page in pages)
     assert second.of(ACME) == {"tern": 20.0}
-    assert first.finish() == []
+    assert first.pages.finish() == []

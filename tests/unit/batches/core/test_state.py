@@ -2,19 +2,23 @@
 
 from decimal import Decimal
 
-from crossdock.batches.core.publication import publish
-from crossdock.batches.core.state import BatchState, Share, bits_key, parts_key, restore_states
+from crossdock.batches.core.publication import Publication
+from crossdock.batches.core.state import BatchState, Share, parts_key, restore_states
 from crossdock.kernel.process.record import Page, Step
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.batches.batch import PARTS_PER_PAGE, Part
 from crossdock_schemas.tokens import Tokens
 from support.builders import BATCH, NOW_MS, make_batch
 
 
 def pages_of(state: BatchState) -> list[Page]:
-    step = Step()
-    publish(state, 0, NOW_MS, step)
-    bits = [Page(bits_key(BATCH, number), page) for number, page in state.done.take_changed()]
-    return [*bits, *step.pages]
+    return published(state).pages
+
+
+def published(state: BatchState) -> Step:
+    step = StepBuilder()
+    Publication(0, step).publish({state.head.batch_id: state}, NOW_MS)
+    return step.finish()
 
 
 def make_state(parts: int) -> BatchState:
@@ -45,8 +49,7 @@ def test_a_restored_batch_announces_its_files_no_second_time() -> None:
     restored = restore_states(pages_of(make_state(parts=1)))[BATCH]
     restored.add_part("output", Part(path="next", bytes=1, lines=1))
 
-    step = Step()
-    publish(restored, 0, NOW_MS, step)
+    step = published(restored)
 
     assert [record.topic for record in step.outgoing].count("files") == 0
 
@@ -63,7 +66,7 @@ def test_only_the_page_that_grew_is_written_again() -> None:
 
 def test_pages_of_a_batch_that_is_gone_are_passed_over() -> None:
     pages = [
-        Page(bits_key("batch_gone", 0), b"\x01"),
+        Page(b"batch_gone/done/0", b"\x01"),
         Page(BATCH.encode(), None),
         Page(parts_key(BATCH, "output", 0), None),
     ]
@@ -75,8 +78,7 @@ def test_nothing_is_published_of_what_did_not_change() -> None:
     state = make_state(parts=1)
     pages_of(state)
 
-    step = Step()
-    publish(state, 0, NOW_MS, step)
+    step = published(state)
 
     assert step == Step()
 
@@ -85,8 +87,7 @@ def test_a_file_lives_as_long_as_the_batch_wishes() -> None:
     state = BatchState(make_batch(output_expires_after_s=60))
     state.add_part("error", Part(path="p", bytes=1, lines=1))
 
-    step = Step()
-    publish(state, 0, NOW_MS, step)
+    step = published(state)
 
     (entry,) = [record.value for record in step.outgoing if record.topic == "files"]
     assert b'"expires_at_ms":%d' % (NOW_MS + 60_000) in (entry or b"")

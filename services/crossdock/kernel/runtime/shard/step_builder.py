@@ -1,0 +1,23 @@
+"""The records and pages of the step at hand, gathered from all that takes part in it. Pure."""
+
+from crossdock.kernel.process.record import Outgoing, Page, Step
+
+
+class StepBuilder:
+    """Records keep their order. Of a page that is kept more than once, the last value is written."""
+
+    def __init__(self) -> None:
+        self._outgoing: list[Outgoing] = []
+        self._pages: dict[bytes, Page] = {}
+
+    def send(self, *records: Outgoing) -> None:
+        self._outgoing += records
+
+    def keep(self, *pages: Page) -> None:
+        self._pages |= {page.key: page for page in pages}
+
+    def finish(self) -> Step:
+        """Return what was gathered since the last call."""
+        step = Step(self._outgoing, list(self._pages.values()))
+        self._outgoing, self._pages = [], {}
+        return step
