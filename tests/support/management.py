@@ -13,6 +13,7 @@ from typing_extensions import override
 from crossdock.audit.policy_replay import Asked
 from crossdock.cli.app import main
 from crossdock.cli.shared.client import Dock
+from crossdock.cli.shared.doors import Doors
 from crossdock_schemas.accounts.secret import SealedSecret
 
 PLAIN = "sk-cd-v1-plain"
@@ -193,15 +194,15 @@ class Shell:
         self.answer = lambda _: httpx.Response(status, json=value)
 
     def run(self, *words: str) -> Outcome:
+        doors = Doors(
+            make_dock=self._make_dock,
+            read_requests=self._read_asked,
+            read_secret=lambda _: self.typed,
+            read_sealed=lambda _: self.sealed,
+            read_answer_lengths=lambda _, __: self.usual,
+        )
         with pytest.raises(SystemExit) as ended:
-            main(
-                words,
-                make_dock=self._make_dock,
-                read_asked=self._read_asked,
-                read_secret=lambda _: self.typed,
-                read_sealed=self._read_sealed,
-                read_usual=lambda _, __: self.usual,
-            )
+            main(words, doors)
         written = self.capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)
 
@@ -221,9 +222,6 @@ class Shell:
     def _read_asked(self, url: str, account: str, hours: float, most: int) -> Sequence[Asked]:
         self.looks.append((url, account, hours, most))
         return self.past
-
-    async def _read_sealed(self, _servers: str) -> Mapping[str, SealedSecret]:
-        return self.sealed
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         request.read()

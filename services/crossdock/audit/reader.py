@@ -1,14 +1,11 @@
 """Reads the books: ClickHouse's views, and the directory's topic, which shards write."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from crossdock.audit.checks import (
     NAMED,
     Books,
-    Check,
     Counted,
     Difference,
     Look,
@@ -16,7 +13,6 @@ from crossdock.audit.checks import (
     Overdraft,
     Owner,
     Unbalanced,
-    check_books,
     credited,
     holdings,
     take_credits,
@@ -35,7 +31,6 @@ from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
 CLIENT = "crossdock.audit"
-PAUSE_S = 1.0  # rows come about so much later, and a shard reports a key's spending once in it
 _CONTROL = """
 SELECT account, first_number, last_number, changes, missing FROM crossdock.control_gaps ORDER BY account
 """
@@ -66,17 +61,6 @@ _OVERDRAFTS = """
 SELECT account, number, scope, window, limit_usd, used_usd, count() OVER () FROM crossdock.budget_overdrafts
 ORDER BY account, number, scope, window LIMIT {most:UInt32}
 """
-
-
-async def until_whole(look: Look, *, wait_s: float, pause_s: float = PAUSE_S) -> list[Check]:
-    """Look until all checks hold, or `wait_s` are over; return the last ones."""
-    give_up = time.monotonic() + wait_s
-    while True:
-        checks = check_books(await look())
-        left_s = give_up - time.monotonic()
-        if left_s <= 0 or all(check.is_ok for check in checks):
-            return checks
-        await asyncio.sleep(min(pause_s, left_s))
 
 
 class OpenedBooks:

@@ -25,10 +25,11 @@ def bootstrap(
         typer.Option(help="Where to write them; it must not be there yet.", metavar="FILE"),
     ] = Path(".env"),
 ) -> None:
-    """Make the first owner's key, the first API key and every secret of a new installation, as an environment file.
+    """Make the keys and secrets of a production installation.
 
-    `docker compose up` reads it beside compose.yaml as it is; elsewhere give each variable to the stages that
-    infra/docs/configuration.md names. The two keys are for you: no stage needs more than their SHA-256.
+    They are written to an environment file: the first owner's key, the first API key, and the stages' secrets.
+    `docker compose up` reads the file beside compose.yaml. Without Compose, give each variable to the stages that
+    infra/docs/configuration.md names. The two keys are for you: the stages need only their SHA-256.
     """
     lines = [f"{name}={value}\n" for name, value in make_secrets().items()]
     try:

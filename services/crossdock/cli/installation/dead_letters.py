@@ -1,6 +1,5 @@
 """crossdock dead-letters: records that a stage could not read. Look at them, and send them again."""
 
-import asyncio
 import json
 import sys
 from base64 import b64decode
@@ -15,19 +14,23 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from crossdock.cli.shared.installation import DataDirOption, reached
+from crossdock.cli.shared.doors import doors_of
+from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.topics import DEAD_LETTERS
 
-app = typer.Typer(help="Records that a stage could not read.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at records that a stage could not read, and replay them.", no_args_is_help=True
+)
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 Numbers = Annotated[
     list[int] | None, typer.Argument(help="As `list` shows them.", metavar="[NUMBER]...")
 ]
 PARTITION = 0
-CLIENT = "crossdock.cli"
 SOURCE = "crossdock/cli"
 SHOWN_BYTES = 4096
 
@@ -47,7 +50,7 @@ class Letter:
         )
 
 
-def collect(records: Sequence[Any]) -> dict[int, Letter]:
+def collect(records: Sequence[Record]) -> dict[int, Letter]:
     """Return the dead letters by number, and which of them were sent again."""
     letters: dict[int, Letter] = {}
     for record in records:
@@ -62,14 +65,12 @@ def collect(records: Sequence[Any]) -> dict[int, Letter]:
     return letters
 
 
-def make_replay(letter: Letter, now_ms: int) -> list[Any]:
+def make_replay(letter: Letter, now_ms: int) -> list[Outgoing]:
     """Return the record as it was, for the partition that it lay in, and the note that it was sent again.
 
     Raises:
         ProcessError: if a part of it is missing.
     """
-    from crossdock.kernel.process.record import Outgoing
-
     origin = letter.origin
     if origin.cut_bytes:
         raise ProcessError(
@@ -86,50 +87,26 @@ def make_replay(letter: Letter, now_ms: int) -> list[Any]:
     ]
 
 
-async def _read(servers: str) -> dict[int, Letter]:
-    from crossdock.kernel.drivers.kafka import open_reader
-    from crossdock.kernel.drivers.kafka.tail import reached as is_at
-
-    place = (DEAD_LETTERS.name, PARTITION)
-    async with open_reader(servers, [place], client=CLIENT) as reader:
-        ends = await reader.end_offsets([place])
-        records = []
-        while not await is_at(reader, ends):
-            records += await reader.poll(max_records=500, timeout_ms=200)
-    return collect(records)
-
-
-async def _replay(servers: str, letters: Sequence[Letter]) -> None:
-    from crossdock.kernel.drivers.kafka import open_producer
-    from crossdock.kernel.process.clock import SystemClock
-
-    async with open_producer(servers, client=CLIENT) as producer:
-        for letter in letters:
-            again, note = make_replay(letter, SystemClock().now_ms())
-            await producer.send([again])
-            await producer.send([note])
-
-
 def _servers(path: Path | None) -> str:
-    found = reached(path).get("KAFKA_BOOTSTRAP_SERVERS")
-    if found is None:
-        raise ProcessError("set KAFKA_BOOTSTRAP_SERVERS: dead letters lie on a topic")
-    return found
+    return address(reached(path), "KAFKA_BOOTSTRAP_SERVERS", "dead letters are records of a topic")
 
 
-def _letters(path: Path | None) -> dict[int, Letter]:
-    return asyncio.run(_read(_servers(path)))
+def _letters(ctx: typer.Context, path: Path | None) -> dict[int, Letter]:
+    return collect(doors_of(ctx).read_dead_letters(_servers(path)))
 
 
 @app.command("list")
 def list_(
+    ctx: typer.Context,
     topic: Annotated[str | None, typer.Option(help="Only of this topic.")] = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """List dead letters, oldest first: where each lay, and why nobody could read it."""
     found = [
-        letter for letter in _letters(data_dir_).values() if topic in {None, letter.origin.topic}
+        letter
+        for letter in _letters(ctx, data_dir_).values()
+        if topic in {None, letter.origin.topic}
     ]
     if as_json:
         sys.stdout.write(json.dumps([letter.as_json() for letter in found], indent=1) + "\n")
@@ -158,12 +135,13 @@ def _row(letter: Letter) -> list[object]:
 
 @app.command()
 def show(
+    ctx: typer.Context,
     number: Annotated[int, typer.Argument(help="As `list` shows it.")],
     raw: Annotated[bool, typer.Option("--raw", help="Only its bytes, as they are.")] = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """Show one dead letter: origin, reason, key, headers, bytes."""
-    letter = _pick(_letters(data_dir_), [number])[0]
+    letter = _pick(_letters(ctx, data_dir_), [number])[0]
     if raw:
         sys.stdout.buffer.write(letter.value)
         return
@@ -180,6 +158,7 @@ def _text(raw: bytes) -> str:
 
 @app.command()
 def replay(
+    ctx: typer.Context,
     numbers: Numbers = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every one that was not sent again yet.")
@@ -192,13 +171,15 @@ def replay(
     """Send dead letters again, as they were, to the partitions that they lay in."""
     if bool(numbers) == everything:
         raise ProcessError("name the numbers of dead letters, or --all")
-    found = _letters(data_dir_)
+    found = _letters(ctx, data_dir_)
     picked = list(found.values()) if everything else _pick(found, numbers or [])
     done = [letter.number for letter in picked if letter.replayed_ms is not None]
     if done and not everything and not again:
         raise ProcessError(f"{', '.join(map(str, done))} went already; --again sends once more")
     wanted = [letter for letter in picked if again or letter.replayed_ms is None]
-    asyncio.run(_replay(_servers(data_dir_), wanted))
+    now_ms = SystemClock().now_ms()
+    messages = [message for letter in wanted for message in make_replay(letter, now_ms)]
+    doors_of(ctx).send(_servers(data_dir_), messages)
     sys.stderr.write(f"sent {len(wanted)} again\n")
 
 

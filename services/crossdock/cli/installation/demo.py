@@ -1,21 +1,31 @@
 """crossdock demo: everything at once, on real text, and the books held against each other at the end."""
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from pydoc_data import topics
 from typing import Annotated, Any
+from urllib.request import urlopen
 
 import typer
 from rich.console import Console
 
+from crossdock.audit.looks import audited
+from crossdock.cli.installation.local import spawn
+from crossdock.cli.shared.client import open_dock, save
+from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import addresses, data_dir, environment, without_given
+from crossdock.cli.usage.usage import COLUMNS, usage_table
+from crossdock.cli.usage.watching import watch_batch
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.record import Row
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.datadir import DataDir
 
 MODELS = ("tern-mini", "gull-base", "heron-large")
@@ -24,6 +34,7 @@ START_S = 240.0
 
 
 def demo(
+    ctx: typer.Context,
     lines: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 1200,
     folder: Annotated[
         Path, typer.Option("--data-dir", help="Where the demo keeps its data.")
@@ -32,15 +43,12 @@ def demo(
         bool, typer.Option("--stay", help="Keep running afterwards, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Start everything, run a batch of prompts through it, show what it cost."""
-    from crossdock.cli.shared.client import open_dock
-    from crossdock.cli.usage.batches import watch_batch
-
+    """Start everything, run a batch, show its cost, stop."""
     console = Console()
     data = data_dir(folder)
     data.make()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped as with Ctrl-C
-    running = _spawn(data)
+    running = spawn(data, ["up", "--data-dir", str(data.path)])
     try:
         _until_ready(data, running)
         found = addresses(data, without_given(environment()))
@@ -55,10 +63,8 @@ def demo(
         )
         batch = watch_batch(dock, batch["id"])
         output = data.path / "answers.jsonl"
-        with dock.content(batch["output_file_id"]) as chunks, output.open("wb") as out:
-            for chunk in chunks:
-                out.write(chunk)
-        _report(console, data, found, batch, output, before)
+        save(dock, batch["output_file_id"], output)
+        _report(doors_of(ctx), console, data, found, batch, output, before)
         if stay:
             console.print("still running; Ctrl-C stops it")
             signal.pause()
@@ -84,20 +90,6 @@ def _near(path: Path) -> str:
     """Return `path` as one would type it here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def _spawn(data: DataDir) -> subprocess.Popen[bytes]:
-    """Start the supervisor as a child of ours, so that Ctrl-C stops both."""
-    if not data.is_running():
-        data.write_state({})
-    with data.log_path("supervisor").open("wb") as out:
-        return subprocess.Popen(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "crossdock", "up", "--data-dir", str(data.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
 
 
 def _until_ready(data: DataDir, running: subprocess.Popen[bytes]) -> None:
@@ -147,8 +139,6 @@ def _passages() -> Iterator[tuple[str, str]]:
 
 
 def _ledger_calls(found: dict[str, str]) -> dict[str, Any]:
-    from urllib.request import urlopen
-
     url = f"{found['CROSSDOCK_SIMULATOR_URL']}/_simulator/ledger/summary"
     with urlopen(url) as answer:  # noqa: S310  # our own address
         summary: dict[str, Any] = json.load(answer)
@@ -156,6 +146,7 @@ def _ledger_calls(found: dict[str, str]) -> dict[str, Any]:
 
 
 def _report(
+    doors: Doors,
     console: Console,
     data: DataDir,
     found: dict[str, str],
@@ -164,19 +155,14 @@ def _report(
     before: dict[str, Any],
 ) -> None:
     """Show what ClickHouse says, and hold the books against each other."""
-    import asyncio
-
-    from crossdock.cli.usage.usage import COLUMNS, usage_table
-
     ledger = _ledger_calls(found)
     provider_calls = ledger["calls"] - before["calls"]
-    rows, calls = asyncio.run(
-        _books(
-            found["CLICKHOUSE_URL"], batch["id"], batch["request_counts"]["total"], provider_calls
-        )
-    )
-    console.print(usage_table(COLUMNS, rows))
     counts = batch["request_counts"]
+    rows = doors.read_batch_usage(
+        found["CLICKHOUSE_URL"], batch["id"], counts["total"], provider_calls
+    )
+    calls = sum(row[3] for row in rows)
+    console.print(usage_table(COLUMNS, rows))
     with output.open("rb") as answers:
         written = sum(1 for _ in answers)
     cost = sum((row[-1] for row in rows), Decimal(0))
@@ -191,7 +177,7 @@ def _report(
             f"calls: {calls} rows in ClickHouse = {provider_calls} in the provider's own ledger",
         ),
         (cost == expected, f"cost: {cost.normalize()} USD = price x tokens, exactly"),
-        asyncio.run(_audited(found)),
+        _audit(doors, found),
     ]
     for good, text in checks:
         console.print(
@@ -202,50 +188,17 @@ def _report(
         raise ProcessError(f"the books do not agree; see {data.path / 'logs'}")
 
 
-async def _audited(found: dict[str, str]) -> tuple[bool, str]:
+def _audit(doors: Doors, found: dict[str, str]) -> tuple[bool, str]:
     """Do what `crossdock audit` does."""
-    from crossdock.audit.reader import open_books, until_whole
-
-    servers = found["KAFKA_BOOTSTRAP_SERVERS"]
-    async with open_books(found["CLICKHOUSE_URL"], servers) as look:
-        checks = await until_whole(look, wait_s=AUDIT_S)
+    addresses = (found["CLICKHOUSE_URL"], found["KAFKA_BOOTSTRAP_SERVERS"])
+    checks = asyncio.run(audited(doors.open_books, *addresses, wait_s=AUDIT_S))
     hold = sum(check.is_ok for check in checks)
     text = f"audit: {hold} of {len(checks)} checks of journal, calls, keys' spending, credits and budgets hold"
     return hold == len(checks), text
 
 
-async def _books(url: str, batch_id: str, total: int, calls: int) -> tuple[list[Any], int]:
-    """Return usage by model and provider, and the number of calls.
-
-    Waits for every request's and every call's row; they travel apart, and either may arrive first.
-    """
-    import asyncio
-
-    from crossdock.kernel.drivers.clickhouse import open_tables
-
-    async with open_tables(url) as tables:
-        for _ in range(100):
-            arrived = await tables.query(
-                "SELECT (SELECT count() FROM crossdock.requests FINAL WHERE batch_id = {id:String}), "
-                "(SELECT count() FROM crossdock.attempts FINAL WHERE batch_id = {id:String})",
-                {"id": batch_id},
-            )
-            if arrived[0][0] >= total and arrived[0][1] >= calls:
-                break
-            await asyncio.sleep(0.1)
-        rows = await tables.query(
-            "SELECT model, provider, uniqExact(request_id), count(), countIf(outcome != 'ok'), sum(input_tokens), "
-            "sum(output_tokens), sum(cost_usd) FROM crossdock.attempts FINAL WHERE batch_id = {id:String} "
-            "GROUP BY model, provider ORDER BY model, provider",
-            {"id": batch_id},
-        )
-    return list(rows), sum(row[3] for row in rows)
-
-
-def _expected_cost(data: DataDir, rows: list[Any]) -> Decimal:
+def _expected_cost(data: DataDir, rows: Sequence[Row]) -> Decimal:
     """Return price x tokens by the catalogue alone."""
-    from crossdock.kernel.requests.catalogue import load_catalogue
-
     prices = {
         (e.model, e.provider): e.prices
         for e in load_catalogue(data.path / "catalogue.json").endpoints

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -15,9 +13,9 @@ from typing import Annotated, Any
 import psutil
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import (
     GIVEN,
     SHOWN,
@@ -28,7 +26,10 @@ from crossdock.cli.shared.installation import (
     without_given,
 )
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.local.checks import findings, lack_of_space
 from crossdock.local.datadir import DataDir
+from crossdock.local.probe import status_of
+from crossdock.local.process import end_leftovers, find
 
 CatalogueOption = Annotated[
     list[Path] | None,
@@ -55,70 +56,45 @@ _COLOURS = {
 STAGES = ("ingress", "accounts", "batches", "router", "provider", "metering")
 
 
-def _wish(catalogue: list[Path] | None, scale: list[str] | None, latency_ms: float | None) -> Any:
-    from crossdock.local.installation import Wish
-
+def _counts(scale: Sequence[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for item in scale or ():
+    for item in scale:
         stage, _, count = item.partition("=")
         if stage not in STAGES or not count.isdigit() or int(count) < 1:
             raise ProcessError(
                 f"--scale {item}: write STAGE=COUNT, STAGE one of {', '.join(STAGES)}"
             )
         counts[stage] = int(count)
-    return Wish([path.absolute() for path in catalogue or ()], counts, latency_ms)
+    return counts
 
 
 def up(
+    ctx: typer.Context,
     data_dir_: DataDirOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready.")] = False,
     catalogue: CatalogueOption = None,
     scale: ScaleOption = None,
     latency_ms: LatencyOption = None,
 ) -> None:
-    """Start everything on this machine: Kafka, ClickHouse's engine, a simulated provider, every stage.
+    """Start everything on this machine, with a simulated provider.
 
-    Kafka is not started when KAFKA_BOOTSTRAP_SERVERS is set, ClickHouse not when CLICKHOUSE_URL is.
+    It starts Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, and ClickHouse's engine unless CLICKHOUSE_URL is set.
     """
     data = data_dir(data_dir_)
     data.make()
-    wish = _wish(catalogue, scale, latency_ms)
+    counts = _counts(scale or ())
     if detach:
         _detach(data, sys.argv[1:])
         return
     with data.locked():
         _, is_new = data.api_key()
-        left = asyncio.run(_serve(data, wish, show_key=is_new))
+        files = [path.absolute() for path in catalogue or ()]
+        left = doors_of(ctx).serve(data, files, counts, latency_ms, show_key=is_new)
     if left:
         raise ProcessError(f"had to be killed: {', '.join(left)}")
 
 
-async def _serve(data: DataDir, wish: Any, *, show_key: bool) -> list[str]:
-    from crossdock.local.installation import plan
-    from crossdock.local.supervisor import Supervisor
-
-    console = Console(stderr=True)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    console.print(f"Crossdock in {data.path}", highlight=False)
-    with console.status("preparing Kafka and its storage (once, up to a minute)"):
-        installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
-    with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
-
-        def show() -> None:
-            live.update(_table(supervisor.state(), {}), refresh=console.is_terminal)
-            if supervisor.phase == "ready" and not shown:
-                shown.append(True)
-                live.console.print(_welcome(data, show_key=show_key), highlight=False)
-
-        shown: list[bool] = []
-        supervisor = Supervisor(data, os.getpid(), on_change=show)
-        return await supervisor.run(installation, stop)
-
-
-def _welcome(data: DataDir, *, show_key: bool) -> str:
+def welcome(data: DataDir, *, show_key: bool) -> str:
     found = addresses(data, without_given(environment()))
     key = f"  your API key, shown once:  {found['OPENAI_API_KEY']}\n" if show_key else ""
     folder = shlex.quote(str(data.path))
@@ -136,29 +112,34 @@ def _detach(data: DataDir, arguments: Sequence[str]) -> None:
         with data.locked():
             return
     _, is_new = data.api_key()
-    log = data.log_path("supervisor")
-    rest = [argument for argument in arguments if argument != "--detach"]
-    data.write_state({})
-    with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "crossdock", *rest],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
+    process = spawn(data, [argument for argument in arguments if argument != "--detach"])
     while process.poll() is None:
         if data.read_state().get("phase") == "ready":
-            sys.stderr.write(_welcome(data, show_key=is_new) + "\n")
+            sys.stderr.write(welcome(data, show_key=is_new) + "\n")
             return
         time.sleep(0.1)
     raise data.supervisors_error()
 
 
-def down(data_dir_: DataDirOption = None) -> None:
-    """Stop the installation: stages first, Kafka last."""
-    from crossdock.local.process import end_leftovers
+def spawn(data: DataDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start `crossdock` with `arguments` in a session of its own; it writes to the supervisor's log."""
+    if not data.is_running():
+        data.write_state({})
+    with data.log_path("supervisor").open("wb") as out:
+        return subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "crossdock", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
 
+
+def down(data_dir_: DataDirOption = None) -> None:
+    """Stop everything.
+
+    Stages stop first, Kafka last.
+    """
     data = data_dir(data_dir_)
     state = data.read_state()
     if (data.path / "run").is_dir() and data.is_running() and state.get("pid"):
@@ -177,10 +158,10 @@ def status(
     data_dir_: DataDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show every process: state, address, lag."""
-    from crossdock.local.checks import lack_of_space
-    from crossdock.local.probe import status_of
-    from crossdock.local.process import find
+    """Show each process: state, restarts, lag.
+
+    The exit code is 3 if the installation does not run.
+    """
 
     async def ask() -> dict[str, Any]:
         ports = {p["name"]: p["ops_port"] for p in state.get("processes", []) if p["ops_port"]}
@@ -202,14 +183,14 @@ def status(
     else:
         console = Console()
         console.print(f"{data.path}: {state.get('phase')}", highlight=False)
-        console.print(_table(state, said))
+        console.print(process_table(state, said))
         if lack := running and lack_of_space(data):
             console.print(f"[red]{lack}[/]", highlight=False)
     if not running:
         raise typer.Exit(3)
 
 
-def _table(state: dict[str, Any], said: dict[str, dict[str, Any]]) -> Table:
+def process_table(state: dict[str, Any], said: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("process", "state", "pid", "restarts", "lag", "not ready because"):
         table.add_column(column)
@@ -252,9 +233,7 @@ def logs(
 
 
 def check(data_dir_: DataDirOption = None, catalogue: CatalogueOption = None) -> None:
-    """Look whether everything is there that `up` needs, and print what is on and off."""
-    from crossdock.local.checks import findings
-
+    """Check that this machine has all that `up` needs."""
     rows = findings(data_dir(data_dir_), catalogue or [], without_given(environment()))
     table = Table(box=None, pad_edge=False, show_header=False)
     for good, name, text in rows:
@@ -265,7 +244,10 @@ def check(data_dir_: DataDirOption = None, catalogue: CatalogueOption = None) ->
 
 
 def env(data_dir_: DataDirOption = None) -> None:
-    """Print the addresses and the key, for `eval "$(crossdock env)"`."""
+    """Print the addresses and the API key for your shell.
+
+    Use it as `eval "$(crossdock env)"`.
+    """
     data = data_dir(data_dir_)
     found = addresses(data, without_given(environment()))
     printed = {name: found[name] for name in SHOWN if name in found}

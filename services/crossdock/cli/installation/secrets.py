@@ -1,14 +1,12 @@
 """crossdock secrets: rotate. Nothing is decrypted but data keys, in this process, and written nowhere."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
 
 import typer
 from pydantic import SecretStr
 
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, data_dir, environment, reached
 from crossdock.cli.shared.management_client import open_management
 from crossdock.cli.shared.options import JsonOption
@@ -17,15 +15,8 @@ from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.drivers.master_keys import load_master_keys
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.datadir import MASTER_KEY
-from crossdock_schemas.accounts.secret import SealedSecret
-from crossdock_schemas.topics import ACCOUNT_SECRETS
 
-app = typer.Typer(
-    help="The master keys that own provider keys are sealed with.", no_args_is_help=True
-)
-CLIENT = "crossdock.cli"
-ReadSealed = Callable[[str], Coroutine[Any, Any, Mapping[str, SealedSecret]]]
-"""From Kafka's address: what is sealed, by the id of the own provider key."""
+app = typer.Typer(help="Rotate the master key that encrypts BYOK keys.", no_args_is_help=True)
 
 
 @app.callback()
@@ -45,8 +36,7 @@ def rotate(
     keys = _master_keys(data_dir_)
     found = reached(data_dir_)
     servers = address(found, "KAFKA_BOOTSTRAP_SERVERS", "sealed secrets lie on a topic")
-    read: ReadSealed = ctx.obj.read_sealed or read_sealed
-    sealed = asyncio.run(read(servers))
+    sealed = doors_of(ctx).read_sealed(servers)
     old = {name: one for name, one in sealed.items() if one.master_key_id != keys.first_id}
     with open_management(ctx, data_dir_) as management:
         for name, one in old.items():
@@ -80,26 +70,3 @@ def _master_keys(path: Path | None) -> MasterKeys:
     if keys is None:
         raise ProcessError("no master key: set CROSSDOCK_MASTER_KEY")
     return keys
-
-
-async def read_sealed(servers: str) -> Mapping[str, SealedSecret]:
-    """Return what is on the topic of secrets now.
-
-    Raises:
-        LogError: if Kafka does not answer, or has no such topic.
-    """
-    from crossdock.kernel.drivers.kafka import open_reader, places_of
-    from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS
-    from crossdock.kernel.drivers.kafka.tail import reached as is_at
-
-    found: dict[str, SealedSecret] = {}
-    places = await places_of(servers, ACCOUNT_SECRETS.name)
-    async with open_reader(servers, places, client=CLIENT) as reader:
-        ends = await reader.end_offsets(places)
-        while not await is_at(reader, ends):
-            for record in await reader.poll(max_records=MAX_RECORDS, timeout_ms=200):
-                name = (record.key or b"").decode(errors="replace")
-                found.pop(name, None)
-                if record.value is not None:
-                    found[name] = SealedSecret.from_json(record.value)
-    return found

@@ -16,7 +16,7 @@ from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.windows import Window
 
 app = typer.Typer(
-    help="Budgets: how much an organization, a project, a key, an end user or a tag may spend in a window.",
+    help="Budgets: how much may be spent in a day, week or month.",
     no_args_is_help=True,
 )
 PLACE = "budgets"

@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from getpass import getpass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from crossdock.cli.management.keys import named
 from crossdock.cli.shared.confirm import YesOption, ask, need_consent
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption
 from crossdock.cli.shared.management_client import Management, open_management
 from crossdock.cli.shared.options import DisableOption, JsonOption, NewNameOption, values_of
@@ -19,7 +19,7 @@ from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.pricing.catalogue import Region
 
 app = typer.Typer(
-    help="Own provider keys: calls that go on your own contract with a provider.",
+    help="BYOK keys: your own keys of a provider.\n\nCalls with them are billed by the provider under your own contract.",
     no_args_is_help=True,
 )
 PLACE = "byok"
@@ -277,8 +277,7 @@ def read_secret(ctx: typer.Context, variable: str | None, file: Path | None) -> 
     elif file is not None:
         text, where = _read(file), str(file)
     elif sys.stdin.isatty():
-        prompt: Callable[[str], str] = ctx.obj.read_secret or getpass
-        text, where = prompt(PROMPT), "the terminal"
+        text, where = doors_of(ctx).read_secret(PROMPT), "the terminal"
     else:
         raise ProcessError("nobody to ask for the key: stdin is no terminal; give --key-env or --key-file")  # fmt: skip
     if not text.strip():

@@ -17,7 +17,7 @@ from crossdock.kernel.process.clock import SystemClock
 from crossdock_schemas.accounts.credit import CreditKind
 
 app = typer.Typer(
-    help="Credits: what an organization paid or was given in advance; 1 credit is 1 USD.",
+    help="Credits: what an organization has paid in advance.\n\n1 credit is 1 USD.",
     no_args_is_help=True,
 )
 PLACE = "credits"

@@ -33,7 +33,7 @@ from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import Window
 
-app = typer.Typer(help="API keys: who may call, and who may manage.", no_args_is_help=True)
+app = typer.Typer(help="API keys: create, limit, rotate and delete them.", no_args_is_help=True)
 COLUMNS = (
     *("key", "name", "label", "role", "project", "state", "limit", "remaining"),
     *("expires", "created"),

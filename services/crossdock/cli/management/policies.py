@@ -38,7 +38,7 @@ from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_fields, show_json, show_rows
 
 app = typer.Typer(
-    help="Policies: which models and providers may be used, and at which prices.",
+    help="Policies: which models, providers and prices are allowed.",
     no_args_is_help=True,
 )
 app.command("test")(policy_dry_run.try_rules)

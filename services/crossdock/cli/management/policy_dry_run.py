@@ -1,13 +1,11 @@
 """crossdock policies test: tries rules on the requests of the past."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from crossdock.audit.policy_replay import (
-    Asked,
     Foreseen,
     bound_by,
     foresee,
@@ -37,6 +35,7 @@ from crossdock.cli.management.policy_options import (
 )
 from crossdock.cli.management.scopes import ScopeName, check_scope, own, scope_of
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
 from crossdock.cli.shared.management_client import open_management
 from crossdock.cli.shared.options import JsonOption
@@ -44,17 +43,8 @@ from crossdock.cli.shared.output import show_json, show_rows
 from crossdock_schemas.accounts.policy import Rules
 from crossdock_schemas.pricing.worst_case import MAX_TOKENS
 
-ReadAsked = Callable[[str, str, float, int], Sequence[Asked]]
-"""From ClickHouse's address, an account, how many hours to look back, and how many output tokens are many."""
-
 COLUMNS = ("project", "key", "model", "operation", "requests", "refused", "left", "excluded")
 MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
-_ASKED = """
-SELECT account, project, key_id, model, operation, count(), countIf(output_tokens > {most:UInt32})
-FROM crossdock.requests FINAL
-WHERE account = {account:String} AND accepted_at > now() - toIntervalSecond({span:UInt32})
-GROUP BY account, project, key_id, model, operation
-"""
 
 
 def try_rules(
@@ -114,28 +104,12 @@ def try_rules(
         check_scope(management, id_, account)
         present = [policy_of(entry) for entry in management.listed("policies")]
     most = rules.max_tokens or MAX_TOKENS
-    asked = bound_by(id_, (ctx.obj.read_asked or read_asked)(url, account, hours, most))
+    asked = bound_by(id_, doors_of(ctx).read_requests(url, account, hours, most))
     foreseen = foresee(asked, offers, with_rules(present, account, id_, rules))
     if as_json:
         show_json({"scope": id_, "hours": hours} | _as_json(foreseen, rules))
     else:
         _show(foreseen, hours, rules)
-
-
-def read_asked(url: str, account: str, hours: float, most: int) -> list[Asked]:
-    """Read from ClickHouse what an account asked for; `most`: output tokens above which an answer is counted as long.
-
-    Raises:
-        TableError: if ClickHouse does not answer.
-    """
-    return asyncio.run(_read(url, {"account": account, "span": round(hours * 3600), "most": most}))
-
-
-async def _read(url: str, parameters: dict[str, Any]) -> list[Asked]:
-    from crossdock.kernel.drivers.clickhouse import open_tables
-
-    async with open_tables(url) as tables:
-        return [Asked(*row) for row in await tables.query(_ASKED, parameters)]
 
 
 def _as_json(foreseen: Sequence[Foreseen], rules: Rules) -> dict[str, Any]:

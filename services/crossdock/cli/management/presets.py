@@ -17,7 +17,7 @@ from crossdock.cli.shared.output import show_entry, show_json, show_rows
 from crossdock.kernel.process.errors import ProcessError
 
 app = typer.Typer(
-    help="Presets: named settings of requests, `@preset/SLUG`; the one named `default` is where all requests begin.",
+    help="Presets: named settings that requests refer to.\n\nA request names one as `@preset/SLUG`; `default` is applied to all requests.",
     no_args_is_help=True,
 )
 PLACE = "presets"

@@ -17,7 +17,7 @@ from crossdock.cli.shared.options import (
 )
 from crossdock.cli.shared.output import show_entry, show_json, show_rows
 
-app = typer.Typer(help="Projects: keys, files and batches belong to one.", no_args_is_help=True)
+app = typer.Typer(help="Projects: each key, file and batch belongs to one.", no_args_is_help=True)
 COLUMNS = ("project", "name", "disabled", "tags", "created")
 FIELDS = ("id", "name", "disabled", "tags", "created_at")
 ProjectName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]

@@ -7,6 +7,7 @@ import typer
 
 from crossdock.cli.shared.installation import data_dir
 from crossdock.kernel.process.errors import ProcessError, SettingsError
+from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 CatalogueOption = Annotated[
@@ -25,8 +26,6 @@ def catalogue_of(file: Path | None, path: Path | None, base_url: str) -> Catalog
     Raises:
         ProcessError: if there is none, or it is not one.
     """
-    from crossdock.kernel.requests.catalogue import load_catalogue
-
     data = data_dir(path)
     is_own = data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url
     if file is None and not is_own:

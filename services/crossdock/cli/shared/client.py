@@ -94,3 +94,11 @@ def open_dock(found: dict[str, str]) -> Dock:
     if "OPENAI_API_KEY" not in found:
         raise ProcessError('no API key: set OPENAI_API_KEY, or eval "$(crossdock env)"')
     return Dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+
+
+def save(dock: Dock, file_id: str, path: Path) -> None:
+    """Write a file's content to `path`, which appears only when it is complete."""
+    partial = path.with_name(f"{path.name}.partial")
+    with dock.content(file_id) as chunks, partial.open("wb") as out:
+        out.writelines(chunks)
+    partial.replace(path)

@@ -3,16 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import typer
 
+from crossdock.cli.shared.client import Dock
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import MANAGEMENT_KEY, managed
 from crossdock.kernel.process.errors import ProcessError
-
-if TYPE_CHECKING:
-    from crossdock.cli.shared.client import Dock
 
 PAGE = 100
 """Entries of a full page of /keys; a shorter one is the last."""
@@ -21,7 +20,7 @@ PAGE = 100
 class Management:
     """What every kind of entry has in common. Raises ProcessError as the dock's client does."""
 
-    def __init__(self, dock: "Dock") -> None:
+    def __init__(self, dock: Dock) -> None:
         self._dock = dock
 
     def listed(self, *place: str) -> list[dict[str, Any]]:
@@ -86,11 +85,8 @@ def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Managemen
     Raises:
         ProcessError: if there is no installation to talk to, or no key for its management.
     """
-    from crossdock.cli.shared.client import Dock
-
     found = managed(path)
-    make_dock = ctx.obj.make_dock or Dock
-    dock = make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
+    dock = doors_of(ctx).make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
     try:
         yield Management(dock)
     finally:

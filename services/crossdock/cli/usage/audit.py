@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from crossdock.audit.checks import Check, OpenBooks
+from crossdock.audit.checks import Check
+from crossdock.audit.looks import audited
+from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
@@ -26,14 +28,13 @@ def audit(
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Prove that every change and every cent is in the books: exit code 0 if so, 1 if not.
+    """Prove that every change and every cent is accounted for.
 
-    While calls are made, the books are about a second apart: what comes out then is tried again.
+    The exit code is 0 if all checks hold, else 1. While calls run, records arrive about a second after each other:
+    checks that fail are repeated until they hold or the time to wait is over.
     """
     url, servers = _addresses(data_dir_)
-    from crossdock.audit.reader import open_books
-
-    checks = asyncio.run(_audit(ctx.obj.open_books or open_books, url, servers, wait))
+    checks = asyncio.run(audited(doors_of(ctx).open_books, url, servers, wait_s=wait))
     is_ok = all(check.is_ok for check in checks)
     if as_json:
         show_json({"ok": is_ok, "checks": [check.as_json() for check in checks]})
@@ -49,13 +50,6 @@ def _addresses(path: Path | None) -> tuple[str, str]:
         address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
         address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
     )
-
-
-async def _audit(opened: OpenBooks, url: str, servers: str, wait_s: float) -> list[Check]:
-    from crossdock.audit.reader import until_whole
-
-    async with opened(url, servers) as look:
-        return await until_whole(look, wait_s=wait_s)
 
 
 def _show(checks: Sequence[Check]) -> None:

@@ -1,8 +1,7 @@
 """crossdock batches estimate: what a file would cost, before it is submitted."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from crossdock.batches.core.line_check import Rules, Sound, check_line
 from crossdock.batches.core.line_preparation import prepare_line
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
-from crossdock.cli.shared.client import Dock
+from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
@@ -23,16 +22,9 @@ from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
 from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
 
-ReadUsual = Callable[[str, str], Mapping[str, float]]
-"""From ClickHouse's address and an account: by model, how many tokens its answers have on the mean."""
 MAX_SHOWN = 20  # errors
 MAX_LINE_BYTES = 10_485_760
 COLUMNS = ("model", "lines", "low", "likely", "worst")
-_USUAL = """
-SELECT model, avg(output_tokens) FROM crossdock.attempts FINAL
-WHERE account = {account:String} AND outcome = 'ok' AND started_at > now() - INTERVAL 7 DAY
-GROUP BY model
-"""
 
 
 @dataclass
@@ -65,11 +57,11 @@ def estimate_file(
     """
     found = reached(data_dir_)
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
-    make_dock = ctx.obj.make_dock or Dock
+    doors = doors_of(ctx)
     rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
-    caller = _ask(found, make_dock)
+    caller = _ask(found, doors)
     survey = survey_file(file, rules, None if caller is None else caller.preparation)
-    usual = _usual(found, caller, ctx.obj.read_usual or read_usual)
+    usual = _usual(found, caller, doors)
     estimates = {
         model: _estimate(offers, endpoint, {model: sums}, usual)
         for model, sums in survey.sums.items()
@@ -123,12 +115,12 @@ class Caller:
     preparation: Preparation | None
 
 
-def _ask(found: Mapping[str, str], make_dock: Callable[[str, str], Dock]) -> Caller | None:
+def _ask(found: Mapping[str, str], doors: Doors) -> Caller | None:
     """Ask the API whose key it is, and for its presets; None where it cannot be asked."""
     if "OPENAI_API_KEY" not in found:
         return None
     with suppress(CrossdockError):
-        dock = make_dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+        dock = doors.make_dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
         try:
             key = dock.ask("GET", "/key")["data"]
             shown = dock.ask("GET", "/presets")["data"]
@@ -155,29 +147,13 @@ def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> 
     return preparation_of(*(by_scope.get(scope, {}) for scope in scopes))
 
 
-def _usual(found: Mapping[str, str], caller: Caller | None, read: ReadUsual) -> Mapping[str, float]:
+def _usual(found: Mapping[str, str], caller: Caller | None, doors: Doors) -> Mapping[str, float]:
     """Return what earlier answers were like; nothing where ClickHouse or the API cannot be asked."""
     if caller is None or "CLICKHOUSE_URL" not in found:
         return {}
     with suppress(CrossdockError):
-        return read(found["CLICKHOUSE_URL"], caller.account)
+        return doors.read_answer_lengths(found["CLICKHOUSE_URL"], caller.account)
     return {}
-
-
-def read_usual(url: str, account: str) -> Mapping[str, float]:
-    """Ask ClickHouse.
-
-    Raises:
-        TableError: if it does not answer.
-    """
-    return asyncio.run(_read(url, account))
-
-
-async def _read(url: str, account: str) -> dict[str, float]:
-    from crossdock.kernel.drivers.clickhouse import open_tables
-
-    async with open_tables(url) as tables:
-        return {row[0]: float(row[1]) for row in await tables.query(_USUAL, {"account": account})}
 
 
 def _as_json(

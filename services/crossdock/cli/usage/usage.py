@@ -1,6 +1,5 @@
 """crossdock usage: what it cost, as a table and as a plot over time."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -12,18 +11,11 @@ import typer
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from crossdock.cli.shared.installation import DataDirOption, reached
+from crossdock.cli.shared.doors import doors_of
+from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.cli.usage.slots import SLOTS, slots_until, span_of
 from crossdock.kernel.process.clock import SystemClock
 
-_BY_MODEL = """
-SELECT model, provider, sum(requests), sum(calls), sum(failed_calls), sum(input_tokens), sum(output_tokens), sum(cost_usd)
-FROM crossdock.usage_by_provider GROUP BY model, provider ORDER BY model, provider
-"""
-_OVER_TIME = """
-SELECT toStartOfInterval(started_at, toIntervalSecond({step:UInt32})) AS slot, model, sum(cost_usd)
-FROM crossdock.attempts FINAL WHERE started_at > now() - toIntervalSecond({span:UInt32})
-GROUP BY slot, model ORDER BY slot
-"""
 COLUMNS = (
     "model",
     "provider",
@@ -34,16 +26,19 @@ COLUMNS = (
     "output tokens",
     "USD",
 )
-SLOTS = 60
 
 
 def usage(
+    ctx: typer.Context,
     hours: Annotated[float, typer.Option(help="How far back the plot goes.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Show tokens and cost by model and provider, and cost over time by model."""
-    rows, times = asyncio.run(_read(reached(data_dir_)["CLICKHOUSE_URL"], hours))
+    """Show tokens and cost by model and provider, and over time."""
+    span_s = span_of(hours)
+    url = address(reached(data_dir_), "CLICKHOUSE_URL", "usage is in ClickHouse")
+    doors = doors_of(ctx)
+    rows, times = doors.read_usage(url, span_s, span_s // SLOTS)
     if as_json:
         plain = [dict(zip(COLUMNS, (*row[:-1], str(row[-1])), strict=True)) for row in rows]
         sys.stdout.write(json.dumps(plain, indent=1) + "\n")
@@ -51,22 +46,8 @@ def usage(
     console = Console()
     console.print(usage_table(COLUMNS, rows))
     if times:
-        _plot(
-            times,
-            hours,
-            console.width,
-            now=datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC),
-        )
-
-
-async def _read(url: str, hours: float) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-    from crossdock.kernel.drivers.clickhouse import open_tables
-
-    span = _span_s(hours)
-    async with open_tables(url) as tables:
-        rows = await tables.query(_BY_MODEL)
-        times = await tables.query(_OVER_TIME, {"step": span // SLOTS, "span": span})
-    return rows, times
+        now = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+        doors.plot(times, slots_until(now, hours), hours, console.width)
 
 
 def usage_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -91,32 +72,3 @@ def usage_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 def _text(value: object) -> str:
     """Return a cell; of an amount no digit is left out but the zeros at its end."""
     return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
-
-
-def slots_until(now: datetime, hours: float) -> list[datetime]:
-    """Return the beginnings of the plot's slots, the last one under way."""
-    step = _span_s(hours) // SLOTS
-    last = int(now.timestamp()) // step * step
-    return [datetime.fromtimestamp(last - step * n, UTC) for n in reversed(range(SLOTS + 1))]
-
-
-def _span_s(hours: float) -> int:
-    return max(SLOTS, round(hours * 3600))
-
-
-def _plot(times: Sequence[Sequence[Any]], hours: float, width: int, *, now: datetime) -> None:
-    """Print cost by model; time runs in minutes up to now, which the title names."""
-    import plotext
-
-    slots = slots_until(now, hours)
-    minutes = [(slot - slots[-1]).total_seconds() / 60 for slot in slots]
-    figure = plotext.figure
-    figure.clear()
-    figure.theme("colorless")
-    figure.plot_size(min(width, 100), 16)
-    for model in sorted({row[1] for row in times}):
-        costs = {row[0].replace(tzinfo=UTC): float(row[2]) for row in times if row[1] == model}
-        line = figure.signal(minutes, [costs.get(slot, 0.0) for slot in slots], marker="braille")
-        figure.draw(line.lines().label(model))
-    figure.title(f"USD by model, last {hours:g} h; minutes before {slots[-1]:%Y-%m-%d %H:%M} UTC")
-    figure.show(colorless=True)

@@ -9,8 +9,9 @@ import pytest
 from typing_extensions import override
 
 from crossdock.audit.checks import NAMED, Books, Look, Numbers, Owner
-from crossdock.audit.reader import until_whole
+from crossdock.audit.looks import until_whole
 from crossdock.cli.app import main
+from crossdock.cli.shared.doors import Doors
 from crossdock.kernel.process.errors import CrossdockError, LogUnreachableError, TableError
 from support.management import Outcome
 
@@ -66,7 +67,7 @@ class Shell:
 
     def audit(self, books: FakeBooks, *words: str) -> Outcome:
         with pytest.raises(SystemExit) as ended:
-            main(["audit", *words], open_books=books.open)
+            main(["audit", *words], Doors(open_books=books.open))
         written = self._capsys.readouterr()
         return Outcome(ended.value.code, written.out, written.err)
 

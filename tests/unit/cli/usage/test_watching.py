@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from crossdock.cli.usage import batches
-from crossdock.cli.usage.batches import status_of, watch_batch
+from crossdock.cli.usage import watching
+from crossdock.cli.usage.watching import status_of, watch_batch
 
 KEY = "The daily budget of the key key_1 is used up: 1 of 1 USD."
 PROJECT = "The total budget of the project proj_1 is used up: 9 of 9 USD."
@@ -34,7 +34,7 @@ class Dock:
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "POLL_S", 0)
+    monkeypatch.setattr(watching, "POLL_S", 0)
     monkeypatch.setenv("COLUMNS", "200")
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.cli.usage.usage import SLOTS, slots_until
+from crossdock.cli.usage.slots import SLOTS, slots_until
 
 NOW = datetime(2026, 11, 25, 8, 52, 19, tzinfo=UTC)
 

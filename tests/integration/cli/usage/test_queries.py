@@ -1,9 +1,9 @@
-"""The requests that `crossdock policies test` looks back on, from a real ClickHouse."""
+"""The past requests that `crossdock policies test` reads from a real ClickHouse."""
 
 import asyncio
 
 from crossdock.audit.policy_replay import Asked
-from crossdock.cli.management.policy_dry_run import read_asked
+from crossdock.cli.usage.queries import read_requests
 from crossdock.kernel.drivers.clickhouse import migrate, open_tables
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.metering.rows import COLUMNS, request_row
@@ -36,7 +36,7 @@ async def test_requests_are_counted_once_within_the_hours_and_of_one_account(
     async with open_tables(clickhouse_url, COLUMNS) as tables:
         await migrate(tables)
         await tables.insert("requests", rows)
-    found = await asyncio.to_thread(read_asked, clickhouse_url, account, 2.0, 5)
+    found = await asyncio.to_thread(read_requests, clickhouse_url, account, 2.0, 5)
 
     owner = (account, OWNER["project"], OWNER["key_id"])
     assert sorted(found) == [Asked(*owner, "gull", CHAT, 1), Asked(*owner, "tern", CHAT, 2)]
