@@ -4,7 +4,7 @@ The record's value is the callers' lines as JSONL, in OpenAI's batch input form
 (`{"custom_id", "method", "url", "body"}`); a single request is such a line too. Stages in between forward the bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -16,7 +16,6 @@ from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.ids import (
     AccountId,
     BatchId,
-    CredentialId,
     ExecutionId,
     HoldId,
     KeyId,
@@ -26,7 +25,7 @@ from crossdock_schemas.ids import (
     line_request_id,
 )
 from crossdock_schemas.message import Message
-from crossdock_schemas.pricing.prices import Prices
+from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.worst_case import Ask
 
 Value = TypeVar("Value")
@@ -56,31 +55,6 @@ class Hold(Message):
     """The lines' places under the hold; empty: as in the parcel."""
     is_limited: bool = False
     """Budgets bind it: no answer may be longer than what the hold covers."""
-
-
-class Candidate(Message):
-    """One endpoint of a plan, with the price at which its calls will be booked."""
-
-    provider: str
-    model: str
-    upstream_model: str
-    prices: Prices
-    reason: str
-    output_limit: int | None = None
-    """Tokens of an answer at most, to be told to the provider where the line sets no limit."""
-    max_tokens_parameter: str = "max_tokens"
-    """How to tell it."""
-    credential_id: CredentialId | None = None
-    """The own provider key that its calls are made with; None: the installation's."""
-    credential_version: int | None = None
-    """At least of this version must that key's secret be."""
-
-
-class Plan(Message):
-    """The candidates in the order in which to try them; never empty."""
-
-    candidates: tuple[Candidate, ...] = Field(min_length=1)
-    strategy: str = "balanced"
 
 
 class Parcel(Message):
@@ -214,7 +188,7 @@ class Parcel(Message):
         return self.plan is not None and self.attempt < len(self.plan.candidates)
 
 
-def join_lines(lines: list[bytes]) -> bytes:
+def join_lines(lines: Iterable[bytes]) -> bytes:
     return b"\n".join(lines)
 
 

@@ -4,8 +4,10 @@ The record's value is JSONL in OpenAI's batch output form
 (`{"id", "custom_id", "response", "error"}`), one line for each `Result` of the header, in the same order.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 from crossdock_schemas.ids import AccountId, BatchId, KeyId, ProjectId, RequestId
 from crossdock_schemas.message import Message
@@ -54,3 +56,31 @@ class ResultGroup(Message):
     operation: str
     batch_id: BatchId | None = None
     results: tuple[Result, ...]
+
+
+class ResultOwner(Protocol):
+    """A parcel or a batch: the owner of results."""
+
+    @property
+    def account(self) -> AccountId: ...
+    @property
+    def project(self) -> ProjectId: ...
+    @property
+    def key_id(self) -> KeyId: ...
+    @property
+    def operation(self) -> str: ...
+    @property
+    def batch_id(self) -> BatchId | None: ...
+
+
+def result_group(owner: ResultOwner, lane: Lane, results: Iterable[Result]) -> ResultGroup:
+    """Return the results of `owner` as one message."""
+    return ResultGroup.model_construct(
+        account=owner.account,
+        project=owner.project,
+        key_id=owner.key_id,
+        lane=lane,
+        operation=owner.operation,
+        batch_id=owner.batch_id,
+        results=tuple(results),
+    )

@@ -28,7 +28,7 @@ Quantization = Literal[
     "unknown",
 ]  # OpenRouter's names
 Operation = Literal["/v1/chat/completions", "/v1/embeddings"]
-OPERATIONS: tuple[Operation, ...] = ("/v1/chat/completions", "/v1/embeddings")
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 class _Entry(Message):

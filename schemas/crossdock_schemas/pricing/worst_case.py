@@ -41,11 +41,14 @@ class Ask(NamedTuple):
     """1: it may call tools."""
 
 
-def ask_of(body: Mapping[str, Any], size: int) -> Ask:
-    """Return what `body`, of `size` bytes, asks for. What is no sound value counts as not given."""
-    if "messages" not in body:
-        return Ask(min(size, MAX_TOKENS), 0, 0)  # embeddings
-    media = _media(body["messages"])
+def ask_embeddings(_: Mapping[str, Any], size: int) -> Ask:
+    """Return what a body of `size` bytes asks for."""
+    return Ask(min(size, MAX_TOKENS), 0, 0)
+
+
+def ask_completion(body: Mapping[str, Any], size: int) -> Ask:
+    """Return what `body`, of `size` bytes, asks for. An unsound value counts as not given."""
+    media = _media(body.get("messages"))
     return Ask(
         input=min(size + media * MEDIA_TOKENS, MAX_TOKENS),
         output=output_of(body),

@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 
+from crossdock_schemas import operations
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Operation, Provider
 from crossdock_schemas.pricing.prices import Prices
 
-CHAT: tuple[Operation, ...] = ("/v1/chat/completions",)
-EMBED: tuple[Operation, ...] = ("/v1/embeddings",)
+CHAT: tuple[Operation, ...] = (operations.CHAT.path,)
+EMBED: tuple[Operation, ...] = (operations.EMBEDDINGS.path,)
 
 CONTEXT = 128_000
 MAX_OUTPUT = (

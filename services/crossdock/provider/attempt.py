@@ -14,26 +14,22 @@ from crossdock.kernel.process.backoff import backoff_s
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.requests.provider_keys import KeyShapeError
 from crossdock.kernel.runtime.pool.claim_writer import Job
-from crossdock.provider.adapters.openai import (
-    Answer,
-    Call,
-    UnreadableLineError,
-    make_call,
-)
+from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall, UnreadableLineError
 from crossdock.provider.call import Exchange
-from crossdock.provider.classify import Action, Verdict
+from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.client import ProviderSite
-from crossdock.provider.credentials.use import KeyInUse
-from crossdock.provider.line_end import Ends
+from crossdock.provider.credentials.use import CallKey
+from crossdock.provider.line_end import LineEnds
 from crossdock.provider.publisher import Finished, Publisher
 from crossdock.provider.result_lines import (
     UNREADABLE,
     unavailable,
 )
-from crossdock.provider.usage_rows import LineBook, Timing
+from crossdock.provider.usage_rows import CallTiming, LineBook
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.result import Outcome
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_LIMIT_S = 4.0
@@ -46,7 +42,7 @@ CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
 
 
 class Claims(Protocol):
-    """What an attempt needs of a `Claimer`."""
+    """What an attempt needs of a `ClaimWriter`."""
 
     claim: str
 
@@ -54,7 +50,7 @@ class Claims(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class OnwardLine:
     """This line goes on as `attempt`: the next candidate's, or this one's once more, later or in other hands."""
 
     line: int
@@ -75,7 +71,7 @@ def _never() -> bool:
     return False
 
 
-async def _none() -> KeyInUse | None:
+async def _none() -> CallKey | None:
     return None
 
 
@@ -97,10 +93,10 @@ class Attempt:
     claims: Claims
     job: Job
     is_cancelled: Callable[[], bool] = _never
-    find_key: Callable[[], Awaitable[KeyInUse | None]] = _none
+    find_key: Callable[[], Awaitable[CallKey | None]] = _none
     """Returns the key that this candidate is called with, if it may be used this moment."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    ends: Ends = field(init=False)
+    ends: LineEnds = field(init=False)
     exchange: Exchange = field(init=False)
     lost: int = field(init=False)
     has_cost: bool = field(init=False, default=False)
@@ -111,24 +107,24 @@ class Attempt:
     def __post_init__(self) -> None:
         self.lost = self.parcel.calls_lost
         self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
-        self.ends = Ends(self.parcel, self.line, self.book, self.clock)
+        self.ends = LineEnds(self.parcel, self.line, self.book, self.clock)
         self.exchange = Exchange(self.parcel, self.site, self.clock)
         self.repeat_of = self.parcel.repeats.get(self.line)
 
-    async def run(self) -> Finished | Onward:
+    async def run(self) -> Finished | OnwardLine:
         """Return the line's end here; every call on the way is booked."""
         request_id = self.parcel.request_id_of(self.line)
         try:
-            call = make_call(self.raw, self.parcel.candidate)
+            call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
-            return self.ends.failed(Call("", b""), UNREADABLE)
+            return self.ends.failed("", UNREADABLE)
         if self.book_lapsed() and self.parcel.hold is not None:
             return self._onward(self.parcel.attempt, self.book.calls, is_lost=True)
         while True:
             async with self.site.slots:
                 said = await self._turn(request_id, call) if self._is_free() else None
-            if isinstance(said, Answer):
-                return self.ends.completed(call, said)
+            if isinstance(said, ProviderAnswer):
+                return self.ends.completed(call.custom_id, said.body)
             if said is None:
                 ended = await self._wait(call)
             else:
@@ -143,7 +139,7 @@ class Attempt:
         if held is None or not starts:
             return 0
         try:
-            call = make_call(self.raw, self.parcel.candidate)
+            call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
             return 0  # none can have been made
         first = self.repeat_of
@@ -167,12 +163,12 @@ class Attempt:
         candidate = self.parcel.candidate
         return self.site.closed_s(candidate.model, candidate.credential_id)
 
-    async def _wait(self, call: Call) -> Finished | Onward | None:
+    async def _wait(self, call: ProviderCall) -> Finished | OnwardLine | None:
         """Wait until the endpoint opens; return how the line ends if no call shall be made."""
         if self.is_cancelled():
-            return self.ends.cancelled(call)
+            return self.ends.not_executed(call.custom_id, Outcome.CANCELLED)
         if self._left_s() <= 0 or self._is_too_late():
-            return self.ends.expired(call)
+            return self.ends.not_executed(call.custom_id, Outcome.EXPIRED)
         if self.draining.is_set():
             return self._onward(self.parcel.attempt, self.book.calls)
         wait_s = self._closed_s()
@@ -197,7 +193,7 @@ class Attempt:
             async with asyncio.timeout(min(wait_s, self._left_s())):
                 await self.draining.wait()
 
-    async def _turn(self, request_id: RequestId, call: Call) -> Answer | Verdict:
+    async def _turn(self, request_id: RequestId, call: ProviderCall) -> ProviderAnswer | Verdict:
         """Call, with the candidate's own key if it names one: without that key there is no call."""
         candidate = self.parcel.candidate
         if (
@@ -215,8 +211,8 @@ class Attempt:
             return unavailable(candidate.provider, candidate.credential_id)
 
     async def _call(
-        self, request_id: RequestId, call: Call, key: KeyInUse | None
-    ) -> Answer | Verdict:
+        self, request_id: RequestId, call: ProviderCall, key: CallKey | None
+    ) -> ProviderAnswer | Verdict:
         upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1
         request = self.exchange.request(request_id, call, upstream, key)
         number = self.book.calls + 1
@@ -226,12 +222,16 @@ class Attempt:
         sent_ms = self.clock.now_ms()
         said, response = await self.exchange.ask(request, key, self._left_s())
         finished_ms = self.clock.now_ms()
-        self._book(call, said, response, Timing(started_ms, finished_ms))
+        self._book(call, said, response, CallTiming(started_ms, finished_ms))
         self._note(said, finished_ms - sent_ms)
         return said
 
     def _book(
-        self, call: Call, said: Answer | Verdict, response: httpx.Response | None, timing: Timing
+        self,
+        call: ProviderCall,
+        said: ProviderAnswer | Verdict,
+        response: httpx.Response | None,
+        timing: CallTiming,
     ) -> None:
         usage = self.book.row(
             call,
@@ -249,29 +249,29 @@ class Attempt:
             self.has_cost = self.parcel.hold is not None
         self.publisher.book(usage)
 
-    def _note(self, said: Answer | Verdict, took_ms: int) -> None:
+    def _note(self, said: ProviderAnswer | Verdict, took_ms: int) -> None:
         """Note how the endpoint fared."""
         outcome = said.outcome if isinstance(said, Verdict) else CallOutcome.OK
-        is_fault = isinstance(said, Verdict) and said.action is not Action.GIVE_UP
+        is_fault = isinstance(said, Verdict) and said.step is not NextStep.GIVE_UP
         candidate = self.parcel.candidate
         self.site.note(
             candidate.model, outcome, took_ms, is_fault=is_fault, own=candidate.credential_id
         )
 
-    async def _after(self, verdict: Verdict, call: Call) -> Finished | Onward | None:
+    async def _after(self, verdict: Verdict, call: ProviderCall) -> Finished | OnwardLine | None:
         """Return the end that `verdict` means, or None to call again (after the wait)."""
         if verdict.after_s is not None:
             candidate = self.parcel.candidate
             self.site.close_for(candidate.model, verdict.after_s, candidate.credential_id)
-        if verdict.action is Action.RETRY_HERE and self._may_call_again(verdict):
+        if verdict.step is NextStep.RETRY_HERE and self._may_call_again(verdict):
             if verdict.after_s is None:
                 await self._rest(self._backoff_s())
             if self.has_cost and self._is_free():
                 return self._onward(self.parcel.attempt, self.book.calls)
             return None
-        if verdict.action is not Action.GIVE_UP and self.parcel.has_next_candidate:
+        if verdict.step is not NextStep.GIVE_UP and self.parcel.has_next_candidate:
             return self._fallen_back()
-        return self.ends.failed(call, verdict)
+        return self.ends.failed(call.custom_id, verdict)
 
     def _may_call_again(self, verdict: Verdict) -> bool:
         """Say whether one more call is within the limit. A batch's line outlasts a rate limit if nobody else has it."""
@@ -289,10 +289,10 @@ class Attempt:
             self.book.calls, base_s=BACKOFF_BASE_S, limit_s=BACKOFF_LIMIT_S, chance=self.chance
         )
 
-    def _fallen_back(self) -> Onward:
+    def _fallen_back(self) -> OnwardLine:
         return self._onward(self.parcel.attempt + 1)
 
-    def _later(self, wait_s: float) -> Onward:
+    def _later(self, wait_s: float) -> OnwardLine:
         """Give the wait to a topic; what cannot be called before its deadline comes back to end there."""
         due_ms = self.clock.now_ms() + round(min(wait_s, self._left_s()) * 1000)
         return self._onward(self.parcel.attempt, self.book.calls, due_ms)
@@ -304,10 +304,10 @@ class Attempt:
         due_ms: int | None = None,
         *,
         is_lost: bool = False,
-    ) -> Onward:
+    ) -> OnwardLine:
         """Return how the line goes on; through accounts if its hold is used up, where a wait begins anew afterwards."""
         is_readmission = is_lost or self.has_cost
-        return Onward(
+        return OnwardLine(
             self.line,
             self.raw,
             attempt,

@@ -1,4 +1,4 @@
-"""One call: the request, the provider's answer, and what it means."""
+"""One call: the request, the provider's response, and the judgement on it."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import httpx
 
 from crossdock.kernel.process.clock import Clock
-from crossdock.provider.adapters.openai import Answer, Call, read_answer
+from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.client import ProviderSite
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.ids import RequestId
 from crossdock_schemas.parcel.parcel import Parcel
 
@@ -26,16 +26,17 @@ class Exchange:
     clock: Clock
 
     def request(
-        self, request_id: RequestId, call: Call, number: int, key: KeyInUse | None
+        self, request_id: RequestId, call: ProviderCall, number: int, key: CallKey | None
     ) -> httpx.Request:
-        """Return the call; `number` tells a request's calls apart for the provider's own log.
+        """Return the HTTP request of a call. `number` tells the calls of a line apart in the provider's log.
 
         Raises:
-            KeyShapeError: if the key leaves a place of the provider's address empty.
+            KeyShapeError: if the key does not fill the provider's address.
         """
         body = call.body if key is None else key.body(call.body, self.parcel.candidate.model)
         return self.site.request(
             self.parcel.operation,
+            self.parcel.candidate.upstream_model,
             body,
             request_id,
             number,
@@ -44,9 +45,9 @@ class Exchange:
         )
 
     async def ask(
-        self, request: httpx.Request, key: KeyInUse | None, left_s: float
-    ) -> tuple[Answer | Verdict, httpx.Response | None]:
-        """Return what came of the call within `left_s`, and the response if a whole one came."""
+        self, request: httpx.Request, key: CallKey | None, left_s: float
+    ) -> tuple[ProviderAnswer | Verdict, httpx.Response | None]:
+        """Call for `left_s` at most; return the answer or verdict, and the response if it is complete."""
         response: httpx.Response | None = None
         try:
             response = await self._send(request, left_s)
@@ -57,7 +58,7 @@ class Exchange:
             return judge_loss(httpx.ReadTimeout("the deadline came first")), response
 
     async def _send(self, request: httpx.Request, left_s: float) -> httpx.Response:
-        """Return the whole response. The door keeps the provider's own limit; an earlier deadline is kept here."""
+        """Return the complete response. The transport keeps the provider's time limit, this an earlier deadline."""
         if left_s < self.site.provider.call_timeout_s:
             async with asyncio.timeout(left_s):
                 return await self._whole(request)
@@ -69,21 +70,22 @@ class Exchange:
             await response.aread()
         return response
 
-    def _judge(self, response: httpx.Response, key: KeyInUse | None) -> Answer | Verdict:
+    def _judge(self, response: httpx.Response, key: CallKey | None) -> ProviderAnswer | Verdict:
         content = response.content if key is None else key.without(response.content)
         if not response.is_success:
             now = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
-            verdict = judge_answer(response.status_code, response.headers, content, now=now)
-            is_own = self.parcel.candidate.credential_id is not None
-            return self._about_key(verdict) if is_own else verdict
-        said = read_answer(self.parcel.operation, content)
-        return said if isinstance(said, Answer) else judge_fault(said.outcome, said.code)
+            status, headers = response.status_code, response.headers
+            verdict = judge_answer(self.site.adapter, status, headers, content, now=now)
+            is_byok = self.parcel.candidate.credential_id is not None
+            return self._about_key(verdict) if is_byok else verdict
+        said = self.site.adapter.read_answer(self.parcel.operation, content)
+        return said if isinstance(said, ProviderAnswer) else judge_fault(said.outcome, said.code)
 
     def _about_key(self, verdict: Verdict) -> Verdict:
-        """Tell the owner of a key that the provider does not take it."""
+        """Name the BYOK key in a verdict that it was refused."""
         if verdict.status not in BAD_KEY:
             return verdict
-        named = f"the own provider key {self.parcel.candidate.credential_id!r}"
+        named = f"the BYOK key {self.parcel.candidate.credential_id!r}"
         return replace(
             verdict, message=f"the provider refused {named} with status {verdict.status}"
         )

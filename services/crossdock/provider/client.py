@@ -10,8 +10,9 @@ from prometheus_client import Counter
 
 from crossdock.kernel.process import metrics
 from crossdock.kernel.requests.provider_keys import PLACE, GoogleKey, ProviderKey
+from crossdock.provider.adapters.registry import ADAPTERS
 from crossdock.provider.credentials.access_tokens import Tokens
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId
@@ -26,7 +27,7 @@ Door = tuple[str, CredentialId | None]
 """A model, and the own key that it is called with: one customer's limits are nobody else's."""
 
 
-class Fare:
+class EndpointFare:
     """Decaying error rate and latency of one endpoint."""
 
     def __init__(self) -> None:
@@ -63,17 +64,18 @@ class ProviderSite:
         tokens: Tokens | None = None,
     ) -> None:
         self.provider = provider
+        self.adapter = ADAPTERS[provider.format]
         self.transport = transport
         self.slots = asyncio.Semaphore(provider.max_in_flight)
         self.installed = installed
         """The installation's key, where the transport does not send it by itself."""
         self.tokens = tokens
         self._headers = [("content-type", "application/json"), *headers.items()]
-        self._urls: dict[str, httpx.URL] = {}
+        self._urls: dict[tuple[str, str], httpx.URL] = {}
         self._closed_until: dict[Door, float] = {}
         self._calls: dict[CallOutcome, Counter] = {}
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
-        self.fares: dict[Door, Fare] = {}
+        self.fares: dict[Door, EndpointFare] = {}
 
     async def aclose(self) -> None:
         await self.transport.aclose()
@@ -85,21 +87,22 @@ class ProviderSite:
         """Whether there is no address without a key that fills its places."""
         return PLACE.search(self.provider.base_url) is not None
 
-    async def use(self, key: ProviderKey) -> KeyInUse | None:
+    async def use(self, key: ProviderKey) -> CallKey | None:
         """Return `key` as calls need it; None if its token is not to be had."""
         if not isinstance(key, GoogleKey):
-            return KeyInUse(key)
+            return CallKey(key)
         token = None if self.tokens is None else await self.tokens.find(key)
-        return None if token is None else KeyInUse(key, token)
+        return None if token is None else CallKey(key, token)
 
     def request(
         self,
         operation: str,
+        model: str,
         body: bytes,
         request_id: str,
         number: int,
         *,
-        key: KeyInUse | None = None,
+        key: CallKey | None = None,
         now_s: float = 0.0,
     ) -> httpx.Request:
         """Return the call; `number` tells a request's calls apart for the provider's own log.
@@ -109,7 +112,7 @@ class ProviderSite:
         Raises:
             KeyShapeError: if the key leaves a place of the provider's address empty.
         """
-        url = self._url(operation) if key is None else key.url(self.provider, operation)
+        url = self._url(operation, model, key)
         headers = [
             *self._headers,
             ("x-crossdock-request-id", request_id),
@@ -120,11 +123,13 @@ class ProviderSite:
         # why a stream: `content` makes httpx work out headers that the door sets anyway, 8 us
         return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
 
-    def _url(self, operation: str) -> httpx.URL:
-        url = self._urls.get(operation)
+    def _url(self, operation: str, model: str, key: CallKey | None) -> httpx.URL:
+        if key is not None:
+            return httpx.URL(self.adapter.url(key.base_url(self.provider), operation, model))
+        url = self._urls.get((operation, model))
         if url is None:
-            path = operation.removeprefix("/v1")
-            url = self._urls[operation] = httpx.URL(self.provider.base_url.rstrip("/") + path)
+            url = httpx.URL(self.adapter.url(self.provider.base_url, operation, model))
+            self._urls[operation, model] = url
         return url
 
     def close_for(self, model: str, after_s: float, own: CredentialId | None = None) -> None:
@@ -151,7 +156,7 @@ class ProviderSite:
             calls = self._calls[outcome] = metrics.CALLS.labels(self.provider.name, outcome.value)
         calls.inc()
         self._seconds.observe(took_ms / 1000)
-        self.fares.setdefault((model, own), Fare()).note(is_fault=is_fault, took_ms=took_ms)
+        self.fares.setdefault((model, own), EndpointFare()).note(is_fault=is_fault, took_ms=took_ms)
 
     def news(self, worker: str, now_ms: int) -> list[EndpointHealth]:
         """Return the health of the models called since the last time, with each key that called them."""

@@ -15,7 +15,7 @@ from crossdock.kernel.requests.provider_keys import (
 )
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.access_tokens import Tokens
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.pricing.catalogue import Provider
 
 
@@ -34,7 +34,7 @@ def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> P
         return ProviderSite(provider, door, {}, installed=installed, tokens=tokens)
     # why there: it is the same for all calls, and stays out of every request
     return ProviderSite(
-        provider, _open_door(provider, dict(KeyInUse(installed).headers("", b"", 0.0))), {}
+        provider, _open_door(provider, dict(CallKey(installed).headers("", b"", 0.0))), {}
     )
 
 

@@ -1,25 +1,20 @@
-"""How a line ends at a worker: its output line, and what all its calls together used."""
+"""The end of a line at a worker: its output line, and the sum of what its calls used."""
 
 from dataclasses import dataclass
 
 from crossdock.kernel.process.clock import Clock
-from crossdock.provider.adapters.openai import Answer, Call
 from crossdock.provider.classify import Verdict
 from crossdock.provider.publisher import Finished
-from crossdock.provider.result_lines import (
-    cancelled_line,
-    expired_line,
-    failure_line,
-    status_of,
-    success_line,
-)
-from crossdock.provider.usage_rows import MAX_CUSTOM_ID, LineBook
+from crossdock.provider.result_lines import error_body, status_of
+from crossdock.provider.usage_rows import LineBook
+from crossdock_schemas.ids import RequestId
+from crossdock_schemas.parcel.output_line import RequestEnd, completed, failed, not_executed
 from crossdock_schemas.parcel.parcel import Parcel
-from crossdock_schemas.parcel.result import Outcome, Result
+from crossdock_schemas.parcel.result import Outcome
 
 
 @dataclass
-class Ends:
+class LineEnds:
     """Makes the end of one line."""
 
     parcel: Parcel
@@ -28,50 +23,32 @@ class Ends:
     clock: Clock
 
     @property
-    def _request_id(self) -> str:
+    def _request_id(self) -> RequestId:
         return self.parcel.request_id_of(self.line)
 
-    def completed(self, call: Call, answer: Answer) -> Finished:
-        line = success_line(self._request_id, call.custom_id, answer.body)
-        return self._finished(call, Outcome.COMPLETED, line, status=200)
+    def completed(self, custom_id: str, body: bytes) -> Finished:
+        return self._finished(completed(self._request_id, custom_id, body))
 
-    def failed(self, call: Call, verdict: Verdict) -> Finished:
-        line = failure_line(self._request_id, call.custom_id, verdict)
-        status = status_of(verdict)
-        return self._finished(call, Outcome.FAILED, line, status=status, code=verdict.code)
+    def failed(self, custom_id: str, verdict: Verdict) -> Finished:
+        status, body = status_of(verdict), error_body(verdict)
+        return self._finished(failed(self._request_id, custom_id, status, verdict.code, body))
 
-    def expired(self, call: Call) -> Finished:
-        line = expired_line(self._request_id, call.custom_id)
-        return self._finished(call, Outcome.EXPIRED, line, code="batch_expired")
+    def not_executed(self, custom_id: str, outcome: Outcome) -> Finished:
+        """Return the end of a line that expired or was cancelled."""
+        in_batch = self.parcel.batch_id is not None
+        return self._finished(not_executed(self._request_id, custom_id, outcome, in_batch=in_batch))
 
-    def cancelled(self, call: Call) -> Finished:
-        code = "request_cancelled" if self.parcel.batch_id is None else "batch_cancelled"
-        line = cancelled_line(self._request_id, call.custom_id, code)
-        return self._finished(call, Outcome.CANCELLED, line, code=code)
-
-    def _finished(
-        self,
-        call: Call,
-        outcome: Outcome,
-        line: bytes,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-    ) -> Finished:
-        result = Result(
-            request_id=self.parcel.request_id_of(self.line),
-            line=self.line,
-            custom_id=call.custom_id[:MAX_CUSTOM_ID],
-            outcome=outcome,
-            status_code=status,
-            error_code=code,
-            model=self.parcel.model,
-            provider=self.parcel.candidate.provider,
-            attempts=self.parcel.attempt,
-            calls=self.book.calls,
-            tokens=self.book.tokens,
-            cost_usd=self.book.cost_usd,
-            created_at_ms=self.parcel.created_at_ms,
-            finished_at_ms=self.clock.now_ms(),
+    def _finished(self, end: RequestEnd) -> Finished:
+        parcel, book = self.parcel, self.book
+        result = end.result(
+            self.line,
+            parcel.model,
+            parcel.created_at_ms,
+            self.clock.now_ms(),
+            provider=parcel.candidate.provider,
+            attempts=parcel.attempt,
+            calls=book.calls,
+            tokens=book.tokens,
+            cost_usd=book.cost_usd,
         )
-        return Finished(self.parcel, result, line)
+        return Finished(parcel, result, end.line)

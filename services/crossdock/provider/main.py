@@ -27,9 +27,9 @@ from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.ops_server import open_ops
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.kernel.runtime.pool import claim_reader
-from crossdock.kernel.runtime.pool.claim_writer import Claimer
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter
 from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
-from crossdock.kernel.runtime.pool.scheduler import Place, Share
+from crossdock.kernel.runtime.pool.scheduler import Place, WorkShare
 from crossdock.kernel.runtime.shard.shard import ShardWorker
 from crossdock.provider import delayed_retries
 from crossdock.provider.cancels import KEEP_MS, Cancels
@@ -56,10 +56,10 @@ def served(settings: ProviderSettings, catalogue: Catalogue) -> list[Provider]:
     return [p for p in catalogue.providers if not names or p.name in names]
 
 
-def share_out(providers: Iterable[Provider]) -> dict[str, Share]:
+def share_out(providers: Iterable[Provider]) -> dict[str, WorkShare]:
     """Return, by topic, whose calls it holds: a provider that hangs fills its own share, and nobody else's."""
     return {
-        dispatch_topic(provider.name, lane): Share(
+        dispatch_topic(provider.name, lane): WorkShare(
             provider.name, provider.max_in_flight, is_urgent=lane is Lane.REALTIME
         )
         for provider in providers
@@ -72,10 +72,10 @@ class Service:
     """A worker between its consumer and its publisher, for one life of the process."""
 
     settings: ProviderSettings
-    shares: Mapping[str, Share]
+    shares: Mapping[str, WorkShare]
     worker: Worker
     publisher: Publisher
-    claimer: Claimer
+    claimer: ClaimWriter
     tails: Sequence[Tail]
     """What was cancelled, and own provider keys: read to the end before work begins."""
     later: ShardWorker
@@ -130,7 +130,7 @@ class Service:
 
     def _open_claims(
         self, starts: Mapping[int, int]
-    ) -> AbstractAsyncContextManager[claim_reader.ClaimsReader]:
+    ) -> AbstractAsyncContextManager[claim_reader.ClaimReader]:
         servers = self.settings.kafka_bootstrap_servers
         return claim_reader.open_claims(servers, starts, client=f"{self.claimer.worker}.claims")
 
@@ -189,7 +189,7 @@ async def make_service(
     keyring = Keyring(master_keys)
     publisher = Publisher(producer, clock, flush_s=settings.flush_ms / 1000)
     claim = secrets.token_hex(8)
-    claimer = Claimer(
+    claimer = ClaimWriter(
         producer, clock, worker=name, claim=claim, source=SOURCE, timing=settings.timing
     )
     worker = Worker(

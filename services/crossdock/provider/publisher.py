@@ -8,12 +8,13 @@ from typing import Protocol, TypeVar
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.requests.results import result_record
 from crossdock_schemas.calls.usage import HoldEnd, Usage, UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
 from crossdock_schemas.parcel.parcel import Lane, Parcel
-from crossdock_schemas.parcel.result import Result, ResultGroup
-from crossdock_schemas.topics import BATCH_RESULTS, RESULTS, USAGE
+from crossdock_schemas.parcel.result import Result, result_group
+from crossdock_schemas.topics import USAGE
 
 SOURCE = "crossdock/provider"
 MAX_ROWS = 500  # in a record
@@ -135,29 +136,18 @@ class Publisher:
         for end in finished:
             by_key.setdefault(end.parcel.batch_id or end.result.request_id, []).append(end)
         return [
-            self._result_record(key, chunk)
-            for key, group in by_key.items()
+            self._result_record(chunk)
+            for group in by_key.values()
             for chunk in _chunks(
                 group, lambda end: ROW_BYTES + len(end.result.custom_id) + len(end.line)
             )
         ]
 
-    def _result_record(self, key: str, ends: Sequence[Finished]) -> Outgoing:
+    def _result_record(self, ends: Sequence[Finished]) -> Outgoing:
         parcel = ends[0].parcel
-        topic = RESULTS if parcel.batch_id is None else BATCH_RESULTS
-        group = ResultGroup.model_construct(
-            account=parcel.account,
-            project=parcel.project,
-            key_id=parcel.key_id,
-            lane=parcel.lane,
-            operation=parcel.operation,
-            batch_id=parcel.batch_id,
-            results=tuple(end.result for end in ends),
-        )
-        headers = encode_headers(
-            topic, SOURCE, ends[0].result.request_id, self._clock.now_ms(), group
-        )
-        return Outgoing(topic.name, key.encode(), b"\n".join(end.line for end in ends), headers)
+        group = result_group(parcel, parcel.lane, [end.result for end in ends])
+        lines = [end.line for end in ends]
+        return result_record(group, lines, source=SOURCE, now_ms=self._clock.now_ms())
 
 
 def _by_account(items: Iterable[Owned]) -> dict[str, list[Owned]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.provider.attempt import Onward
+from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.publisher import SOURCE
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id
@@ -17,9 +17,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _DELAY_MS = {topic.name: delay_ms for delay_ms, topic in LATER.items()}
 
 
-def make_onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> list[Outgoing]:
+def make_onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> list[Outgoing]:
     """Return the parcels in which the lines of `ends` go on: those that go the same way go together."""
-    alike: dict[tuple[int, ...], list[Onward]] = {}
+    alike: dict[tuple[int, ...], list[OnwardLine]] = {}
     for number, end in enumerate(ends):
         run = parcel.slot_of(end.line) - number if end.is_readmission else -1
         is_delayed = end.due_ms is not None
@@ -28,7 +28,7 @@ def make_onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> list[Out
     return [_onward(parcel, group, now_ms) for group in alike.values()]
 
 
-def _onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> Outgoing:
+def _onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> Outgoing:
     first = ends[0]
     due_ms = max((end.due_ms for end in ends if end.due_ms is not None), default=None)
     onward = parcel.part(
@@ -53,7 +53,7 @@ def _onward(parcel: Parcel, ends: Sequence[Onward], now_ms: int) -> Outgoing:
     return sent
 
 
-def _event(parcel: Parcel, end: Onward) -> str:
+def _event(parcel: Parcel, end: OnwardLine) -> str:
     if end.is_readmission:
         return "parcel.to_be_admitted"
     if end.due_ms is not None:

@@ -5,20 +5,19 @@ from decimal import Decimal
 from typing import Any
 
 from crossdock.kernel.runtime.pool.claims import Start
-from crossdock.provider.adapters.openai import Answer, Call
+from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict
 from crossdock.provider.estimate import estimate_tokens
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
+from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 
-MAX_CUSTOM_ID = 512  # characters in our books; the caller's output line holds it whole
-
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class CallTiming:
     """Unix ms. A call begins when it was claimed: whoever supposes a row for it knows that moment too."""
 
     started_ms: int
@@ -47,10 +46,10 @@ class LineBook:
 
     def row(
         self,
-        call: Call,
+        call: ProviderCall,
         number: int,
-        said: Answer | Verdict,
-        timing: Timing,
+        said: ProviderAnswer | Verdict,
+        timing: CallTiming,
         *,
         status: int | None,
         provider_request_id: str | None,
@@ -73,15 +72,15 @@ class LineBook:
             status_code=status,
             error_code=None if verdict is None else verdict.code,
             tokens=tokens,
-            is_estimated=said.tokens is None if isinstance(said, Answer) else may_cost,
+            is_estimated=said.tokens is None if isinstance(said, ProviderAnswer) else may_cost,
             cost=cost,
-            provider_cost_usd=said.provider_cost_usd if isinstance(said, Answer) else None,
+            provider_cost_usd=said.provider_cost_usd if isinstance(said, ProviderAnswer) else None,
             provider_request_id=provider_request_id,
             repeat_of=repeat_of,
         )
 
     def unknown(
-        self, call: Call, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
+        self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
     ) -> Usage:
         """Return the row of a call whose worker died: as if it had been answered at the length of its prompt.
 
@@ -92,7 +91,7 @@ class LineBook:
         return self._row(
             call,
             start.call,
-            Timing(start.at_ms, start.at_ms),
+            CallTiming(start.at_ms, start.at_ms),
             execution_id=self.execution_of(start.call, start.claim),
             claim=start.claim,
             outcome=CallOutcome.UNKNOWN,
@@ -104,21 +103,23 @@ class LineBook:
             repeat_of=repeat_of,
         )
 
-    def _tokens_of(self, said: Answer | Verdict, call: Call) -> Tokens:
+    def _tokens_of(self, said: ProviderAnswer | Verdict, call: ProviderCall) -> Tokens:
         if isinstance(said, Verdict):
             return self._guess(call) if said.outcome.may_cost else Tokens()
         return said.tokens or estimate_tokens(
             prompt_bytes=len(call.body), output_chars=said.output_chars
         )
 
-    def _guess(self, call: Call) -> Tokens:
+    def _guess(self, call: ProviderCall) -> Tokens:
         """Return what a call used whose answer nobody saw: as if it were as long as its prompt, within its limit."""
         size = len(call.body)
         tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
         most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
         return tokens.model_copy(update={"output": min(tokens.output, most)}) if most else tokens
 
-    def _row(self, call: Call, number: int, timing: Timing, **of_the_call: Any) -> Usage:
+    def _row(
+        self, call: ProviderCall, number: int, timing: CallTiming, **of_the_call: Any
+    ) -> Usage:
         """Return the row; what the parcel and the plan say of it is filled in here."""
         parcel, candidate = self.parcel, self.parcel.candidate
         # why not model_construct: pydantic's own constructor takes 3 us here, that one 7

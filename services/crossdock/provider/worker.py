@@ -25,11 +25,11 @@ from crossdock.kernel.requests.provider_keys import KeyShapeError, read_provider
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
-from crossdock.provider.attempt import Attempt, Onward
+from crossdock.provider.attempt import Attempt, OnwardLine
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.cache import Keyring
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock.provider.publisher import SOURCE, Finished, Log, Publisher
 from crossdock.provider.reroute import make_onward
 from crossdock_schemas.calls.usage import hold_end
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Claims(attempt.Claims, Protocol):
-    """What a worker needs of a `Claimer`."""
+    """What a worker needs of a `ClaimWriter`."""
 
     async def confirm(self, job: Job) -> None: ...
 
@@ -101,14 +101,14 @@ class Worker:
                 for line, raw in zip(parcel.lines, bodies, strict=True)
             ]
         ends = [task.result() for task in running]
-        onward = [end for end in ends if isinstance(end, Onward)]
+        onward = [end for end in ends if isinstance(end, OnwardLine)]
         if onward:
             await self._send_on(job, parcel, onward)
         for end in ends:
             if isinstance(end, LeaseLostError):
                 raise end
 
-    async def _send_on(self, job: Job, parcel: Parcel, ends: list[Onward]) -> None:
+    async def _send_on(self, job: Job, parcel: Parcel, ends: list[OnwardLine]) -> None:
         """Hand lines to whoever is next, unless another worker has taken them over meanwhile: then he does."""
         await self._claims.confirm(job)
         self._let_go(parcel, [end for end in ends if end.is_readmission])
@@ -116,7 +116,7 @@ class Worker:
         await self._producer.send(make_onward(parcel, ends, self._clock.now_ms()))
         await self._claims.end((job, end.line) for end in ends)
 
-    def _let_go(self, parcel: Parcel, ends: list[Onward]) -> None:
+    def _let_go(self, parcel: Parcel, ends: list[OnwardLine]) -> None:
         """End the hold of lines that go on under another one: their last calls may have cost what was held."""
         for is_lost in (False, True):
             lines = [end.line for end in ends if end.is_lost is is_lost]
@@ -158,7 +158,7 @@ class Worker:
             draining=self._draining,
         )
 
-    async def _find_key(self, parcel: Parcel, site: ProviderSite) -> KeyInUse | None:
+    async def _find_key(self, parcel: Parcel, site: ProviderSite) -> CallKey | None:
         """Return the key that this attempt's candidate is called with, unless it is out of use."""
         candidate = parcel.candidate
         own = candidate.credential_id
@@ -179,7 +179,7 @@ class Worker:
             return None
         return await site.use(key)
 
-    async def _run_line(self, running: Attempt) -> Onward | LeaseLostError | None:
+    async def _run_line(self, running: Attempt) -> OnwardLine | LeaseLostError | None:
         """Run a line; returns None once its end is published and told, or how it goes on."""
         job, line, held = running.job, running.line, running.job.held
         if held is not None and line in held.ended:
@@ -191,7 +191,7 @@ class Worker:
             end = await running.run()
         except LeaseLostError as error:
             return error  # the other lines' calls are paid for: they end as they would
-        if isinstance(end, Onward):
+        if isinstance(end, OnwardLine):
             return end
         await self._publisher.finish([await self._within_limits(end)])
         await self._claims.end([(job, line)])

@@ -10,7 +10,8 @@ from crossdock.kernel.requests.exclusion import serving_others
 from crossdock_schemas.accounts.credential import CredentialRef
 from crossdock_schemas.accounts.policy import Excluded
 from crossdock_schemas.calls.fleet import EndpointHealth, health_name
-from crossdock_schemas.parcel.parcel import Candidate, Parcel, Plan
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
 from crossdock_schemas.pricing.worst_case import told_limit
 

@@ -30,7 +30,8 @@ from crossdock_schemas.ids import (
     line_request_id,
     make_batch_id,
 )
-from crossdock_schemas.parcel.parcel import Candidate, Lane, Parcel, Plan, join_lines
+from crossdock_schemas.parcel.parcel import Lane, Parcel, join_lines
+from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices

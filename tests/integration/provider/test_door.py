@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from crossdock.kernel.drivers.http import Transport, ask_status, open_transport
 from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.client import ProviderSite
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.pricing.catalogue import Provider
 
 SMALL = gzip.compress(b'{"a":1}')
@@ -177,7 +177,7 @@ async def test_an_own_key_goes_up_in_the_place_of_the_installations() -> None:
         provider = Provider(name="first", base_url=f"{url}/v1", models=())
         site = ProviderSite(provider, door, {})
         request = site.request(
-            "/v1/echo", b"{}", "req_1", 1, key=KeyInUse(BearerKey(api_key="own-0123"))
+            "/v1/echo", "tern", b"{}", "req_1", 1, key=CallKey(BearerKey(api_key="own-0123"))
         )
 
         answer = await door.handle_async_request(request)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from crossdock.kernel.process.clock import SystemClock
-from crossdock.provider.attempt import Onward
+from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.client_factory import open_site
 from crossdock.provider.publisher import Finished
@@ -200,7 +200,7 @@ class backlog_full:  # noqa: N801  # reads as a function
 class Seen:
     """What followed."""
 
-    end: Finished | Onward
+    end: Finished | OnwardLine
     books: Books
     began: list[float]
     took_s: float
@@ -286,7 +286,7 @@ async def test_a_long_wait_is_spent_in_a_topic_and_ends_when_the_provider_said()
 
     found = await see(scenario)
 
-    assert isinstance(found.end, Onward)
+    assert isinstance(found.end, OnwardLine)
     assert found.end.due_ms is not None
     wait_s = (found.end.due_ms - before_ms) / 1000
     assert scenario.wait_s <= wait_s <= scenario.wait_s + LATE_S

@@ -8,7 +8,7 @@ from typing import Any
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.claims import ClaimsView
 from crossdock.kernel.runtime.pool.pool import Pool
 from crossdock.kernel.runtime.pool.scheduler import Place
@@ -164,11 +164,11 @@ async def running(pool: Pool, body: Callable[[asyncio.Event], Awaitable[None]]) 
 
 def make_claimer(
     log: FakeClaimsLog, clock: ManualClock, *, worker: str = "w", claim: str = "life"
-) -> Claimer:
-    return Claimer(log, clock, worker=worker, claim=claim, source="test", gap_s=0)
+) -> ClaimWriter:
+    return ClaimWriter(log, clock, worker=worker, claim=claim, source="test", gap_s=0)
 
 
-def make_member(log: FakeClaimsLog, clock: ManualClock, *, worker: str, claim: str) -> Claimer:
+def make_member(log: FakeClaimsLog, clock: ManualClock, *, worker: str, claim: str) -> ClaimWriter:
     """Return the claimer of a worker that the group knows as the owner."""
     claimer = make_claimer(log, clock, worker=worker, claim=claim)
     claimer.proved(clock.now_ms())

@@ -14,7 +14,7 @@ from crossdock.kernel.process.clock import Clock, ManualClock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.pool.claim_writer import Job
-from crossdock.kernel.runtime.pool.claims import Held, Start
+from crossdock.kernel.runtime.pool.claims import EarlierClaims, Start
 from crossdock.provider.attempt import Attempt
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.publisher import Publisher
@@ -28,7 +28,8 @@ from crossdock_schemas.ids import (
     ProjectId,
     RequestId,
 )
-from crossdock_schemas.parcel.parcel import Candidate, Lane, Parcel, Plan
+from crossdock_schemas.parcel.parcel import Lane, Parcel
+from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.catalogue import Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 
@@ -36,8 +37,8 @@ NOW_MS = 1_800_000_000_000
 PRICES = Prices(input=Decimal(1), output=Decimal(2), request=Decimal("0.01"))
 BATCH = BatchId("batch_" + "0" * 32)
 
-Answer = httpx.Response | Exception
-Respond = Callable[[httpx.Request], Answer | Awaitable[Answer]]
+ProviderAnswer = httpx.Response | Exception
+Respond = Callable[[httpx.Request], ProviderAnswer | Awaitable[ProviderAnswer]]
 
 
 def make_candidate(provider: str = "first", credential_id: str | None = None) -> Candidate:
@@ -118,7 +119,7 @@ def refused(status: int, *, headers: dict[str, str] | None = None, **error: Any)
 class Provided:
     """A provider that answers by the book it is given, one entry a call, the last again and again."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: ProviderAnswer) -> None:
         self.answers = list(answers)
         self.requests: list[httpx.Request] = []
 
@@ -199,7 +200,7 @@ def make_job(
     record: Record | None = None, starts: dict[int, list[Start]] | None = None, *ended: int
 ) -> Job:
     """Return a job, with what an earlier owner did."""
-    held = Held(0, starts or {}, {line: {"the teller"} for line in ended})
+    held = EarlierClaims(0, starts or {}, {line: {"the teller"} for line in ended})
     empty = Record("dispatch.first.batch", 0, 0, NOW_MS, None, None, [])
     return Job(record or empty, held if starts or ended else None)
 

@@ -9,8 +9,8 @@ import pytest
 
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.requests.provider_keys import BearerKey
-from crossdock.provider.attempt import Onward
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.attempt import OnwardLine
+from crossdock.provider.credentials.use import CallKey
 from crossdock.provider.publisher import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId, HoldId
@@ -34,7 +34,7 @@ from unit.provider.builders import (
 HOLD = Hold(hold_id=HoldId(f"hold_{'a' * 32}"))
 
 
-def line_of(end: Finished | Onward) -> dict[str, Any]:
+def line_of(end: Finished | OnwardLine) -> dict[str, Any]:
     assert isinstance(end, Finished)
     found: dict[str, Any] = json.loads(end.line)
     return found
@@ -117,7 +117,9 @@ async def test_a_call_that_brought_no_answer_is_booked_at_a_guess_and_the_next_n
         False,
     )
     assert broken.cost.total > 0
-    assert end == Onward(0, make_line(), 1, 2, is_readmission=True, repeat_of=broken.execution_id)
+    assert end == OnwardLine(
+        0, make_line(), 1, 2, is_readmission=True, repeat_of=broken.execution_id
+    )
 
 
 async def test_the_guess_is_within_the_lines_limit() -> None:
@@ -136,7 +138,7 @@ async def test_a_line_whose_last_call_brought_no_answer_falls_back_through_accou
     end = await attempt.run()
 
     (row,) = books.rows
-    assert end == Onward(0, make_line(), 2, is_readmission=True, repeat_of=row.execution_id)
+    assert end == OnwardLine(0, make_line(), 2, is_readmission=True, repeat_of=row.execution_id)
 
 
 async def test_a_line_whose_calls_all_broke_off_fails_with_what_they_may_have_cost() -> None:
@@ -178,7 +180,7 @@ async def test_what_broke_off_is_handed_back_through_accounts() -> None:
     end = await attempt.run()
 
     (row,) = books.rows
-    assert end == Onward(0, make_line(), 1, 1, is_readmission=True, repeat_of=row.execution_id)
+    assert end == OnwardLine(0, make_line(), 1, 1, is_readmission=True, repeat_of=row.execution_id)
 
 
 async def test_an_answer_without_usage_is_booked_as_an_estimate() -> None:
@@ -211,7 +213,7 @@ async def test_what_may_pass_is_tried_here_up_to_the_limit_and_then_elsewhere(
 
     end = await attempt.run()
 
-    assert isinstance(end, Onward)
+    assert isinstance(end, OnwardLine)
     assert (end.attempt, end.calls_made, end.is_readmission) == (2, 0, False)
     assert len(provided.requests) == len(books.rows) == 3
 
@@ -221,7 +223,7 @@ async def test_a_refused_key_is_not_tried_twice_but_elsewhere(status: int) -> No
     provided = Provided(refused(status))
     attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
 
-    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert await attempt.run() == OnwardLine(0, make_line(), 2)
     assert len(provided.requests) == 1
 
 
@@ -229,7 +231,7 @@ async def test_an_exhausted_quota_is_not_tried_here_again() -> None:
     provided = Provided(refused(429, code="insufficient_quota"))
     attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
 
-    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert await attempt.run() == OnwardLine(0, make_line(), 2)
     assert len(provided.requests) == 1
 
 
@@ -268,7 +270,7 @@ async def test_a_long_retry_after_falls_back_at_once() -> None:
     provided = Provided(refused(429, headers={"retry-after": "30"}))
     attempt, _ = make_attempt(provided, parcel=make_parcel(providers=["first", "next"]))
 
-    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert await attempt.run() == OnwardLine(0, make_line(), 2)
     assert len(provided.requests) == 1
 
 
@@ -278,7 +280,7 @@ async def test_an_endpoint_told_to_wait_is_closed_for_its_other_lines_too() -> N
     site.close_for("gull", 30)
     attempt, _ = make_attempt(provided, site=site, parcel=make_parcel(providers=["first", "next"]))
 
-    assert await attempt.run() == Onward(0, make_line(), 2)
+    assert await attempt.run() == OnwardLine(0, make_line(), 2)
     assert provided.requests == []
 
 
@@ -291,7 +293,7 @@ async def test_a_line_that_waited_for_a_slot_looks_again_whether_the_endpoint_is
     ends = await asyncio.gather(*(attempt.run() for attempt in attempts))
 
     assert len(provided.requests) == 1
-    assert all(isinstance(end, Onward) for end in ends)
+    assert all(isinstance(end, OnwardLine) for end in ends)
 
 
 async def test_a_batchs_line_outlasts_a_rate_limit_where_nobody_else_has_the_model() -> None:
@@ -360,7 +362,7 @@ async def test_a_pool_that_comes_to_rest_gets_a_waiting_line_back() -> None:
             await asyncio.sleep(0)
         draining.set()
 
-    assert running.result() == Onward(0, make_line(), 1, calls_made=1)
+    assert running.result() == OnwardLine(0, make_line(), 1, calls_made=1)
 
 
 async def test_a_line_that_was_given_back_goes_on_counting_its_calls() -> None:
@@ -425,14 +427,14 @@ async def test_the_fleet_hears_whose_fault_it_was(status: int, is_to_blame: floa
 # own provider keys
 
 PLAIN = "sk-own-0123456789"
-OWN = KeyInUse(BearerKey(api_key=PLAIN))
+OWN = CallKey(BearerKey(api_key=PLAIN))
 
 
-async def have_own() -> KeyInUse | None:
+async def have_own() -> CallKey | None:
     return OWN
 
 
-async def have_none() -> KeyInUse | None:
+async def have_none() -> CallKey | None:
     return None
 
 
@@ -461,7 +463,7 @@ async def test_a_call_is_booked_for_the_lines_user_and_under_the_parcels_tags() 
 
 
 async def test_a_call_of_the_installations_asks_for_no_own_key() -> None:
-    async def fail() -> KeyInUse | None:
+    async def fail() -> CallKey | None:
         raise AssertionError
 
     provided = Provided(sound())
@@ -480,7 +482,7 @@ async def test_without_its_key_nothing_is_called_and_the_next_candidate_has_the_
 
     end = await attempt.run()
 
-    assert isinstance(end, Onward)
+    assert isinstance(end, OnwardLine)
     assert (end.attempt, provided.requests, books.rows) == (2, [], [])
 
 
@@ -532,7 +534,7 @@ async def test_one_customers_limit_closes_nobody_elses_way() -> None:
 
     end = await attempt.run()
 
-    assert isinstance(end, Onward)
+    assert isinstance(end, OnwardLine)
     assert site.closed_s("gull", CredentialId("byok_1")) > 50
     assert site.closed_s("gull") == site.closed_s("gull", CredentialId("byok_2")) == 0
     (health,) = site.news("w", NOW_MS)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.provider.adapters import openai
+from crossdock.provider.adapters.openai import MAX_ERROR_BODY
 from crossdock.provider.classify import (
-    MAX_ERROR_BODY,
     MAX_WAIT_S,
-    Action,
+    NextStep,
     judge_answer,
     judge_fault,
     judge_loss,
@@ -26,45 +27,45 @@ def error(**fields: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "outcome", "action"),
+    ("status", "content", "outcome", "step"),
     [
-        (429, error(code="rate_limit_exceeded"), CallOutcome.RATE_LIMITED, Action.RETRY_HERE),
-        (429, b"", CallOutcome.RATE_LIMITED, Action.RETRY_HERE),
-        (429, error(type="insufficient_quota"), CallOutcome.QUOTA_EXHAUSTED, Action.FALL_BACK),
+        (429, error(code="rate_limit_exceeded"), CallOutcome.RATE_LIMITED, NextStep.RETRY_HERE),
+        (429, b"", CallOutcome.RATE_LIMITED, NextStep.RETRY_HERE),
+        (429, error(type="insufficient_quota"), CallOutcome.QUOTA_EXHAUSTED, NextStep.FALL_BACK),
         (
             429,
             error(code="credit_balance_exhausted"),
             CallOutcome.QUOTA_EXHAUSTED,
-            Action.FALL_BACK,
+            NextStep.FALL_BACK,
         ),
-        (401, b"", CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
-        (402, b"", CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
-        (403, b"", CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
-        (404, b"", CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
-        (302, b"", CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
-        (400, b"", CallOutcome.CLIENT_ERROR, Action.GIVE_UP),
-        (413, b"", CallOutcome.CLIENT_ERROR, Action.GIVE_UP),
-        (422, b"", CallOutcome.CLIENT_ERROR, Action.GIVE_UP),
-        (408, b"", CallOutcome.SERVER_ERROR, Action.RETRY_HERE),
-        (409, b"", CallOutcome.SERVER_ERROR, Action.RETRY_HERE),
-        (500, b"<html>", CallOutcome.SERVER_ERROR, Action.RETRY_HERE),
-        (503, b"", CallOutcome.SERVER_ERROR, Action.RETRY_HERE),
-        (529, b"", CallOutcome.SERVER_ERROR, Action.RETRY_HERE),
-        (400, error(message="Incorrect API key"), CallOutcome.CLIENT_ERROR, Action.FALL_BACK),
+        (401, b"", CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
+        (402, b"", CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
+        (403, b"", CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
+        (404, b"", CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
+        (302, b"", CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
+        (400, b"", CallOutcome.CLIENT_ERROR, NextStep.GIVE_UP),
+        (413, b"", CallOutcome.CLIENT_ERROR, NextStep.GIVE_UP),
+        (422, b"", CallOutcome.CLIENT_ERROR, NextStep.GIVE_UP),
+        (408, b"", CallOutcome.SERVER_ERROR, NextStep.RETRY_HERE),
+        (409, b"", CallOutcome.SERVER_ERROR, NextStep.RETRY_HERE),
+        (500, b"<html>", CallOutcome.SERVER_ERROR, NextStep.RETRY_HERE),
+        (503, b"", CallOutcome.SERVER_ERROR, NextStep.RETRY_HERE),
+        (529, b"", CallOutcome.SERVER_ERROR, NextStep.RETRY_HERE),
+        (400, error(message="Incorrect API key"), CallOutcome.CLIENT_ERROR, NextStep.FALL_BACK),
     ],
 )
 def test_a_status_decides_what_follows(
-    status: int, content: bytes, outcome: CallOutcome, action: Action
+    status: int, content: bytes, outcome: CallOutcome, step: NextStep
 ) -> None:
-    verdict = judge_answer(status, {}, content, now=NOW)
+    verdict = judge_answer(openai, status, {}, content, now=NOW)
 
-    assert (verdict.outcome, verdict.action, verdict.status) == (outcome, action, status)
+    assert (verdict.outcome, verdict.step, verdict.status) == (outcome, step, status)
 
 
 def test_the_callers_mistake_is_told_in_the_providers_own_words() -> None:
     content = error(message="too long", type="invalid_request_error", param="messages", extra=1)
 
-    verdict = judge_answer(400, {}, content, now=NOW)
+    verdict = judge_answer(openai, 400, {}, content, now=NOW)
 
     assert json.loads(verdict.body or b"") == {
         "error": {
@@ -81,11 +82,11 @@ def test_the_callers_mistake_is_told_in_the_providers_own_words() -> None:
     "content", [b"", b"no", b"[]", b'{"message":"flat"}', b'{"error":"' + b"x" * MAX_ERROR_BODY]
 )
 def test_an_error_in_another_shape_is_not_passed_on_whole(content: bytes) -> None:
-    assert judge_answer(400, {}, content, now=NOW).body is None
+    assert judge_answer(openai, 400, {}, content, now=NOW).body is None
 
 
 def test_what_a_provider_says_about_our_key_is_not_passed_on() -> None:
-    verdict = judge_answer(401, {}, error(message="Incorrect API key: sk-secret"), now=NOW)
+    verdict = judge_answer(openai, 401, {}, error(message="Incorrect API key: sk-secret"), now=NOW)
 
     assert "secret" not in verdict.message
     assert verdict.body is None
@@ -101,7 +102,7 @@ def test_what_a_provider_says_about_our_key_is_not_passed_on() -> None:
     ],
 )
 def test_the_message_is_found_in_every_dialect(content: bytes, message: str) -> None:
-    assert judge_answer(503, {}, content, now=NOW).message == message
+    assert judge_answer(openai, 503, {}, content, now=NOW).message == message
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_the_message_is_found_in_every_dialect(content: bytes, message: str) -> 
 )
 def test_the_asked_wait_is_read(headers: dict[str, str], wait_s: float | None) -> None:
     assert retry_after_s(headers, now=NOW) == wait_s
-    assert judge_answer(429, headers, b"", now=NOW).after_s == wait_s
+    assert judge_answer(openai, 429, headers, b"", now=NOW).after_s == wait_s
 
 
 @given(value=st.text(max_size=40))
@@ -143,7 +144,7 @@ def test_any_wait_header_gives_a_sane_wait(value: str) -> None:
 
 @given(status=st.integers(300, 599), content=st.binary(max_size=60))
 def test_any_refusal_is_judged(status: int, content: bytes) -> None:
-    assert judge_answer(status, {}, content, now=NOW).status == status
+    assert judge_answer(openai, status, {}, content, now=NOW).status == status
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_any_refusal_is_judged(status: int, content: bytes) -> None:
 def test_a_lost_call_is_tried_again(loss: httpx.TransportError, outcome: CallOutcome) -> None:
     verdict = judge_loss(loss)
 
-    assert (verdict.outcome, verdict.action) == (outcome, Action.RETRY_HERE)
+    assert (verdict.outcome, verdict.step) == (outcome, NextStep.RETRY_HERE)
 
 
 def test_a_broken_answer_is_tried_again() -> None:
-    assert judge_fault(CallOutcome.GARBAGE, "broken_json").action is Action.RETRY_HERE
+    assert judge_fault(CallOutcome.GARBAGE, "broken_json").step is NextStep.RETRY_HERE

@@ -4,7 +4,7 @@ import pytest
 
 from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.client import FORGOTTEN_S, ProviderSite
-from crossdock.provider.credentials.use import KeyInUse
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId
 from unit.provider.builders import NOW_MS, make_site, sound
@@ -15,7 +15,7 @@ def make() -> ProviderSite:
 
 
 def test_a_request_names_the_call_for_the_providers_log() -> None:
-    request = make().request("/v1/chat/completions", b"{}", "req_1", 203)
+    request = make().request("/v1/chat/completions", "tern", b"{}", "req_1", 203)
 
     assert str(request.url) == "http://first.test/v1/chat/completions"
     assert request.read() == b"{}"
@@ -62,11 +62,16 @@ def test_an_own_key_goes_with_its_own_request() -> None:
     site = make()
 
     own = site.request(
-        "/v1/chat/completions", b"{}", "req_1", 1, key=KeyInUse(BearerKey(api_key="sk-own-0123"))
+        "/v1/chat/completions",
+        "tern",
+        b"{}",
+        "req_1",
+        1,
+        key=CallKey(BearerKey(api_key="sk-own-0123")),
     )
 
     assert own.headers["authorization"] == "Bearer sk-own-0123"
-    assert "authorization" not in site.request("/v1/embeddings", b"{}", "req_1", 2).headers
+    assert "authorization" not in site.request("/v1/embeddings", "tern", b"{}", "req_1", 2).headers
 
 
 def test_own_keys_fare_and_close_by_themselves() -> None:

@@ -39,7 +39,7 @@ async def test_a_key_stays_out_of_the_requests() -> None:
     provider = ATLAS.model_copy(update={"api_key_env": "ATLAS_KEY"})
 
     site = open_site(provider, {"ATLAS_KEY": "secret-key\n"}, ManualClock())
-    request = site.request("/v1/embeddings", b"{}", "req_1", 101)
+    request = site.request("/v1/embeddings", "tern", b"{}", "req_1", 101)
     await site.transport.aclose()
 
     assert request.url == httpx.URL("http://x.test/v1/embeddings")
@@ -73,7 +73,7 @@ async def test_a_key_of_another_shape_goes_with_each_call(
     site = open_site(provider, {"K": text}, ManualClock())
     assert site.installed is not None
     key = await site.use(site.installed)
-    request = site.request("/v1/chat/completions", b"{}", "req_1", 101, key=key)
+    request = site.request("/v1/chat/completions", "tern", b"{}", "req_1", 101, key=key)
     await site.aclose()
 
     assert request.url == httpx.URL(url)

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.provider.adapters.openai import (
-    Answer,
-    Fault,
-    UnreadableLineError,
-    make_call,
-    read_answer,
-    read_usage,
-)
+from crossdock.provider.adapters.openai import make_call, read_answer, read_usage
+from crossdock.provider.adapters.types import BrokenAnswer, ProviderAnswer, UnreadableLineError
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.tokens import Tokens
 from unit.provider.builders import make_candidate, make_completion, make_line
@@ -22,7 +16,7 @@ CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
 
 
-def answered(**changes: Any) -> Answer | Fault:
+def answered(**changes: Any) -> ProviderAnswer | BrokenAnswer:
     return read_answer(CHAT, json.dumps(make_completion(**changes)).encode())
 
 
@@ -56,7 +50,7 @@ def test_a_sound_answer_is_passed_on_byte_for_byte() -> None:
 
     answer = read_answer(CHAT, raw)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderAnswer)
     assert (answer.body, answer.output_chars, answer.tokens) == (raw, 2, None)
 
 
@@ -65,7 +59,7 @@ def test_an_answer_on_several_lines_becomes_one_line() -> None:
 
     answer = read_answer(CHAT, raw)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderAnswer)
     assert b"\n" not in answer.body
     assert json.loads(answer.body) == make_completion()
 
@@ -88,24 +82,24 @@ def test_an_answer_on_several_lines_becomes_one_line() -> None:
     ],
 )
 def test_what_is_no_answer_is_a_fault(content: bytes, outcome: CallOutcome, code: str) -> None:
-    assert read_answer(CHAT, content) == Fault(outcome, code)
+    assert read_answer(CHAT, content) == BrokenAnswer(outcome, code)
 
 
 @pytest.mark.parametrize("finish", [None, "", 7, ["stop"]])
 def test_an_answer_without_a_finish_reason_was_cut(finish: object) -> None:
     fault = answered(choices=choice(finish_reason=finish))
 
-    assert fault == Fault(CallOutcome.TRUNCATED, "no_finish_reason")
+    assert fault == BrokenAnswer(CallOutcome.TRUNCATED, "no_finish_reason")
 
 
 def test_tool_calls_may_end_with_an_empty_reason() -> None:
     message = {"content": None, "tool_calls": [{"id": "t"}]}
 
-    assert isinstance(answered(choices=choice(message=message, finish_reason="")), Answer)
+    assert isinstance(answered(choices=choice(message=message, finish_reason="")), ProviderAnswer)
 
 
 def test_a_broken_generation_is_the_providers_error() -> None:
-    assert answered(choices=choice(finish_reason="error")) == Fault(
+    assert answered(choices=choice(finish_reason="error")) == BrokenAnswer(
         CallOutcome.SERVER_ERROR, "error"
     )
 
@@ -115,10 +109,10 @@ def test_embeddings_need_a_vector_in_every_entry() -> None:
 
     answer = read_answer(EMBEDDINGS, json.dumps(whole).encode())
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderAnswer)
     assert answer.tokens == Tokens(input=3)
     for broken in (b'{"data":[]}', b'{"data":[{}]}', b'{"data":[1]}', b"{}"):
-        assert read_answer(EMBEDDINGS, broken) == Fault(CallOutcome.GARBAGE, "no_embeddings")
+        assert read_answer(EMBEDDINGS, broken) == BrokenAnswer(CallOutcome.GARBAGE, "no_embeddings")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +188,7 @@ def test_the_providers_own_cost_is_kept_where_it_is_one(
 ) -> None:
     answer = answered(usage={"prompt_tokens": 1} | usage)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderAnswer)
     assert answer.provider_cost_usd == cost
 
 
@@ -229,12 +223,14 @@ json_values = st.recursive(
 
 @given(value=json_values, operation=st.sampled_from([CHAT, EMBEDDINGS]))
 def test_whatever_a_provider_sends_reading_it_returns(value: object, operation: str) -> None:
-    assert isinstance(read_answer(operation, json.dumps(value).encode()), Answer | Fault)
+    assert isinstance(
+        read_answer(operation, json.dumps(value).encode()), ProviderAnswer | BrokenAnswer
+    )
 
 
 @given(content=st.binary(max_size=40))
 def test_any_bytes_can_be_read(content: bytes) -> None:
-    assert isinstance(read_answer(CHAT, content), Answer | Fault)
+    assert isinstance(read_answer(CHAT, content), ProviderAnswer | BrokenAnswer)
 
 
 @given(

@@ -5,17 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.provider.classify import Action, Verdict
+from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.estimate import estimate_tokens
-from crossdock.provider.result_lines import expired_line, failure_line, status_of, success_line
+from crossdock.provider.result_lines import error_body, status_of
 from crossdock_schemas.calls.usage import CallOutcome
+from crossdock_schemas.ids import RequestId
+from crossdock_schemas.parcel.output_line import completed, failed, not_executed
+from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.tokens import Tokens
 
 
 def make_verdict(**changes: Any) -> Verdict:
     values: dict[str, Any] = {
         "outcome": CallOutcome.SERVER_ERROR,
-        "action": Action.RETRY_HERE,
+        "step": NextStep.RETRY_HERE,
         "code": "server_error",
         "message": "it broke",
         "status": 500,
@@ -23,11 +26,16 @@ def make_verdict(**changes: Any) -> Verdict:
     return Verdict(**(values | changes))
 
 
+def failure_line(request_id: str, custom_id: str, verdict: Verdict) -> bytes:
+    status, body = status_of(verdict), error_body(verdict)
+    return failed(RequestId(request_id), custom_id, status, verdict.code, body).line
+
+
 @given(custom_id=st.text(), text=st.text())
 def test_a_success_holds_the_providers_own_json_on_one_line(custom_id: str, text: str) -> None:
     body = json.dumps({"text": text}).encode()
 
-    line = success_line("batch_req_1", custom_id, body)
+    line = completed(RequestId("batch_req_1"), custom_id, body).line
 
     assert b"\n" not in line
     assert body in line
@@ -62,7 +70,7 @@ def test_a_failure_is_an_http_error_in_openais_envelope() -> None:
 
 
 def test_a_failure_of_the_caller_holds_the_providers_error_body() -> None:
-    verdict = make_verdict(status=400, action=Action.GIVE_UP, body=b'{"error":{"param":"x"}}')
+    verdict = make_verdict(status=400, step=NextStep.GIVE_UP, body=b'{"error":{"param":"x"}}')
 
     line = json.loads(failure_line("r", "a", verdict))
 
@@ -73,7 +81,7 @@ def test_a_failure_of_the_caller_holds_the_providers_error_body() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({"status": 400, "action": Action.GIVE_UP}, "invalid_request_error"),
+        ({"status": 400, "step": NextStep.GIVE_UP}, "invalid_request_error"),
         ({"outcome": CallOutcome.RATE_LIMITED, "status": 429}, "rate_limit_error"),
         ({"status": 503}, "server_error"),
     ],
@@ -94,8 +102,8 @@ def test_a_failure_always_says_something() -> None:
     ("changes", "status"),
     [
         pytest.param({}, 500, id="the provider's fault, as it is"),
-        pytest.param({"status": 401, "action": Action.FALL_BACK}, 502, id="our key is our affair"),
-        pytest.param({"status": 422, "action": Action.GIVE_UP}, 422, id="the caller's fault"),
+        pytest.param({"status": 401, "step": NextStep.FALL_BACK}, 502, id="our key is our affair"),
+        pytest.param({"status": 422, "step": NextStep.GIVE_UP}, 422, id="the caller's fault"),
         pytest.param({"outcome": CallOutcome.GARBAGE, "status": None}, 502, id="no answer"),
         pytest.param({"outcome": CallOutcome.TIMEOUT, "status": None}, 504, id="silence"),
         pytest.param({"outcome": CallOutcome.QUOTA_EXHAUSTED, "status": 429}, 429, id="no quota"),
@@ -106,11 +114,24 @@ def test_the_status_says_whose_fault_it_was(changes: dict[str, Any], status: int
     assert status_of(make_verdict(**changes)) == status
 
 
-def test_an_expired_line_has_no_response() -> None:
-    line = json.loads(expired_line("r", "a"))
+@pytest.mark.parametrize(
+    ("outcome", "in_batch", "code"),
+    [
+        (Outcome.EXPIRED, True, "batch_expired"),
+        (Outcome.EXPIRED, False, "request_expired"),
+        (Outcome.CANCELLED, True, "batch_cancelled"),
+        (Outcome.CANCELLED, False, "request_cancelled"),
+    ],
+)
+def test_a_request_that_was_not_executed_has_no_response_and_says_what_ended_it(
+    outcome: Outcome, in_batch: bool, code: str
+) -> None:
+    end = not_executed(RequestId("r"), "a", outcome, in_batch=in_batch)
 
+    line = json.loads(end.line)
+    assert (end.outcome, end.status_code, end.error_code) == (outcome, None, code)
     assert line["response"] is None
-    assert line["error"]["code"] == "batch_expired"
+    assert line["error"]["code"] == code
 
 
 def test_estimates_round_up() -> None:

@@ -12,7 +12,8 @@ from crossdock_schemas.accounts.credential import CredentialRef
 from crossdock_schemas.accounts.policy import Excluded
 from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.ids import ParcelId
-from crossdock_schemas.parcel.parcel import Parcel, Plan
+from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.plan import Plan
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 from support.builders import NOW_MS, make_parcel

@@ -10,15 +10,8 @@ from crossdock_schemas.batches.file import content_path
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.contracts.__main__ import main as contracts
 from crossdock_schemas.ids import ParcelId, line_request_id
-from crossdock_schemas.parcel.parcel import (
-    MAX_LINES,
-    Candidate,
-    Lane,
-    Parcel,
-    Plan,
-    join_lines,
-    split_lines,
-)
+from crossdock_schemas.parcel.parcel import MAX_LINES, Lane, Parcel, join_lines, split_lines
+from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import FLEET, REQUESTS, TOPICS, USAGE, provisioned
 from support.builders import BATCH, NOW_MS, make_batch, make_parcel

@@ -192,12 +192,12 @@ class Member:
         await self.broker.expel(self)
 
     @asynccontextmanager
-    async def open_claims(self, starts: Mapping[int, int]) -> AsyncIterator["ClaimsReader"]:
+    async def open_claims(self, starts: Mapping[int, int]) -> AsyncIterator["ClaimReader"]:
         await self._reach()
-        yield ClaimsReader(self, starts)
+        yield ClaimReader(self, starts)
 
 
-class ClaimsReader:
+class ClaimReader:
     def __init__(self, member: Member, starts: Mapping[int, int]) -> None:
         self.member = member
         self.next = dict(starts)

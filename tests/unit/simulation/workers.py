@@ -14,7 +14,7 @@ import httpx
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.runtime.pool.claim_writer import Claimer
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter
 from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite
@@ -37,7 +37,7 @@ REST_S = 40
 
 
 @dataclass(frozen=True)
-class Call:
+class LedgerCall:
     """What the provider's ledger says."""
 
     request_id: str
@@ -55,12 +55,12 @@ class SimulatedProvider:
         self.slow_s = slow_s
         self.refusals = refusals
         self.breaks = breaks
-        self.ledger: list[Call] = []
+        self.ledger: list[LedgerCall] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         now_s = asyncio.get_running_loop().time()
         number = int(request.headers["x-crossdock-attempt"])
-        self.ledger.append(Call(request.headers["x-crossdock-request-id"], number, now_s))
+        self.ledger.append(LedgerCall(request.headers["x-crossdock-request-id"], number, now_s))
         await asyncio.sleep(self.chance.uniform(0.05, self.slow_s))
         if self.chance.random() < self.breaks:
             raise httpx.RemoteProtocolError("broken off")
@@ -78,7 +78,7 @@ class Life:
         publisher = Publisher(self.member, clock, flush_s=0.03)
         world.lives += 1
         claim = f"life-{world.lives}"
-        self.claimer = Claimer(
+        self.claimer = ClaimWriter(
             self.member, clock, worker=name, claim=claim, source="test", gap_s=0.0
         )
         draining = asyncio.Event()

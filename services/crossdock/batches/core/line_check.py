@@ -9,10 +9,9 @@ from pydantic_core import from_json
 from crossdock_schemas.accounts.attribution import MAX_USER, USER_FIELDS, user_of
 from crossdock_schemas.accounts.demands import Unsound, read_demands
 from crossdock_schemas.batches.batch import LineError
-from crossdock_schemas.pricing.worst_case import Ask, ask_of
-
-MAX_CUSTOM_ID = 512  # characters
-_REQUIRED = {"/v1/chat/completions": "messages", "/v1/embeddings": "input"}
+from crossdock_schemas.operations import SPECS
+from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
+from crossdock_schemas.pricing.worst_case import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +119,9 @@ def _check_body(
             line=line,
             param="body.model",
         )
-    required = _REQUIRED.get(rules.operation)
-    if required is not None and not body.get(required):
-        return _missing(f"body.{required}", line)
+    spec = SPECS[rules.operation]
+    if not body.get(spec.required):
+        return _missing(f"body.{spec.required}", line)
     if body.get("stream"):
         return LineError(
             code="invalid_parameter",
@@ -138,7 +137,7 @@ def _check_body(
         param = f"body.{demands.param}"
         return LineError(code=demands.code, message=demands.message, line=line, param=param)
     is_demanding = demands is not None
-    return Sound(custom_id, model, ask_of(body, size), bool(user_of(body)), is_demanding)
+    return Sound(custom_id, model, spec.ask(body, size), bool(user_of(body)), is_demanding)
 
 
 def _check_user(body: Mapping[str, Any], line: int) -> LineError | None:

@@ -1,6 +1,5 @@
 """Cuts lines into parcels, and ends lines that shall not run. Pure."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import from_json
@@ -9,13 +8,16 @@ from crossdock.batches.core.line_index import Span
 from crossdock.batches.core.line_locations import places_of
 from crossdock.batches.core.state import Share
 from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.requests.results import result_record
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import BatchId, feed_parcel_id, line_request_id
-from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, join_lines
-from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
-from crossdock_schemas.topics import BATCH_RESULTS, CANCELS, REQUESTS
+from crossdock_schemas.parcel.new_parcel import new_parcel
+from crossdock_schemas.parcel.output_line import not_executed
+from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, join_lines
+from crossdock_schemas.parcel.result import Outcome, result_group
+from crossdock_schemas.topics import CANCELS, REQUESTS
 
 SOURCE = "crossdock/batches"
 LAST_CALL_MS = 30_000  # before the end of a window of a day; a tenth of a short one
@@ -52,41 +54,30 @@ def make_parcel(
     first = lines[0][0]
     numbers = tuple(span.line for span, _ in lines)
     bodies = [raw for _, raw in lines if raw is not None]
-    users = tuple(span.user for span, _ in lines)
     reference = None
     if not bodies and batch.input_path is not None:
         place = places_of(batch).find(first.offset)
         reference = BodyRef(path=place.path, start=place.start, length=first.length)
-    parcel = Parcel.model_construct(
-        parcel_id=feed_parcel_id(batch.batch_id, first.line, share.again),
-        account=batch.account,
-        project=batch.project,
-        key_id=batch.key_id,
+    parcel = new_parcel(
+        batch,
+        feed_parcel_id(batch.batch_id, first.line, share.again),
         lane=Lane.BATCH,
         operation=batch.operation,
         model=share.model,
         lines=numbers,
         batch_id=batch.batch_id,
-        request_id=None,
+        asks=[span.ask for span, _ in lines],
+        users=[span.user for span, _ in lines],
+        tags=batch.metadata or {},
+        demands=first.demands,
         created_at_ms=now_ms,
         deadline_ms=batch.expires_at_ms,
         start_before_ms=start_before_ms(batch),
-        due_ms=None,
-        repeats={n: share.repeats.pop(n) for n in numbers if n in share.repeats},
         input_bytes=sum(span.length for span, _ in lines),
-        input_most=tuple(span.ask.input for span, _ in lines),
-        output_most=tuple(span.ask.output for span, _ in lines),
-        choices=tuple(span.ask.choices for span, _ in lines),
-        tools=_marked(tuple(span.ask.tools for span, _ in lines)),
-        users=users if any(users) else (),
-        demands=first.demands,
-        tags=batch.metadata or {},
+        body_ref=reference,
+        repeats={n: share.repeats.pop(n) for n in numbers if n in share.repeats},
         position=position,
         behind=share.behind,
-        hold=None,
-        attempt=1,
-        body_ref=reference,
-        plan=None,
     )
     return Outgoing(
         REQUESTS.name,
@@ -94,10 +85,6 @@ def make_parcel(
         join_lines(bodies),
         encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel),
     )
-
-
-def _marked(tools: tuple[int, ...]) -> tuple[int, ...]:
-    return tools if any(tools) else ()
 
 
 def start_before_ms(batch: Batch) -> int:
@@ -113,18 +100,6 @@ def make_cancel(batch_id: BatchId, now_ms: int) -> Outgoing:
     return Outgoing(CANCELS.name, batch_id.encode(), cancelled.to_json(), headers)
 
 
-_ENDINGS = {
-    Outcome.EXPIRED: (
-        "batch_expired",
-        "This request could not be executed before the completion window expired.",
-    ),
-    Outcome.CANCELLED: (
-        "batch_cancelled",
-        "This request was not executed because the batch was cancelled.",
-    ),
-}
-
-
 def end_lines(
     batch: Batch,
     model: str,
@@ -135,35 +110,12 @@ def end_lines(
     now_ms: int,
 ) -> Outgoing:
     """Return the results of lines that end without a call."""
-    code, message = _ENDINGS[outcome]
     results, outputs = [], []
     for span, raw in lines:
         request_id = line_request_id(batch.batch_id, span.line)
         custom_id = "" if raw is None else str(from_json(raw)["custom_id"])
-        error = {"code": code, "message": message}
-        output = {"id": request_id, "custom_id": custom_id, "response": None, "error": error}
-        outputs.append(json.dumps(output, separators=(",", ":")).encode())
-        results.append(
-            Result(
-                request_id=request_id,
-                line=span.line,
-                custom_id=custom_id,
-                outcome=outcome,
-                error_code=code,
-                model=model,
-                created_at_ms=now_ms,
-                finished_at_ms=now_ms,
-            )
-        )
-    group = ResultGroup(
-        account=batch.account,
-        project=batch.project,
-        key_id=batch.key_id,
-        lane=Lane.BATCH,
-        operation=batch.operation,
-        batch_id=batch.batch_id,
-        results=tuple(results),
-    )
-    headers = encode_headers(BATCH_RESULTS, SOURCE, results[0].request_id, now_ms, group)
-    key = batch.batch_id.encode()
-    return Outgoing(BATCH_RESULTS.name, key, b"\n".join(outputs), headers, partition)
+        end = not_executed(request_id, custom_id, outcome, in_batch=True)
+        outputs.append(end.line)
+        results.append(end.result(span.line, model, now_ms, now_ms))
+    group = result_group(batch, Lane.BATCH, results)
+    return result_record(group, outputs, source=SOURCE, now_ms=now_ms, partition=partition)

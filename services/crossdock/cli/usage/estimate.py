@@ -19,7 +19,8 @@ from crossdock.cli.shared.output import show_json, show_rows
 from crossdock.kernel.process.errors import CrossdockError, ProcessError
 from crossdock_schemas.accounts.preset import Preparation, Preset, Settings, preparation_of
 from crossdock_schemas.batches.batch import LineError
-from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
+from crossdock_schemas.operations import CHAT
+from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
 
 MAX_SHOWN = 20  # errors
@@ -44,7 +45,7 @@ def estimate_file(
     ],
     endpoint: Annotated[
         str, typer.Option(help="Such as /v1/embeddings.", metavar="PATH")
-    ] = OPERATIONS[0],
+    ] = CHAT.path,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,

@@ -10,7 +10,8 @@ from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
 from crossdock_schemas.message import Message
-from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.parcel.new_parcel import new_parcel
+from crossdock_schemas.parcel.parcel import BodyRef, Lane
 from crossdock_schemas.pricing.worst_case import Ask
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, BATCH_COMMANDS, CANCELS, FILES, REQUESTS
@@ -91,36 +92,22 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     deadline_ms: int,
 ) -> Outgoing:
     """Return the parcel of one request: with `line` as its value, or none where `body_ref` says where it lies."""
-    parcel = Parcel.model_construct(
-        parcel_id=ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),
-        account=principal.account,
-        project=principal.project,
-        key_id=principal.key_id,
+    parcel = new_parcel(
+        principal,
+        ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),
         lane=Lane.REALTIME,
         operation=operation,
         model=wish.model,
         lines=(0,),
-        batch_id=None,
         request_id=request_id,
-        created_at_ms=now_ms,
-        deadline_ms=deadline_ms,
-        start_before_ms=None,
-        due_ms=None,
-        repeats={},
-        input_bytes=len(line),
-        input_most=(ask.input,),
-        output_most=(ask.output,),
-        choices=(ask.choices,),
-        tools=(1,) if ask.tools else (),
-        users=(wish.user,) if wish.user else (),
+        asks=[ask],
+        users=[wish.user],
         tags=wish.tags,
         demands=wish.demands,
-        position=None,
-        behind=0,
-        hold=None,
-        attempt=1,
+        created_at_ms=now_ms,
+        deadline_ms=deadline_ms,
+        input_bytes=len(line),
         body_ref=body_ref,
-        plan=None,
     )
     headers = encode_headers(REQUESTS, SOURCE, parcel.parcel_id, now_ms, parcel)
     value = line if body_ref is None else b""

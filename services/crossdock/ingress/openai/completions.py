@@ -24,14 +24,14 @@ from crossdock.ingress.values.sse import make_events
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.requests.preparation import CHAT, Fault, Prepared, prepare
+from crossdock.kernel.requests.preparation import Fault, Prepared, prepare
 from crossdock_schemas.accounts.content_filter import GuardRules
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import RequestId, make_request_id
+from crossdock_schemas.operations import CHAT, SPECS
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef
 from crossdock_schemas.parcel.result import ResultGroup
 from crossdock_schemas.pricing.catalogue import OPERATIONS
-from crossdock_schemas.pricing.worst_case import ask_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -71,7 +71,7 @@ class RequestRoutes:
             except ClientDisconnect:
                 await self._cancel(request_id)
                 return Response(status_code=CLIENT_GONE)
-        response = _show(answer, asked.body) if operation == CHAT else _show_plain(answer)
+        response = _show(answer, asked.body) if operation == CHAT.path else _show_plain(answer)
         response.headers.update(asked.told)
         return response
 
@@ -97,7 +97,7 @@ class RequestRoutes:
                 operation,
                 wish,
                 line,
-                ask_of(body, len(line)),
+                SPECS[operation].ask(body, len(line)),
                 await self._store_large(request_id, line),
                 now_ms=now_ms,
                 deadline_ms=now_ms + int(settings.request_timeout_s * 1000),

@@ -10,10 +10,9 @@ from pydantic_core import from_json
 
 from crossdock.ingress.values.checks import Json
 from crossdock.ingress.values.errors import bad_json, make_envelope
+from crossdock_schemas.parcel.output_line import BODY, EXPIRED, TAIL
 
 _STREAMING = ("stream", "stream_options")
-_BODY = b'"body":'
-_TAIL = b'},"error":null}'
 
 
 class Answer(NamedTuple):
@@ -45,11 +44,11 @@ def _one_line(raw: bytes, body: Json, *, is_changed: bool) -> bytes:
 
 def read_answer(line: bytes) -> Answer:
     """Return status and body that an output line holds."""
-    head, found, rest = line.partition(_BODY)
-    if found and rest.endswith(_TAIL) and b'"response":{' in head:
+    head, found, rest = line.partition(BODY)
+    if found and rest.endswith(TAIL) and b'"response":{' in head:
         status = _status_in(head)
         if status is not None:
-            return Answer(status, rest[: -len(_TAIL)])
+            return Answer(status, rest[: -len(TAIL)])
     return _parse_answer(line)
 
 
@@ -71,6 +70,6 @@ def _parse_answer(line: bytes) -> Answer:
 
 def _never_executed(code: str, message: str) -> Answer:
     """The dock itself ended the request: too late, or with nowhere to go."""
-    if code == "batch_expired":
+    if code in EXPIRED:
         return Answer(504, make_envelope(message, "timeout", None, "request_timeout"))
     return Answer(500, make_envelope(message, "server_error", None, code))

@@ -18,6 +18,7 @@ from crossdock_schemas.accounts.attribution import (
     user_of,
 )
 from crossdock_schemas.accounts.demands import Demands, Unsound, read_demands
+from crossdock_schemas.operations import CHAT, EMBEDDINGS, SPECS
 from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
 
 Json = dict[str, Any]
@@ -179,10 +180,8 @@ def check_expiry(expiry: object, param: str) -> int | None:
 def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
     """Return what a sound chat completion or embedding request says of itself."""
     model = require_text(body, "model")
-    if operation == "/v1/embeddings":
-        _check_input(body.get("input"))
-    else:
-        _check_messages(body.get("messages"))
+    required = SPECS[operation].required
+    _CHECK_REQUIRED[required](body.get(required))
     operations = catalogue.models.get(model)
     if operations is None:
         raise errors.no_model(model)
@@ -221,6 +220,7 @@ def _check_input(given: object) -> None:
         raise errors.wrong_value("input", given, "Expected something to embed.")
 
 
+_CHECK_REQUIRED = {CHAT.required: _check_messages, EMBEDDINGS.required: _check_input}
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 
 

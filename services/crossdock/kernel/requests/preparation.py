@@ -13,9 +13,9 @@ from crossdock_schemas.accounts.content_filter import Detector
 from crossdock_schemas.accounts.demands import FIELD
 from crossdock_schemas.accounts.directory import level_of
 from crossdock_schemas.accounts.preset import Preparation, Preset
+from crossdock_schemas.operations import CHAT, SPECS
 
 Json = dict[str, Any]
-CHAT = "/v1/chat/completions"
 MARK = "@preset/"
 MAX_TOLD = 10  # presets that an error names
 _INSTRUCTIONS = ("system", "developer")
@@ -73,7 +73,7 @@ def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) ->
     level = level_of(detector.scope)
     message = f"A policy blocks requests in which it finds {detector.name!r}: {rule} of the {level} {detector.scope}."
     metadata = {"rule": rule, "detector": detector.name, "scope": detector.scope, "level": level}
-    param = "messages" if operation == CHAT else "input"
+    param = SPECS[operation].required
     return Fault(403, "permission_denied", message, param, findings, metadata)
 
 
@@ -114,11 +114,11 @@ def _filled(body: Json, wish: _Wish, operation: str, presets: list[Preset]) -> J
         filled["model"] = model
     for preset in presets:
         for name, value in preset.parameters.items():
-            if operation == CHAT or name in _OF_EMBEDDINGS:
+            if operation == CHAT.path or name in _OF_EMBEDDINGS:
                 filled.setdefault(name, value)
     system = next((p.system for p in presets if p.system is not None), None)
     messages = filled.get("messages")
-    if operation == CHAT and system is not None and isinstance(messages, list):
+    if operation == CHAT.path and system is not None and isinstance(messages, list):
         filled["messages"] = _instructed(messages, system)
     return filled
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from crossdock_schemas.operations import SPECS
+
 Json = dict[str, Any]
 Change = Callable[[str], str]
 
-_OF_BODY = ("messages", "input", "prompt", "prediction", "system", "instructions")
+_OF_BODY = tuple(name for spec in SPECS.values() for name in spec.text_fields)
+"""Fields of all operations, whatever the operation: a provider may read a field of another one."""
 _OF_MESSAGE = (
     "content",
     "text",

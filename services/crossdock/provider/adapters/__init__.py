@@ -1,1 +1,1 @@
-"""One wire format a file."""
+"""Wire formats: one module for each, all with the functions of `types.Adapter`."""

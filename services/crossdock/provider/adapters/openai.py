@@ -1,66 +1,45 @@
-"""The OpenAI-shaped wire format: what goes up, and what an answer must be to count as one. Pure."""
+"""The OpenAI-shaped wire format (providers reference, section 1). Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from crossdock.provider.adapters.types import (
+    BrokenAnswer,
+    ProviderAnswer,
+    ProviderCall,
+    ProviderError,
+    UnreadableLineError,
+)
 from crossdock_schemas.accounts.demands import FIELD, MODELS
 from crossdock_schemas.calls.usage import CallOutcome
-from crossdock_schemas.parcel.parcel import Candidate
+from crossdock_schemas.operations import SPECS, AnswerKind
+from crossdock_schemas.parcel.plan import Candidate
 from crossdock_schemas.pricing.worst_case import OUTPUT_LIMITS, output_of
 from crossdock_schemas.tokens import Tokens
 
 _TICKS_PER_USD = Decimal(10) ** 10  # xAI's usage.cost_in_usd_ticks
 _BROKEN_FINISH = frozenset({"error", "insufficient_system_resource", "network_error"})
-_MAX_COUNT = 10**12  # tokens of one call; a greater figure is no count
+_MAX_COUNT = 10**12  # tokens of one call; a greater figure is not a count
 _MAX_COST_USD = 10**9
 _COST_PLACES = Decimal("1e-12")
 _OURS = ("stream", "stream_options", FIELD, MODELS)
-"""Fields of a body that are the dock's, and no provider's."""
+"""Fields of a body that Crossdock reads and no provider is sent."""
 _CACHED = ("num_cached_tokens", "prompt_cache_hit_tokens", "cached_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens")
+MAX_MESSAGE = 2000  # characters of a provider's message that are passed on
+MAX_ERROR_BODY = 65_536
 
 
-class UnreadableLineError(ValueError):
-    """The line is not `{"custom_id": str, "body": object, ...}`. It was checked before: somebody else wrote it."""
+def url(base_url: str, operation: str, _model: str) -> str:
+    """Return the address of calls; the catalogue's base URL holds the version."""
+    return base_url.rstrip("/") + operation.removeprefix("/v1")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A line as it goes to the provider."""
-
-    custom_id: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole and sound answer."""
-
-    body: bytes
-    """One line of JSON."""
-    tokens: Tokens | None
-    """None where the provider did not say."""
-    output_chars: int
-    provider_cost_usd: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A 200 that is no answer."""
-
-    outcome: CallOutcome
-    code: str
-
-
-def make_call(line: bytes, candidate: Candidate) -> Call:
-    """Return the call for an input line; the answer is never streamed to us, and never longer than money is held for.
-
-    Raises:
-        UnreadableLineError: if it is no such line.
-    """
+def make_call(line: bytes, candidate: Candidate) -> ProviderCall:
+    """See `Adapter.make_call`."""
     try:
         value = from_json(line)
         custom_id, body = value["custom_id"], value["body"]
@@ -70,40 +49,40 @@ def make_call(line: bytes, candidate: Candidate) -> Call:
         if candidate.output_limit and "messages" in body and not output_of(body):
             kept = {name: value for name, value in body.items() if name not in OUTPUT_LIMITS}
             body = kept | {candidate.max_tokens_parameter: candidate.output_limit}
-        return Call(str(custom_id), to_json(body))
+        return ProviderCall(str(custom_id), to_json(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableLineError(repr(error)[:200]) from None
 
 
-def read_answer(operation: str, content: bytes) -> Answer | Fault:
-    """Read a 200's body. Whatever a provider sends, this returns."""
+def read_answer(operation: str, content: bytes) -> ProviderAnswer | BrokenAnswer:
+    """See `Adapter.read_answer`."""
     try:
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:
         is_cut = "EOF" in str(error) and content.lstrip()[:1] in (b"{", b"[")
-        return Fault(CallOutcome.TRUNCATED if is_cut else CallOutcome.GARBAGE, "broken_json")
+        return BrokenAnswer(CallOutcome.TRUNCATED if is_cut else CallOutcome.GARBAGE, "broken_json")
     if not isinstance(value, dict):
-        return Fault(CallOutcome.GARBAGE, "not_an_object")
+        return BrokenAnswer(CallOutcome.GARBAGE, "not_an_object")
     if value.get("error"):
-        return Fault(CallOutcome.SERVER_ERROR, "error_in_200")
-    chars = _embedded(value) if operation == "/v1/embeddings" else _completed(value)
-    if isinstance(chars, Fault):
+        return BrokenAnswer(CallOutcome.SERVER_ERROR, "error_in_200")
+    chars = _CHECKS[SPECS[operation].answer](value)
+    if isinstance(chars, BrokenAnswer):
         return chars
     body = content if b"\n" not in content else to_json(value)
     usage = value.get("usage")
     if not isinstance(usage, dict):
-        return Answer(body, None, chars, None)
-    return Answer(body, read_usage(usage), chars, _cost(usage))
+        return ProviderAnswer(body, None, chars, None)
+    return ProviderAnswer(body, read_usage(usage), chars, _cost(usage))
 
 
-def _completed(value: dict[str, Any]) -> int | Fault:
+def _check_completion(value: dict[str, Any]) -> int | BrokenAnswer:
     choices = value.get("choices")
     if not isinstance(choices, list) or not choices:
-        return Fault(CallOutcome.GARBAGE, "no_choices")
+        return BrokenAnswer(CallOutcome.GARBAGE, "no_choices")
     chars = 0
     for choice in choices:
         if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
-            return Fault(CallOutcome.GARBAGE, "no_message")
+            return BrokenAnswer(CallOutcome.GARBAGE, "no_message")
         fault = _unfinished(choice.get("finish_reason"), choice["message"])
         if fault is not None:
             return fault
@@ -112,27 +91,34 @@ def _completed(value: dict[str, Any]) -> int | Fault:
     return chars
 
 
-def _unfinished(finish: object, message: dict[str, Any]) -> Fault | None:
+def _unfinished(finish: object, message: dict[str, Any]) -> BrokenAnswer | None:
     if finish == "" and message.get("tool_calls"):
         return None  # why: xAI has ended tool calls with an empty reason
     if not isinstance(finish, str) or not finish:
-        return Fault(CallOutcome.TRUNCATED, "no_finish_reason")
+        return BrokenAnswer(CallOutcome.TRUNCATED, "no_finish_reason")
     if finish in _BROKEN_FINISH:
-        return Fault(CallOutcome.SERVER_ERROR, finish)
+        return BrokenAnswer(CallOutcome.SERVER_ERROR, finish)
     return None
 
 
-def _embedded(value: dict[str, Any]) -> int | Fault:
+def _check_embeddings(value: dict[str, Any]) -> int | BrokenAnswer:
     data = value.get("data")
     if not isinstance(data, list) or not data:
-        return Fault(CallOutcome.GARBAGE, "no_embeddings")
+        return BrokenAnswer(CallOutcome.GARBAGE, "no_embeddings")
     if any(not isinstance(entry, dict) or "embedding" not in entry for entry in data):
-        return Fault(CallOutcome.GARBAGE, "no_embeddings")
+        return BrokenAnswer(CallOutcome.GARBAGE, "no_embeddings")
     return 0
 
 
+_CHECKS: Mapping[AnswerKind, Callable[[dict[str, Any]], int | BrokenAnswer]] = {
+    AnswerKind.COMPLETION: _check_completion,
+    AnswerKind.EMBEDDINGS: _check_embeddings,
+}
+"""Return the characters of an answer's output, or how it is broken."""
+
+
 def _count(value: object) -> int:
-    """Return a count; 0 for what is none."""
+    """Return `value` as a count; 0 if it is not one."""
     if isinstance(value, int | float) and 0 < value <= _MAX_COUNT:
         return int(value)
     return 0
@@ -151,7 +137,7 @@ def _first_count(places: tuple[str, ...], *sources: dict[str, Any]) -> int:
 
 
 def read_usage(usage: dict[str, Any]) -> Tokens | None:
-    """Return canonical counts (providers reference, 1.4), or None when there are none to read."""
+    """Return canonical counts (providers reference, 1.4); None if the provider gave none."""
     given = usage.get("prompt_tokens")
     if not isinstance(given, int | float) or not 0 <= given <= _MAX_COUNT:
         return None
@@ -159,7 +145,7 @@ def read_usage(usage: dict[str, Any]) -> Tokens | None:
     details = _part(usage.get("prompt_tokens_details"))
     reasoning = _count(_part(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     if reasoning and usage.get("total_tokens") == prompt + output + reasoning:
-        # why: xAI's completion_tokens leave reasoning out, everybody else's hold it
+        # why: xAI's completion_tokens leave reasoning out, those of other providers include it
         output += reasoning
     cached = min(prompt, _first_count(_CACHED, details, usage))
     return Tokens(
@@ -172,7 +158,7 @@ def read_usage(usage: dict[str, Any]) -> Tokens | None:
 
 
 def _cost(usage: dict[str, Any]) -> Decimal | None:
-    """What the provider itself says that the call cost, in USD."""
+    """Return the cost that the provider reports, in USD."""
     ticks, cost = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if isinstance(ticks, int):
         found = Decimal(ticks) / _TICKS_PER_USD
@@ -181,3 +167,36 @@ def _cost(usage: dict[str, Any]) -> Decimal | None:
     else:
         return None
     return found.quantize(_COST_PLACES) if 0 <= found <= _MAX_COST_USD else None
+
+
+def read_error(content: bytes) -> ProviderError:
+    """See `Adapter.read_error`."""
+    try:
+        value = from_json(content)
+    except ValueError:
+        return ProviderError("", "", content[:200].decode("utf-8", "replace"))
+    if isinstance(value, list) and value:
+        value = value[0]  # Gemini's compatible API wraps its error in a list
+    error: Any = value.get("error", value) if isinstance(value, dict) else {}
+    if not isinstance(error, dict):
+        return ProviderError("", "", str(error)[:MAX_MESSAGE])
+    code = error.get("code")
+    return ProviderError(
+        str(code)[:100] if code is not None else "",
+        str(error.get("type") or "")[:100],
+        str(error.get("message") or "")[:MAX_MESSAGE],
+    )
+
+
+def error_envelope(content: bytes) -> bytes | None:
+    """See `Adapter.error_envelope`."""
+    if len(content) > MAX_ERROR_BODY:
+        return None
+    try:
+        value = from_json(content, allow_inf_nan=False)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("error"), dict):
+        return None
+    given = value["error"]
+    return to_json({"error": {"message": "", "type": None, "param": None, "code": None} | given})

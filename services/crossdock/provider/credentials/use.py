@@ -1,9 +1,8 @@
-"""A provider's key in use: where it calls, what it sends along, what it hides in answers. Pure."""
+"""A provider key as calls use it: the address, the headers, and what an answer must not repeat. Pure."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-import httpx
 from pydantic_core import from_json, to_json
 
 from crossdock.kernel.requests.provider_keys import (
@@ -21,30 +20,29 @@ HIDDEN = b"[own provider key]"
 
 
 @dataclass(frozen=True)
-class KeyInUse:
-    """A key, and the token that was got for it where its provider wants one."""
+class CallKey:
+    """A key, with its access token where the provider needs one."""
 
     key: ProviderKey
     token: str | None = None
 
-    def url(self, provider: Provider, operation: str) -> httpx.URL:
-        """Return where calls go.
+    def base_url(self, provider: Provider) -> str:
+        """Return the provider's base URL with the parts that this key holds.
 
         Raises:
-            KeyShapeError: if the key leaves a place of the provider's address empty.
+            KeyShapeError: if the key does not fill the address.
         """
-        address = address_of(provider.base_url, self.key)
-        return httpx.URL(address.rstrip("/") + operation.removeprefix("/v1"))
+        return address_of(provider.base_url, self.key)
 
     def body(self, body: bytes, model: str) -> bytes:
-        """Return what is sent for `model`, our callers' name: at Azure a deployment's name stands in its place."""
+        """Return the body for `model`, the callers' name; Azure is sent the name of a deployment instead."""
         deployment = self.key.deployments.get(model) if isinstance(self.key, AzureKey) else None
         if deployment is None:
             return body
         return to_json(from_json(body) | {"model": deployment})
 
     def headers(self, url: str, body: bytes, now_s: float) -> list[Header]:
-        """Return what authorises a POST."""
+        """Return the headers that authorise a POST."""
         key = self.key
         if self.token is not None:
             return [("authorization", f"Bearer {self.token}")]
@@ -54,10 +52,10 @@ class KeyInUse:
             return sign(key, "POST", url, [("content-type", "application/json")], body, now_s)
         if isinstance(key, BearerKey):
             return [("authorization", f"Bearer {key.api_key.get_secret_value()}")]
-        raise TypeError("a service account calls with a token")
+        raise TypeError("a service account needs an access token")
 
     def without(self, content: bytes) -> bytes:
-        """Return an answer in which the key is not said again: a provider may quote it."""
+        """Return `content` with every secret of the key masked: a provider may quote it."""
         for secret in self._hidden:
             if secret in content:
                 content = content.replace(secret, HIDDEN)

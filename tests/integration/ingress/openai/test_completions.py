@@ -301,7 +301,7 @@ async def test_a_request_that_was_never_executed_says_why() -> None:
     world = World(answer=lambda *_: None)
 
     def answer(parcel: Parcel, _: Json) -> None:
-        error = '{"code":"batch_expired","message":"too late"}'
+        error = '{"code":"request_expired","message":"too late"}'
         line = f'{{"id":"x","custom_id":"y","response":null,"error":{error}}}'
         world.give_line(parcel, line.encode())
 

@@ -73,7 +73,11 @@ def test_a_body_is_passed_on_byte_for_byte() -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
-    [("batch_expired", 504, "timeout"), ("no_route", 500, "server_error")],
+    [
+        ("request_expired", 504, "timeout"),
+        ("batch_expired", 504, "timeout"),
+        ("no_route", 500, "server_error"),
+    ],
 )
 def test_what_was_never_executed_is_an_error(code: str, status: int, kind: str) -> None:
     error = {"code": code, "message": "because"}

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.requests.preparation import CHAT, MAX_TOLD, Fault, Prepared, prepare
+from crossdock.kernel.requests.preparation import MAX_TOLD, Fault, Prepared, prepare
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset, preparation_of
 from crossdock_schemas.ids import AccountId
 
+CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
 HELLO = [{"role": "user", "content": "Hello"}]
 ORG = "org_1"

@@ -2,11 +2,11 @@
 
 import json
 
-import httpx
 import pytest
 
 from crossdock.kernel.requests.provider_keys import read_provider_key
-from crossdock.provider.credentials.use import HIDDEN, KeyInUse
+from crossdock.provider.adapters import openai
+from crossdock.provider.credentials.use import HIDDEN, CallKey
 from crossdock_schemas.pricing.catalogue import Provider
 from support.google import service_account
 from unit.kernel.requests.test_provider_keys import AWS, AZURE
@@ -27,24 +27,24 @@ def provider(auth: str) -> Provider:
 
 
 def test_azure_is_called_at_its_resource_with_its_own_header() -> None:
-    key = KeyInUse(read_provider_key("azure", AZURE))
+    key = CallKey(read_provider_key("azure", AZURE))
 
-    url = key.url(provider("azure"), CHAT)
-    assert url == httpx.URL("https://acme-eu.openai.azure.com/openai/v1/chat/completions")
-    assert key.headers(str(url), BODY, 0) == [("api-key", AZURE["api_key"])]
+    url = openai.url(key.base_url(provider("azure")), CHAT, "gpt-5")
+    assert url == "https://acme-eu.openai.azure.com/openai/v1/chat/completions"
+    assert key.headers(url, BODY, 0) == [("api-key", AZURE["api_key"])]
 
 
 def test_azures_deployments_stand_in_the_place_of_models() -> None:
     given = AZURE | {"deployments": {"gpt-5": "our-gpt"}}
-    key = KeyInUse(read_provider_key("azure", given))
+    key = CallKey(read_provider_key("azure", given))
 
     assert json.loads(key.body(BODY, "gpt-5")) == {"model": "our-gpt", "messages": []}
     assert key.body(BODY, "gpt-6") == BODY
 
 
 def test_bedrock_is_called_in_the_keys_region_and_signed() -> None:
-    key = KeyInUse(read_provider_key("aws", AWS))
-    url = str(key.url(provider("aws"), CHAT))
+    key = CallKey(read_provider_key("aws", AWS))
+    url = openai.url(key.base_url(provider("aws")), CHAT, "gpt-oss")
 
     headers = dict(key.headers(url, BODY, 1_767_323_045.0))
 
@@ -54,22 +54,22 @@ def test_bedrock_is_called_in_the_keys_region_and_signed() -> None:
 
 
 def test_bedrocks_api_key_is_sent_as_it_is() -> None:
-    key = KeyInUse(read_provider_key("aws", {"api_key": "bedrock-0123456", "region": "us-east-1"}))
+    key = CallKey(read_provider_key("aws", {"api_key": "bedrock-0123456", "region": "us-east-1"}))
 
     assert key.headers("", BODY, 0) == [("authorization", "Bearer bedrock-0123456")]
 
 
 def test_vertex_is_called_with_a_token() -> None:
-    key = KeyInUse(read_provider_key("google", service_account()), "ya29.token-0123456789")
+    key = CallKey(read_provider_key("google", service_account()), "ya29.token-0123456789")
 
-    assert str(key.url(provider("google"), CHAT)).startswith("https://aiplatform.googleapis.com/v1/projects/acme-prod-1/locations/global/")  # fmt: skip
+    assert key.base_url(provider("google")).startswith("https://aiplatform.googleapis.com/v1/projects/acme-prod-1/locations/global/")  # fmt: skip
     assert key.headers("", BODY, 0) == [("authorization", "Bearer ya29.token-0123456789")]
     with pytest.raises(TypeError):
-        KeyInUse(key.key).headers("", BODY, 0)
+        CallKey(key.key).headers("", BODY, 0)
 
 
 def test_no_part_of_a_key_is_quoted() -> None:
-    google = KeyInUse(read_provider_key("google", service_account()), "ya29.token-0123456789")
+    google = CallKey(read_provider_key("google", service_account()), "ya29.token-0123456789")
     pem = service_account()["private_key"]
     quoted = json.dumps({"key": pem, "token": google.token}).encode()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock_schemas.operations import CHAT, EMBEDDINGS
 from crossdock_schemas.pricing.catalogue import Endpoint
 from crossdock_schemas.pricing.prices import COST_PLACES, Prices, price_tokens
 from crossdock_schemas.pricing.worst_case import (
@@ -16,7 +17,6 @@ from crossdock_schemas.pricing.worst_case import (
     MEDIA_TOKENS,
     UNLIMITED_OUTPUT,
     Ask,
-    ask_of,
     output_limit,
     rates_of,
     told_limit,
@@ -79,16 +79,16 @@ def with_parts(*parts: object) -> dict[str, Any]:
 
 
 def test_a_text_has_no_more_tokens_than_bytes() -> None:
-    assert ask_of(make_body(), SIZE) == Ask(input=SIZE, output=0, choices=1)
+    assert CHAT.ask(make_body(), SIZE) == Ask(input=SIZE, output=0, choices=1)
 
 
 def test_embeddings_have_no_answer_to_pay_for() -> None:
-    assert ask_of({"model": "tern", "input": "hello"}, SIZE) == Ask(SIZE, 0, 0)
+    assert EMBEDDINGS.ask({"model": "tern", "input": "hello"}, SIZE) == Ask(SIZE, 0, 0)
 
 
 def test_a_size_beyond_all_bounds_is_cut() -> None:
-    assert ask_of(make_body(), MAX_TOKENS + 1).input == MAX_TOKENS
-    assert ask_of({"input": "x"}, MAX_TOKENS + 1).input == MAX_TOKENS
+    assert CHAT.ask(make_body(), MAX_TOKENS + 1).input == MAX_TOKENS
+    assert EMBEDDINGS.ask({"input": "x"}, MAX_TOKENS + 1).input == MAX_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_size_beyond_all_bounds_is_cut() -> None:
     ],
 )
 def test_an_answer_is_as_long_as_the_line_allows(limits: dict[str, Any], output: int) -> None:
-    assert ask_of(make_body(**limits), SIZE).output == output
+    assert CHAT.ask(make_body(**limits), SIZE).output == output
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_an_answer_is_as_long_as_the_line_allows(limits: dict[str, Any], output:
 def test_what_is_no_sound_number_counts_as_not_given(value: object) -> None:
     body = make_body(max_tokens=value, max_completion_tokens=value, n=value)
 
-    assert ask_of(body, SIZE) == Ask(SIZE, 0, 1)
+    assert CHAT.ask(body, SIZE) == Ask(SIZE, 0, 1)
 
 
 @pytest.mark.parametrize(("n", "choices"), [(1, 1), (4, 4), (10**6, MAX_CHOICES)])
 def test_every_answer_that_is_asked_for_counts(n: int, choices: int) -> None:
-    assert ask_of(make_body(n=n), SIZE).choices == choices
+    assert CHAT.ask(make_body(n=n), SIZE).choices == choices
 
 
 @pytest.mark.parametrize(
@@ -134,18 +134,18 @@ def test_every_answer_that_is_asked_for_counts(n: int, choices: int) -> None:
     ],
 )
 def test_media_stand_for_more_tokens_than_they_have_bytes(parts: list[object], media: int) -> None:
-    assert ask_of(with_parts(*parts), SIZE).input == SIZE + media * MEDIA_TOKENS
+    assert CHAT.ask(with_parts(*parts), SIZE).input == SIZE + media * MEDIA_TOKENS
 
 
 def test_the_media_of_all_messages_count() -> None:
     image = {"role": "user", "content": [{"type": "image_url"}]}
 
-    assert ask_of(make_body(messages=[image, image]), SIZE).input == SIZE + 2 * MEDIA_TOKENS
+    assert CHAT.ask(make_body(messages=[image, image]), SIZE).input == SIZE + 2 * MEDIA_TOKENS
 
 
 @given(GARBAGE, GARBAGE, GARBAGE)
 def test_no_body_is_too_strange(messages: object, limit: object, n: object) -> None:
-    ask = ask_of({"messages": messages, "max_tokens": limit, "n": n}, SIZE)
+    ask = CHAT.ask({"messages": messages, "max_tokens": limit, "n": n}, SIZE)
 
     assert SIZE <= ask.input <= MAX_TOKENS
     assert 0 <= ask.output <= MAX_TOKENS
@@ -215,7 +215,7 @@ def test_a_cap_of_policies_bounds_an_answer_without_a_limit(
     ],
 )
 def test_what_gives_a_model_something_to_call_is_seen(body: dict[str, object], tools: int) -> None:
-    assert ask_of(make_body(**body), SIZE).tools == tools
+    assert CHAT.ask(make_body(**body), SIZE).tools == tools
 
 
 def test_the_worst_case_is_exact() -> None:

@@ -16,7 +16,7 @@ from crossdock_schemas.topics import CLAIMS
 MAX_RECORDS = 2000
 
 
-class ClaimsReader:
+class ClaimReader:
     """Implements `pool.ClaimsLog`."""
 
     def __init__(self, reader: GroupConsumer, partitions: tuple[int, ...]) -> None:
@@ -48,10 +48,10 @@ class ClaimsReader:
 @asynccontextmanager
 async def open_claims(
     servers: str, starts: Mapping[int, int], *, client: str
-) -> AsyncIterator[ClaimsReader]:
+) -> AsyncIterator[ClaimReader]:
     """Open the claims of `starts`' partition numbers, each from its offset on."""
     places = [(CLAIMS.name, partition) for partition in starts]
     async with open_reader(servers, places, client=client) as reader:
         for partition, start in starts.items():
             await reader.seek((CLAIMS.name, partition), start)
-        yield ClaimsReader(reader, tuple(starts))
+        yield ClaimReader(reader, tuple(starts))

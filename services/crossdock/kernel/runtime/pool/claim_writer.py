@@ -20,7 +20,7 @@ from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
-from crossdock.kernel.runtime.pool.claims import Held
+from crossdock.kernel.runtime.pool.claims import EarlierClaims
 from crossdock.kernel.runtime.pool.offset_tracker import Mark
 from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
 from crossdock_schemas.codec import encode_headers
@@ -42,7 +42,7 @@ class Job:
     """A record at work, with what earlier owners did with it."""
 
     record: Record
-    held: Held | None = None
+    held: EarlierClaims | None = None
     mark: Mark = field(default_factory=Mark)
     is_claimed: bool = False
     is_stale: bool = False
@@ -52,7 +52,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Book:
+class _PendingNote:
     """Of one partition number: what the next note will say, and what hangs on it."""
 
     started: dict[tuple[str, int, int], list[int]] = field(default_factory=dict)
@@ -73,19 +73,19 @@ class _Book:
             if waiter is not None and not waiter.done():
                 waiter.set_result(at_ms)
 
-    def refuse(self, error: LeaseLostError) -> "_Book":
+    def refuse(self, error: LeaseLostError) -> "_PendingNote":
         """Begin nothing of this; return what is to be told all the same: what ended."""
         if self.begun is not None and not self.begun.done():
             self.begun.set_exception(error)
             self.begun.exception()  # who waits raises it; nobody may wait
-        return _Book(ended=self.ended, told=self.told)
+        return _PendingNote(ended=self.ended, told=self.told)
 
 
 async def _never_ours(_: int) -> bool:
     return False
 
 
-class Claimer:
+class ClaimWriter:
     """One worker's life. `still_owns(partition)` asks the group, when a lease lapsed."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Claimer:
         self.claim = claim
         self._source = source
         self._gap_s = gap_s
-        self._books: dict[int, _Book] = {}
+        self._books: dict[int, _PendingNote] = {}
         self._open: dict[int, set[Job]] = {}
         self._lease_until_ms: dict[int, int] = {}
         self._owned_until_ms = 0
@@ -139,12 +139,12 @@ class Claimer:
         self._urgent.set()
         await asyncio.shield(begun)
 
-    def _begin(self, job: Job) -> tuple[_Book, asyncio.Future[int]]:
+    def _begin(self, job: Job) -> tuple[_PendingNote, asyncio.Future[int]]:
         """Return the next note's book, and what is done when it is acknowledged."""
         partition = job.record.partition
         if job.is_lost:
             raise LeaseLostError(partition)
-        book = self._books.setdefault(partition, _Book())
+        book = self._books.setdefault(partition, _PendingNote())
         if not job.is_claimed:
             job.is_claimed = book.has_new = True
             self._open.setdefault(partition, set()).add(job)
@@ -158,7 +158,7 @@ class Claimer:
         waiting = []
         for job, line in lines:
             record = job.record
-            book = self._books.setdefault(record.partition, _Book())
+            book = self._books.setdefault(record.partition, _PendingNote())
             book.ended.setdefault((record.topic, record.offset), []).append(line)
             book.told = book.told or asyncio.get_running_loop().create_future()
             waiting.append(book.told)
@@ -175,7 +175,7 @@ class Claimer:
         if not left:
             self._lease_until_ms.pop(partition, None)
 
-    def has_lost(self, job: Job, known: Held | None) -> None:
+    def has_lost(self, job: Job, known: EarlierClaims | None) -> None:
         """Say what a new taking over knows of a job that ran through it."""
         before = 0 if job.held is None else job.held.starts_of_others(self.claim)
         now = 0 if known is None else known.starts_of_others(self.claim)
@@ -206,7 +206,7 @@ class Claimer:
         self._urgent.clear()
         now_ms = self._clock.now_ms()
         for partition in self._due(now_ms):
-            books.setdefault(partition, _Book())
+            books.setdefault(partition, _PendingNote())
         for partition in [p for p, book in books.items() if self._is_doubtful(p, book, now_ms)]:
             await self._confirm(partition, books)
         await self._write(books)
@@ -224,7 +224,7 @@ class Claimer:
         """The group said at `at_ms` or later that we are its member."""
         self._owned_until_ms = at_ms + self.timing.owned_ms
 
-    def _is_doubtful(self, partition: int, book: _Book, now_ms: int) -> bool:
+    def _is_doubtful(self, partition: int, book: _PendingNote, now_ms: int) -> bool:
         """Say whether somebody else may have what `book` wants to begin or to hold."""
         if book.has_new and (now_ms > self._owned_until_ms or book.has_stale):
             return True
@@ -233,7 +233,7 @@ class Claimer:
     def _has_lapsed(self, partition: int, now_ms: int) -> bool:
         return self._lease_until_ms.get(partition, now_ms + 1) <= now_ms
 
-    async def _confirm(self, partition: int, books: dict[int, _Book]) -> None:
+    async def _confirm(self, partition: int, books: dict[int, _PendingNote]) -> None:
         """Go on only if the group still gives us the partition, and has not given it to another in between."""
         held = self._open.get(partition, set())
         has_lapsed = self._has_lapsed(partition, self._clock.now_ms())
@@ -250,7 +250,7 @@ class Claimer:
             held.clear()
             del self._lease_until_ms[partition]
 
-    async def _write(self, books: dict[int, _Book]) -> None:
+    async def _write(self, books: dict[int, _PendingNote]) -> None:
         if not books:
             return
         at_ms = self._clock.now_ms()
@@ -266,17 +266,17 @@ class Claimer:
             book.acknowledge(at_ms)
 
     @staticmethod
-    def _lose(partition: int, book: _Book, jobs: int) -> _Book:
+    def _lose(partition: int, book: _PendingNote, jobs: int) -> _PendingNote:
         metrics.LEASES_LOST.inc()
         log.error("lease.lost", partition=partition, jobs=jobs)
         return book.refuse(LeaseLostError(partition))
 
-    def _due_ms(self, partition: int, book: _Book, at_ms: int) -> int:
+    def _due_ms(self, partition: int, book: _PendingNote, at_ms: int) -> int:
         """Return until when the note must be in the log: a later one a new owner may not have seen."""
         until_ms = self._lease_until_ms.get(partition, at_ms + self.timing.lease_ms)
         return min(until_ms, self._owned_until_ms) if book.has_new else until_ms
 
-    def _wrote(self, partition: int, book: _Book, offset: int, at_ms: int) -> None:
+    def _wrote(self, partition: int, book: _PendingNote, offset: int, at_ms: int) -> None:
         self.ends[partition] = offset + 1
         if self._open.get(partition):
             self._lease_until_ms[partition] = at_ms + self.timing.lease_ms
@@ -284,7 +284,7 @@ class Claimer:
             if job.mark.claims_from is None:
                 job.mark.claims_from = offset
 
-    def _note(self, partition: int, book: _Book, at_ms: int) -> Outgoing:
+    def _note(self, partition: int, book: _PendingNote, at_ms: int) -> Outgoing:
         note = ClaimNote(
             claim=self.claim,
             worker=self.worker,

@@ -20,7 +20,7 @@ class Start:
 
 
 @dataclass(slots=True)
-class Held:
+class EarlierClaims:
     """What earlier owners did with one record."""
 
     claims_from: int
@@ -67,7 +67,7 @@ class ClaimsView:
     def __init__(self, worker: str, *, grace_ms: int = DEFAULT.grace_ms) -> None:
         self._worker = worker
         self._grace_ms = grace_ms
-        self._held: dict[tuple[str, int, int], Held] = {}
+        self._held: dict[tuple[str, int, int], EarlierClaims] = {}
         self._leases: dict[str, int] = {}
 
     def apply(self, partition: int, note: ClaimNote, position: int) -> None:
@@ -76,19 +76,23 @@ class ClaimsView:
         is_ours = note.worker == self._worker
         self._leases[note.claim] = 0 if is_ours else note.lease_until_ms + self._grace_ms
         for began in note.started:
-            held = self._held.setdefault((began.topic, partition, began.offset), Held(position))
+            held = self._held.setdefault(
+                (began.topic, partition, began.offset), EarlierClaims(position)
+            )
             for line in began.lines:
                 start = Start(note.claim, began.call, note.at_ms)
                 held.starts.setdefault(line, []).append(start)
         for end in note.ended:
-            held = self._held.setdefault((end.topic, partition, end.offset), Held(position))
+            held = self._held.setdefault(
+                (end.topic, partition, end.offset), EarlierClaims(position)
+            )
             for line in end.lines:
                 held.ended.setdefault(line, set()).add(note.claim)
 
-    def find(self, topic: str, partition: int, offset: int) -> Held | None:
+    def find(self, topic: str, partition: int, offset: int) -> EarlierClaims | None:
         return self._held.get((topic, partition, offset))
 
-    def is_live(self, held: Held, now_ms: int) -> bool:
+    def is_live(self, held: EarlierClaims, now_ms: int) -> bool:
         """Say whether another worker holds some of it still."""
         return any(now_ms <= self._leases.get(claim, 0) for claim in held.holders())
 

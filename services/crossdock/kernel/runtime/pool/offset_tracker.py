@@ -11,10 +11,10 @@ class Mark:
         self.is_done = False
 
 
-class Offsets:
+class OffsetTracker:
     """Tracks one partition. Invariant: `safe` never passes a record that was taken and is not done.
 
-    Offsets are taken in rising order; gaps (control records, compaction) are normal. Done records are kept until
+    OffsetTracker are taken in rising order; gaps (control records, compaction) are normal. Done records are kept until
     `safe` has passed them, for whoever takes over must find the notes about them.
     """
 

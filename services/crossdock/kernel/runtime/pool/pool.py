@@ -21,10 +21,10 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import LeaseLostError, UndecodableError
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
-from crossdock.kernel.runtime.pool.claims import Held
-from crossdock.kernel.runtime.pool.positions import Progress
-from crossdock.kernel.runtime.pool.scheduler import Item, LookAhead, Place, Share
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
+from crossdock.kernel.runtime.pool.claims import EarlierClaims
+from crossdock.kernel.runtime.pool.positions import PoolPositions
+from crossdock.kernel.runtime.pool.scheduler import Item, Place, Scheduler, WorkShare
 from crossdock.kernel.runtime.pool.takeover import Committed, OpenClaims, TakenOver, Takeover
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -66,13 +66,13 @@ class Pool:
         self,
         source: Source,
         handle: Handle,
-        claimer: Claimer,
+        claimer: ClaimWriter,
         open_claims: OpenClaims,
         clock: Clock,
         *,
         capacity: int,
         weigh: Callable[[Record], int],
-        share_of: Callable[[str], Share] | None = None,
+        share_of: Callable[[str], WorkShare] | None = None,
         dead_letter: DeadLetter,
         draining: asyncio.Event | None = None,
         commit_s: float = COMMIT_S,
@@ -86,12 +86,12 @@ class Pool:
         )
         self._clock = clock
         self._dead_letter = dead_letter
-        whole = Share("all", capacity)
-        self._ahead = LookAhead(capacity, weigh=weigh, share_of=share_of or (lambda _: whole))
+        whole = WorkShare("all", capacity)
+        self._ahead = Scheduler(capacity, weigh=weigh, share_of=share_of or (lambda _: whole))
         self._jobs: dict[tuple[Place, int], Job] = {}
-        self._parked: dict[tuple[Place, int], tuple[Record, Held]] = {}
-        self._held: dict[tuple[Place, int], Held] = {}
-        self._progress = Progress()
+        self._parked: dict[tuple[Place, int], tuple[Record, EarlierClaims]] = {}
+        self._held: dict[tuple[Place, int], EarlierClaims] = {}
+        self._progress = PoolPositions()
         self._owned: frozenset[Place] = frozenset()
         self._finished_unseen: dict[tuple[Place, int], Job] = {}
         self._proved_ms = 0

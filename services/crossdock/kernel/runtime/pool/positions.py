@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from crossdock.kernel.runtime.pool.claims import ClaimsView
-from crossdock.kernel.runtime.pool.offset_tracker import Offsets
+from crossdock.kernel.runtime.pool.offset_tracker import OffsetTracker
 from crossdock.kernel.runtime.pool.scheduler import Place
 from crossdock.kernel.runtime.pool.takeover import TakenOver
 
@@ -11,16 +11,16 @@ ToCommit = dict[Place, tuple[int, str]]
 """By place the offset, and in its note where the claims about what lies beyond it begin."""
 
 
-class Progress:
-    """Offsets of the partitions that were taken over, beside what the claims said of them."""
+class PoolPositions:
+    """OffsetTracker of the partitions that were taken over, beside what the claims said of them."""
 
     def __init__(self) -> None:
-        self.offsets: dict[Place, Offsets] = {}
+        self.offsets: dict[Place, OffsetTracker] = {}
         self.view = ClaimsView("")
         self._ends: dict[int, int] = {}
 
     def install(self, taken: TakenOver) -> None:
-        self.offsets |= {place: Offsets(at) for place, at in taken.positions.items()}
+        self.offsets |= {place: OffsetTracker(at) for place, at in taken.positions.items()}
         self.view = taken.view
         self._ends = dict(taken.ends)
 

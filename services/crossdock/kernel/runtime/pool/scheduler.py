@@ -17,7 +17,7 @@ MAX_BYTES = 8_388_608  # polled and not begun, per partition
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkShare:
     """Whose work a topic holds, how much of it may run at once, and whether it goes first."""
 
     name: str
@@ -26,7 +26,7 @@ class Share:
 
 
 @dataclass(slots=True)
-class Room:
+class LaneRoom:
     """What runs in a space of `limit` units, by lane."""
 
     limit: int
@@ -54,7 +54,7 @@ class Item:
 
     record: Record
     weight: int
-    share: Share
+    share: WorkShare
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class _Queue:
         return item
 
 
-class LookAhead:
+class Scheduler:
     """Records between poll and begin. Invariant: what runs is what `begin` gave and `release` has not taken back."""
 
     def __init__(
@@ -83,13 +83,13 @@ class LookAhead:
         capacity: int,
         *,
         weigh: Callable[[Record], int],
-        share_of: Callable[[str], Share],
+        share_of: Callable[[str], WorkShare],
     ) -> None:
         self._capacity = capacity
         self._weigh = weigh
         self._share_of = share_of
-        self._all = Room(capacity)
-        self._rooms: dict[Hashable, Room] = {}
+        self._all = LaneRoom(capacity)
+        self._rooms: dict[Hashable, LaneRoom] = {}
         self._queues: dict[Place, _Queue] = {}
         self._turns: dict[bool, deque[Place]] = {True: deque(), False: deque()}
 
@@ -138,7 +138,7 @@ class LookAhead:
         share = item.share
         room = self._rooms.get(share.name)
         if room is None:
-            room = self._rooms[share.name] = Room(share.limit)
+            room = self._rooms[share.name] = LaneRoom(share.limit)
         for space in (room, self._all):
             if not space.fits(item.weight, is_urgent=share.is_urgent):
                 return False

@@ -17,7 +17,7 @@ from crossdock.kernel.drivers.kafka import (
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.runtime.pool.claim_reader import open_claims
-from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.pool import Pool
 from crossdock_schemas.topics import CLAIMS, Provisioned
 from support.engines import RunningKafka
@@ -61,7 +61,7 @@ async def open_pool(
                 on_assigned=assigned,
             )
         )
-        claimer = Claimer(
+        claimer = ClaimWriter(
             producer, SystemClock(), worker=f"{group}.{instance}", claim=fresh("c"), source="test"
         )
         pool = Pool(
@@ -85,7 +85,7 @@ async def open_pool(
                 writing.cancel()
 
 
-async def claimed(claimer: Claimer, work: Work, job: Job) -> None:
+async def claimed(claimer: ClaimWriter, work: Work, job: Job) -> None:
     """Work on a record of one line, under a claim, unless claims tell that it ended."""
     if job.held is not None and 0 in job.held.ended:
         return

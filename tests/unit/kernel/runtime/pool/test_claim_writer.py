@@ -10,8 +10,8 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT
-from crossdock.kernel.runtime.pool.claim_writer import Claimer, Job
-from crossdock.kernel.runtime.pool.claims import Held, Start
+from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
+from crossdock.kernel.runtime.pool.claims import EarlierClaims, Start
 from crossdock_schemas.calls.claim import ClaimNote
 
 TOPIC = "dispatch.first.batch"
@@ -46,7 +46,7 @@ class SlowLog(FakeLog):
 class Group:
     """Says whether a partition is ours."""
 
-    def __init__(self, claimer: Claimer, clock: ManualClock, *, ours: bool = True) -> None:
+    def __init__(self, claimer: ClaimWriter, clock: ManualClock, *, ours: bool = True) -> None:
         self.ours = ours
         self.asked: list[int] = []
         self._claimer = claimer
@@ -59,19 +59,19 @@ class Group:
         return self.ours
 
 
-def make_claimer(*, ours: bool = True) -> tuple[Claimer, FakeLog, ManualClock, Group]:
+def make_claimer(*, ours: bool = True) -> tuple[ClaimWriter, FakeLog, ManualClock, Group]:
     log, clock = FakeLog(), ManualClock(1_800_000_000_000)
-    claimer = Claimer(log, clock, worker="w", claim="mine", source="test", gap_s=0.0)
+    claimer = ClaimWriter(log, clock, worker="w", claim="mine", source="test", gap_s=0.0)
     claimer.still_owns = group = Group(claimer, clock, ours=ours)
     claimer.proved(clock.now_ms())
     return claimer, log, clock, group
 
 
-def make_job(offset: int = 0, partition: int = 3, held: Held | None = None) -> Job:
+def make_job(offset: int = 0, partition: int = 3, held: EarlierClaims | None = None) -> Job:
     return Job(Record(TOPIC, partition, offset, 0, None, b"", []), held)
 
 
-async def start(claimer: Claimer, job: Job, line: int = 0, call: int = 1) -> int:
+async def start(claimer: ClaimWriter, job: Job, line: int = 0, call: int = 1) -> int:
     """Begin a call; the note is written at once."""
     at_ms, _ = await asyncio.gather(
         claimer.start(job, line, call, is_urgent=True), flush_soon(claimer)
@@ -79,7 +79,7 @@ async def start(claimer: Claimer, job: Job, line: int = 0, call: int = 1) -> int
     return at_ms
 
 
-async def flush_soon(claimer: Claimer) -> None:
+async def flush_soon(claimer: ClaimWriter) -> None:
     """Write a note once others had their turn."""
     await asyncio.sleep(0)
     await claimer.flush()
@@ -218,7 +218,7 @@ async def test_a_claim_that_came_into_the_log_late_begins_nothing(
 ) -> None:
     """The worker stood still in the middle of sending it: a new owner had read the claims before it was there."""
     clock = ManualClock(1_800_000_000_000)
-    claimer = Claimer(
+    claimer = ClaimWriter(
         SlowLog(clock, took_ms), clock, worker="w", claim="mine", source="test", gap_s=0.0
     )
     claimer.still_owns = Group(claimer, clock, ours=False)
@@ -259,8 +259,8 @@ async def test_a_job_that_ran_through_a_hand_over_is_lost_if_another_began_it_to
 ) -> None:
     claimer, _, _, _ = make_claimer()
     before = [Start("another", 1, 0)] if claims[0] == "another" else []
-    job = make_job(held=Held(0, {0: before}) if before else None)
-    now = Held(0, {0: [Start(claim, n, n) for n, claim in enumerate(claims)]})
+    job = make_job(held=EarlierClaims(0, {0: before}) if before else None)
+    now = EarlierClaims(0, {0: [Start(claim, n, n) for n, claim in enumerate(claims)]})
 
     claimer.has_lost(job, now)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.runtime.pool.claims import ClaimsView, Held, Start
+from crossdock.kernel.runtime.pool.claims import ClaimsView, EarlierClaims, Start
 from crossdock_schemas.calls.claim import CallStarted, ClaimNote, LinesEnded
 
 TOPIC = "dispatch.first.batch"
@@ -41,13 +41,13 @@ def view_of(*notes: ClaimNote, worker: str = "me") -> ClaimsView:
     return view
 
 
-def held_after(*notes: ClaimNote) -> Held:
+def held_after(*notes: ClaimNote) -> EarlierClaims:
     held = view_of(*notes).find(TOPIC, 3, 7)
     assert held is not None
     return held
 
 
-def claims_of(held: Held, line: int) -> list[tuple[str, int]]:
+def claims_of(held: EarlierClaims, line: int) -> list[tuple[str, int]]:
     return [(start.claim, start.call) for start in held.lapsed(line)]
 
 
@@ -143,7 +143,7 @@ def test_lapsed_calls_are_in_order_and_never_of_who_told(
     begun: list[tuple[str, int]], told: set[str]
 ) -> None:
     starts = [Start(claim, call, NOW_MS + at) for at, (claim, call) in enumerate(begun)]
-    held = Held(0, {0: starts}, {0: told} if told else {})
+    held = EarlierClaims(0, {0: starts}, {0: told} if told else {})
 
     lapsed = held.lapsed(0)
 

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.runtime.pool.offset_tracker import Offsets
+from crossdock.kernel.runtime.pool.offset_tracker import OffsetTracker
 
 
 @given(st.sets(st.integers(10, 60), min_size=1), st.randoms(use_true_random=False))
 def test_what_may_be_committed_is_the_first_unfinished(taken: set[int], chance: object) -> None:
-    offsets, order, done = Offsets(10), sorted(taken), set[int]()
+    offsets, order, done = OffsetTracker(10), sorted(taken), set[int]()
     for offset in order:
         offsets.taken(offset)
     finishing = list(order)
@@ -23,7 +23,7 @@ def test_what_may_be_committed_is_the_first_unfinished(taken: set[int], chance: 
 
 
 def test_only_what_moved_is_committed() -> None:
-    offsets = Offsets(5)
+    offsets = OffsetTracker(5)
     assert offsets.to_commit() is None
 
     offsets.taken(5)
@@ -37,7 +37,7 @@ def test_only_what_moved_is_committed() -> None:
 
 
 def test_open_claims_begin_where_the_first_record_that_is_not_committed_was_claimed() -> None:
-    offsets = Offsets(0)
+    offsets = OffsetTracker(0)
     for offset in range(4):
         offsets.taken(offset)
     assert offsets.claims_from(90) == 90
@@ -52,7 +52,7 @@ def test_open_claims_begin_where_the_first_record_that_is_not_committed_was_clai
 
 
 def test_what_is_not_tracked_is_not_done() -> None:
-    offsets = Offsets(3)
+    offsets = OffsetTracker(3)
 
     offsets.done(2)
 

@@ -15,7 +15,7 @@ from crossdock.kernel.process.timing import DEFAULT
 from crossdock.kernel.runtime.pool import pool as pool_module
 from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.kernel.runtime.pool.pool import lines_weight
-from crossdock.kernel.runtime.pool.scheduler import Share
+from crossdock.kernel.runtime.pool.scheduler import WorkShare
 from unit.kernel.pool_fakes import (
     PLACE,
     FakeClaimsLog,
@@ -87,7 +87,7 @@ async def test_a_backlog_of_one_topic_does_not_keep_another_from_being_polled() 
         source,
         work,
         weigh=lambda _: 1,
-        share_of=lambda topic: Share(topic, 8, is_urgent=topic == "quick"),
+        share_of=lambda topic: WorkShare(topic, 8, is_urgent=topic == "quick"),
     )
 
     stop = asyncio.Event()

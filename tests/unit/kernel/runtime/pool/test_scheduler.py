@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.pool.scheduler import MAX_BYTES, Item, LookAhead, Room, Share
+from crossdock.kernel.runtime.pool.scheduler import MAX_BYTES, Item, LaneRoom, Scheduler, WorkShare
 
 SHARES = {
-    "a.realtime": Share("a", 16, is_urgent=True),
-    "a.batch": Share("a", 16),
-    "b.batch": Share("b", 16),
+    "a.realtime": WorkShare("a", 16, is_urgent=True),
+    "a.batch": WorkShare("a", 16),
+    "b.batch": WorkShare("b", 16),
 }
 
 
@@ -19,15 +19,15 @@ def make_record(
     return Record(topic, partition, offset, 0, None, value, [])
 
 
-def make_ahead(*records: Record, capacity: int = 64) -> LookAhead:
+def make_ahead(*records: Record, capacity: int = 64) -> Scheduler:
     """Weights are the numbers in the values."""
-    ahead = LookAhead(capacity, weigh=lambda r: int(r.value or b"1"), share_of=SHARES.__getitem__)
+    ahead = Scheduler(capacity, weigh=lambda r: int(r.value or b"1"), share_of=SHARES.__getitem__)
     for record in records:
         ahead.take(record)
     return ahead
 
 
-def begun(ahead: LookAhead) -> list[tuple[str, int, int]]:
+def begun(ahead: Scheduler) -> list[tuple[str, int, int]]:
     return [(i.record.topic, i.record.partition, i.record.offset) for i in ahead.begin()]
 
 
@@ -101,8 +101,8 @@ def test_what_waits_is_forgotten_and_what_runs_is_not() -> None:
 
 
 def test_a_lane_with_nothing_running_is_let_in() -> None:
-    assert Room(8, other=8).fits(5, is_urgent=True)
-    assert not Room(8, urgent=1, other=7).fits(1, is_urgent=True)
+    assert LaneRoom(8, other=8).fits(5, is_urgent=True)
+    assert not LaneRoom(8, urgent=1, other=7).fits(1, is_urgent=True)
 
 
 Steps = Sequence[tuple[bool, str, int]]
