@@ -26,9 +26,20 @@ from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,
     ACCOUNT_JOURNAL,
     BATCH_DIRECTORY,
+    BATCH_RESULTS,
+    RESULTS,
     USAGE,
 )
 
+SOURCES = (
+    USAGE,
+    RESULTS,
+    BATCH_RESULTS,
+    BATCH_DIRECTORY,
+    ACCOUNT_CHANGES,
+    ACCOUNT_JOURNAL,
+    ACCOUNT_ALERTS,
+)
 Decoded = Iterable[tuple[str, Sequence[Row]]]
 
 

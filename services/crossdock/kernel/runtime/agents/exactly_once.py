@@ -26,7 +26,7 @@ PACE_S = (
 
 
 @dataclass
-class Writer:
+class PartitionWriter:
     """One source partition. Invariant: `position` is the offset after the last record whose outputs are committed."""
 
     producer: TransactionalProducer
@@ -46,7 +46,7 @@ class Once:
         self._group = group
         self._positions = positions
         self._timing = timing
-        self._writers: dict[int, Writer] = {}
+        self._writers: dict[int, PartitionWriter] = {}
 
     async def unsent(self, partition: int, records: Sequence[Record]) -> list[Record]:
         """Return those of `records` whose outputs nobody committed yet."""
@@ -76,13 +76,13 @@ class Once:
     async def close(self) -> None:
         await self.keep_only(())
 
-    async def _writer(self, partition: int) -> Writer:
+    async def _writer(self, partition: int) -> PartitionWriter:
         writer = self._writers.get(partition)
         if writer is None:
             writer = self._writers[partition] = await self._open(partition)
         return writer
 
-    async def _open(self, partition: int) -> Writer:
+    async def _open(self, partition: int) -> PartitionWriter:
         name = f"{self._group}.{partition}"
         async with AsyncExitStack() as stack:
             producer = await stack.enter_async_context(
@@ -93,4 +93,4 @@ class Once:
             pages = await read_pages(self._servers, (self._positions, partition))
             position = int(pages.get(self._topic.encode(), b"0"))
             log.info("partition.opened", partition=partition, position=position)
-            return Writer(producer, stack.pop_all(), position)
+            return PartitionWriter(producer, stack.pop_all(), position)

@@ -12,6 +12,7 @@ What faust does not give, this adds (reference/streaming.md, 1):
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,15 @@ LOOK_AHEAD = 2000  # events held before faust's stream has to wait
 
 Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
 """Returns what comes of records of one partition."""
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent stage: its group, the topic that it reads, and the topic of its positions."""
+
+    group: str
+    source: str
+    positions: str
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -64,18 +74,19 @@ class AgentRunner:
 
     def __init__(
         self,
+        spec: AgentSpec,
         servers: str,
-        topic: str,
         handle: Handle,
         *,
-        group: str,
         instance: str,
-        positions: str,
         folder: Path,
         timing: Timing = DEFAULT,
     ) -> None:
         self._handle = handle
-        self._once = Once(servers, topic, group=group, positions=positions, timing=timing)
+        group = spec.group
+        self._once = Once(
+            servers, spec.source, group=group, positions=spec.positions, timing=timing
+        )
         self._events: list[EventT[Any]] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -100,7 +111,7 @@ class AgentRunner:
             store="memory://",
         )
         self.app.transport = _Transport([self.app.conf.broker[0]], self.app, self.app.loop)
-        source = self.app.topic(topic, key_serializer="raw", value_serializer="raw")
+        source = self.app.topic(spec.source, key_serializer="raw", value_serializer="raw")
         self.app.agent(source, concurrency=1)(self._take)
 
     async def _take(self, stream: StreamT[Any]) -> None:

@@ -38,7 +38,7 @@ BYTES_PER_UNIT = 65_536
 LEAVE_S = 2.0  # an orderly stop that takes longer leaves the group first, so that others go on with its partitions
 
 
-class Source(Committed, Protocol):
+class PoolSource(Committed, Protocol):
     """What a pool needs of a `GroupConsumer`."""
 
     def assignment(self) -> frozenset[Place]: ...
@@ -64,7 +64,7 @@ class Pool:
 
     def __init__(
         self,
-        source: Source,
+        source: PoolSource,
         handle: Handle,
         claimer: ClaimWriter,
         open_claims: OpenClaims,

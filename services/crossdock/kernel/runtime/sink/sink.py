@@ -27,14 +27,14 @@ RETRY_BASE_S = 0.5
 RETRY_LIMIT_S = 10.0
 
 
-class Source(Protocol):
+class SinkSource(Protocol):
     """What a sink needs of a `GroupConsumer`."""
 
     async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
     async def commit(self, position: dict[Place, int]) -> bool: ...
 
 
-class Target(Protocol):
+class SinkTables(Protocol):
     """What a sink needs of a table store."""
 
     async def insert(self, table: str, rows: Sequence[Row]) -> None: ...
@@ -55,8 +55,8 @@ class Sink:
 
     def __init__(
         self,
-        source: Source,
-        target: Target,
+        source: SinkSource,
+        target: SinkTables,
         decode: Decode,
         log_: Log,
         dead: DeadLetters,

@@ -9,7 +9,7 @@ import pytest
 
 from crossdock.kernel.drivers.kafka import open_transactional_producer, provision
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.kernel.runtime.agents.faust_runner import AgentRunner
+from crossdock.kernel.runtime.agents.faust_runner import AgentRunner, AgentSpec
 from crossdock_schemas.topics import Provisioned
 from support.engines import RunningKafka
 from support.topics import abort, eventually, fresh, make_topic, put, values_of
@@ -45,12 +45,10 @@ async def running(
     positions = Provisioned(f"{topic}.positions", 2, {"cleanup.policy": "compact"})
     await provision(kafka.bootstrap_servers, [positions])
     runner = AgentRunner(
+        AgentSpec(group, topic, positions.name),
         kafka.bootstrap_servers,
-        topic,
         handle,  # type: ignore[arg-type]  # any coroutine function
-        group=group,
         instance=instance,
-        positions=positions.name,
         folder=folder / instance,
     )
     stop, ready = asyncio.Event(), asyncio.Event()
