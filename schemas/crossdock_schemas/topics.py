@@ -307,6 +307,16 @@ TOPICS: tuple[Topic, ...] = (
 )
 
 
+def topics_in(stage: str) -> list[Topic]:
+    """Return the topics that `stage` reads."""
+    return [topic for topic in TOPICS if stage in topic.consumers]
+
+
+def topics_out(stage: str) -> list[Topic]:
+    """Return the topics that `stage` writes."""
+    return [topic for topic in TOPICS if stage in topic.producers]
+
+
 def dispatch_topic(provider: str, lane: Lane) -> str:
     return f"dispatch.{provider}.{lane.value}"
 

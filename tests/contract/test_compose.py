@@ -17,29 +17,17 @@ import yaml
 from jsonschema import Draft202012Validator
 from typing_extensions import override
 
-from crossdock.accounts.settings import AccountsSettings
-from crossdock.batches.settings import BatchesSettings
-from crossdock.ingress.settings import IngressSettings
+from crossdock.cli.reference import SETTINGS
 from crossdock.kernel.process.settings import SHARED, Settings, name_of
 from crossdock.kernel.provisioning.main import ProvisionSettings
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.catalogue import simulated_catalogue
-from crossdock.metering.settings import MeteringSettings
-from crossdock.provider.settings import ProviderSettings
-from crossdock.router.settings import RouterSettings
-from crossdock.simulator.settings import SimulatorSettings
+from crossdock_schemas.stages import PROVISION, STAGES
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).with_name("compose-spec.json")
-STAGES: dict[str, tuple[type[Settings], str]] = {
-    "provision": (ProvisionSettings, SHARED),
-    "ingress": (IngressSettings, "CROSSDOCK_INGRESS_"),
-    "accounts": (AccountsSettings, "CROSSDOCK_ACCOUNTS_"),
-    "batches": (BatchesSettings, "CROSSDOCK_BATCHES_"),
-    "router": (RouterSettings, "CROSSDOCK_ROUTER_"),
-    "provider": (ProviderSettings, "CROSSDOCK_PROVIDER_"),
-    "metering": (MeteringSettings, "CROSSDOCK_METERING_"),
-    "simulator": (SimulatorSettings, "CROSSDOCK_SIMULATOR_"),
+MODULES = {stage.name: stage.module for stage in (PROVISION, *STAGES)} | {
+    "simulator": "crossdock.simulator.main"
 }
 FOREIGN = {"KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL"}
 GIVEN = {
@@ -52,7 +40,7 @@ GIVEN = {
     "CROSSDOCK_MASTER_KEY": "0" * 64,
 }
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
-every_stage = pytest.mark.parametrize("stage", STAGES)
+every_stage = pytest.mark.parametrize("stage", MODULES)
 
 
 def interpolate(node: object, given: Mapping[str, str]) -> object:
@@ -79,6 +67,13 @@ def read_compose(given: Mapping[str, str] = GIVEN) -> dict[str, dict[str, dict[s
     return document
 
 
+def settings_of(stage: str) -> tuple[type[Settings], str]:
+    """Return the settings of a stage, and the prefix of their names."""
+    if stage == PROVISION.name:
+        return ProvisionSettings, SHARED
+    return SETTINGS[stage], f"{SHARED}{stage.upper()}_"
+
+
 def environment_of(stage: str) -> dict[str, str]:
     environment = read_compose()["services"][stage]["environment"]
     assert isinstance(environment, dict)
@@ -101,24 +96,25 @@ def test_the_specification_would_refuse_a_misspelt_key() -> None:
 
 
 def test_every_stage_of_the_tree_has_a_service() -> None:
-    mains = {file.parent.name for file in (ROOT / "services/crossdock").glob("*/main.py")}
+    mains = {
+        f"crossdock.{file.parent.name}.main"
+        for file in (ROOT / "services/crossdock").glob("*/main.py")
+    }
 
-    assert mains == STAGES.keys() - {"provision"}
-    assert set(read_compose()["services"]) == STAGES.keys() | {"kafka", "clickhouse", "objects"}
+    assert mains == {*MODULES.values()} - {PROVISION.module}
+    assert read_compose()["services"].keys() == MODULES.keys() | {"kafka", "clickhouse", "objects"}
 
 
 @every_stage
 def test_a_service_starts_its_own_stage(stage: str) -> None:
-    module = "kernel.provisioning.main" if stage == "provision" else f"{stage}.main"
-
     service = read_compose()["services"][stage]
 
-    assert service["command"] == ["python", "-m", f"crossdock.{module}"]
+    assert service["command"] == ["python", "-m", MODULES[stage]]
 
 
 @every_stage
 def test_a_service_is_given_settings_that_its_stage_accepts(stage: str) -> None:
-    settings, prefix = STAGES[stage]
+    settings, prefix = settings_of(stage)
 
     read = settings.from_env(environment_of(stage), prefix=prefix)
 
@@ -128,7 +124,7 @@ def test_a_service_is_given_settings_that_its_stage_accepts(stage: str) -> None:
 
 @every_stage
 def test_a_service_is_given_no_name_that_nobody_reads(stage: str) -> None:
-    settings, prefix = STAGES[stage]
+    settings, prefix = settings_of(stage)
     shared = {f"{SHARED}{field.upper()}" for field in Settings.model_fields}
     own = {f"{prefix}{field.upper()}" for field in settings.model_fields}
     own |= {name_of(field, prefix) for field in settings.model_fields}
@@ -145,7 +141,7 @@ def test_a_service_is_ready_when_its_ops_port_says_so(stage: str) -> None:
     check = service["healthcheck"]
     assert isinstance(check, dict)
 
-    if stage == "provision":
+    if stage == PROVISION.name:
         assert check == {"disable": True}
     else:
         port = environment_of(stage)["CROSSDOCK_OPS_PORT"]

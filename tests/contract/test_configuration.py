@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.cli.reference import STAGES, main, settings_page
+from crossdock.cli.reference import SETTINGS, main, settings_page
 from crossdock.kernel.process.settings import Settings, name_of
 
 
@@ -15,7 +15,7 @@ def test_the_page_is_up_to_date() -> None:
 def test_every_stages_settings_are_on_it() -> None:
     page = settings_page()
 
-    for stage, settings in STAGES.items():
+    for stage, settings in SETTINGS.items():
         for field in settings.model_fields.keys() - Settings.model_fields.keys():
             assert f"`{name_of(field, f'CROSSDOCK_{stage.upper()}_')}`" in page
 
@@ -25,7 +25,7 @@ def test_every_stage_with_settings_is_known() -> None:
 
     stages = {file.parent.name for file in root.glob("*/settings.py")} - {"kernel"}
 
-    assert stages <= STAGES.keys()
+    assert stages <= SETTINGS.keys()
 
 
 def test_a_page_that_is_out_of_date_is_told(

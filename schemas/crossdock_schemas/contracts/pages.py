@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crossdock_schemas.stages import PROVISION, STAGES, Guarantee
 from crossdock_schemas.topic import DAY_MS, HOUR_MS, Topic
-from crossdock_schemas.topics import TOPICS
+from crossdock_schemas.topics import TOPICS, topics_in, topics_out
 
 DO_NOT_EDIT = "<!-- Written by `python -m crossdock_schemas.contracts write`. -->"
 
@@ -34,7 +35,33 @@ def topics_page() -> str:
         ]
         for topic in TOPICS
     ]
-    return "\n\n".join((DO_NOT_EDIT, "# Topics", _TOPICS_INTRO, markdown_table(head, rows))) + "\n"
+    parts = (DO_NOT_EDIT, "# Topics", _TOPICS_INTRO, markdown_table(head, rows), *_stages())
+    return "\n\n".join(parts) + "\n"
+
+
+def _stages() -> tuple[str, ...]:
+    head = ["stage", "shape", "reads", "writes", "guarantee"]
+    rows = [
+        [
+            f"`{stage.name}`",
+            stage.shape.value,
+            _names(topics_in(stage.name)),
+            _names(topics_out(stage.name)),
+            f"`{stage.guarantee.name}`",
+        ]
+        for stage in (PROVISION, *STAGES)
+    ]
+    meanings = [[f"`{one.name}`", one.value] for one in Guarantee]
+    return (
+        "## Stages",
+        markdown_table(head, rows),
+        "## Guarantees",
+        markdown_table(["guarantee", "meaning"], meanings),
+    )
+
+
+def _names(topics: Sequence[Topic]) -> str:
+    return ", ".join(f"`{topic.name}`" for topic in topics)
 
 
 _TOPICS_INTRO = (

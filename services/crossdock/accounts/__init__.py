@@ -1,10 +1,10 @@
-"""Accounts: the single writer of organizations, projects and keys, of who may go on, and of what was spent.
+"""Accounts: the single writer of organizations, projects, keys, admissions and money.
 
-In: accounts.commands, usage, requests.  Out: admitted, or the refusal into results or batches.results;
-accounts.journal, accounts.changes, accounts.directory, accounts.state, cancels, accounts.commands (a new organization's
-first command, which its operator's shard hands on).
-Guarantee: each command is applied or refused once and logged under the account's next number; nothing of a key is
-admitted after it was taken away; each call is booked once, whoever told of it how often. All that a step decides
-becomes visible in one transaction with the positions: after a crash between any two steps all of it is there, or none
-and the next owner does it.
+In: accounts.commands, accounts.state, requests, usage.
+Out: accounts.commands, accounts.state, accounts.directory, accounts.secrets, accounts.changes, accounts.journal,
+accounts.alerts, admitted, cancels, dead-letters, results, batches.commands, batches.results.
+
+Guarantee: EXACTLY_ONCE_OUTPUTS. Each command is applied or refused once and logged under the account's next number.
+Nothing of a key is admitted after the key was deleted or disabled. Each call is booked once, however often it is
+reported. After a crash between any two steps a step is there as a whole, or the next owner repeats it.
 """

@@ -19,7 +19,7 @@ from crossdock.router.settings import RouterSettings
 from crossdock.simulator.settings import SimulatorSettings
 
 PAGE = Path(__file__).parents[3] / "infra/docs/configuration.md"
-STAGES: dict[str, type[Settings]] = {
+SETTINGS: dict[str, type[Settings]] = {
     "ingress": IngressSettings,
     "accounts": AccountsSettings,
     "batches": BatchesSettings,
@@ -48,7 +48,7 @@ def settings_page() -> str:
     if own:
         shared = frozenset(Settings.model_fields)
         parts += ["## What makes topics and tables\n", _table(ProvisionSettings, SHARED, shared)]
-    for stage, settings in STAGES.items():
+    for stage, settings in SETTINGS.items():
         shared = frozenset(Settings.model_fields)
         prefix = f"{SHARED}{stage.upper()}_"
         parts += [f"## {stage}\n", _table(settings, prefix, shared)]

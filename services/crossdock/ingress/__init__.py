@@ -1,13 +1,13 @@
-"""Ingress: OpenAI's HTTP face on Crossdock's topics.
+"""Ingress: the HTTP API on Crossdock's topics.
 
-In: HTTP; the tails of results, batches.directory and files.  Out: requests, batches.commands, files; contents of files
-and large bodies in the object store.
+In: accounts.directory, accounts.changes, results, batches.directory, files. Besides: HTTP.
+Out: accounts.commands, requests, cancels, batches.commands, files. Besides: contents of files and large bodies in the
+object store.
 
-Guarantee: after a 2xx nothing is lost, for the answer is sent only once Kafka has acknowledged the record (and the
-object store its object, before the record that names it). A crash
-- before the record: the caller has no answer, at most an orphaned object remains;
-- after it, before the answer: the work is done without a listener. `Idempotency-Key` lets a caller ask for the
-  same batch again; a single request that is asked again runs again.
-Ingress keeps nothing of its own: its views are rebuilt from the topics at start, so any number of processes serve
+Guarantee: ACKNOWLEDGED_WRITES. Nothing is lost after a 2xx answer. A crash
+- before the record: the caller gets no answer; at most an orphaned object remains;
+- after the record, before the answer: the work is done without a listener. With `Idempotency-Key` a caller can submit
+  the same batch again; a single request that is sent again runs again.
+Ingress stores nothing of its own. It rebuilds its views from the topics at its start, so any number of processes serve
 alike.
 """

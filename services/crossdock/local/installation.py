@@ -17,6 +17,7 @@ from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.process import ProcessSpec
 from crossdock_schemas.pricing.catalogue import Catalogue, merge_catalogues
+from crossdock_schemas.stages import PROVISION, STAGES
 
 # jemalloc inside chdb: give freed pages back at once, in two arenas. Measured with 200,000 rows into two tables: at the
 # peak 150 MiB beside the mapped library instead of 220, for 6 ms of CPU more per 1,000 rows.
@@ -27,9 +28,6 @@ ENGINE_ALLOCATOR = (
 STOP_S = 25.0
 PROVIDER_STOP_S = 130.0  # calls that run are paid for: its drain limit, and a little more
 MASTER_KEYS = ("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE")
-SEALING = ("ingress", "provider")
-"""Stages that seal or open own provider keys."""
-STAGES = ("metering", "provider", "router", "batches", "accounts", "ingress")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
         ProcessError: if something that is needed is missing.
         SettingsError: if a catalogue file is none.
     """
-    names = [f"{stage}.{n}" for stage in STAGES for n in range(wish.count(stage))]
+    names = [f"{stage.name}.{n}" for stage in STAGES for n in range(wish.count(stage.name))]
     ports = data.ports(
         ["ingress", "clickhouse", "kafka", "kafka_controller", "simulator"]
         + [f"ops.{name}" for name in (*names, "simulator.0", "clickhouse.0")]
@@ -81,14 +79,12 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
         *([] if environ.get("CLICKHOUSE_URL") else [_clickhouse(data, ports, env)]),
         _python("simulator", 0, env, ports),
     ]
-    provision = ProcessSpec(
-        "provision", [sys.executable, "-m", "crossdock.kernel.provisioning.main"], env
-    )
+    provision = ProcessSpec(PROVISION.name, [sys.executable, "-m", PROVISION.module], env)
     master = _master_keys(data, environ)
     stages = tuple(
-        _python(stage, number, {**env, **(master if stage in SEALING else {})}, ports)
-        for stage in STAGES
-        for number in range(wish.count(stage))
+        _python(stage.name, number, {**env, **(master if stage.has_master_keys else {})}, ports)
+        for stage in reversed(STAGES)  # readers of a topic start before its writers
+        for number in range(wish.count(stage.name))
     )
     return Installation(tuple(engines), provision, stages, addresses)
 

@@ -1,9 +1,10 @@
-"""Metering: calls, requests' ends, batches, changes of accounts and what money did, as rows in ClickHouse.
+"""Metering: calls, ends of requests, batches, changes of accounts, postings and alerts, as rows in ClickHouse.
 
-In: usage, results, batches.results, batches.directory, accounts.changes, accounts.journal.
-Out: the tables attempts, requests, batches, control_log, journal.
-Guarantee: each execution and each request is counted once, each change is told once, each posting is booked once.
-Offsets are committed after the insert was acknowledged; a crash in between inserts some rows again, and they collapse:
-an execution's identity, a change's number, an entry's number and a posting's line are in the sorting key, of a
-request's ends the first in its partition's log has the highest version.
+In: accounts.changes, accounts.journal, accounts.alerts, results, batches.results, batches.directory, usage.
+Out: dead-letters. Besides: the tables attempts, requests, batches, control_log, journal and alerts.
+
+Guarantee: AT_LEAST_ONCE_INSERTS. Each call and each request is counted once, each change and each posting is listed
+once. A crash between insert and commit inserts some rows again, and they collapse: the identity of a call, the number
+of a change, and the number and line of a posting are in the sorting key. Of several ends of a request, the first in the
+log has the highest version.
 """

@@ -1,12 +1,13 @@
-"""Provider workers: call providers, retry, fall back, and book every call.
+"""Provider workers: they call providers, retry, fall back to the next candidate, and book every call.
 
-In: dispatch.<provider>.<lane>.  Out: usage, then results or batches.results; the next candidate's dispatch; fleet.
+In: accounts.secrets, dispatch.<provider>.<lane>, claims, cancels, later.<delay>, later.state.
+Out: requests, dispatch.<provider>.<lane>, claims, later.<delay>, later.state, dead-letters, results, batches.results,
+usage, fleet.
 
-Guarantee: nothing is lost, and every call whose outcome this process saw is one usage row, published before the result
-that it led to. The offset is committed after all of it was acknowledged. A crash
-- during a call: the parcel is delivered again and its lines are called again;
-- between usage and result, or before the commit (every 0.5 s): the lines are called again, as other executions;
-  readers keep the first result.
-An orderly stop and a rebalance repeat no call: calls that run are finished, lines that wait are given back as a parcel
-of the same attempt.
+Guarantee: AT_LEAST_ONCE_CALLS. The offset is committed after usage and results were acknowledged. A crash
+- before the claim of a call: no call was made, and the next owner makes it;
+- after it: the outcome is unknown to the next owner, unless the claims record that the line ended. The next owner books
+  the call as an estimate and repeats it, marked with `repeat_of`.
+An orderly stop and a rebalance repeat no call: running calls finish, and waiting lines are given back as a parcel of
+the same attempt.
 """

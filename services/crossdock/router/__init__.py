@@ -1,8 +1,9 @@
-"""The router: orders the endpoints that may serve a parcel into a plan, and sends it to the first.
+"""The router: orders the endpoints that may serve a parcel into a plan, and sends the parcel to the first.
 
-In: requests (faust, read committed), fleet (every router reads all of it).  Out: dispatch.<provider>.<lane>; results or
-batches.results for a parcel that nobody serves.
+In: admitted, router.positions, fleet. Every router reads all of fleet.
+Out: dispatch.<provider>.<lane>, router.positions, dead-letters, results, batches.results, usage. A parcel that no
+endpoint serves ends in results or batches.results.
 
-Guarantee: at least once; the same parcel always takes the same way while the fleet looks the same. A crash between
-sending and acknowledging sends a parcel twice; its results are the same requests', and readers keep the first.
+Guarantee: EXACTLY_ONCE_OUTPUTS. A parcel is sent on once, whenever a router crashes. A parcel always gets the same plan
+while the fleet looks the same.
 """

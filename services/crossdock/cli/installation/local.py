@@ -30,6 +30,7 @@ from crossdock.local.checks import findings, lack_of_space
 from crossdock.local.datadir import DataDir
 from crossdock.local.probe import status_of
 from crossdock.local.process import end_leftovers, find
+from crossdock_schemas.stages import STAGES
 
 CatalogueOption = Annotated[
     list[Path] | None,
@@ -53,16 +54,16 @@ _COLOURS = {
     "stopping": "yellow",
     "stopped": "dim",
 }
-STAGES = ("ingress", "accounts", "batches", "router", "provider", "metering")
 
 
 def _counts(scale: Sequence[str]) -> dict[str, int]:
+    names = [stage.name for stage in STAGES]
     counts: dict[str, int] = {}
     for item in scale:
         stage, _, count = item.partition("=")
-        if stage not in STAGES or not count.isdigit() or int(count) < 1:
+        if stage not in names or not count.isdigit() or int(count) < 1:
             raise ProcessError(
-                f"--scale {item}: write STAGE=COUNT, STAGE one of {', '.join(STAGES)}"
+                f"--scale {item}: write STAGE=COUNT, STAGE one of {', '.join(names)}"
             )
         counts[stage] = int(count)
     return counts
