@@ -5,15 +5,10 @@ Provisioning, the README's table and the contract documents are made from `TOPIC
 
 from dataclasses import dataclass, field
 
-from crossdock_schemas.accounts.account import ApiKey, Organization, Project
 from crossdock_schemas.accounts.alert import Alert
-from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.control import COMMANDS, Change
-from crossdock_schemas.accounts.credential import Credential
-from crossdock_schemas.accounts.credit import Credit, Lots
-from crossdock_schemas.accounts.journal import Entry, MarkSpend, Spend
-from crossdock_schemas.accounts.policy import Policy
-from crossdock_schemas.accounts.preset import Preset
+from crossdock_schemas.accounts.directory import KINDS
+from crossdock_schemas.accounts.journal import Entry
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.batches.batch import (
     Batch,
@@ -56,21 +51,9 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
-    key="id of the organization, project, key, own provider key or credit; policy_ and the scope's id; budget_, a window and the scope's id; spend_ and the key's id; marked_ and the scope; of an end user or a tag then @ and the account; lots_ and the organization's id",
+    key=f"{', '.join(kind.key for kind in KINDS)}; of an end user or a tag then @ and the account",
     header=None,
-    value=(
-        Organization,
-        Project,
-        ApiKey,
-        Policy,
-        Budget,
-        Preset,
-        Credential,
-        Credit,
-        Lots,
-        Spend,
-        MarkSpend,
-    ),
+    value=tuple(kind.model for kind in KINDS),
     producers=("accounts",),
     consumers=("ingress",),
     cleanup="compact",

@@ -1,4 +1,6 @@
-"""The directory of accounts: which entities lie in it, and under which keys. Pure."""
+"""The directory of accounts: the kinds of entity in it, and their keys. Pure."""
+
+from typing import NamedTuple
 
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project
 from crossdock_schemas.accounts.attribution import is_mark
@@ -25,28 +27,50 @@ Entity = (
     | Spend
     | MarkSpend
 )
-KINDS: dict[str, type[Entity]] = {
-    "org": Organization,
-    "proj": Project,
-    "key": ApiKey,
-    "policy": Policy,
-    "budget": Budget,
-    "preset": Preset,
-    "byok": Credential,
-    "credit": Credit,
-    "lots": Lots,
-    "spend": Spend,
-    "marked": MarkSpend,
-}
-"""By what a key begins with, before its first underscore."""
+
+
+class EntityKind(NamedTuple):
+    """One kind of entity in the directory."""
+
+    prefix: str
+    """The beginning of its keys, before their first underscore."""
+    model: type[Entity]
+    key: str
+    """Its key in the directory, a format of its fields. For an end user or a tag, `listed_as` adds the account."""
+
+
+KINDS = (
+    EntityKind("org", Organization, "{account}"),
+    EntityKind("proj", Project, "{project}"),
+    EntityKind("key", ApiKey, "{key_id}"),
+    EntityKind("policy", Policy, "policy_{scope}"),
+    EntityKind("budget", Budget, "budget_{window}_{scope}"),
+    EntityKind("preset", Preset, "preset_{slug}_{scope}"),
+    EntityKind("byok", Credential, "{credential_id}"),
+    EntityKind("credit", Credit, "{credit_id}"),
+    EntityKind("lots", Lots, "lots_{account}"),
+    EntityKind("spend", Spend, "spend_{key_id}"),
+    EntityKind("marked", MarkSpend, "marked_{scope}"),
+)
+"""All kinds of entity, once: topics, the accounts shard, ingress and the audit read this table."""
 MARK_LEVELS = ("user", "tag")
 """Of budgets only: by what the scope begins with, before its first colon."""
 LEVELS = {"org": "organization", "proj": "project", "key": "key"}
 """What a policy can bind, and a budget too."""
 
 
+MODELS = {kind.prefix: kind.model for kind in KINDS}
+_KEYS = {kind.model: kind.key for kind in KINDS}
+
+
 def kind_of(identifier: str) -> type[Entity] | None:
-    return KINDS.get(identifier.partition("_")[0])
+    """Return the model of the entity under a key of the directory; None: no kind of ours."""
+    return MODELS.get(identifier.partition("_")[0])
+
+
+def identity(entity: Entity) -> str:
+    """Return the key of an entity within its account."""
+    return _KEYS[type(entity)].format_map(vars(entity))
 
 
 def level_of(scope: str) -> str:
@@ -71,10 +95,6 @@ def budget_id(scope: str, window: Window) -> str:
 
 def preset_id(scope: str, slug: str) -> str:
     return f"preset_{slug}_{scope}"
-
-
-def marked_id(scope: str) -> str:
-    return f"marked_{scope}"
 
 
 def listed_as(account: AccountId, identifier: str) -> str:

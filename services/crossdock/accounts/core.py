@@ -13,7 +13,7 @@ from crossdock.accounts.outputs import (
     forwarded_record,
     secret_record,
 )
-from crossdock.accounts.state.account import AccountState, identity
+from crossdock.accounts.state.account import AccountState
 from crossdock.accounts.state.attribution import tags_of
 from crossdock.accounts.state.pages import entity_page, gone_page, head_page, restore_states
 from crossdock.kernel.process.record import Page, Step
@@ -21,7 +21,7 @@ from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.accounts.account import Organization
 from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.credit import Credit, Terms
-from crossdock_schemas.accounts.directory import Entity, listed_as
+from crossdock_schemas.accounts.directory import Entity, identity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import Parcel
 

@@ -12,17 +12,10 @@ from crossdock.audit.credit_expiry import Expiries, compare
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
 from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.directory import kind_of
 from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.money import usd_text
 
-SPEND = b"spend_"
-"""Keys of the directory that begin so are of what keys spent."""
-MARKED = b"marked_"
-"""And so, for end users and under tags."""
-CREDIT = b"credit_"
-"""And so, of organizations' credits."""
-LOTS = b"lots_"
-"""And so, of what is left of those that expire."""
 NAMED = 20
 """So many of a check's differences are named; all are counted."""
 NOTHING = Decimal(0)
@@ -148,52 +141,16 @@ class Check:
         return {"check": self.name, "ok": self.is_ok, "figures": figures} | wrong
 
 
-def take_spends(known: dict[str, Spend], records: Iterable[Record]) -> None:
-    """Put what `records` of the directory, in their order, say of keys' spending into `known`, by key.
+def take(known: dict[str, Told], kind: type[Told], records: Iterable[Record]) -> None:
+    """Put the entities of one kind among `records` of the directory into `known`, by key: the newest counts.
 
     Raises:
         UndecodableError: if one of them cannot be read.
     """
     for record in records:
-        if (record.key or b"").startswith(SPEND):
-            spend = _decode(record, Spend)
-            known[spend.key_id] = spend
-
-
-def take_marked(known: dict[Counted, MarkSpend], records: Iterable[Record]) -> None:
-    """Put what `records` of the directory, in their order, say of end users and tags into `known`.
-
-    Raises:
-        UndecodableError: if one of them cannot be read.
-    """
-    for record in records:
-        if (record.key or b"").startswith(MARKED):
-            spend = _decode(record, MarkSpend)
-            known[Counted(spend.account, spend.scope)] = spend
-
-
-def take_credits(known: dict[str, Credit], records: Iterable[Record]) -> None:
-    """Put the credits among `records` of the directory into `known`, by id: one that is told again counts once.
-
-    Raises:
-        UndecodableError: if one of them cannot be read.
-    """
-    for record in records:
-        if (record.key or b"").startswith(CREDIT):
-            credit = _decode(record, Credit)
-            known[credit.credit_id] = credit
-
-
-def take_lots(known: dict[str, Lots], records: Iterable[Record]) -> None:
-    """Put what `records` say of credits that expire into `known`, by organization.
-
-    Raises:
-        UndecodableError: if one of them cannot be read.
-    """
-    for record in records:
-        if (record.key or b"").startswith(LOTS):
-            lots = _decode(record, Lots)
-            known[lots.account] = lots
+        key = (record.key or b"").decode(errors="replace")
+        if kind_of(key) is kind:
+            known[key] = _decode(record, kind)
 
 
 def _decode(record: Record, kind: type[Told]) -> Told:

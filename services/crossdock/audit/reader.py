@@ -15,10 +15,7 @@ from crossdock.audit.checks import (
     Unbalanced,
     credited,
     holdings,
-    take_credits,
-    take_lots,
-    take_marked,
-    take_spends,
+    take,
     totals,
     usages,
 )
@@ -73,7 +70,7 @@ class OpenedBooks:
         self._reader = reader
         self._places = places
         self._spends: dict[str, Spend] = {}
-        self._marked: dict[Counted, MarkSpend] = {}
+        self._marked: dict[str, MarkSpend] = {}
         self._credits: dict[str, Credit] = {}
         self._lots: dict[str, Lots] = {}
 
@@ -119,10 +116,10 @@ class OpenedBooks:
         ends = await self._reader.end_offsets(self._places)
         while not await reached(self._reader, ends):
             records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
-            take_spends(self._spends, records)
-            take_marked(self._marked, records)
-            take_credits(self._credits, records)
-            take_lots(self._lots, records)
+            take(self._spends, Spend, records)
+            take(self._marked, MarkSpend, records)
+            take(self._credits, Credit, records)
+            take(self._lots, Lots, records)
 
 
 @asynccontextmanager

@@ -22,10 +22,7 @@ from crossdock.audit.checks import (
     check_books,
     credited,
     holdings,
-    take_credits,
-    take_lots,
-    take_marked,
-    take_spends,
+    take,
     totals,
     usages,
 )
@@ -201,18 +198,18 @@ def test_a_difference_in_what_counts_for_an_end_user_is_named() -> None:
 
 def test_the_newest_word_of_each_end_user_counts() -> None:
     """Two organizations may know one by the same id."""
-    told: dict[Counted, MarkSpend] = {}
+    told: dict[str, MarkSpend] = {}
 
     def record(account: str, total_usd: str) -> Record:
         spend = MarkSpend(account=AccountId(account), scope="user:alice", at_ms=1, total_usd=Decimal(total_usd), held_usd=Decimal(1))  # fmt: skip
         return make_record(spend.to_json(), f"marked_user:alice@{account}".encode())
 
-    take_marked(told, [record("org_1", "1"), make_record(b"none", b"spend_x")])
-    take_marked(told, [record("org_other", "7"), record("org_1", "2")])
+    take(told, MarkSpend, [record("org_1", "1"), make_record(b"none", b"spend_x")])
+    take(told, MarkSpend, [record("org_other", "7"), record("org_1", "2")])
 
     assert usages(told.values()) == {ALICE: 3, Counted(OTHER, "user:alice"): 8}
     with pytest.raises(UndecodableError):
-        take_marked(told, [make_record(b"none", b"marked_x")])
+        take(told, MarkSpend, [make_record(b"none", b"marked_x")])
 
 
 @pytest.mark.parametrize(
@@ -298,8 +295,10 @@ def test_what_shards_say_of_credits_that_expire_is_summed_by_time() -> None:
     ]  # fmt: skip
     lots = Lots(account=OTHER, lots=(OneLot(expires_at_ms=END_MS, left_usd=2, lapsing_usd=1),))
     known: dict[str, Lots] = {}
-    take_lots(
-        known, [make_record(lots.to_json(), key=b"lots_org_other"), make_record(b"{", key=b"key_1")]
+    take(
+        known,
+        Lots,
+        [make_record(lots.to_json(), key=b"lots_org_other"), make_record(b"{", key=b"key_1")],
     )
 
     assert sums_of(credits) == {Lot("org_local", END_MS): Sums(Decimal(12), Decimal(3))}
@@ -355,8 +354,8 @@ def test_an_amount_is_exact_and_without_zeros_at_its_end(amount: str, said: str)
 def test_the_newest_word_on_a_key_counts() -> None:
     known: dict[str, Spend] = {}
 
-    take_spends(known, [make_record(make_spend("0.1").to_json())])
-    take_spends(known, [make_record(make_spend(total).to_json()) for total in ("0.3", "0.2")])
+    take(known, Spend, [make_record(make_spend("0.1").to_json())])
+    take(known, Spend, [make_record(make_spend(total).to_json()) for total in ("0.3", "0.2")])
 
     assert totals(known.values()) == {
         Owner("org_local", "proj_default", "key_local"): Decimal("0.2")
@@ -372,14 +371,14 @@ def test_what_is_held_is_told_beside_what_was_spent() -> None:
 def test_other_entries_of_the_directory_are_none_of_its_business() -> None:
     known: dict[str, Spend] = {}
 
-    take_spends(known, [make_record(b"{", key=b"key_local")])
+    take(known, Spend, [make_record(b"{", key=b"key_local")])
 
     assert known == {}
 
 
 def test_a_spend_that_cannot_be_read_says_where_it_lies() -> None:
     with pytest.raises(UndecodableError, match=r"accounts.directory\[3\]@7"):
-        take_spends({}, [make_record(b"{")])
+        take({}, Spend, [make_record(b"{")])
 
 
 def test_a_credit_that_is_told_twice_counts_once() -> None:
@@ -387,11 +386,11 @@ def test_a_credit_that_is_told_twice_counts_once() -> None:
     told = [make_credit("10"), make_credit("-2", "refund 1"), make_credit("5", account=OTHER)]
     records = [make_record(c.to_json(), key=c.credit_id.encode()) for c in (*told, told[0])]
 
-    take_credits(known, [*records, make_record(b"{", key=b"key_local")])
+    take(known, Credit, [*records, make_record(b"{", key=b"key_local")])
 
     assert credited(known.values()) == {"org_local": Decimal(8), OTHER: Decimal(5)}
 
 
 def test_a_credit_that_cannot_be_read_says_where_it_lies() -> None:
     with pytest.raises(UndecodableError, match=r"accounts.directory\[3\]@7"):
-        take_credits({}, [make_record(b"{", key=b"credit_1")])
+        take({}, Credit, [make_record(b"{", key=b"credit_1")])

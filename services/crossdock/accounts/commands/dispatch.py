@@ -25,7 +25,7 @@ from crossdock.accounts.commands.decision import (
 )
 from crossdock.accounts.commands.keys import change_key, create_key, delete_key, rotate_key
 from crossdock.accounts.commands.presets import clear_preset, set_preset
-from crossdock.accounts.state.account import AccountState, identity
+from crossdock.accounts.state.account import AccountState
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.control import (
     BudgetChange,
@@ -55,7 +55,7 @@ from crossdock_schemas.accounts.control import (
     Refusal,
 )
 from crossdock_schemas.accounts.credit import Terms
-from crossdock_schemas.accounts.directory import Entity, budget_id, policy_id, preset_id
+from crossdock_schemas.accounts.directory import Entity, budget_id, identity, policy_id, preset_id
 from crossdock_schemas.accounts.policy import Policy
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import derive_credit_id

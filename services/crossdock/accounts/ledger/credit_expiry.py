@@ -7,11 +7,12 @@ from decimal import Decimal
 from crossdock.accounts.ledger import credit_lots
 from crossdock.accounts.ledger.alerts import expiries
 from crossdock.accounts.outputs import alert_record, directory_record
-from crossdock.accounts.state.account import AccountState, identity
+from crossdock.accounts.state.account import AccountState
 from crossdock.accounts.state.pages import entity_page
 from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.directory import identity
 from crossdock_schemas.ids import AccountId
 
 TELL_MS = 1000

@@ -14,7 +14,7 @@ from crossdock.accounts.ledger.credit_expiry import Expiring
 from crossdock.accounts.ledger.deduplication import Recent
 from crossdock.accounts.ledger.hold_attribution import Marked
 from crossdock.accounts.outputs import alert_record, directory_record, entry_record, granted_record
-from crossdock.accounts.state.account import CREDITS, AccountState, identity
+from crossdock.accounts.state.account import CREDITS, AccountState
 from crossdock.accounts.state.attribution import marks_of, scopes_of, shares_of
 from crossdock.accounts.state.cost_history import Asking, likely_of
 from crossdock.accounts.state.holds import Held, Holds, Owner, to_units
@@ -33,7 +33,7 @@ from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, Terms
-from crossdock_schemas.accounts.directory import budget_id, listed_as
+from crossdock_schemas.accounts.directory import budget_id, identity, listed_as
 from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.calls.usage import ChargeGroup
 from crossdock_schemas.ids import AccountId, KeyId, hold_id

@@ -15,7 +15,6 @@ from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.accounts.directory import (
     Entity,
     budget_id,
-    marked_id,
     policy_id,
     preset_id,
 )
@@ -213,29 +212,3 @@ class AccountState:
         """Say whether without `key` nobody could manage the organization any more."""
         owners = [k for k in self.keys.values() if k.role is Role.OWNER and not k.disabled]
         return owners == [key]
-
-
-def identity(entity: Entity) -> str:  # noqa: C901, PLR0911, PLR0912  # one line for each kind
-    match entity:
-        case Organization():
-            return entity.account
-        case Project():
-            return entity.project
-        case ApiKey():
-            return entity.key_id
-        case Policy():
-            return policy_id(entity.scope)
-        case Budget():
-            return budget_id(entity.scope, entity.window)
-        case Preset():
-            return preset_id(entity.scope, entity.slug)
-        case Credential():
-            return entity.credential_id
-        case Credit():
-            return entity.credit_id
-        case Lots():
-            return f"lots_{entity.account}"
-        case Spend():
-            return f"spend_{entity.key_id}"
-        case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing
-            return marked_id(entity.scope)

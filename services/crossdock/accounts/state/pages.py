@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 
-from crossdock.accounts.state.account import AccountState, Alerted, identity
+from crossdock.accounts.state.account import AccountState, Alerted
 from crossdock.accounts.state.cost_history import Usual, usual_of
 from crossdock.accounts.state.token_bucket import Bucket
 from crossdock.accounts.state.waiting import Waiting
 from crossdock.kernel.process.record import Page
-from crossdock_schemas.accounts.directory import KINDS, Entity
+from crossdock_schemas.accounts.directory import MODELS, Entity, identity
 from crossdock_schemas.ids import AccountId, KeyId
 from crossdock_schemas.windows import day_of
 
@@ -72,7 +72,7 @@ def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
         waiting = Waiting.from_json(value)
         state.waiting[waiting.batch_id, waiting.model] = waiting
     else:
-        state.put(KINDS[kind].from_json(value))
+        state.put(MODELS[kind].from_json(value))
 
 
 def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
