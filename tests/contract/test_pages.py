@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from crossdock.batches import validation
@@ -14,10 +15,16 @@ from crossdock.ingress.values import errors
 from crossdock.kernel.process import metrics
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
+from support.guides import GUIDES, pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "infra/docs"
 LOUD = {"warning", "error", "critical", "exception"}
+API_PAGES = [
+    page for page in (DOCS / "api.md", DOCS / "api-reference.md", *pages()) if page.exists()
+]
+MAX_CELL = 200
+"""Characters of a table's cell that a person still reads."""
 
 
 def parsed(file: Path) -> ast.Module:
@@ -64,8 +71,8 @@ def test_the_runbook_has_every_metric() -> None:
     assert told == declared
 
 
-def test_the_api_page_has_every_code_of_a_refusal_and_of_a_bad_line() -> None:
-    page = (DOCS / "api.md").read_text()
+def test_the_guides_have_every_code_of_a_refusal_and_of_a_bad_line() -> None:
+    page = "".join((GUIDES / name).read_text() for name in ("errors.md", "batches.md"))
     code = Path(str(errors.__file__)).read_text()
     lines = Path(str(line_check.__file__)).read_text() + Path(str(validation.__file__)).read_text()
 
@@ -73,6 +80,21 @@ def test_the_api_page_has_every_code_of_a_refusal_and_of_a_bad_line() -> None:
 
     assert len(reasons) > 15
     assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+@pytest.mark.parametrize("page", API_PAGES, ids=lambda page: page.stem)
+def test_a_table_of_the_api_can_be_read(page: Path) -> None:
+    rows = [line for line in page.read_text().splitlines() if line.startswith("|")]
+
+    cells = [cell.strip() for row in rows for cell in row.strip("|").split("|")]
+
+    assert [cell for cell in cells if len(cell) > MAX_CELL] == []
+
+
+def test_every_guide_is_in_the_index() -> None:
+    index = (DOCS / "api.md").read_text()
+
+    assert [page.name for page in pages() if f"](guides/{page.name})" not in index] == []
 
 
 def test_the_catalogue_page_shows_every_field_and_is_a_catalogue() -> None:

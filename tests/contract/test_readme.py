@@ -37,6 +37,27 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the names of a page's headings in a link."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+
+    missing = [
+        f"{target}#{name}"
+        for target, name in links
+        if name not in anchors(page.parent / target if target else page)
+    ]
+
+    assert missing == []
+
+
 def test_every_command_is_one() -> None:
     told = commands((ROOT / "README.md").read_text())
 

@@ -304,7 +304,8 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
     clock = ManualClock()
     objects = open_objects(settings.pop("objects_url", "memory://"))
     doors = {"ask_status": settings.pop("ask_status")} if "ask_status" in settings else {}
-    dock = make_dock(make_settings(**settings), make_catalogue(), clock, objects, world, **doors)
+    catalogue = settings.pop("catalogue", None) or make_catalogue()
+    dock = make_dock(make_settings(**settings), catalogue, clock, objects, world, **doors)
     world.dock = dock
     world.accounts, founding = found_accounts(OWNER_KEY, API_KEY, clock.now_ms())
     world.tell(founding)
