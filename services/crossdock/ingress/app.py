@@ -1,4 +1,4 @@
-"""The HTTP face: routes, and around them the key, the ids and the errors."""
+"""The HTTP application: the routes with the check of the key, response headers and error handlers."""
 
 import json
 from functools import cache
@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from crossdock.ingress.http.auth import Authentication
 from crossdock.ingress.http.context import Dock
-from crossdock.ingress.http.middleware import HANDLERS, Face
+from crossdock.ingress.http.middleware import HANDLERS, ResponseHeaders
+from crossdock.ingress.http.routing import check_keys
 from crossdock.ingress.management.budgets import BudgetRoutes
 from crossdock.ingress.management.byok import CredentialRoutes
 from crossdock.ingress.management.credits import CreditRoutes
@@ -28,7 +29,7 @@ from crossdock.ingress.openapi.document import document
 from crossdock.ingress.values.responses import answer_raw
 
 
-def make_app(dock: Dock) -> Face:
+def make_app(dock: Dock) -> ResponseHeaders:
     """Return the ASGI application that serves `dock`."""
     routes = [
         *RequestRoutes(dock).routes(),  # first: Starlette tries routes in order
@@ -47,10 +48,11 @@ def make_app(dock: Dock) -> Face:
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]
+    secret = dock.settings.key_secret.get_secret_value()
+    check_keys(routes, Authentication(dock.accounts, secret, dock.clock))
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
-    secret = dock.settings.key_secret.get_secret_value()
-    return Face(app, Authentication(dock.accounts, secret, dock.clock), dock.clock)
+    return ResponseHeaders(app, dock.clock)
 
 
 async def _healthz(_request: Request) -> Response:

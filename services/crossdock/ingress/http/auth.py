@@ -18,6 +18,8 @@ from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 
 NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
 SCOPE = "crossdock.principal"
+OPEN_PATHS = ("/healthz", "/openapi.json", "/v1/webhooks/stripe")
+"""Paths that need no key."""
 MANAGEMENT = (
     *("/v1/budgets", "/v1/byok", "/v1/credits", "/v1/keys", "/v1/policies", "/v1/presets"),
     *("/v1/projects", "/v1/organization"),

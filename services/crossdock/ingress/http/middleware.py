@@ -1,4 +1,4 @@
-"""The outermost layer of every request: who asks, its id, how long it took, and errors as OpenAI tells them."""
+"""The outermost layer of every response: the request's id, its duration, and errors in OpenAI's envelope."""
 
 import time
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ExceptionHandler, Message, Receive, Scope, Send
 
-from crossdock.ingress.http.auth import SCOPE, Authentication
+from crossdock.ingress.http.routing import allowed_methods
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError, make_envelope
 from crossdock.ingress.values.responses import answer_raw
@@ -21,22 +21,19 @@ from crossdock_schemas.ids import make_request_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-OPEN_PATHS = ("/healthz", "/openapi.json", "/v1/webhooks/stripe")
-"""Asked for without a key."""
+METHOD_NOT_ALLOWED = 405
 CLIENT_GONE = 499
 
 
-class Face:
-    """ASGI around ASGI: the key is checked before anything else is read."""
+class ResponseHeaders:
+    """ASGI around ASGI: adds the request's id and its duration to every response, and counts it."""
 
-    def __init__(self, app: Starlette, authentication: Authentication, clock: Clock) -> None:
+    def __init__(self, app: Starlette, clock: Clock) -> None:
         self._app = app
-        self._authentication = authentication
         self._clock = clock
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Return what can be asked for."""
         return self._app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,13 +47,7 @@ class Face:
                 self._finish(scope, message, time.monotonic() - started)
             await send(message)
 
-        try:
-            if scope["path"] not in OPEN_PATHS:
-                scope[SCOPE] = await self._authentication.check(scope)
-        except RefusedError as refusal:
-            await answer_refusal(refusal)(scope, receive, send_with_headers)
-        else:
-            await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, send_with_headers)
 
     def _finish(self, scope: Scope, message: Message, took_s: float) -> None:
         request_id = scope.get("crossdock.request_id") or make_request_id(self._clock.now_ms())
@@ -84,16 +75,15 @@ def _on_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     where = f"{request.method} {request.url.path}"
-    if error.status_code == 404:  # noqa: PLR2004
-        message = f"Invalid URL ({where})"
-    elif error.status_code == 405:  # noqa: PLR2004
-        message = (
-            f"Not allowed to {where}. (HINT: Perhaps you meant to use a different HTTP method?)"
-        )
-    else:
-        message = error.detail
+    messages = {
+        404: f"Invalid URL ({where})",
+        405: f"Not allowed to {where}. (HINT: Perhaps you meant to use a different HTTP method?)",
+    }
+    message = messages.get(error.status_code, error.detail)
     body = make_envelope(message, errors.INVALID, None, None)
-    return answer_raw(body, status=error.status_code, headers=error.headers)
+    is_method = error.status_code == METHOD_NOT_ALLOWED
+    headers = {"allow": ", ".join(allowed_methods(request))} if is_method else error.headers
+    return answer_raw(body, status=error.status_code, headers=headers)
 
 
 def _on_missing_object(request: Request, _error: Exception) -> Response:

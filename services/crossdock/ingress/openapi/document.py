@@ -4,8 +4,7 @@ import json
 import re
 from typing import Any
 
-from crossdock.ingress.http.auth import is_for_inference, is_for_management
-from crossdock.ingress.http.middleware import OPEN_PATHS
+from crossdock.ingress.http.auth import OPEN_PATHS, is_for_inference, is_for_management
 from crossdock.ingress.openapi import (
     batches,
     budgets,
