@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.ingress.openapi.__main__ import PAGE, main
-from crossdock.ingress.openapi.document import document
+from support.openapi import document
 
 ROOT = Path(__file__).parents[2]
 

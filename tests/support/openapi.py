@@ -6,13 +6,21 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crossdock.ingress.openapi.document import document
+from crossdock.ingress.openapi import document as generator
+from crossdock.ingress.resources import OPERATIONS
 
 Json = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 UNTOLD = {405, 499}  # of every route: another method; a caller that is gone is told nothing
+
+
+def shown_as(model: BaseModel) -> Json:
+    """Return what a caller gets of an answer model."""
+    found: Json = json.loads(model.model_dump_json())
+    return found
 
 
 def closed(schema: Any) -> Any:
@@ -24,6 +32,12 @@ def closed(schema: Any) -> Any:
     inner = {name: closed(value) for name, value in schema.items()}
     is_told = schema.get("type") == "object" and "properties" in schema
     return ({"additionalProperties": False} if is_told else {}) | inner
+
+
+@cache
+def document() -> Json:
+    """Return the document that is served."""
+    return generator.document(OPERATIONS)
 
 
 @cache

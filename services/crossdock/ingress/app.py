@@ -9,13 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from crossdock.ingress.http.auth import Authentication
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.middleware import HANDLERS, ResponseHeaders
+from crossdock.ingress.http.routes import routes_of
 from crossdock.ingress.http.routing import check_keys
-from crossdock.ingress.management.budgets import BudgetRoutes
 from crossdock.ingress.management.byok import CredentialRoutes
 from crossdock.ingress.management.credits import CreditRoutes
-from crossdock.ingress.management.keys import KeyRoutes
 from crossdock.ingress.management.organizations import OrganizationRoutes
 from crossdock.ingress.management.policies import PolicyRoutes
 from crossdock.ingress.management.presets import PresetRoutes
@@ -26,33 +25,33 @@ from crossdock.ingress.openai.files import FileRoutes
 from crossdock.ingress.openai.models import ModelRoutes
 from crossdock.ingress.openai.uploads import UploadRoutes
 from crossdock.ingress.openapi.document import document
+from crossdock.ingress.resources import OPERATIONS, RESOURCES
 from crossdock.ingress.values.responses import answer_raw
 
 
-def make_app(dock: Dock) -> ResponseHeaders:
-    """Return the ASGI application that serves `dock`."""
+def make_app(context: ApiContext) -> ResponseHeaders:
+    """Return the ASGI application that serves `context`."""
     routes = [
-        *RequestRoutes(dock).routes(),  # first: Starlette tries routes in order
-        *BatchRoutes(dock).routes(),
-        *FileRoutes(dock).routes(),
-        *UploadRoutes(dock).routes(),
-        *ModelRoutes(dock.catalogue).routes(),
-        *KeyRoutes(dock).routes(),
-        *OrganizationRoutes(dock).routes(),
-        *PolicyRoutes(dock).routes(),
-        *BudgetRoutes(dock).routes(),
-        *PresetRoutes(dock).routes(),
-        *CredentialRoutes(dock).routes(),
-        *CreditRoutes(dock).routes(),
-        *CallbackRoutes(dock).routes(),
+        *RequestRoutes(context).routes(),  # first: Starlette tries routes in order
+        *BatchRoutes(context).routes(),
+        *FileRoutes(context).routes(),
+        *UploadRoutes(context).routes(),
+        *ModelRoutes(context.catalogue).routes(),
+        *OrganizationRoutes(context).routes(),
+        *PolicyRoutes(context).routes(),
+        *PresetRoutes(context).routes(),
+        *CredentialRoutes(context).routes(),
+        *CreditRoutes(context).routes(),
+        *CallbackRoutes(context).routes(),
+        *(route for resource in RESOURCES for route in routes_of(resource(context))),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]
-    secret = dock.settings.key_secret.get_secret_value()
-    check_keys(routes, Authentication(dock.accounts, secret, dock.clock))
+    secret = context.settings.key_secret.get_secret_value()
+    check_keys(routes, Authentication(context.accounts, secret, context.clock))
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
-    return ResponseHeaders(app, dock.clock)
+    return ResponseHeaders(app, context.clock)
 
 
 async def _healthz(_request: Request) -> Response:
@@ -65,4 +64,4 @@ async def _openapi(_request: Request) -> Response:
 
 @cache
 def _document() -> bytes:
-    return json.dumps(document(), separators=(",", ":")).encode()
+    return json.dumps(document(OPERATIONS), separators=(",", ":")).encode()

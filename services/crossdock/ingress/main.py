@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from crossdock.ingress.app import make_app
-from crossdock.ingress.http.context import Dock, make_dock
+from crossdock.ingress.http.context import ApiContext, make_context
 from crossdock.ingress.server import bind
 from crossdock.ingress.service import IngressService
 from crossdock.ingress.settings import IngressSettings
@@ -44,19 +44,19 @@ async def main(environ: Mapping[str, str]) -> int:
         producer = await stack.enter_async_context(
             open_producer(settings.kafka_bootstrap_servers, client=f"ingress.{settings.instance}")
         )
-        dock = make_dock(settings, catalogue, SystemClock(), objects, producer)
-        tails = await open_tails(dock, producer)
-        service = IngressService(dock, make_app(dock), bound, tails, health)
+        context = make_context(settings, catalogue, SystemClock(), objects, producer)
+        tails = await open_tails(context, producer)
+        service = IngressService(context, make_app(context), bound, tails, health)
         return await lifecycle.run(
             service.run,
             drain_s=settings.drain_s,
-            left=lambda: f"{dock.gate.waiting} callers waiting",
+            left=lambda: f"{context.gate.waiting} callers waiting",
         )
 
 
-async def open_tails(dock: Dock, producer: Producer) -> list[Tail]:
-    """Return the tails that fill the views of `dock`."""
-    settings = dock.settings
+async def open_tails(context: ApiContext, producer: Producer) -> list[Tail]:
+    """Return the tails that fill the views of `context`."""
+    settings = context.settings
 
     async def tail(topic: Topic, apply: Apply, since_ms: int | None = None) -> Tail:
         count = await producer.partition_count(topic.name)
@@ -68,13 +68,13 @@ async def open_tails(dock: Dock, producer: Producer) -> list[Tail]:
             since_ms=since_ms,
         )
 
-    since_ms = dock.clock.now_ms() - MAX_AGE_MS
+    since_ms = context.clock.now_ms() - MAX_AGE_MS
     return [
-        await tail(ACCOUNT_DIRECTORY, dock.accounts.apply),
-        await tail(ACCOUNT_CHANGES, dock.answers.apply, dock.clock.now_ms() - RECENT_MS),
-        await tail(FILES, dock.files.apply),
-        await tail(BATCH_DIRECTORY, dock.batches.apply),
-        await tail(RESULTS, dock.ring.add, since_ms),
+        await tail(ACCOUNT_DIRECTORY, context.accounts.apply),
+        await tail(ACCOUNT_CHANGES, context.answers.apply, context.clock.now_ms() - RECENT_MS),
+        await tail(FILES, context.files.apply),
+        await tail(BATCH_DIRECTORY, context.batches.apply),
+        await tail(RESULTS, context.ring.add, since_ms),
     ]
 
 

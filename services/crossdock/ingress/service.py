@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from starlette.types import ASGIApp
 
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.retention import Sweep
 from crossdock.ingress.server import serve
 from crossdock.kernel.drivers.kafka import Tail
@@ -26,9 +26,14 @@ class IngressService:
     """Runs tails, outbox, sweep and server. Ready once the views have caught up."""
 
     def __init__(
-        self, dock: Dock, app: ASGIApp, bound: socket.socket, tails: Sequence[Tail], health: Health
+        self,
+        context: ApiContext,
+        app: ASGIApp,
+        bound: socket.socket,
+        tails: Sequence[Tail],
+        health: Health,
     ) -> None:
-        self._dock = dock
+        self._context = context
         self._app = app
         self._bound = bound
         self._tails = tails
@@ -47,13 +52,13 @@ class IngressService:
         async with asyncio.TaskGroup() as group:
             for tail in self._tails:
                 group.create_task(tail.run(done))
-            group.create_task(self._dock.outbox.run(done))
+            group.create_task(self._context.outbox.run(done))
             if await self._caught_up(stop):
                 sweeping = group.create_task(self._sweep(done))
                 await self._serve(stop)
                 sweeping.cancel()
             done.set()
-            self._dock.outbox.wake()
+            self._context.outbox.wake()
 
     async def _caught_up(self, stop: asyncio.Event) -> bool:
         """Wait for the views; False when told to stop before they are there."""
@@ -68,7 +73,7 @@ class IngressService:
     async def _all_tails(self) -> None:
         for tail in self._tails:
             await tail.caught_up.wait()
-        accounts = self._dock.accounts
+        accounts = self._context.accounts
         while not accounts.is_founded:
             await accounts.arrivals.until(
                 FIRST, lambda: accounts.is_founded or None, timeout_s=FOUNDED_S
@@ -78,15 +83,15 @@ class IngressService:
         host, port = self._bound.getsockname()[:2]
         log.info("ingress.started", host=host, port=port)
         self._health.clear("start")
-        drain_s = self._dock.settings.drain_s * DRAIN_SHARE
+        drain_s = self._context.settings.drain_s * DRAIN_SHARE
         await serve(self._app, self._bound, stop, drain_s=drain_s)
 
     async def _sweep(self, done: asyncio.Event) -> None:
-        if self._dock.settings.ordinal == 0:
-            await Sweep(self._dock).run(done)
+        if self._context.settings.ordinal == 0:
+            await Sweep(self._context).run(done)
 
     def _why_stuck(self) -> str | None:
-        is_stuck = self._dock.outbox.is_stuck
+        is_stuck = self._context.outbox.is_stuck
         return "Kafka does not acknowledge; callers get a 503" if is_stuck else None
 
     def _lag(self) -> dict[str, int]:
@@ -94,7 +99,7 @@ class IngressService:
 
     def _numbers(self) -> dict[str, object]:
         return {
-            "waiting": self._dock.gate.waiting,
-            "held_bytes": self._dock.gate.held_bytes,
-            "ring": len(self._dock.ring),
+            "waiting": self._context.gate.waiting,
+            "held_bytes": self._context.gate.held_bytes,
+            "ring": len(self._context.ring),
         }

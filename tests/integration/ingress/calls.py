@@ -73,11 +73,11 @@ def fillings(parameters: list[Json], ids: list[str]) -> list[dict[str, str]]:
     for one in parameters:
         if one["in"] != "path":
             continue
-        kind, schema = kind_of(one["schema"]), one["schema"]
+        kind, schema = kind_of(one["schema"]), resolved(one["schema"])
         names = schema.get("enum") or schema.get("examples")
         if kind is None and not names:
             raise AssertionError(f"{one['name']!r} is an id of no known kind")
-        choices[one["name"]] = ids if kind else names
+        choices[one["name"]] = ids if kind else list(names or ())
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
@@ -97,7 +97,8 @@ def calls(ids: Ids | list[str]) -> Iterator[tuple[Call, dict[str, str]]]:
 def kinds_in(schema: Json) -> set[str]:
     """Return which ids a field may hold, alone or several."""
     inner = (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ()))
-    return {kind for one in (schema, *inner) if (kind := kind_of(one))}
+    own = kind_of(schema)
+    return {kind for one in inner for kind in kinds_in(one)} | ({own} if own else set())
 
 
 def fields_in(schema: Json) -> Iterator[tuple[str, str | None]]:
@@ -162,6 +163,7 @@ async def settle(ingress: Ingress, owner: Management) -> Ids:
         "OrganizationId": ["org_local"],
         "PresetScopeId": scopes[:2],
         "ScopeId": scopes,
+        "BudgetScopeId": scopes,
     }
 
 

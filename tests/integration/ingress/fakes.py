@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.app import make_app
-from crossdock.ingress.http.context import Dock, make_dock
+from crossdock.ingress.http.context import ApiContext, make_context
 from crossdock.ingress.server import bind, serve
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.drivers.object_store import open_objects
@@ -108,7 +108,7 @@ class World:
     is_silent: bool = False
     shows_batches: bool = True
     sent: list[Outgoing] = field(default_factory=list)
-    dock: Dock | None = None
+    dock: ApiContext | None = None
     accounts: AccountsCore = field(default_factory=AccountsCore)
     offset: int = 0
 
@@ -149,7 +149,7 @@ class World:
         self.the_dock.accounts.apply(self.record(outgoing))
 
     @property
-    def the_dock(self) -> Dock:
+    def the_dock(self) -> ApiContext:
         assert self.dock is not None
         return self.dock
 
@@ -292,7 +292,7 @@ class Ingress:
     sdk: AsyncOpenAI
     http: httpx.AsyncClient
     world: World
-    dock: Dock
+    dock: ApiContext
     clock: ManualClock
     url: str
 
@@ -305,7 +305,7 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
     objects = open_objects(settings.pop("objects_url", "memory://"))
     doors = {"ask_status": settings.pop("ask_status")} if "ask_status" in settings else {}
     catalogue = settings.pop("catalogue", None) or make_catalogue()
-    dock = make_dock(make_settings(**settings), catalogue, clock, objects, world, **doors)
+    dock = make_context(make_settings(**settings), catalogue, clock, objects, world, **doors)
     world.dock = dock
     world.accounts, founding = found_accounts(OWNER_KEY, API_KEY, clock.now_ms())
     world.tell(founding)

@@ -5,13 +5,12 @@ from typing import Any
 import httpx
 import pytest
 
-from crossdock.ingress.openapi.document import document
 from crossdock.kernel.requests.api_keys import digest
 from crossdock_schemas.accounts.account import Role
 from integration.ingress.calls import MASTER_KEY, OWN, Call, calls, order_of, settle
 from integration.ingress.fakes import API_KEY, World, make_completion, running_ingress
 from integration.ingress.views.test_accounts import Management
-from support.openapi import operations
+from support.openapi import document, operations
 
 Json = dict[str, Any]
 

@@ -34,7 +34,7 @@ NOBODYS = "0" * 32
 PREFIXES = {
     "FileId": "file-", "UploadId": "upload_", "PartId": "part_", "BatchId": "batch_", "KeyId": "key_", "KeyName": "key_",
     "KeyHash": "0" * 32, "ByokId": "byok_", "CreditId": "credit_", "ProjectId": "proj_", "OrganizationId": "org_",
-    "PresetScopeId": "proj_", "ScopeId": "proj_",
+    "PresetScopeId": "proj_", "ScopeId": "proj_", "BudgetScopeId": "proj_",
 }  # fmt: skip
 """Every kind of id that the document knows, and how an id begins that nobody has."""
 SAID: dict[tuple[str, str], set[int]] = {

@@ -1,24 +1,18 @@
-"""The desk: hands a command to the accounts shard and waits for what becomes of it."""
+"""Commands to the accounts shard: sends one and waits until it is applied."""
 
 from collections.abc import Callable
 from typing import Any
 
 from crossdock.ingress.commands.records import make_account_record
 from crossdock.ingress.http.auth import Principal
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.errors import RefusedError
-from crossdock_schemas.accounts.control import Change, Command, Refusal
+from crossdock.ingress.values.errors import STATUS, RefusedError
+from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.ids import AccountId, make_change_id
 
 ANSWER_S = 5.0  # the shard answers within some 10 ms; after a crash it is back within 3 s
 SHOWN_S = 2.0
-STATUS: dict[Refusal, tuple[int, str]] = {
-    Refusal.NOT_FOUND: (404, errors.INVALID),
-    Refusal.PERMISSION_DENIED: (403, "permission_denied"),
-    Refusal.CONFLICT: (409, errors.INVALID),
-    Refusal.INVALID: (400, errors.INVALID),
-}
 
 
 def sign(who: Principal, now_ms: int) -> dict[str, Any]:
@@ -31,13 +25,13 @@ def sign(who: Principal, now_ms: int) -> dict[str, Any]:
     }
 
 
-class Desk:
-    """Commands in, the log's entries out."""
+class AccountCommands:
+    """Sends commands and reads the log of changes."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
 
-    async def ask(
+    async def apply(
         self,
         command: Command,
         is_shown: Callable[[], bool],
@@ -54,8 +48,8 @@ class Desk:
             RefusedError: as the shard says; 503 if it does not answer in time.
         """
         account = account or command.account
-        await self._dock.outbox.publish(make_account_record(command))
-        answers = self._dock.answers
+        await self._context.outbox.publish(make_account_record(command))
+        answers = self._context.answers
         change = await answers.arrivals.until(
             command.change_id,
             lambda: answers.find(command.change_id, account, action),
@@ -71,6 +65,6 @@ class Desk:
 
     async def until_shown(self, identifier: str, is_shown: Callable[[], bool]) -> None:
         """Wait for our own view to show what the log says was applied, SHOWN_S at most."""
-        await self._dock.accounts.arrivals.until(
+        await self._context.accounts.arrivals.until(
             identifier, lambda: True if is_shown() else None, timeout_s=SHOWN_S
         )

@@ -23,7 +23,7 @@ AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
 
 
 @dataclass(frozen=True)
-class Dock:
+class ApiContext:
     """One ingress: its settings, its views, and its ways to Kafka and to the object store."""
 
     settings: IngressSettings
@@ -42,7 +42,7 @@ class Dock:
     ask_status: AskStatus
 
 
-def make_dock(
+def make_context(
     settings: IngressSettings,
     catalogue: Catalogue,
     clock: Clock,
@@ -50,9 +50,9 @@ def make_dock(
     log: Log,
     *,
     ask_status: AskStatus = ask_status,
-) -> Dock:
+) -> ApiContext:
     """Return an ingress with empty views; tails fill them."""
-    return Dock(
+    return ApiContext(
         settings=settings,
         catalogue=catalogue,
         clock=clock,

@@ -1,21 +1,25 @@
 """/v1/budgets: how much an organization, a project, a key, an end user or a tag may spend in a window."""
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from crossdock.ingress.commands.account_commands import Desk, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_budgeted, is_visible, sees_marks
-from crossdock.ingress.management.key_limits import Limits
+from crossdock.ingress.management.budget_models import (
+    BudgetAnswer,
+    BudgetsAnswer,
+    BudgetSet,
+    show_budget,
+)
+from crossdock.ingress.management.key_limits import KeyLimits
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.balances import Balance, balances_of
-from crossdock.ingress.values.checks import parse_object
-from crossdock.ingress.values.management_bodies import check_budget, check_window_name
-from crossdock.ingress.values.management_objects import show_budget
-from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.models import Deleted
+from crossdock.ingress.values.operations import MEMBERS, operation
+from crossdock.ingress.values.specimens import CHANGE, DECIDED, NONE_SUCH, VALUES
+from crossdock.ingress.values.types import BudgetScopeId
+from crossdock.ingress.values.validation import read_value
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock_schemas.accounts.attribution import is_mark
 from crossdock_schemas.accounts.budget import Budget
@@ -23,69 +27,83 @@ from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval
 from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.windows import Window
 
+TAG = "budgets"
+# why paths: an end user's id, or a tag, may hold a slash
+_PATH = "/v1/budgets/{id:path}/{window}"
+_IDS = {"id": BudgetScopeId, "window": Window}
+
 
 class BudgetRoutes:
     """Budgets, each under the id of what it binds and its window."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._limits = Limits(dock, Desk(dock))
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._limits = KeyLimits(context, AccountCommands(context))
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/budgets", self.list, methods=["GET"]),
-            # why paths: an end user's id, or a tag, may hold a slash
-            Route("/v1/budgets/{id:path}", self.retrieve, methods=["GET"]),
-            Route("/v1/budgets/{id:path}/{window}", self.set, methods=["PUT"]),
-            Route("/v1/budgets/{id:path}/{window}", self.clear, methods=["DELETE"]),
-        ]
-
-    async def list(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/budgets", "list_budgets", "List the budgets that the key may see",
+        tag=TAG,
+    )  # fmt: skip
+    async def list(self, request: Request) -> BudgetsAnswer:
         who, view = principal_of(request), self._view
         found = [b for b in view.budgets.values() if _is_visible(view, who, b)]
         found.sort(key=lambda budget: budget.version)
         marked = view.mark_spends.get(who.account, {})
         spends: list[Spend | MarkSpend] = [*view.spends.values(), *marked.values()]
-        balances = balances_of(found, spends, self._dock.clock.now_ms())
-        return answer_json({"data": [show_budget(balance) for balance in balances]})
+        balances = balances_of(found, spends, self._context.clock.now_ms())
+        return BudgetsAnswer(data=tuple(map(show_budget, balances)))
 
-    async def retrieve(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/budgets/{id:path}", "get_budgets", "Show a scope's budgets",
+        tag=TAG,
+        ids={"id": BudgetScopeId},
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> BudgetsAnswer:
         scope = find_budgeted(self._view, request)
         balances = self._limits.of_scope(principal_of(request).account, scope)
-        return answer_json({"data": [show_budget(balance) for balance in balances]})
+        return BudgetsAnswer(data=tuple(map(show_budget, balances)))
 
-    async def set(self, request: Request) -> Response:
+    @operation(
+        "PUT", _PATH, "set_budget", "Set a scope's budget in a window",
+        tag=TAG,
+        text="A member may set those of its own project's inference keys.",
+        ids=_IDS,
+        roles=MEMBERS,
+        example={"limit_usd": "12.50"},
+        errors=(*CHANGE, NONE_SUCH),
+    )  # fmt: skip
+    async def set(self, request: Request, body: BudgetSet) -> BudgetAnswer:
         scope, window = self._named(request)
-        limit = check_budget(parse_object(await read_body(request, CONTROL_BYTES)), window)
-        command = BudgetChange(
-            **sign(principal_of(request), self._dock.clock.now_ms()),
-            scope=scope,
-            window=window,
-            limit_usd=limit.limit_usd,
-            include_byok=limit.include_byok,
-            overshoot_usd=limit.overshoot_usd,
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        await self._limits.apply(
+            BudgetChange(**signed, scope=scope, **dict(body.in_window(window)))
         )
-        await self._limits.ask(command)
-        return answer_json({"data": show_budget(self._find(request, scope, window))})
+        return BudgetAnswer(data=show_budget(self._find(request, scope, window)))
 
-    async def clear(self, request: Request) -> Response:
+    @operation(
+        "DELETE", _PATH, "clear_budget", "Remove a scope's budget",
+        tag=TAG,
+        text="A member may remove those of its own project's inference keys.",
+        ids=_IDS,
+        roles=MEMBERS,
+        errors=(*DECIDED, *VALUES, NONE_SUCH),
+    )  # fmt: skip
+    async def clear(self, request: Request) -> Deleted:
         scope, window = self._named(request)
         budget = self._find(request, scope, window).budget
-        command = BudgetRemoval(
-            **sign(principal_of(request), self._dock.clock.now_ms()),
-            scope=budget.scope,
-            window=budget.window,
-        )
-        await self._limits.ask(command)
-        return answer_json({"deleted": True})
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        await self._limits.apply(BudgetRemoval(**signed, scope=budget.scope, window=budget.window))
+        return Deleted()
 
     @property
     def _view(self) -> AccountsView:
-        return self._dock.accounts
+        return self._context.accounts
 
     def _named(self, request: Request) -> tuple[str, Window]:
         scope = find_budgeted(self._view, request)
-        return scope, check_window_name(request.path_params["window"])
+        window: Window = read_value(Window, request.path_params["window"], "window")
+        return scope, window
 
     def _find(self, request: Request, scope: str, window: Window) -> Balance:
         for balance in self._limits.of_scope(principal_of(request).account, scope):

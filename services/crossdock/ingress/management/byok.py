@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crossdock.ingress.commands.account_commands import Desk, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
 from crossdock.ingress.management.byok_checks import (
     CHANGED,
@@ -22,10 +22,11 @@ from crossdock.ingress.management.byok_checks import (
     take_secret,
 )
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json, parse_object
+from crossdock.ingress.values.checks import Json
 from crossdock.ingress.values.management_bodies import check_flag, check_known
 from crossdock.ingress.values.management_objects import show_credential
 from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.validation import parse_object
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.process.errors import SecretError
 from crossdock.kernel.requests.provider_keys import BearerKey, ProviderKey, address_of
@@ -48,9 +49,9 @@ GOOD = range(200, 300)
 class CredentialRoutes:
     """Own provider keys."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._desk = Desk(dock)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._commands = AccountCommands(context)
 
     def routes(self) -> list[Route]:
         return [
@@ -75,11 +76,11 @@ class CredentialRoutes:
         body = parse_object(await read_body(request, CONTROL_BYTES))
         taken = take_secret(body)
         check_known(body, MADE)
-        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        who, now_ms = principal_of(request), self._context.clock.now_ms()
         if taken is None:
             raise errors.missing("key")
-        provider = check_provider(body, self._dock.catalogue.by_name)
-        secret, key = taken.read(self._dock.catalogue.by_name[provider])
+        provider = check_provider(body, self._context.catalogue.by_name)
+        secret, key = taken.read(self._context.catalogue.by_name[provider])
         identifier = make_credential_id(now_ms)
         values: dict[str, Any] = {"name": provider} | check_fields(body)
         credential = Credential(
@@ -98,7 +99,7 @@ class CredentialRoutes:
         is_tested = check_flag(body, "test") and who.role in MANAGERS
         said = await self._test(provider, key) if is_tested else None
         command = CredentialAsked(**sign(who, now_ms), credential=credential, sealed=sealed)
-        await self._desk.ask(command, lambda: identifier in self._credentials, identifier)
+        await self._commands.apply(command, lambda: identifier in self._credentials, identifier)
         shown = self._show(self._credentials.get(identifier) or credential)
         more = {} if said is None else {"test": said}
         return answer_json({"data": shown, **more}, status=CREATED)
@@ -108,11 +109,11 @@ class CredentialRoutes:
         body = parse_object(await read_body(request, CONTROL_BYTES))
         taken = take_secret(body)
         check_known(body, CHANGED)
-        who, now_ms = principal_of(request), self._dock.clock.now_ms()
+        who, now_ms = principal_of(request), self._context.clock.now_ms()
         identifier = old.credential_id
         replaced: dict[str, Any] = {}
         if taken is not None:
-            provider = self._dock.catalogue.by_name.get(old.provider)
+            provider = self._context.catalogue.by_name.get(old.provider)
             if provider is None:
                 raise errors.no_such("Provider", old.provider)
             secret, key = taken.read(provider)
@@ -127,20 +128,22 @@ class CredentialRoutes:
             **check_fields(body),
             **replaced,
         )
-        await self._desk.ask(command, lambda: self._credentials.get(identifier) != old, identifier)
+        await self._commands.apply(
+            command, lambda: self._credentials.get(identifier) != old, identifier
+        )
         return answer_json({"data": self._show(self._credentials.get(identifier) or old)})
 
     async def delete(self, request: Request) -> Response:
         identifier = self._find(request).credential_id
-        signed = sign(principal_of(request), self._dock.clock.now_ms())
+        signed = sign(principal_of(request), self._context.clock.now_ms())
         command = CredentialDeletion(**signed, credential_id=identifier)
-        await self._desk.ask(command, lambda: identifier not in self._credentials, identifier)
+        await self._commands.apply(command, lambda: identifier not in self._credentials, identifier)
         return answer_json({"deleted": True})
 
     async def rewrap(self, request: Request) -> Response:
         """Take in the same secret under the first master key; for owners of the operator, of any organization's."""
         who = principal_of(request)
-        own = self._dock.accounts.organizations.get(who.account)
+        own = self._context.accounts.organizations.get(who.account)
         if own is None or not own.is_operator or who.role is not Role.OWNER:
             raise errors.not_permitted("Only owners of the operator's organization may rewrap.")
         identifier = CredentialId(request.path_params["id"])
@@ -155,9 +158,9 @@ class CredentialRoutes:
         if sealed.master_key_id != self._master.first_id:
             rule = f"Expected {self._master.first_id!r}, the master key that seals."
             raise errors.wrong_value("master_key_id", sealed.master_key_id, rule)
-        signed = sign(who, self._dock.clock.now_ms()) | {"account": credential.account}
+        signed = sign(who, self._context.clock.now_ms()) | {"account": credential.account}
         command = CredentialRewrap(**signed, credential_id=identifier, sealed=sealed)
-        await self._desk.ask(command, lambda: True, identifier)
+        await self._commands.apply(command, lambda: True, identifier)
         return answer_json({"data": {"id": identifier, "master_key_id": sealed.master_key_id}})
 
     async def _test(self, provider: str, key: ProviderKey) -> str:
@@ -168,8 +171,8 @@ class CredentialRoutes:
         """
         if not isinstance(key, BearerKey):
             return "unclear"
-        address = address_of(self._dock.catalogue.by_name[provider].base_url, key)
-        status = await self._dock.ask_status(f"{address.rstrip('/')}/models", key.api_key)
+        address = address_of(self._context.catalogue.by_name[provider].base_url, key)
+        status = await self._context.ask_status(f"{address.rstrip('/')}/models", key.api_key)
         if status in REFUSED:
             raise errors.bad_provider_key(provider, status)
         if status is None:
@@ -183,7 +186,7 @@ class CredentialRoutes:
             return None
         if not isinstance(given, str):
             raise errors.wrong_type("project_id", "a string", given)
-        return find_project(self._dock.accounts, who, given).project
+        return find_project(self._context.accounts, who, given).project
 
     def _keys(self, body: Json, who: Principal) -> tuple[KeyId, ...] | None:
         """Return the API keys that shall use it; None: not said."""
@@ -192,7 +195,7 @@ class CredentialRoutes:
             return None
         found = []
         for one in hashes:
-            key = self._dock.accounts.key_of(one)
+            key = self._context.accounts.key_of(one)
             is_own = key is not None and key.account == who.account
             if key is None or not is_own or not who.sees_project(key.project):
                 rule = "There is no such key in the organization."
@@ -202,17 +205,17 @@ class CredentialRoutes:
 
     @property
     def _master(self) -> MasterKeys:
-        keys = self._dock.master_keys
+        keys = self._context.master_keys
         if keys is None:
             raise errors.no_master_key()
         return keys
 
     @property
     def _credentials(self) -> dict[CredentialId, Credential]:
-        return self._dock.accounts.credentials
+        return self._context.accounts.credentials
 
     def _show(self, credential: Credential) -> Json:
-        return show_credential(credential, self._dock.accounts.keys)
+        return show_credential(credential, self._context.accounts.keys)
 
     def _find(self, request: Request) -> Credential:
         identifier = CredentialId(request.path_params["id"])

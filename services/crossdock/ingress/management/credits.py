@@ -6,13 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crossdock.ingress.commands.account_commands import Desk, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.balances import worth_of
-from crossdock.ingress.values.checks import parse_object
 from crossdock.ingress.values.management_bodies import (
     check_credit_kind,
     check_flag,
@@ -25,6 +24,7 @@ from crossdock.ingress.values.management_bodies import (
 from crossdock.ingress.values.management_objects import show_credit, show_organization, show_worth
 from crossdock.ingress.values.openai_objects import Json
 from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.validation import parse_object
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock_schemas.accounts.account import Organization, Role
 from crossdock_schemas.accounts.control import CreditAsked, PrepaymentAsked
@@ -39,9 +39,9 @@ BOOKED, SET = "credit", "set_prepayment"
 class CreditRoutes:
     """Credits: entries that are never changed, and their sum."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._desk = Desk(dock)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._commands = AccountCommands(context)
 
     def routes(self) -> list[Route]:
         return [
@@ -76,7 +76,7 @@ class CreditRoutes:
         body = parse_object(await read_body(request, CONTROL_BYTES))
         check_known(body, FIELDS)
         command = CreditAsked(
-            **sign(principal_of(request), self._dock.clock.now_ms()),
+            **sign(principal_of(request), self._context.clock.now_ms()),
             organization=account,
             kind=check_credit_kind(body),
             amount_usd=check_signed_usd(body, "amount_usd"),
@@ -85,7 +85,7 @@ class CreditRoutes:
             expires_at_ms=check_time(body, "expires_at"),
         )
         identifier, credits = derive_credit_id(account, command.reference), self._view.credits
-        await self._desk.ask(
+        await self._commands.apply(
             command, lambda: identifier in credits, identifier, account=account, action=BOOKED
         )
         if identifier not in credits:
@@ -100,7 +100,7 @@ class CreditRoutes:
         if is_prepaid is None:
             raise errors.missing("is_prepaid")
         command = PrepaymentAsked(
-            **sign(principal_of(request), self._dock.clock.now_ms()),
+            **sign(principal_of(request), self._context.clock.now_ms()),
             organization=account,
             is_prepaid=is_prepaid,
         )
@@ -108,12 +108,12 @@ class CreditRoutes:
         def is_shown() -> bool:
             return (self._find(request).prepaid_from_usd is not None) == is_prepaid
 
-        await self._desk.ask(command, is_shown, account, account=account, action=SET)
+        await self._commands.apply(command, is_shown, account, account=account, action=SET)
         return answer_json({"data": show_organization(self._find(request))})
 
     @property
     def _view(self) -> AccountsView:
-        return self._dock.accounts
+        return self._context.accounts
 
     def _entries(self, account: AccountId) -> Sequence[Json]:
         """Return an organization's credits, the newest first."""

@@ -1,15 +1,14 @@
-"""Limits: budgets as our view shows them, and the commands that move them."""
+"""The limits of keys: budgets as the view shows them, and the commands that change them."""
 
 from collections.abc import Iterable
 from functools import partial
 from operator import contains
 
-from crossdock.ingress.commands.account_commands import Desk, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
+from crossdock.ingress.management.key_models import LimitFields
 from crossdock.ingress.values.balances import Balance, balances_of, tightest
-from crossdock.ingress.values.checks import Json
-from crossdock.ingress.values.management_bodies import check_limit
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.budget import Limit
@@ -20,15 +19,15 @@ from crossdock_schemas.windows import Window
 
 BudgetCommand = BudgetChange | BudgetRemoval
 ASKING = frozenset({"limit", "limit_reset"})
-"""Fields of a key that ask for a change of its budgets."""
+"""Fields of a key that change its budgets, even to what they are."""
 
 
-class Limits:
+class KeyLimits:
     """Budgets of organizations, projects and keys. OpenRouter's `limit` of a key is the tightest of its own."""
 
-    def __init__(self, dock: Dock, desk: Desk) -> None:
-        self._dock = dock
-        self._desk = desk
+    def __init__(self, context: ApiContext, commands: AccountCommands) -> None:
+        self._context = context
+        self._commands = commands
 
     def of_scope(self, account: AccountId, scope: str) -> tuple[Balance, ...]:
         view = self._view
@@ -47,32 +46,24 @@ class Limits:
         budgets = [b for scope in scopes for b in self._view.budgets_of(key.account, scope)]
         return balances_of(budgets, self._view.spends.values(), self._now_ms)
 
-    def wish(self, key: ApiKey, body: Json, who: Principal) -> BudgetCommand | None:
-        """Return the command that makes a key's limit what `body` asks for; None: nothing need be done.
+    def command(self, key: ApiKey, body: LimitFields, who: Principal) -> BudgetCommand | None:
+        """Return the command that gives a key the limit of `body`; None: no change.
 
         Raises:
-            RefusedError: if `body` asks for what cannot be.
+            RefusedError: if `body` contradicts itself.
         """
         present = _limit_of(tightest(self.own(key)))
-        limit = check_limit(body, present)
-        is_asked = limit != present or not ASKING.isdisjoint(body)
+        limit = body.over(present)
+        is_asked = limit != present or not ASKING.isdisjoint(body.model_fields_set)
         if not is_asked or (limit is None and present is None):
             return None
         signed = sign(who, self._now_ms)
         if limit is None:
             return BudgetRemoval(**signed, scope=key.key_id)
-        return BudgetChange(
-            **signed,
-            scope=key.key_id,
-            window=limit.window,
-            limit_usd=limit.limit_usd,
-            include_byok=limit.include_byok,
-            overshoot_usd=limit.overshoot_usd,
-            only=True,
-        )
+        return BudgetChange(**signed, scope=key.key_id, only=True, **dict(limit))
 
-    async def ask(self, command: BudgetCommand) -> None:
-        """Hand in `command`, and wait until our view shows all that it moves.
+    async def apply(self, command: BudgetCommand) -> None:
+        """Send `command` and wait until the view shows every budget that it changes.
 
         Raises:
             RefusedError: as the shard says; 503 if it does not answer in time.
@@ -84,41 +75,36 @@ class Limits:
             return budgets.get(identifier) != before[identifier]
 
         first, *others = before
-        await self._desk.ask(command, partial(has_moved, first), first)
+        await self._commands.apply(command, partial(has_moved, first), first)
         for identifier in others:
-            await self._desk.until_shown(identifier, partial(has_moved, identifier))
+            await self._commands.until_shown(identifier, partial(has_moved, identifier))
 
     async def until_shown(self, key_id: KeyId, windows: Iterable[Window]) -> None:
-        """Wait for our view to show the budgets that a new key begins with."""
+        """Wait until the view shows the first budgets of a new key."""
         for window in windows:
             identifier = budget_id(key_id, window)
-            await self._desk.until_shown(
+            await self._commands.until_shown(
                 identifier, partial(contains, self._view.budgets, identifier)
             )
 
     @property
     def _view(self) -> AccountsView:
-        return self._dock.accounts
+        return self._context.accounts
 
     @property
     def _now_ms(self) -> int:
-        return self._dock.clock.now_ms()
+        return self._context.clock.now_ms()
 
 
 def _limit_of(balance: Balance | None) -> Limit | None:
     if balance is None:
         return None
     budget = balance.budget
-    return Limit(
-        window=budget.window,
-        limit_usd=budget.limit_usd,
-        include_byok=budget.include_byok,
-        overshoot_usd=budget.overshoot_usd,
-    )
+    return Limit(**{name: getattr(budget, name) for name in Limit.model_fields})
 
 
 def _moved(view: AccountsView, command: BudgetCommand) -> list[str]:
-    """Return the directory's keys of the budgets that `command` sets or takes away."""
+    """Return the directory's keys of the budgets that `command` sets or removes."""
     account, scope = command.account, command.scope
     named = [] if command.window is None else [command.window]
     is_one = not command.only if isinstance(command, BudgetChange) else command.window is not None

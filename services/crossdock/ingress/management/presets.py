@@ -4,16 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crossdock.ingress.commands.account_commands import Desk, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_scope, is_visible
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import parse_object
 from crossdock.ingress.values.management_objects import show_preset
 from crossdock.ingress.values.preset_body import check_settings, check_slug
 from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.validation import parse_object
 from crossdock_schemas.accounts.control import PresetChange, PresetRemoval
 from crossdock_schemas.accounts.directory import preset_id
 from crossdock_schemas.accounts.preset import Preset
@@ -22,9 +22,9 @@ from crossdock_schemas.accounts.preset import Preset
 class PresetRoutes:
     """Presets, each under the id of what it is for and its slug."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._desk = Desk(dock)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._commands = AccountCommands(context)
 
     def routes(self) -> list[Route]:
         return [
@@ -35,7 +35,7 @@ class PresetRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        who, view = principal_of(request), self._dock.accounts
+        who, view = principal_of(request), self._context.accounts
         found = [
             preset
             for scope, presets in view.presets.items()
@@ -53,31 +53,33 @@ class PresetRoutes:
         scope, slug = self._named(request)
         settings = check_settings(parse_object(await read_body(request, CONTROL_BYTES)))
         command = PresetChange(
-            **sign(principal_of(request), self._dock.clock.now_ms()),
+            **sign(principal_of(request), self._context.clock.now_ms()),
             scope=scope,
             slug=check_slug(slug),
             settings=settings,
         )
         old = self._get(scope, slug)
-        await self._desk.ask(command, lambda: self._get(scope, slug) != old, preset_id(scope, slug))
+        await self._commands.apply(
+            command, lambda: self._get(scope, slug) != old, preset_id(scope, slug)
+        )
         return answer_json({"data": show_preset(self._find(scope, slug))})
 
     async def clear(self, request: Request) -> Response:
         preset = self._find(*self._named(request))
         scope, slug = preset.scope, preset.slug
         command = PresetRemoval(
-            **sign(principal_of(request), self._dock.clock.now_ms()), scope=scope, slug=slug
+            **sign(principal_of(request), self._context.clock.now_ms()), scope=scope, slug=slug
         )
-        await self._desk.ask(
+        await self._commands.apply(
             command, lambda: self._get(scope, slug) is None, preset_id(scope, slug)
         )
         return answer_json({"deleted": True})
 
     def _named(self, request: Request) -> tuple[str, str]:
-        return find_scope(self._dock.accounts, request), request.path_params["slug"]
+        return find_scope(self._context.accounts, request), request.path_params["slug"]
 
     def _get(self, scope: str, slug: str) -> Preset | None:
-        return self._dock.accounts.presets.get(scope, {}).get(slug)
+        return self._context.accounts.presets.get(scope, {}).get(slug)
 
     def _find(self, scope: str, slug: str) -> Preset:
         preset = self._get(scope, slug)

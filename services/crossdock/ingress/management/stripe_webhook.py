@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crossdock.ingress.commands.account_commands import Desk
+from crossdock.ingress.commands.account_commands import AccountCommands
 from crossdock.ingress.http.body import read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.responses import answer_json
@@ -27,21 +27,21 @@ ORGANIZATION = "data.object.metadata.organization_id"
 class CallbackRoutes:
     """Payments. Each counts once: the provider tells of it until it is answered with a 200, and sometimes after."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._desk = Desk(dock)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._commands = AccountCommands(context)
 
     def routes(self) -> list[Route]:
         return [Route("/v1/webhooks/stripe", self.stripe, methods=["POST"])]
 
     async def stripe(self, request: Request) -> Response:
-        secret = self._dock.settings.stripe_webhook_secret.get_secret_value()
+        secret = self._context.settings.stripe_webhook_secret.get_secret_value()
         if not secret:
             raise HTTPException(404)
         header = request.headers.get("stripe-signature", "")
-        with self._dock.gate.hold() as held:
+        with self._context.gate.hold() as held:
             raw = await read_body(request, EVENT_BYTES, held)
-            now_s = self._dock.clock.now_ms() // 1000
+            now_s = self._context.clock.now_ms() // 1000
             try:
                 outcome = await self._take(read_stripe_event(raw, header, secret, now_s))
             except RefusedError as refusal:
@@ -58,11 +58,11 @@ class CallbackRoutes:
 
     async def _book(self, payment: Payment) -> bool:
         """Credit what was paid, less the fee; False if it is booked already."""
-        view = self._dock.accounts
+        view = self._context.accounts
         if payment.account not in view.organizations:
             rule = "There is no such organization."
             raise errors.wrong_value(ORGANIZATION, payment.account, rule)
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         command = Credited(
             change_id=make_change_id(now_ms),
             account=payment.account,
@@ -73,7 +73,7 @@ class CallbackRoutes:
         )
         identifier = derive_credit_id(payment.account, payment.reference)
         try:
-            await self._desk.ask(command, lambda: identifier in view.credits, identifier)
+            await self._commands.apply(command, lambda: identifier in view.credits, identifier)
         except RefusedError as refusal:
             if refusal.reason == Refusal.CONFLICT:
                 return False

@@ -7,13 +7,14 @@ from starlette.routing import Route
 from crossdock.ingress.commands.records import make_command_record, make_submitted
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.files import find_file
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import BatchWish, check_batch, check_number, parse_object
+from crossdock.ingress.values.checks import BatchWish, check_batch, check_number
 from crossdock.ingress.values.openai_objects import show_batch, show_list
 from crossdock.ingress.values.paging import choose_page
 from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.validation import parse_object
 from crossdock.ingress.views.read_your_writes import DAY_MS, is_recent
 from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
@@ -30,8 +31,8 @@ MIDNIGHT_MS = (
 class BatchRoutes:
     """Batches. Creation takes the same time for any input: the shard validates later."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
 
     def routes(self) -> list[Route]:
         return [
@@ -43,41 +44,45 @@ class BatchRoutes:
 
     async def create(self, request: Request) -> Response:
         wish = check_batch(parse_object(await read_body(request, CONTROL_BYTES)))
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         key = request.headers.get("idempotency-key")
         principal = principal_of(request)
         known = self._repeated(principal, key, now_ms) if key else None
         if known is not None:
             return answer_json(show_batch(_same(known, wish)))
         batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
-        file = await find_file(self._dock, principal, wish.input_file_id)
+        file = await find_file(self._context, principal, wish.input_file_id)
         path = await self._keep_preparation(principal, batch_id)
         asked = make_submitted(principal, batch_id, wish, file, now_ms, preparation_path=path)
-        await self._dock.outbox.publish(make_command_record(asked, now_ms))
-        self._dock.batches.add_submitted(Batch.begun(asked))
-        return answer_json(show_batch(self._dock.batches.find(batch_id) or Batch.begun(asked)))
+        await self._context.outbox.publish(make_command_record(asked, now_ms))
+        self._context.batches.add_submitted(Batch.begun(asked))
+        return answer_json(show_batch(self._context.batches.find(batch_id) or Batch.begun(asked)))
 
     async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
         """Keep what its lines go through as it is now: a change of presets later does not change a batch."""
-        preparation = self._dock.accounts.preparation_of(
+        preparation = self._context.accounts.preparation_of(
             principal.account, principal.project, principal.key_id
         )
         if preparation is None:
             return None
         path = f"batches/{batch_id}/preparation"
-        await self._dock.objects.create(path, preparation.to_json())
+        await self._context.objects.create(path, preparation.to_json())
         return path
 
     def _repeated(self, principal: Principal, key: str, now_ms: int) -> Batch | None:
-        today = self._dock.batches.find(_derived(principal, key, now_ms))
+        today = self._context.batches.find(_derived(principal, key, now_ms))
         if today is not None or now_ms % DAY_MS >= MIDNIGHT_MS:
             return today
-        return self._dock.batches.find(_derived(principal, key, now_ms - DAY_MS))
+        return self._context.batches.find(_derived(principal, key, now_ms - DAY_MS))
 
     async def list(self, request: Request) -> Response:
         query, who = request.query_params, principal_of(request)
         page, has_more = choose_page(
-            ((batch.batch_id, batch) for batch in self._dock.batches.all() if _is_of(who, batch)),
+            (
+                (batch.batch_id, batch)
+                for batch in self._context.batches.all()
+                if _is_of(who, batch)
+            ),
             after=query.get("after"),
             limit=check_number(query.get("limit"), "limit", default=20, lowest=1, highest=MAX_PAGE),
             newest_first=True,
@@ -93,22 +98,22 @@ class BatchRoutes:
             return answer_json(show_batch(batch))
         if batch.status not in CANCELLABLE:
             raise errors.not_cancellable(batch.status.value)
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         asked = CancelAsked(batch_id=batch.batch_id, at_ms=now_ms)
-        await self._dock.outbox.publish(make_command_record(asked, now_ms))
-        shown = await self._dock.batches.arrivals.until(
+        await self._context.outbox.publish(make_command_record(asked, now_ms))
+        shown = await self._context.batches.arrivals.until(
             batch.batch_id, lambda: self._moved_on(batch.batch_id), timeout_s=CANCEL_S
         )
         return answer_json(show_batch(shown or _as_cancelling(batch, now_ms)))
 
     def _moved_on(self, batch_id: BatchId) -> Batch | None:
-        batch = self._dock.batches.find(batch_id)
+        batch = self._context.batches.find(batch_id)
         return None if batch is None or batch.status in CANCELLABLE else batch
 
     async def _find(self, request: Request) -> Batch:
         batch_id = request.path_params["id"]
-        view = self._dock.batches
-        wait_s = OTHERS_WRITE_S if is_recent(batch_id, self._dock.clock.now_ms()) else 0.0
+        view = self._context.batches
+        wait_s = OTHERS_WRITE_S if is_recent(batch_id, self._context.clock.now_ms()) else 0.0
         batch = await view.arrivals.until(batch_id, lambda: view.find(batch_id), timeout_s=wait_s)
         if batch is None or not _is_of(principal_of(request), batch):
             raise errors.no_batch(batch_id)

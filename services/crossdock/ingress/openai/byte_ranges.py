@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values import errors
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock_schemas.batches.batch import Part
 
@@ -36,9 +36,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         if last and int(last) < start:
             return None
     if start >= end:
-        raise RefusedError(
-            416, "The range lies beyond the file.", headers={"content-range": f"bytes */{size}"}
-        )
+        raise errors.bad_range(size)
     return start, end
 
 

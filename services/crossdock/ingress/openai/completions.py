@@ -14,13 +14,14 @@ from starlette.routing import Route
 from crossdock.ingress.commands.records import make_cancel_record, make_request_record
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.body import read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.batch_lines import Answer, make_line, read_answer
-from crossdock.ingress.values.checks import Json, check_request, parse_object
+from crossdock.ingress.values.checks import Json, check_request
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.responses import answer_raw
 from crossdock.ingress.values.sse import make_events
+from crossdock.ingress.values.validation import parse_object
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
@@ -54,17 +55,17 @@ class Asked(NamedTuple):
 class RequestRoutes:
     """Single requests. The caller waits; if it hangs up, its request is cancelled where no call has begun."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
 
     def routes(self) -> list[Route]:
         return [Route(operation, self.create, methods=["POST"]) for operation in OPERATIONS]
 
     async def create(self, request: Request) -> Response:
         operation = request.url.path
-        request_id = make_request_id(self._dock.clock.now_ms())
+        request_id = make_request_id(self._context.clock.now_ms())
         request.scope["crossdock.request_id"] = request_id
-        with self._dock.gate.wait(), self._dock.ring.waiter(request_id) as result:
+        with self._context.gate.wait(), self._context.ring.waiter(request_id) as result:
             try:
                 asked = await self._publish(request, request_id, operation)
                 answer = await self._read(await self._result(request, result))
@@ -78,19 +79,19 @@ class RequestRoutes:
     async def _cancel(self, request_id: RequestId) -> None:
         """Nobody waits for it any more: if it is not claimed yet, it need not be paid for."""
         with suppress(RefusedError):
-            now_ms = self._dock.clock.now_ms()
-            await self._dock.outbox.publish(make_cancel_record(request_id, now_ms))
+            now_ms = self._context.clock.now_ms()
+            await self._context.outbox.publish(make_cancel_record(request_id, now_ms))
 
     async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Asked:
-        """Hand the request to the dock and return what is to be remembered of it."""
-        settings, who = self._dock.settings, principal_of(request)
-        with self._dock.gate.hold() as held:
+        """Publish the request and return what its answer needs of it."""
+        settings, who = self._context.settings, principal_of(request)
+        with self._context.gate.hold() as held:
             raw = await read_body(request, settings.max_body_bytes, held)
             prepared = await self._prepare(raw, request_id, operation, who)
             body = prepared.body
-            wish = check_request(body, operation, self._dock.catalogue)
+            wish = check_request(body, operation, self._context.catalogue)
             line = make_line(request_id, operation, raw, body, is_changed=prepared.is_changed)
-            now_ms = self._dock.clock.now_ms()
+            now_ms = self._context.clock.now_ms()
             message = make_request_record(
                 who,
                 request_id,
@@ -103,7 +104,7 @@ class RequestRoutes:
                 deadline_ms=now_ms + int(settings.request_timeout_s * 1000),
             )
             withdrawal = make_cancel_record(request_id, now_ms)
-            await self._dock.outbox.publish(message, withdrawal=withdrawal)
+            await self._context.outbox.publish(message, withdrawal=withdrawal)
         names = ("stream", "stream_options")
         kept: Json = {name: body[name] for name in names if name in body}
         return Asked(kept, _told(prepared))
@@ -113,7 +114,7 @@ class RequestRoutes:
     ) -> Prepared:
         """Fill in presets and look for what policies guard; what may take long is not done in the loop."""
         body = parse_object(raw)
-        preparation = self._dock.accounts.preparation_of(who.account, who.project, who.key_id)
+        preparation = self._context.accounts.preparation_of(who.account, who.project, who.key_id)
         if preparation is not None and _may_take_long(raw, preparation.guard):
             prepared = await asyncio.to_thread(prepare, body, operation, preparation)
         else:
@@ -131,12 +132,12 @@ class RequestRoutes:
         if len(line) <= MAX_INLINE_BYTES:
             return None
         path = f"bodies/{request_id}"
-        await self._dock.objects.put(path, line)
+        await self._context.objects.put(path, line)
         return BodyRef(path=path, start=0, length=len(line))
 
     async def _result(self, request: Request, result: asyncio.Future[Record]) -> Record:
         """Wait for the result, the deadline or the caller's end, whichever comes first."""
-        timeout_s = self._dock.settings.request_timeout_s
+        timeout_s = self._context.settings.request_timeout_s
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_cancel_when_gone(request, result))
             done, _ = await asyncio.wait((result,), timeout=timeout_s)
@@ -153,7 +154,7 @@ class RequestRoutes:
         if reference is None:
             line = record.value or b""
         else:
-            line = await self._dock.objects.get_range(
+            line = await self._context.objects.get_range(
                 reference.path, reference.start, reference.length
             )
         try:

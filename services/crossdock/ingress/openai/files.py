@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from crossdock.ingress.commands.records import make_file_record
 from crossdock.ingress.http.auth import Principal, principal_of
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.byte_ranges import (
     cut_parts,
     parse_range,
@@ -41,9 +41,9 @@ BYTES = "application/octet-stream"
 class FileRoutes:
     """Files. A file is there once its entry is acknowledged; its content was complete before."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._deletion = Deletion(dock)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._deletion = Deletion(context)
 
     def routes(self) -> list[Route]:
         return [
@@ -55,21 +55,21 @@ class FileRoutes:
         ]
 
     async def create(self, request: Request) -> Response:
-        file_id = make_file_id(self._dock.clock.now_ms())
+        file_id = make_file_id(self._context.clock.now_ms())
         form = await receive_form(
             request.stream(),
             request.headers.get("content-type", ""),
-            self._dock.objects,
+            self._context.objects,
             content_path(file_id),
             file_part="file",
-            limit=self._dock.settings.max_file_bytes,
+            limit=self._context.settings.max_file_bytes,
         )
         try:
-            file = make_file(principal_of(request), file_id, form, self._dock.clock.now_ms())
+            file = make_file(principal_of(request), file_id, form, self._context.clock.now_ms())
         except errors.RefusedError:
-            await self._dock.objects.delete(content_path(file_id))
+            await self._context.objects.delete(content_path(file_id))
             raise
-        await publish_file(self._dock, file)
+        await publish_file(self._context, file)
         return answer_json(show_file(file, file.bytes))
 
     async def list(self, request: Request) -> Response:
@@ -79,7 +79,7 @@ class FileRoutes:
         )
         order = check_choice(query.get("order"), "order", ("desc", "asc"))
         purpose = query.get("purpose")
-        live = self._dock.files.live(self._dock.clock.now_ms())
+        live = self._context.files.live(self._context.clock.now_ms())
         page, has_more = choose_page(
             (
                 (file.file_id, file)
@@ -110,7 +110,7 @@ class FileRoutes:
         if offset:
             rest, lines = skip_parts(parts, offset)
             size = sum(part.bytes for part in rest)
-            chunks = skip_lines(read_slices(self._dock.objects, cut_parts(rest, 0, size)), lines)
+            chunks = skip_lines(read_slices(self._context.objects, cut_parts(rest, 0, size)), lines)
             return StreamingResponse(chunks, headers=extra, media_type=BYTES)
         return self._send(parts, request.headers.get("range"), extra)
 
@@ -121,7 +121,9 @@ class FileRoutes:
         headers = {**extra, "content-length": str(end - start), "accept-ranges": "bytes"}
         if span is not None:
             headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-        chunks: AsyncIterator[bytes] = read_slices(self._dock.objects, cut_parts(parts, start, end))
+        chunks: AsyncIterator[bytes] = read_slices(
+            self._context.objects, cut_parts(parts, start, end)
+        )
         return StreamingResponse(chunks, 206 if span else 200, headers=headers, media_type=BYTES)
 
     def _parts(self, file: StoredFile) -> tuple[Sequence[Part], dict[str, str]]:
@@ -130,8 +132,8 @@ class FileRoutes:
             return (Part(path=file.path, bytes=file.bytes, lines=0),), {}
         if file.batch_id is None or file.part_kind is None:
             return (), {}
-        parts = self._dock.batches.parts(file.batch_id, file.part_kind)
-        batch = self._dock.batches.find(file.batch_id)
+        parts = self._context.batches.parts(file.batch_id, file.part_kind)
+        batch = self._context.batches.find(file.batch_id)
         lines = sum(part.lines for part in parts)
         is_complete = batch is not None and batch.status.is_final
         return parts, {
@@ -142,7 +144,7 @@ class FileRoutes:
     def _show(self, file: StoredFile) -> Json:
         if file.batch_id is None:
             return show_file(file, file.bytes)
-        batch = self._dock.batches.find(file.batch_id)
+        batch = self._context.batches.find(file.batch_id)
         if batch is None:
             return show_file(file, 0)
         is_output = file.part_kind == "output"
@@ -150,32 +152,32 @@ class FileRoutes:
 
     async def _find(self, request: Request) -> StoredFile:
         file_id = request.path_params["id"]
-        file = await find_file(self._dock, principal_of(request), file_id)
+        file = await find_file(self._context, principal_of(request), file_id)
         if file is None:
             raise errors.no_such("File", file_id)
         return file
 
 
-async def find_file(dock: Dock, principal: Principal, file_id: str) -> StoredFile | None:
+async def find_file(context: ApiContext, principal: Principal, file_id: str) -> StoredFile | None:
     """Return a file that exists for `principal`; one that may be too new for our tail is waited for."""
-    now_ms = dock.clock.now_ms()
-    found = dock.files.find(file_id, now_ms)
+    now_ms = context.clock.now_ms()
+    found = context.files.find(file_id, now_ms)
     if found is None and is_recent(file_id, now_ms):
-        found = await dock.files.arrivals.until(
-            file_id, lambda: dock.files.find(file_id, now_ms), timeout_s=OTHERS_WRITE_S
+        found = await context.files.arrivals.until(
+            file_id, lambda: context.files.find(file_id, now_ms), timeout_s=OTHERS_WRITE_S
         )
     is_visible = found is not None and principal.owns(found.account, found.project)
     return found if is_visible else None
 
 
-async def publish_file(dock: Dock, file: StoredFile) -> None:
+async def publish_file(context: ApiContext, file: StoredFile) -> None:
     """Make `file` known, and wait until we know it ourselves."""
-    now_ms = dock.clock.now_ms()
-    await dock.outbox.publish(make_file_record(file, now_ms))
+    now_ms = context.clock.now_ms()
+    await context.outbox.publish(make_file_record(file, now_ms))
     if has_expired(file, now_ms):
         return
-    await dock.files.arrivals.until(
-        file.file_id, lambda: dock.files.find(file.file_id, now_ms), timeout_s=OWN_WRITE_S
+    await context.files.arrivals.until(
+        file.file_id, lambda: context.files.find(file.file_id, now_ms), timeout_s=OWN_WRITE_S
     )
 
 

@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.file_deletion import Deletion
 from crossdock.ingress.openai.upload_store import UploadStore
 from crossdock.ingress.values.errors import RefusedError
@@ -28,10 +28,10 @@ PASSING = ("bodies", "results")
 class Sweep:
     """Removes what is over."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._deletion = Deletion(dock)
-        self._uploads = UploadStore(dock.objects)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._deletion = Deletion(context)
+        self._uploads = UploadStore(context.objects)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set. A sweep that fails is tried again at the next turn."""
@@ -47,11 +47,11 @@ class Sweep:
                 continue
 
     async def once(self) -> None:
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         await self._deletion.sweep()
         await self._uploads.sweep(now_ms)
         for folder in PASSING:
-            await _sweep_passing(self._dock.objects, folder, now_ms)
+            await _sweep_passing(self._context.objects, folder, now_ms)
 
 
 async def _sweep_passing(objects: Objects, folder: str, now_ms: int) -> None:

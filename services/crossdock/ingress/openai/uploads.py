@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.body import CONTROL_BYTES, read_body
-from crossdock.ingress.http.context import Dock
+from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.files import choose_expiry, publish_file
 from crossdock.ingress.openai.multipart import receive_form
 from crossdock.ingress.openai.upload_store import (
@@ -24,9 +24,10 @@ from crossdock.ingress.openai.upload_store import (
     show_upload,
 )
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json, parse_object
+from crossdock.ingress.values.checks import Json
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.validation import parse_object
 from crossdock_schemas.batches.file import StoredFile, content_path
 from crossdock_schemas.ids import make_file_id
 
@@ -34,9 +35,9 @@ from crossdock_schemas.ids import make_file_id
 class UploadRoutes:
     """Uploads. A completion that is asked again gives the same file."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._store = UploadStore(dock.objects)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._store = UploadStore(context.objects)
 
     def routes(self) -> list[Route]:
         return [
@@ -48,21 +49,21 @@ class UploadRoutes:
 
     async def create(self, request: Request) -> Response:
         body = parse_object(await read_body(request, CONTROL_BYTES))
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         upload = make_upload(
-            principal_of(request), body, self._dock.settings.max_file_bytes, now_ms
+            principal_of(request), body, self._context.settings.max_file_bytes, now_ms
         )
         await self._store.save(upload)
         return self._answer(upload)
 
     async def add_part(self, request: Request) -> Response:
         upload = self._require_pending(await self._find(request))
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         part_id = make_part_id(now_ms)
         await receive_form(
             request.stream(),
             request.headers.get("content-type", ""),
-            self._dock.objects,
+            self._context.objects,
             part_path(upload.upload_id, part_id),
             file_part="data",
             limit=MAX_PART_BYTES,
@@ -92,11 +93,11 @@ class UploadRoutes:
 
     async def _finish(self, upload: Upload, part_ids: Sequence[str], md5: str | None) -> Upload:
         """Content first, then the entry, then the state: a crash in between is healed by asking again."""
-        now_ms = self._dock.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
         wanted = make_file_id(now_ms)
         file_id = await self._store.claim_file_id(upload.upload_id, wanted)
         chunks = self._store.read(upload.upload_id, part_ids)
-        await self._dock.objects.put_stream(content_path(file_id), _checked(chunks, md5))
+        await self._context.objects.put_stream(content_path(file_id), _checked(chunks, md5))
         file = StoredFile(
             file_id=file_id,
             account=upload.account,
@@ -108,14 +109,14 @@ class UploadRoutes:
             expires_at_ms=choose_expiry(upload.purpose, upload.life_s, now_ms),
             path=content_path(file_id),
         )
-        await publish_file(self._dock, file)
+        await publish_file(self._context, file)
         completed = upload.model_copy(update={"status": "completed", "file": file})
         await self._store.save(completed)
         await self._store.drop_parts(upload.upload_id)
         return completed
 
     def _require_pending(self, upload: Upload) -> Upload:
-        status = upload.status_at(self._dock.clock.now_ms())
+        status = upload.status_at(self._context.clock.now_ms())
         if status != "pending":
             raise RefusedError(400, f"Upload '{upload.upload_id}' is {status}, not pending.")
         return upload
@@ -128,7 +129,7 @@ class UploadRoutes:
         return upload
 
     def _answer(self, upload: Upload) -> Response:
-        return answer_json(show_upload(upload, self._dock.clock.now_ms()))
+        return answer_json(show_upload(upload, self._context.clock.now_ms()))
 
 
 def _md5_in(body: Json) -> str | None:

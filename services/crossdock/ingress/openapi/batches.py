@@ -3,7 +3,7 @@
 from typing import get_args
 
 from crossdock.ingress.openai.batches import MAX_PAGE
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.files import EXPIRY, after
 from crossdock.ingress.openapi.operation import Body, Operation, Parameter, answer
 from crossdock.ingress.openapi.schema import (
@@ -24,6 +24,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.checks import WINDOW
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 from crossdock_schemas.batches.batch import BatchStatus, WaitReason

@@ -1,7 +1,7 @@
 """/v1/byok."""
 
 from crossdock.ingress.management.byok import CREATED
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.operation import ADMINS, OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.organizations import NAME
 from crossdock.ingress.openapi.policies import DELETED, VERSION
@@ -20,6 +20,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.errors import bad_provider_key, no_master_key, no_secret
 from crossdock.kernel.requests.provider_keys import EXPECTED, MAX_BYTES
 from crossdock_schemas.accounts.attribution import MAX_USER

@@ -1,8 +1,8 @@
 """/v1/webhooks/stripe. Bodies are Stripe's; told is what we look at ourselves."""
 
-from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.operation import Body, Operation, Parameter, answer
 from crossdock.ingress.openapi.schema import TEXT, Json, ref, shown, told, wish
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.stripe_events import PAID, ForgedError
 

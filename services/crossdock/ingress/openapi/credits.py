@@ -1,7 +1,7 @@
 """/v1/credits, and what the operator's owners book for organizations."""
 
 from crossdock.ingress.management.credits import CREATED
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.operation import OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
     DOUBLE_USD,
@@ -21,6 +21,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.management_bodies import SIGNED_USD as WISHED_USD
 from crossdock_schemas.accounts.credit import BOOKED, MAX_REFERENCE, CreditKind
 

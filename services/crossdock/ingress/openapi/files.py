@@ -2,7 +2,7 @@
 
 from crossdock.ingress.openai.files import BYTES as OCTETS
 from crossdock.ingress.openai.files import MAX_PAGE
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.operation import FORM, Answer, Body, Operation, Parameter, answer
 from crossdock.ingress.openapi.schema import (
     BYTES,
@@ -18,6 +18,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.checks import MAX_EXPIRY_S, MIN_EXPIRY_S, PURPOSES
 
 TAG = "files"

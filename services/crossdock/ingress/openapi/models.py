@@ -1,8 +1,8 @@
 """/v1/models."""
 
-from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.operation import Operation, answer
 from crossdock.ingress.openapi.schema import TEXT, Json, array, choice, nullable, ref, shown, told
+from crossdock.ingress.values import specimens as errors
 from crossdock_schemas.pricing.catalogue import OPERATIONS as SERVED
 
 TAG = "models"

@@ -1,7 +1,7 @@
 """/v1/organization, /v1/organizations and /v1/projects."""
 
 from crossdock.ingress.management.organizations import CREATED, MAX_LIFE_S
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import ADMINS, OWNERS, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
@@ -18,6 +18,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.management_bodies import MAX_NETWORKS
 from crossdock_schemas.accounts.account import MAX_NAME
 

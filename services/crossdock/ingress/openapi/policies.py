@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.operation import ADMINS, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
     EXACT_USD,
@@ -19,6 +19,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock.ingress.values.policy_body import FILTERS
 from crossdock_schemas.accounts.content_filter import (
     LABEL_PATTERN,

@@ -1,6 +1,6 @@
 """/v1/presets."""
 
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.operation import ADMINS, Body, Operation, answer
 from crossdock.ingress.openapi.policies import DELETED, LEVEL, VERSION
 from crossdock.ingress.openapi.schema import (
@@ -15,6 +15,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock_schemas.accounts.preset import MAX_SYSTEM, SLUG_PATTERN
 
 TAG = "presets"

@@ -2,7 +2,6 @@
 
 from typing import get_args
 
-from crossdock.ingress.openapi import errors
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
 from crossdock.ingress.openapi.policies import RULES, TEXTS
@@ -18,6 +17,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.accounts.policy import MAX_PATTERNS, PRICES
 from crossdock_schemas.pricing.catalogue import Quantization

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from crossdock.ingress.openai.upload_store import MAX_PARTS, Status
-from crossdock.ingress.openapi import errors, names
+from crossdock.ingress.openapi import names
 from crossdock.ingress.openapi.files import EXPIRY, PURPOSE
 from crossdock.ingress.openapi.operation import FORM, Body, Operation, answer
 from crossdock.ingress.openapi.schema import (
@@ -20,6 +20,7 @@ from crossdock.ingress.openapi.schema import (
     told,
     wish,
 )
+from crossdock.ingress.values import specimens as errors
 
 TAG = "uploads"
 

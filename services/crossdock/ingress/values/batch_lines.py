@@ -69,7 +69,7 @@ def _parse_answer(line: bytes) -> Answer:
 
 
 def _never_executed(code: str, message: str) -> Answer:
-    """The dock itself ended the request: too late, or with nowhere to go."""
+    """Return the answer of a request that ended without a call."""
     if code in EXPIRED:
         return Answer(504, make_envelope(message, "timeout", None, "request_timeout"))
     return Answer(500, make_envelope(message, "server_error", None, code))

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
-
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
 from crossdock_schemas.accounts.attribution import (
@@ -53,21 +51,6 @@ class RequestWish:
     tags: dict[str, str]
     demands: Demands | None = None
     """Of endpoints."""
-
-
-def parse_object(raw: bytes) -> Json:
-    """Return the JSON object in `raw`.
-
-    Raises:
-        RefusedError: if it is something else.
-    """
-    try:
-        body = from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
-        raise errors.bad_json(str(error)) from None
-    if not isinstance(body, dict):
-        raise errors.bad_json("expected an object")
-    return body
 
 
 def require_text(body: Mapping[str, Any], name: str) -> str:

@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from crossdock.kernel.process.errors import CrossdockError
 from crossdock.kernel.requests.exclusion import excluded_by, serving_others
 from crossdock.kernel.requests.preparation import Fault
+from crossdock_schemas.accounts.control import Refusal
 from crossdock_schemas.accounts.demands import Unsound
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"
 RETRY_AFTER_S = 1
+STATUS: dict[Refusal, tuple[int, str]] = {
+    Refusal.NOT_FOUND: (404, INVALID),
+    Refusal.PERMISSION_DENIED: (403, DENIED),
+    Refusal.CONFLICT: (409, INVALID),
+    Refusal.INVALID: (400, INVALID),
+}
+"""Status and type of the accounts shard's refusals."""
 
 
 class RefusedError(CrossdockError):
@@ -238,6 +246,12 @@ def unavailable(what: str) -> RefusedError:
         kind="server_error",
         reason="service_unavailable",
         headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def bad_range(size: int) -> RefusedError:
+    return RefusedError(
+        416, "The range lies beyond the file.", headers={"content-range": f"bytes */{size}"}
     )
 
 

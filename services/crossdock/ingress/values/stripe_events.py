@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json, parse_object
+from crossdock.ingress.values.checks import Json
 from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.validation import parse_object
 from crossdock_schemas.accounts.credit import CENT, MAX_REFERENCE
 from crossdock_schemas.ids import AccountId
 

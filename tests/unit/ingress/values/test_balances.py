@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.ingress.management.budget_models import show_budget
+from crossdock.ingress.management.key_models import show_key
 from crossdock.ingress.values.balances import Balance, balances_of, tightest
-from crossdock.ingress.values.management_objects import show_budget, show_key
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.journal import Spend
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.windows import Window
+from support.openapi import shown_as
 
 NOW_MS = int(datetime(2026, 1, 29, 12, tzinfo=UTC).timestamp() * 1000)  # a Thursday
 DAY_MS = 86_400_000
@@ -179,7 +181,7 @@ def test_a_budget_is_shown_in_exact_decimals(window: Window, resets_at: str | No
         month_usd=Decimal("1E-12"),
     )
 
-    assert show_budget(balance_of(make_budget(window=window, usd="12.5"), spend)) == {
+    assert shown_as(show_budget(balance_of(make_budget(window=window, usd="12.5"), spend))) == {
         "scope": "key_1",
         "level": "key",
         "window": window.value,
@@ -215,7 +217,7 @@ def test_a_keys_limit_is_shown_as_openrouter_does(
     spend = make_windowed(NOW_MS).model_copy(
         update={"held_usd": Decimal(0), "held_month_usd": Decimal(0)}
     )
-    said = show_key(make_key(), spend, balances_of(budgets, [spend], NOW_MS), NOW_MS)
+    said = shown_as(show_key(make_key(), spend, balances_of(budgets, [spend], NOW_MS), NOW_MS))
 
     assert tuple(said[name] for name in LIMIT) == shown
 
@@ -233,7 +235,7 @@ def test_what_own_keys_paid_for_counts_where_the_budget_says_so(
 
     assert balance.spend_usd == Decimal(spent)
     assert balance.remaining_usd == 10 - Decimal(spent)
-    assert show_budget(balance)["include_byok"] is include_byok
+    assert show_budget(balance).include_byok is include_byok
 
 
 def test_a_key_shows_apart_what_own_provider_keys_paid_for() -> None:
@@ -241,7 +243,7 @@ def test_a_key_shows_apart_what_own_provider_keys_paid_for() -> None:
         at_ms=NOW_MS, total_usd=Decimal(9), day_usd=Decimal(5), byok_usd=Decimal(4), byok_day_usd=Decimal(2)
     )  # fmt: skip
 
-    shown = show_key(make_key(), spend, (), NOW_MS)
+    shown = shown_as(show_key(make_key(), spend, (), NOW_MS))
 
     assert (shown["usage"], shown["byok_usage"]) == (5.0, 4.0)
     assert (shown["usage_daily"], shown["byok_usage_daily"]) == (3.0, 2.0)

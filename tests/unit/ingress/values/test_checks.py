@@ -16,9 +16,9 @@ from crossdock.ingress.values.checks import (
     check_purpose,
     check_request,
     check_window,
-    parse_object,
 )
 from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.validation import parse_object
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 

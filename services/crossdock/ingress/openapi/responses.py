@@ -1,78 +1,9 @@
-"""Errors: specimens of every refusal, made by the functions that refuse, and what the document tells of them."""
+"""The responses of refusals: status, headers and codes, read off their specimens. Pure."""
 
-from collections.abc import Callable
-
-from crossdock.ingress.commands.account_commands import STATUS
-from crossdock.ingress.openai.byte_ranges import parse_range
-from crossdock.ingress.openapi.operation import JSON
 from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
-from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import check_metadata, check_purpose
-from crossdock.ingress.values.errors import RefusedError
-from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
-from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
-
-Specimens = tuple[RefusedError, ...]
-
-
-def _caught(check: Callable[[], object]) -> RefusedError:
-    """Return what `check` refuses with."""
-    try:
-        check()
-    except RefusedError as error:
-        return error
-    raise AssertionError("nothing was refused")
-
-
-FAILED = RefusedError(500, "The server had an error.", kind="server_error")
-STORE = errors.unavailable("The object store")
-KAFKA = errors.unavailable("Kafka")
-KEYED: Specimens = (
-    errors.bad_key(given=False),
-    errors.dead_key(is_disabled=True),
-    errors.not_permitted("The key may not be used from there."),
-)
-VALUES: Specimens = (errors.wrong_type("x", "a string", 1), errors.wrong_value("x", 1, ""))
-SENT: Specimens = (
-    *VALUES,
-    errors.bad_json("expected an object"),
-    errors.missing("x"),
-    errors.too_large(1),
-)
-PAIRS: Specimens = (
-    _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
-    _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
-)
-DEMANDS = errors.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
-NO_ENDPOINT = RefusedError(
-    404, "No endpoint is as the request demands.", param=FIELD, reason=NO_ENDPOINT_FOUND
-)
-UNKNOWN_FIELD = errors.unknown_parameter("x")
-FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))
-RANGE = _caught(lambda: parse_range("bytes=1-", 0))
-NONE_SUCH = errors.no_such("Object", "x")
-NO_BATCH = errors.no_batch("x")
-NO_MODEL = errors.no_model("x")
-KEY_REUSED = errors.key_reused()
-ENDED = errors.not_cancellable("completed")
-UPLOAD_ENDED = RefusedError(400, "Upload 'x' is cancelled, not pending.")
-UNPAID = RefusedError(402, "A budget is short.", kind="payment_required", reason="budget_exceeded")
-NO_CREDITS = RefusedError(
-    402, "Credits are short.", kind="payment_required", reason="insufficient_credits"
-)
-BUSY = errors.too_busy()
-LATE = errors.timed_out(1)
-DECIDED: Specimens = (
-    *(
-        RefusedError(status, "", kind=kind, reason=why.value)
-        for why, (status, kind) in STATUS.items()
-    ),
-    KAFKA,
-    errors.unconfirmed(),
-)
-"""By the accounts shard, or because it does not answer."""
-CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)
-"""Whatever the accounts shard is asked for with a body."""
+from crossdock.ingress.values import specimens
+from crossdock.ingress.values.operations import JSON
+from crossdock.ingress.values.specimens import Specimens
 
 _ABOUT = {
     400: "The request is not as it should be; `param` says where.",
@@ -119,19 +50,19 @@ SCHEMAS = _schemas()
 def shared_answers() -> dict[str, Json]:
     """Return the responses that many routes have in common, by name."""
     found = {
-        "BadQuery": VALUES,
-        "BadBody": _of(400, SENT),
-        "BadChange": _of(400, CHANGE),
-        "BadDecision": _of(400, DECIDED),
-        "Unauthorized": _of(401, KEYED),
-        "NotPermitted": _of(403, KEYED),
-        "NotFound": (NONE_SUCH,),
-        "NotFoundInTime": _of(404, (NONE_SUCH, *DECIDED)),
-        "Conflict": _of(409, DECIDED),
-        "TooLarge": _of(413, SENT),
-        "Failed": (FAILED,),
-        "Unavailable": (STORE,),
-        "Unconfirmed": _of(503, DECIDED),
+        "BadQuery": specimens.VALUES,
+        "BadBody": _of(400, specimens.SENT),
+        "BadChange": _of(400, specimens.CHANGE),
+        "BadDecision": _of(400, specimens.DECIDED),
+        "Unauthorized": _of(401, specimens.KEYED),
+        "NotPermitted": _of(403, specimens.KEYED),
+        "NotFound": (specimens.NONE_SUCH,),
+        "NotFoundInTime": _of(404, (specimens.NONE_SUCH, *specimens.DECIDED)),
+        "Conflict": _of(409, specimens.DECIDED),
+        "TooLarge": _of(413, specimens.SENT),
+        "Failed": (specimens.FAILED,),
+        "Unavailable": (specimens.STORE,),
+        "Unconfirmed": _of(503, specimens.DECIDED),
     }
     return {name: _response(specimens) for name, specimens in found.items()}
 

@@ -1,0 +1,74 @@
+"""Specimens of the refusals that operations declare, made by the functions that refuse. Pure."""
+
+from collections.abc import Callable
+
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.checks import check_metadata, check_purpose
+from crossdock.ingress.values.errors import STATUS, RefusedError
+from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
+from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
+
+Specimens = tuple[RefusedError, ...]
+
+
+def _caught(check: Callable[[], object]) -> RefusedError:
+    """Return the refusal of `check`."""
+    try:
+        check()
+    except RefusedError as error:
+        return error
+    raise AssertionError("nothing was refused")
+
+
+FAILED = RefusedError(500, "The server had an error.", kind="server_error")
+STORE = errors.unavailable("The object store")
+KAFKA = errors.unavailable("Kafka")
+KEYED: Specimens = (
+    errors.bad_key(given=False),
+    errors.dead_key(is_disabled=True),
+    errors.not_permitted("The key may not be used from there."),
+)
+"""Of every operation that takes a key."""
+VALUES: Specimens = (errors.wrong_type("x", "a string", 1), errors.wrong_value("x", 1, ""))
+SENT: Specimens = (
+    *VALUES,
+    errors.bad_json("expected an object"),
+    errors.missing("x"),
+    errors.too_large(1),
+)
+"""Of every operation with a body."""
+PAIRS: Specimens = (
+    _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
+    _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
+)
+"""Of tags and metadata."""
+DEMANDS = errors.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
+NO_ENDPOINT = RefusedError(
+    404, "No endpoint is as the request demands.", param=FIELD, reason=NO_ENDPOINT_FOUND
+)
+UNKNOWN_FIELD = errors.unknown_parameter("x")
+FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))
+RANGE = errors.bad_range(0)
+NONE_SUCH = errors.no_such("Object", "x")
+NO_BATCH = errors.no_batch("x")
+NO_MODEL = errors.no_model("x")
+KEY_REUSED = errors.key_reused()
+ENDED = errors.not_cancellable("completed")
+UPLOAD_ENDED = RefusedError(400, "Upload 'x' is cancelled, not pending.")
+UNPAID = RefusedError(402, "A budget is short.", kind="payment_required", reason="budget_exceeded")
+NO_CREDITS = RefusedError(
+    402, "Credits are short.", kind="payment_required", reason="insufficient_credits"
+)
+BUSY = errors.too_busy()
+LATE = errors.timed_out(1)
+DECIDED: Specimens = (
+    *(
+        RefusedError(status, "", kind=kind, reason=why.value)
+        for why, (status, kind) in STATUS.items()
+    ),
+    KAFKA,
+    errors.unconfirmed(),
+)
+"""Of every command to the accounts shard."""
+CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)
+"""Of every command with a body."""
