@@ -13,12 +13,6 @@ from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.middleware import HANDLERS, ResponseHeaders
 from crossdock.ingress.http.routes import routes_of
 from crossdock.ingress.http.routing import check_keys
-from crossdock.ingress.management.byok import CredentialRoutes
-from crossdock.ingress.management.credits import CreditRoutes
-from crossdock.ingress.management.organizations import OrganizationRoutes
-from crossdock.ingress.management.policies import PolicyRoutes
-from crossdock.ingress.management.presets import PresetRoutes
-from crossdock.ingress.management.stripe_webhook import CallbackRoutes
 from crossdock.ingress.openai.batches import BatchRoutes
 from crossdock.ingress.openai.completions import RequestRoutes
 from crossdock.ingress.openai.files import FileRoutes
@@ -37,12 +31,6 @@ def make_app(context: ApiContext) -> ResponseHeaders:
         *FileRoutes(context).routes(),
         *UploadRoutes(context).routes(),
         *ModelRoutes(context.catalogue).routes(),
-        *OrganizationRoutes(context).routes(),
-        *PolicyRoutes(context).routes(),
-        *PresetRoutes(context).routes(),
-        *CredentialRoutes(context).routes(),
-        *CreditRoutes(context).routes(),
-        *CallbackRoutes(context).routes(),
         *(route for resource in RESOURCES for route in routes_of(resource(context))),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),

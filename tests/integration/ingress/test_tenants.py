@@ -92,14 +92,14 @@ async def estate() -> AsyncIterator[Estate]:
                 {"managementKey": foreign, "inferenceKey": app},
                 {
                     "uploads": await make_upload(ingress, app),
-                    "own provider keys": await make_byok(Management(ingress, foreign), None),
+                    "BYOK keys": await make_byok(Management(ingress, foreign), None),
                 },
             ),
             "another project": Stranger(
                 {"managementKey": member, "inferenceKey": neighbour},
                 {
                     "uploads": await make_upload(ingress, neighbour),
-                    "own provider keys": await make_byok(owner, project),
+                    "BYOK keys": await make_byok(owner, project),
                 },
                 frozenset((*ids["OrganizationId"], *ids["CreditId"])),
             ),

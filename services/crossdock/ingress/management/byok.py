@@ -1,32 +1,30 @@
-"""/v1/byok: own provider keys, with OpenRouter's names. A key is sealed here, and nobody shows it again."""
+"""/v1/byok: BYOK keys, with OpenRouter's names. A key is sealed here and never shown again."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
-from crossdock.ingress.management.byok_checks import (
-    CHANGED,
-    MADE,
-    check_fields,
-    check_hashes,
-    check_provider,
-    check_sealed,
-    emptied,
-    take_secret,
+from crossdock.ingress.management.byok_models import (
+    ByokAnswer,
+    ByokCreate,
+    ByokCreated,
+    ByokListAnswer,
+    ByokObject,
+    ByokUpdate,
+    RewrappedAnswer,
+    RewrappedObject,
+    SealedKey,
+    show_credential,
 )
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json
-from crossdock.ingress.values.management_bodies import check_flag, check_known
-from crossdock.ingress.values.management_objects import show_credential
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values.models import Deleted
+from crossdock.ingress.values.operations import ADMINS, OWNERS, operation
+from crossdock.ingress.values.specimens import CHANGE, DECIDED, NONE_SUCH, SENT
+from crossdock.ingress.values.types import ByokId
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.process.errors import SecretError
 from crossdock.kernel.requests.provider_keys import BearerKey, ProviderKey, address_of
@@ -38,110 +36,138 @@ from crossdock_schemas.accounts.control import (
     CredentialRewrap,
 )
 from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import CredentialId, KeyId, ProjectId, make_credential_id
+from crossdock_schemas.pricing.catalogue import Provider
 
-CREATED = 201
+TAG = "BYOK keys"
 MANAGERS = (Role.OWNER, Role.ADMIN)
 REFUSED = (401, 403)
 GOOD = range(200, 300)
+_PATH = "/v1/byok/{id}"
+_IDS = {"id": ByokId}
+_BAD_SHAPE = errors.no_secret("resource_name", "Field required.")
+_SEALED = {
+    "account": "org_local",
+    "credential_id": "byok_" + "0" * 32,
+    "version": 1,
+    "master_key_id": "0" * 8,
+    **dict.fromkeys(("wrap_nonce", "wrapped_key", "nonce", "ciphertext"), "AAAA"),
+}
 
 
 class CredentialRoutes:
-    """Own provider keys."""
+    """BYOK keys."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/byok", self.list, methods=["GET"]),
-            Route("/v1/byok", self.create, methods=["POST"]),
-            Route("/v1/byok/{id}", self.retrieve, methods=["GET"]),
-            Route("/v1/byok/{id}", self.change, methods=["PATCH"]),
-            Route("/v1/byok/{id}", self.delete, methods=["DELETE"]),
-            Route("/v1/byok/{id}/rewrap", self.rewrap, methods=["POST"]),
-        ]
-
-    async def list(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/byok", "list_byok", "List BYOK keys, the oldest first",
+        tag=TAG,
+    )  # fmt: skip
+    async def list(self, request: Request) -> ByokListAnswer:
         who = principal_of(request)
         found = [one for one in self._credentials.values() if _is_visible(who, one)]
         found.sort(key=lambda one: (one.created_at_ms, one.credential_id))
-        return answer_json({"data": [self._show(one) for one in found]})
+        return ByokListAnswer(data=tuple(map(self._show, found)), total_count=len(found))
 
-    async def retrieve(self, request: Request) -> Response:
-        return answer_json({"data": self._show(self._find(request))})
+    @operation(
+        "GET", _PATH, "get_byok", "Show a BYOK key, without the key",
+        tag=TAG,
+        ids=_IDS,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> ByokAnswer:
+        return ByokAnswer(data=self._show(self._find(request)))
 
-    async def create(self, request: Request) -> Response:
-        body = parse_object(await read_body(request, CONTROL_BYTES))
-        taken = take_secret(body)
-        check_known(body, MADE)
+    @operation(
+        "POST", "/v1/byok", "create_byok", "Create a BYOK key",
+        tag=TAG,
+        roles=ADMINS,
+        example={"provider": "atlas", "key": "sk-of-your-own-account"},
+        status=201,
+        errors=(
+            *CHANGE, NONE_SUCH, _BAD_SHAPE, errors.no_master_key(), errors.bad_provider_key("atlas", 401),
+        ),
+    )  # fmt: skip
+    async def create(self, request: Request, body: ByokCreate) -> ByokCreated:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
-        if taken is None:
-            raise errors.missing("key")
-        provider = check_provider(body, self._context.catalogue.by_name)
-        secret, key = taken.read(self._context.catalogue.by_name[provider])
+        provider = self._provider(body.provider)
+        secret, key = body.key.read(provider)
         identifier = make_credential_id(now_ms)
-        values: dict[str, Any] = {"name": provider} | check_fields(body)
+        values = {"name": provider.name} | body.fields()
         credential = Credential(
             credential_id=identifier,
             account=who.account,
-            project=self._project(body, who),
-            provider=provider,
+            project=self._project(body.project_id, who),
+            provider=provider.name,
             label=key.label(),
-            allowed_keys=self._keys(body, who),
+            allowed_keys=self._keys(body.allowed_api_key_hashes, who),
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
             **values,
         )
         sealed = self._master.seal(secret, who.account, identifier, 1)
-        # why the role: whoever will be refused shall not make us call
-        is_tested = check_flag(body, "test") and who.role in MANAGERS
-        said = await self._test(provider, key) if is_tested else None
+        # why the role: no call for a request that will be refused
+        is_tested = body.test and who.role in MANAGERS
+        outcome = await self._test(provider, key) if is_tested else None
         command = CredentialAsked(**sign(who, now_ms), credential=credential, sealed=sealed)
         await self._commands.apply(command, lambda: identifier in self._credentials, identifier)
         shown = self._show(self._credentials.get(identifier) or credential)
-        more = {} if said is None else {"test": said}
-        return answer_json({"data": shown, **more}, status=CREATED)
+        return ByokCreated.model_validate({"data": shown, "test": outcome})
 
-    async def change(self, request: Request) -> Response:
+    @operation(
+        "PATCH", _PATH, "change_byok", "Change a BYOK key, or put another in its place",
+        tag=TAG,
+        ids=_IDS,
+        roles=ADMINS,
+        example={"is_fallback": True},
+        errors=(*CHANGE, NONE_SUCH, _BAD_SHAPE, errors.no_master_key()),
+    )  # fmt: skip
+    async def change(self, request: Request, body: ByokUpdate) -> ByokAnswer:
         old = self._find(request)
-        body = parse_object(await read_body(request, CONTROL_BYTES))
-        taken = take_secret(body)
-        check_known(body, CHANGED)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         identifier = old.credential_id
-        replaced: dict[str, Any] = {}
-        if taken is not None:
-            provider = self._context.catalogue.by_name.get(old.provider)
-            if provider is None:
-                raise errors.no_such("Provider", old.provider)
-            secret, key = taken.read(provider)
-            version = old.secret_version + 1
-            sealed = self._master.seal(secret, old.account, identifier, version)
-            replaced = {"sealed": sealed, "label": key.label()}
         command = CredentialChange(
             **sign(who, now_ms),
             credential_id=identifier,
-            allowed_keys=self._keys(body, who),
-            emptied=emptied(body),
-            **check_fields(body),
-            **replaced,
+            allowed_keys=self._keys(body.allowed_api_key_hashes, who),
+            emptied=body.emptied(),
+            **body.fields(),
+            **self._replaced(body, old),
         )
         await self._commands.apply(
             command, lambda: self._credentials.get(identifier) != old, identifier
         )
-        return answer_json({"data": self._show(self._credentials.get(identifier) or old)})
+        return ByokAnswer(data=self._show(self._credentials.get(identifier) or old))
 
-    async def delete(self, request: Request) -> Response:
+    @operation(
+        "DELETE", _PATH, "delete_byok", "Delete a BYOK key",
+        tag=TAG,
+        ids=_IDS,
+        roles=ADMINS,
+        errors=(*DECIDED, NONE_SUCH),
+    )  # fmt: skip
+    async def delete(self, request: Request) -> Deleted:
         identifier = self._find(request).credential_id
         signed = sign(principal_of(request), self._context.clock.now_ms())
         command = CredentialDeletion(**signed, credential_id=identifier)
         await self._commands.apply(command, lambda: identifier not in self._credentials, identifier)
-        return answer_json({"deleted": True})
+        return Deleted()
 
-    async def rewrap(self, request: Request) -> Response:
-        """Take in the same secret under the first master key; for owners of the operator, of any organization's."""
+    @operation(
+        "POST", f"{_PATH}/rewrap", "rewrap_byok", "Put a key under the first master key",
+        tag=TAG,
+        text="`crossdock secrets rotate` does. For owners of the installation's first organization.",
+        ids=_IDS,
+        roles=OWNERS,
+        example=_SEALED,
+        errors=(*SENT, *DECIDED, NONE_SUCH, errors.no_master_key()),
+    )  # fmt: skip
+    async def rewrap(self, request: Request, body: SealedKey) -> RewrappedAnswer:
+        """Store the same secret under the first master key; for owners of the operator, of any organization."""
         who = principal_of(request)
         own = self._context.accounts.organizations.get(who.account)
         if own is None or not own.is_operator or who.role is not Role.OWNER:
@@ -150,7 +176,7 @@ class CredentialRoutes:
         credential = self._credentials.get(identifier)
         if credential is None:
             raise errors.no_such("BYOK", identifier)
-        sealed = check_sealed(parse_object(await read_body(request, CONTROL_BYTES)))
+        sealed = SealedSecret(**dict(body))
         try:
             self._master.open(sealed, credential.account, identifier)
         except SecretError as error:
@@ -161,36 +187,45 @@ class CredentialRoutes:
         signed = sign(who, self._context.clock.now_ms()) | {"account": credential.account}
         command = CredentialRewrap(**signed, credential_id=identifier, sealed=sealed)
         await self._commands.apply(command, lambda: True, identifier)
-        return answer_json({"data": {"id": identifier, "master_key_id": sealed.master_key_id}})
+        shown = RewrappedObject(id=identifier, master_key_id=sealed.master_key_id)
+        return RewrappedAnswer(data=shown)
 
-    async def _test(self, provider: str, key: ProviderKey) -> str:
-        """Ask the provider for its models with the key; say how it went. What is signed is not tried: `unclear`.
+    def _replaced(self, body: ByokUpdate, old: Credential) -> dict[str, object]:
+        """Return the new sealed key, if one was sent."""
+        if body.key is None:
+            return {}
+        provider = self._context.catalogue.by_name.get(old.provider)
+        if provider is None:
+            raise errors.no_such("Provider", old.provider)
+        secret, key = body.key.read(provider)
+        version = old.secret_version + 1
+        sealed = self._master.seal(secret, old.account, old.credential_id, version)
+        return {"sealed": sealed, "label": key.label()}
+
+    async def _test(self, provider: Provider, key: ProviderKey) -> str:
+        """Ask the provider for its models with the key, and return the outcome. A key that signs is not tried.
 
         Raises:
             RefusedError: 400 if the provider does not take the key.
         """
         if not isinstance(key, BearerKey):
             return "unclear"
-        address = address_of(self._context.catalogue.by_name[provider].base_url, key)
+        address = address_of(provider.base_url, key)
         status = await self._context.ask_status(f"{address.rstrip('/')}/models", key.api_key)
         if status in REFUSED:
-            raise errors.bad_provider_key(provider, status)
+            raise errors.bad_provider_key(provider.name, status)
         if status is None:
             return "unreachable"
         return "ok" if status in GOOD else "unclear"
 
-    def _project(self, body: Json, who: Principal) -> ProjectId | None:
-        """Return the project that shall use it; None: the whole organization."""
-        given = body.get("project_id")
-        if given is None:
+    def _project(self, identifier: str | None, who: Principal) -> ProjectId | None:
+        """Return the project that may use it; None: the whole organization."""
+        if identifier is None:
             return None
-        if not isinstance(given, str):
-            raise errors.wrong_type("project_id", "a string", given)
-        return find_project(self._context.accounts, who, given).project
+        return find_project(self._context.accounts, who, identifier).project
 
-    def _keys(self, body: Json, who: Principal) -> tuple[KeyId, ...] | None:
-        """Return the API keys that shall use it; None: not said."""
-        hashes = check_hashes(body)
+    def _keys(self, hashes: Sequence[str] | None, who: Principal) -> tuple[KeyId, ...] | None:
+        """Return the API keys that may use it; None: not sent."""
         if hashes is None:
             return None
         found = []
@@ -198,10 +233,17 @@ class CredentialRoutes:
             key = self._context.accounts.key_of(one)
             is_own = key is not None and key.account == who.account
             if key is None or not is_own or not who.sees_project(key.project):
-                rule = "There is no such key in the organization."
+                rule = "The organization has no such key."
                 raise errors.wrong_value("allowed_api_key_hashes", one, rule)
             found.append(key.key_id)
         return tuple(found)
+
+    def _provider(self, name: str) -> Provider:
+        known = self._context.catalogue.by_name
+        if name not in known:
+            supported = ", ".join(map(repr, known))
+            raise errors.wrong_value("provider", name, f"Supported values are: {supported}.")
+        return known[name]
 
     @property
     def _master(self) -> MasterKeys:
@@ -214,7 +256,7 @@ class CredentialRoutes:
     def _credentials(self) -> dict[CredentialId, Credential]:
         return self._context.accounts.credentials
 
-    def _show(self, credential: Credential) -> Json:
+    def _show(self, credential: Credential) -> ByokObject:
         return show_credential(credential, self._context.accounts.keys)
 
     def _find(self, request: Request) -> Credential:

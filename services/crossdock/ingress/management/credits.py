@@ -1,39 +1,37 @@
 """/v1/credits: what was paid or given in advance; and, for the operator's owners, other organizations' credits."""
 
-from collections.abc import Sequence
-
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
 from crossdock.ingress.http.context import ApiContext
+from crossdock.ingress.management.credit_models import (
+    CreditAnswer,
+    CreditCreate,
+    CreditEntriesAnswer,
+    CreditObject,
+    CreditsAnswer,
+    PrepaymentSet,
+    show_worth,
+)
+from crossdock.ingress.management.organization_models import OrganizationAnswer, show_organization
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.balances import worth_of
-from crossdock.ingress.values.management_bodies import (
-    check_credit_kind,
-    check_flag,
-    check_known,
-    check_note,
-    check_reference,
-    check_signed_usd,
-    check_time,
-)
-from crossdock.ingress.values.management_objects import show_credit, show_organization, show_worth
-from crossdock.ingress.values.openai_objects import Json
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values.operations import OWNERS, operation
+from crossdock.ingress.values.specimens import CHANGE, NONE_SUCH
+from crossdock.ingress.values.types import OrganizationId
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock_schemas.accounts.account import Organization, Role
 from crossdock_schemas.accounts.control import CreditAsked, PrepaymentAsked
+from crossdock_schemas.accounts.credit import CreditKind
 from crossdock_schemas.ids import AccountId, derive_credit_id
 
-CREATED = 201
-FIELDS = ("kind", "amount_usd", "reference", "note", "expires_at")
+TAG = "credits"
 BOOKED, SET = "credit", "set_prepayment"
-"""What the organization's own shard calls what the operator's hands on to it."""
+"""The names of the commands that the operator's shard hands on to the organization's own shard."""
+_CREDITS = "/v1/organizations/{id}/credits"
+_IDS = {"id": OrganizationId}
+_FOR_OPERATOR = "For owners of the installation's first organization."
 
 
 class CreditRoutes:
@@ -43,46 +41,61 @@ class CreditRoutes:
         self._context = context
         self._commands = AccountCommands(context)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/credits", self.retrieve, methods=["GET"]),
-            Route("/v1/credits/entries", self.list_own, methods=["GET"]),
-            Route("/v1/organizations/{id}/credits", self.list, methods=["GET"]),
-            Route("/v1/organizations/{id}/credits", self.book, methods=["POST"]),
-            Route("/v1/organizations/{id}/prepayment", self.set_prepayment, methods=["PUT"]),
-        ]
-
-    async def retrieve(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/credits", "get_credits", "Show the organization's credits, and what is left of them",
+        tag=TAG,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> CreditsAnswer:
         view, account = self._view, principal_of(request).account
         organization = view.organizations.get(account)
         if organization is None:
             raise errors.no_such("Organization", account)
         worth = worth_of(organization, view.credits.values(), view.spends.values())
-        return answer_json({"data": show_worth(worth, view.lots.get(account))})
+        return CreditsAnswer(data=show_worth(worth, view.lots.get(account)))
 
-    async def list_own(self, request: Request) -> Response:
-        return answer_json({"data": self._entries(principal_of(request).account)})
+    @operation(
+        "GET", "/v1/credits/entries", "list_credits", "List the organization's credits, the newest first",
+        tag=TAG,
+    )  # fmt: skip
+    async def list_own(self, request: Request) -> CreditEntriesAnswer:
+        return self._entries(principal_of(request).account)
 
-    async def list(self, request: Request) -> Response:
+    @operation(
+        "GET", _CREDITS, "list_organization_credits", "List an organization's credits, the newest first",
+        tag=TAG,
+        text="The key's own organization; any other for owners of the installation's first organization.",
+        ids=_IDS,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def list(self, request: Request) -> CreditEntriesAnswer:
         account, who = self._find(request).account, principal_of(request)
         if account != who.account and who.role is not Role.OWNER:
             raise errors.not_permitted(
                 "Other organizations' credits are shown to the operator's owners. Use an owner's key."
             )
-        return answer_json({"data": self._entries(account)})
+        return self._entries(account)
 
-    async def book(self, request: Request) -> Response:
+    @operation(
+        "POST", _CREDITS, "create_credit", "Book an organization's credits",
+        tag=TAG,
+        text=f"{_FOR_OPERATOR} Credits that are spent or held cannot be refunded.",
+        ids=_IDS,
+        roles=OWNERS,
+        example={"kind": "top_up", "amount_usd": "12.50", "reference": "invoice 17"},
+        status=201,
+        errors=(*CHANGE, NONE_SUCH),
+    )  # fmt: skip
+    async def book(self, request: Request, body: CreditCreate) -> CreditAnswer:
         account = self._find(request).account
-        body = parse_object(await read_body(request, CONTROL_BYTES))
-        check_known(body, FIELDS)
         command = CreditAsked(
             **sign(principal_of(request), self._context.clock.now_ms()),
             organization=account,
-            kind=check_credit_kind(body),
-            amount_usd=check_signed_usd(body, "amount_usd"),
-            reference=check_reference(body),
-            note=check_note(body),
-            expires_at_ms=check_time(body, "expires_at"),
+            kind=CreditKind(body.kind),
+            amount_usd=body.amount_usd,
+            reference=body.reference,
+            note=body.note,
+            expires_at_ms=body.expires_at,
         )
         identifier, credits = derive_credit_id(account, command.reference), self._view.credits
         await self._commands.apply(
@@ -90,40 +103,41 @@ class CreditRoutes:
         )
         if identifier not in credits:
             raise errors.unconfirmed()
-        return answer_json({"data": show_credit(credits[identifier])}, status=CREATED)
+        return CreditAnswer(data=CreditObject.of(credits[identifier]))
 
-    async def set_prepayment(self, request: Request) -> Response:
+    @operation(
+        "PUT", "/v1/organizations/{id}/prepayment", "set_prepayment", "Set whether an organization needs credits",
+        tag=TAG,
+        text=_FOR_OPERATOR,
+        ids=_IDS,
+        roles=OWNERS,
+        example={"is_prepaid": True},
+        errors=(*CHANGE, NONE_SUCH),
+    )  # fmt: skip
+    async def set_prepayment(self, request: Request, body: PrepaymentSet) -> OrganizationAnswer:
         account = self._find(request).account
-        body = parse_object(await read_body(request, CONTROL_BYTES))
-        check_known(body, ("is_prepaid",))
-        is_prepaid = check_flag(body, "is_prepaid")
-        if is_prepaid is None:
-            raise errors.missing("is_prepaid")
-        command = PrepaymentAsked(
-            **sign(principal_of(request), self._context.clock.now_ms()),
-            organization=account,
-            is_prepaid=is_prepaid,
-        )
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        command = PrepaymentAsked(**signed, organization=account, is_prepaid=body.is_prepaid)
 
         def is_shown() -> bool:
-            return (self._find(request).prepaid_from_usd is not None) == is_prepaid
+            return (self._find(request).prepaid_from_usd is not None) == body.is_prepaid
 
         await self._commands.apply(command, is_shown, account, account=account, action=SET)
-        return answer_json({"data": show_organization(self._find(request))})
+        return OrganizationAnswer(data=show_organization(self._find(request)))
 
     @property
     def _view(self) -> AccountsView:
         return self._context.accounts
 
-    def _entries(self, account: AccountId) -> Sequence[Json]:
+    def _entries(self, account: AccountId) -> CreditEntriesAnswer:
         """Return an organization's credits, the newest first."""
         found = [credit for credit in self._view.credits.values() if credit.account == account]
-        found.reverse()  # of those of one millisecond the last told is the newest
+        found.reverse()  # of the same millisecond the last one is the newest
         found.sort(key=lambda credit: -credit.at_ms)
-        return [show_credit(credit) for credit in found]
+        return CreditEntriesAnswer(data=tuple(map(CreditObject.of, found)))
 
     def _find(self, request: Request) -> Organization:
-        """Return the organization in the path: one's own, or, for the operator, any."""
+        """Return the organization in the path: the key's own; for the operator any."""
         identifier, view = request.path_params["id"], self._view
         own = principal_of(request).account
         asking, found = view.organizations.get(own), view.organizations.get(identifier)

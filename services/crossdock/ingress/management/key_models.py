@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasPath, Field
 
 from crossdock.ingress.management.budget_models import BalanceObject
 from crossdock.ingress.values import errors
@@ -138,7 +138,7 @@ class KeyObject(AnswerModel):
     """Of a management key; null: an inference key."""
     organization_id: OrganizationId = Field(validation_alias="account")
     project_id: ProjectId = Field(validation_alias="project")
-    workspace_id: ProjectId = Field(validation_alias=AliasChoices("workspace_id", "project"))
+    workspace_id: ProjectId = Field(validation_alias=AliasPath("project"))
     """The project, by OpenRouter's name."""
     creator_user_id: None = None
     external_user: None = None
@@ -190,9 +190,7 @@ class OwnKeyObject(KeyObject):
     """The key that asks."""
 
     is_management_key: bool = Field(validation_alias="is_management")
-    is_provisioning_key: bool = Field(
-        validation_alias=AliasChoices("is_provisioning_key", "is_management")
-    )
+    is_provisioning_key: bool = Field(validation_alias=AliasPath("is_management"))
     """The same, by OpenRouter's older name."""
     is_free_tier: Literal[False] = False
     allowed_data_regions: tuple[Region, ...]

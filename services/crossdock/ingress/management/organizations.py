@@ -1,27 +1,27 @@
 """/v1/organization, /v1/organizations and /v1/projects."""
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
-from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json
-from crossdock.ingress.values.management_bodies import (
-    check_flag,
-    check_known,
-    check_name,
-    check_networks,
-    check_seconds,
-    check_tags,
+from crossdock.ingress.management.organization_models import (
+    OrganizationAnswer,
+    OrganizationCreate,
+    OrganizationCreated,
+    OrganizationUpdate,
+    ProjectAnswer,
+    ProjectCreate,
+    ProjectObject,
+    ProjectsAnswer,
+    ProjectUpdate,
+    show_organization,
 )
-from crossdock.ingress.values.management_objects import show_organization, show_project
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values import errors
+from crossdock.ingress.values.operations import ADMINS, OWNERS, operation
+from crossdock.ingress.values.specimens import CHANGE, NONE_SUCH, PAIRS
+from crossdock.ingress.values.types import ProjectId
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.control import (
@@ -30,14 +30,11 @@ from crossdock_schemas.accounts.control import (
     ProjectAsked,
     ProjectChange,
 )
-from crossdock_schemas.ids import (
-    make_account_id,
-    make_key_id,
-    make_project_id,
-)
+from crossdock_schemas.ids import make_account_id, make_key_id, make_project_id
 
-MAX_LIFE_S = 10 * 365 * 86_400
-CREATED = 201
+TAG = "organizations"
+_PROJECT = "/v1/projects/{id}"
+_IDS = {"id": ProjectId}
 
 
 class OrganizationRoutes:
@@ -47,75 +44,69 @@ class OrganizationRoutes:
         self._context = context
         self._commands = AccountCommands(context)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/organization", self.retrieve, methods=["GET"]),
-            Route("/v1/organization", self.change, methods=["PATCH"]),
-            Route("/v1/organizations", self.create, methods=["POST"]),
-            Route("/v1/projects", self.list_projects, methods=["GET"]),
-            Route("/v1/projects", self.create_project, methods=["POST"]),
-            Route("/v1/projects/{id}", self.retrieve_project, methods=["GET"]),
-            Route("/v1/projects/{id}", self.change_project, methods=["PATCH"]),
-        ]
+    @operation(
+        "GET", "/v1/organization", "get_organization", "Show the key's organization",
+        tag=TAG,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> OrganizationAnswer:
+        return OrganizationAnswer(data=show_organization(self._own(request)))
 
-    async def retrieve(self, request: Request) -> Response:
-        return answer_json({"data": show_organization(self._own(request))})
-
-    async def change(self, request: Request) -> Response:
+    @operation(
+        "PATCH", "/v1/organization", "change_organization", "Change the key's organization",
+        tag=TAG,
+        roles=OWNERS,
+        example={"name": "Acme"},
+        errors=(*CHANGE, NONE_SUCH),
+    )  # fmt: skip
+    async def change(self, request: Request, body: OrganizationUpdate) -> OrganizationAnswer:
         old = self._own(request)
-        body = await _body(request, ("name", "max_key_life_s", "allowed_ips"))
         who, now_ms = principal_of(request), self._context.clock.now_ms()
-        command = OrganizationChange(
-            **sign(who, now_ms),
-            name=check_name(body) if body.get("name") is not None else None,
-            max_key_life_s=check_seconds(body, "max_key_life_s", default=None, highest=MAX_LIFE_S),
-            allowed_ips=check_networks(body),
-        )
+        command = OrganizationChange(**sign(who, now_ms), **body.given())
         await self._commands.apply(command, lambda: self._own(request) != old, who.account)
-        return answer_json({"data": show_organization(self._own(request))})
+        return OrganizationAnswer(data=show_organization(self._own(request)))
 
-    async def create(self, request: Request) -> Response:
-        body = await _body(request, ("name", "project_name"))
+    @operation(
+        "POST", "/v1/organizations", "create_organization", "Create an organization",
+        tag=TAG,
+        text="For owners of the installation's first organization.",
+        roles=OWNERS,
+        example={"name": "Globex"},
+        status=201,
+        errors=CHANGE,
+    )  # fmt: skip
+    async def create(self, request: Request, body: OrganizationCreate) -> OrganizationCreated:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
-        account = make_account_id(now_ms)
-        project = make_project_id(now_ms)
+        account, project = make_account_id(now_ms), make_project_id(now_ms)
         secret = self._context.settings.key_secret.get_secret_value()
         plain = make_plain_key(account, secret, now_ms)
-        organization = Organization(
-            account=account, name=check_name(body), created_at_ms=now_ms, updated_at_ms=now_ms
-        )
+        made = {"account": account, "created_at_ms": now_ms, "updated_at_ms": now_ms}
+        organization = Organization(name=body.name, **made)
         owner = ApiKey(
             key_id=make_key_id(now_ms),
             hash=digest(plain),
             label=label_of(plain),
-            account=account,
             project=project,
             name="owner",
             role=Role.OWNER,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
+            **made,
         )
-        name = check_name(body, "project_name") if body.get("project_name") else "default"
+        first = Project(project=project, name=body.project_name or "default", **made)
         command = OrganizationAsked(
-            **sign(who, now_ms),
-            organization=organization,
-            project=Project(
-                account=account,
-                project=project,
-                name=name,
-                created_at_ms=now_ms,
-                updated_at_ms=now_ms,
-            ),
-            keys=(owner,),
+            **sign(who, now_ms), organization=organization, project=first, keys=(owner,)
         )
         keys = self._context.accounts.keys
         await self._commands.apply(
             command, lambda: owner.key_id in keys, owner.key_id, account=account
         )
-        shown = show_organization(organization)
-        return answer_json({"data": shown, "key": plain}, status=CREATED)
+        return OrganizationCreated(data=show_organization(organization), key=plain)
 
-    async def list_projects(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/projects", "list_projects", "List projects",
+        tag=TAG,
+        text="A member sees its own.",
+    )  # fmt: skip
+    async def list_projects(self, request: Request) -> ProjectsAnswer:
         who = principal_of(request)
         found = [
             project
@@ -123,43 +114,54 @@ class OrganizationRoutes:
             if project.account == who.account and who.sees_project(project.project)
         ]
         found.sort(key=lambda project: (project.created_at_ms, project.project))
-        return answer_json({"data": [show_project(project) for project in found]})
+        return ProjectsAnswer(data=tuple(map(ProjectObject.of, found)))
 
-    async def create_project(self, request: Request) -> Response:
-        body = await _body(request, ("name", "tags"))
+    @operation(
+        "POST", "/v1/projects", "create_project", "Create a project",
+        tag=TAG,
+        roles=ADMINS,
+        example={"name": "staging"},
+        status=201,
+        errors=(*CHANGE, *PAIRS),
+    )  # fmt: skip
+    async def create_project(self, request: Request, body: ProjectCreate) -> ProjectAnswer:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         project = Project(
             account=who.account,
             project=make_project_id(now_ms),
-            name=check_name(body),
-            tags=check_tags(body) or {},
+            name=body.name,
+            tags=body.tags or {},
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )
-        command = ProjectAsked(
-            **sign(who, now_ms),
-            project=project,
-        )
+        command = ProjectAsked(**sign(who, now_ms), project=project)
         projects = self._context.accounts.projects
         await self._commands.apply(command, lambda: project.project in projects, project.project)
-        return answer_json({"data": show_project(project)}, status=CREATED)
+        return ProjectAnswer(data=ProjectObject.of(project))
 
-    async def retrieve_project(self, request: Request) -> Response:
-        return answer_json({"data": show_project(self._find(request))})
+    @operation(
+        "GET", _PROJECT, "get_project", "Show a project",
+        tag=TAG,
+        ids=_IDS,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve_project(self, request: Request) -> ProjectAnswer:
+        return ProjectAnswer(data=ProjectObject.of(self._find(request)))
 
-    async def change_project(self, request: Request) -> Response:
+    @operation(
+        "PATCH", _PROJECT, "change_project", "Change a project",
+        tag=TAG,
+        ids=_IDS,
+        roles=ADMINS,
+        example={"name": "production"},
+        errors=(*CHANGE, *PAIRS, NONE_SUCH),
+    )  # fmt: skip
+    async def change_project(self, request: Request, body: ProjectUpdate) -> ProjectAnswer:
         old = self._find(request)
-        body = await _body(request, ("name", "disabled", "tags"))
-        who, now_ms = principal_of(request), self._context.clock.now_ms()
-        command = ProjectChange(
-            **sign(who, now_ms),
-            project=old.project,
-            name=check_name(body) if body.get("name") is not None else None,
-            disabled=check_flag(body, "disabled"),
-            tags=check_tags(body),
-        )
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        command = ProjectChange(**signed, project=old.project, **body.given())
         await self._commands.apply(command, lambda: self._find(request) != old, old.project)
-        return answer_json({"data": show_project(self._find(request))})
+        return ProjectAnswer(data=ProjectObject.of(self._find(request)))
 
     def _own(self, request: Request) -> Organization:
         account = principal_of(request).account
@@ -172,9 +174,3 @@ class OrganizationRoutes:
         return find_project(
             self._context.accounts, principal_of(request), request.path_params["id"]
         )
-
-
-async def _body(request: Request, known: tuple[str, ...]) -> Json:
-    body = parse_object(await read_body(request, CONTROL_BYTES))
-    check_known(body, known)
-    return body

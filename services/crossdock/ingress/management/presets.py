@@ -1,22 +1,31 @@
 """/v1/presets: named settings of requests, of an organization or a project."""
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_scope, is_visible
+from crossdock.ingress.management.preset_models import (
+    PresetAnswer,
+    PresetsAnswer,
+    PresetSet,
+    PresetSlug,
+    show_preset,
+)
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.management_objects import show_preset
-from crossdock.ingress.values.preset_body import check_settings, check_slug
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values.models import Deleted
+from crossdock.ingress.values.operations import ADMINS, Access, operation
+from crossdock.ingress.values.specimens import CHANGE, DECIDED, DEMANDS, NONE_SUCH
+from crossdock.ingress.values.types import PresetScopeId
+from crossdock.ingress.values.validation import read_value
 from crossdock_schemas.accounts.control import PresetChange, PresetRemoval
 from crossdock_schemas.accounts.directory import preset_id
 from crossdock_schemas.accounts.preset import Preset
+
+TAG = "presets"
+_PATH = "/v1/presets/{id}/{slug}"
+_IDS = {"id": PresetScopeId, "slug": PresetSlug}
 
 
 class PresetRoutes:
@@ -26,15 +35,12 @@ class PresetRoutes:
         self._context = context
         self._commands = AccountCommands(context)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/presets", self.list, methods=["GET"]),
-            Route("/v1/presets/{id}/{slug}", self.retrieve, methods=["GET"]),
-            Route("/v1/presets/{id}/{slug}", self.set, methods=["PUT"]),
-            Route("/v1/presets/{id}/{slug}", self.clear, methods=["DELETE"]),
-        ]
-
-    async def list(self, request: Request) -> Response:
+    @operation(
+        "GET", "/v1/presets", "list_presets", "List the presets that the key may see",
+        tag=TAG,
+        access=Access.EVERY,
+    )  # fmt: skip
+    async def list(self, request: Request) -> PresetsAnswer:
         who, view = principal_of(request), self._context.accounts
         found = [
             preset
@@ -43,37 +49,53 @@ class PresetRoutes:
             for preset in presets.values()
         ]
         found.sort(key=lambda preset: preset.version)
-        return answer_json({"data": [show_preset(preset) for preset in found]})
+        return PresetsAnswer(data=tuple(map(show_preset, found)), total_count=len(found))
 
-    async def retrieve(self, request: Request) -> Response:
-        scope, slug = self._named(request)
-        return answer_json({"data": show_preset(self._find(scope, slug))})
+    @operation(
+        "GET", _PATH, "get_preset", "Show a preset",
+        tag=TAG,
+        access=Access.EVERY,
+        ids=_IDS,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> PresetAnswer:
+        return PresetAnswer(data=show_preset(self._find(*self._named(request))))
 
-    async def set(self, request: Request) -> Response:
+    @operation(
+        "PUT", _PATH, "set_preset", "Set a preset of an organization or a project, as a whole",
+        tag=TAG,
+        ids=_IDS,
+        roles=ADMINS,
+        example={"model": "tern-mini", "parameters": {"temperature": 0}},
+        errors=(*CHANGE, DEMANDS, NONE_SUCH),
+    )  # fmt: skip
+    async def set(self, request: Request, body: PresetSet) -> PresetAnswer:
         scope, slug = self._named(request)
-        settings = check_settings(parse_object(await read_body(request, CONTROL_BYTES)))
-        command = PresetChange(
-            **sign(principal_of(request), self._context.clock.now_ms()),
-            scope=scope,
-            slug=check_slug(slug),
-            settings=settings,
-        )
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        sound = read_value(PresetSlug, slug, "slug")
+        command = PresetChange(**signed, scope=scope, slug=sound, settings=body.settings())
         old = self._get(scope, slug)
         await self._commands.apply(
             command, lambda: self._get(scope, slug) != old, preset_id(scope, slug)
         )
-        return answer_json({"data": show_preset(self._find(scope, slug))})
+        return PresetAnswer(data=show_preset(self._find(scope, slug)))
 
-    async def clear(self, request: Request) -> Response:
+    @operation(
+        "DELETE", _PATH, "clear_preset", "Remove a preset",
+        tag=TAG,
+        ids=_IDS,
+        roles=ADMINS,
+        errors=(*DECIDED, NONE_SUCH),
+    )  # fmt: skip
+    async def clear(self, request: Request) -> Deleted:
         preset = self._find(*self._named(request))
         scope, slug = preset.scope, preset.slug
-        command = PresetRemoval(
-            **sign(principal_of(request), self._context.clock.now_ms()), scope=scope, slug=slug
-        )
+        signed = sign(principal_of(request), self._context.clock.now_ms())
+        command = PresetRemoval(**signed, scope=scope, slug=slug)
         await self._commands.apply(
             command, lambda: self._get(scope, slug) is None, preset_id(scope, slug)
         )
-        return answer_json({"deleted": True})
+        return Deleted()
 
     def _named(self, request: Request) -> tuple[str, str]:
         return find_scope(self._context.accounts, request), request.path_params["slug"]

@@ -1,17 +1,20 @@
-"""/v1/webhooks/stripe: what payment providers tell. No API key: they sign what they say."""
+"""/v1/webhooks/stripe: events of payment providers. No API key: the provider signs them."""
+
+from typing import Literal
 
 import structlog
+from pydantic import Field, JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.account_commands import AccountCommands
 from crossdock.ingress.http.body import read_body
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.models import AnswerModel, OpenRequestModel
+from crossdock.ingress.values.operations import Access, Header, operation
+from crossdock.ingress.values.specimens import BUSY, DECIDED, FAILED, SENT
 from crossdock.ingress.values.stripe_events import ForgedError, Ignored, Payment, read_stripe_event
 from crossdock_schemas.accounts.control import Credited, Refusal
 from crossdock_schemas.accounts.credit import CreditKind
@@ -21,20 +24,57 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 EVENT_BYTES = 256 * 1024  # a session's event has some 4 kB; anybody may send one
 SERVER_ERROR = 500
+_NEVER = {403, 409}  # the installation itself asks; a payment that is booked already is an answer
+ERRORS = (
+    *SENT,
+    ForgedError("No signature is that of this body with the webhook's secret."),
+    RefusedError(404, "Invalid URL (POST /v1/webhooks/stripe)"),
+    BUSY,
+    FAILED,
+    *(one for one in DECIDED if one.status not in _NEVER),
+)
 ORGANIZATION = "data.object.metadata.organization_id"
 
 
+class StripeEvent(OpenRequestModel):
+    """An event as Stripe sends it; only these fields are read."""
+
+    type: JsonValue = None
+    """`checkout.session.completed` and `checkout.session.async_payment_succeeded` are payments; others are ignored."""
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    """`object`, a checkout session: its `id`, `payment_status`, `currency` (usd), `amount_total` in cents, and the
+    organization's id as `organization_id` in `metadata`."""
+
+
+class PaymentReceived(AnswerModel):
+    received: Literal[True] = True
+    ignored: bool = False
+    """The event is not a payment."""
+    repeated: bool = False
+    """The payment is booked already."""
+
+
 class CallbackRoutes:
-    """Payments. Each counts once: the provider tells of it until it is answered with a 200, and sometimes after."""
+    """Payments. Each counts once: the provider repeats an event until it gets a 200, and sometimes after."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
 
-    def routes(self) -> list[Route]:
-        return [Route("/v1/webhooks/stripe", self.stripe, methods=["POST"])]
-
-    async def stripe(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/webhooks/stripe", "take_stripe_event", "Receive a payment event of Stripe",
+        tag="payments",
+        text=(
+            "Without a key: Stripe signs its events. The amount that was paid is credited less the fee, once however often the "
+            "event comes. 404 where no webhook secret is set."
+        ),
+        access=Access.NONE,
+        headers=(Header("stripe-signature", "`t=<Unix time>,v1=<HMAC-SHA256 of time, dot and body>`", is_required=True),),
+        body=StripeEvent,
+        example={"type": "checkout.session.completed", "data": {"object": {}}},
+        errors=ERRORS,
+    )  # fmt: skip
+    async def stripe(self, request: Request) -> PaymentReceived:
         secret = self._context.settings.stripe_webhook_secret.get_secret_value()
         if not secret:
             raise HTTPException(404)
@@ -49,12 +89,12 @@ class CallbackRoutes:
                 if refusal.status < SERVER_ERROR and not isinstance(refusal, ForgedError):
                     log.warning("payment.refused", provider="stripe", reason=str(refusal))
                 raise
-        return answer_json({"received": True} | outcome)
+        return outcome
 
-    async def _take(self, said: Payment | Ignored) -> dict[str, bool]:
-        if isinstance(said, Ignored):
-            return {"ignored": True}
-        return {} if await self._book(said) else {"repeated": True}
+    async def _take(self, event: Payment | Ignored) -> PaymentReceived:
+        if isinstance(event, Ignored):
+            return PaymentReceived(ignored=True)
+        return PaymentReceived(repeated=not await self._book(event))
 
     async def _book(self, payment: Payment) -> bool:
         """Credit what was paid, less the fee; False if it is booked already."""

@@ -49,8 +49,9 @@ def document(operations: Sequence[Operation]) -> Json:
     paths: dict[str, Json] = {}
     for one in operations:
         paths.setdefault(one.document_path, {})[one.method.lower()] = _operation(one, kinds)
-    schemas |= legacy.schemas()
+    schemas |= responses.SCHEMAS | legacy.schemas()
     paths |= legacy.paths()
+    shared = responses.shared_answers()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Crossdock", "version": "1", "description": ABOUT},
@@ -61,8 +62,8 @@ def document(operations: Sequence[Operation]) -> Json:
         ],
         "paths": paths,
         "components": {
-            "schemas": {**responses.SCHEMAS, **schemas},
-            "responses": _used_responses(paths),
+            "schemas": _used(schemas, paths, schemas, shared),
+            "responses": _used(shared, paths),
             "securitySchemes": _schemes(),
         },
     }
@@ -176,8 +177,7 @@ def _content(content: Mapping[str, Any], kinds: Kinds) -> Json:
     }
 
 
-def _used_responses(paths: Json) -> Json:
-    """Return the shared responses that some operation has."""
-    text = json.dumps(paths)
-    shared = responses.shared_answers()
-    return {name: one for name, one in shared.items() if f'responses/{name}"' in text}
+def _used(parts: Json, *where: Json) -> Json:
+    """Return the parts that something refers to."""
+    text = json.dumps(where)
+    return {name: one for name, one in parts.items() if f'/{name}"' in text}

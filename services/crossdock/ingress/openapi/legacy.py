@@ -3,20 +3,13 @@
 import re
 from typing import Any
 
-from crossdock.ingress.http.auth import is_for_inference, is_for_management
-from crossdock.ingress.http.auth import OPEN_PATHS
+from crossdock.ingress.http.auth import OPEN_PATHS, is_for_inference, is_for_management
 from crossdock.ingress.openapi import (
     batches,
-    byok,
-    callbacks,
-    credits,
     files,
     health,
     models,
     names,
-    organizations,
-    policies,
-    presets,
     requests,
     responses,
     uploads,
@@ -25,10 +18,7 @@ from crossdock.ingress.openapi.operation import Operation, Parameter
 from crossdock.ingress.openapi.schema import Json
 from crossdock.ingress.values.specimens import FAILED, KEYED
 
-PARTS = (
-    requests, batches, files, uploads, models, organizations, policies, presets,
-    byok, credits, callbacks, health,
-)  # fmt: skip
+PARTS = (requests, batches, files, uploads, models, health)
 OPERATIONS: tuple[Operation, ...] = tuple(one for part in PARTS for one in part.OPERATIONS)
 INFERENCE: Json = {"inferenceKey": []}
 

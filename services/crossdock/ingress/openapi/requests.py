@@ -4,7 +4,6 @@ from typing import get_args
 
 from crossdock.ingress.openapi.batches import METADATA
 from crossdock.ingress.openapi.operation import JSON, Answer, Body, Operation
-from crossdock.ingress.openapi.policies import RULES, TEXTS
 from crossdock.ingress.openapi.schema import (
     FLAG,
     TEXT,
@@ -19,7 +18,8 @@ from crossdock.ingress.openapi.schema import (
 )
 from crossdock.ingress.values import specimens as errors
 from crossdock_schemas.accounts.attribution import MAX_USER
-from crossdock_schemas.accounts.policy import MAX_PATTERNS, PRICES
+from crossdock_schemas.accounts.demands import MaxPrice
+from crossdock_schemas.accounts.policy import MAX_PATTERNS
 from crossdock_schemas.pricing.catalogue import Quantization
 
 TAG = "requests"
@@ -45,15 +45,17 @@ _DEMANDS = nullable(
             "ignore": told(
                 nullable(array(_NAME, maxItems=MAX_PATTERNS)), "Names of those that may not."
             ),
-            "data_collection": told(nullable(choice(("allow", "deny"))), TEXTS["data_collection"]),
-            "zdr": told(nullable(FLAG), TEXTS["zdr"]),
+            "data_collection": told(
+                nullable(choice(("allow", "deny"))),
+                "`deny`: no provider that may train on what it is sent.",
+            ),
+            "zdr": told(nullable(FLAG), "True: no provider that may keep what it is sent."),
             "quantizations": told(
-                some_of(choice(get_args(Quantization)), MAX_PATTERNS), TEXTS["quantizations"]
+                some_of(choice(get_args(Quantization)), MAX_PATTERNS),
+                "The precisions of weights that may be used; null: all.",
             ),
             "max_price": told(
-                nullable(
-                    wish({name: RULES[rule] for name, rule in PRICES.items()}, is_closed=False)
-                ),
+                nullable(wish(MaxPrice.model_json_schema()["properties"], is_closed=False)),
                 "USD at most: per million tokens of `prompt` and of `completion`, and per `request`.",
             ),
         },

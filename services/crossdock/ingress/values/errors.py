@@ -17,6 +17,7 @@ from crossdock_schemas.pricing.catalogue import Catalogue
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"
 RETRY_AFTER_S = 1
+SHOWN = 200  # characters of a value that a message repeats
 STATUS: dict[Refusal, tuple[int, str]] = {
     Refusal.NOT_FOUND: (404, INVALID),
     Refusal.PERMISSION_DENIED: (403, DENIED),
@@ -141,9 +142,10 @@ def wrong_type(param: str, wanted: str, got: object) -> RefusedError:
 
 
 def wrong_value(param: str, got: object, rule: str) -> RefusedError:
-    return RefusedError(
-        400, f"Invalid value for '{param}': {got!r}. {rule}", param=param, reason="invalid_value"
-    )
+    shown = repr(got)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+    message = f"Invalid value for '{param}': {shown}. {rule}"
+    return RefusedError(400, message, param=param, reason="invalid_value")
 
 
 def no_secret(field: str, rule: str) -> RefusedError:

@@ -16,7 +16,13 @@ T = TypeVar("T")
 class RequestModel(BaseModel):
     """A body or a query. An unknown field is refused: a limit that is silently ignored costs money."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        from_attributes=True,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -34,9 +40,9 @@ class RequestModel(BaseModel):
 
 
 class OpenRequestModel(RequestModel):
-    """A body of OpenAI's API, whose other fields are ignored."""
+    """A body of another API, whose other fields are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": True})
 
 
 class QueryModel(RequestModel):

@@ -162,13 +162,10 @@ SignedAmount = Annotated[
     _usd_schema(SIGNED_USD, exclusiveMinimum=-1e14, exclusiveMaximum=1e14),
 ]
 _AS_TEXT = PlainSerializer(usd_text, return_type=str)
-ExactUsd = Annotated[
-    Decimal,
-    _AS_TEXT,
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "description": "USD, exactly."}
-    ),
-]
+_EXACT = WithJsonSchema(
+    {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "description": "USD, exactly."}
+)
+ExactUsd = Annotated[Decimal, _AS_TEXT, _EXACT]
 SignedUsd = Annotated[
     Decimal,
     _AS_TEXT,
@@ -185,6 +182,16 @@ DoubleUsd = Annotated[
     PlainSerializer(float, return_type=float),
     WithJsonSchema({"type": "number", "description": "USD, as a double."}),
 ]
+
+
+_PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_PRICE_RULE = "Expected USD such as 0.25: from 0 to below 10^6, with at most 6 decimal places."
+SentPrice = Annotated[
+    Decimal,
+    BeforeValidator(lambda given: _usd_of(given, _PRICE, _PRICE_RULE)),
+    _usd_schema(_PRICE, minimum=0, exclusiveMaximum=1e6),
+]
+Price = Annotated[Decimal, PlainSerializer("{:f}".format, return_type=str), _EXACT]
 
 
 def _networks_of(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ RULES: Mapping[str, str] = {
     "less_than_equal": "Expected at most {le}.",
     "string_pattern_mismatch": "Expected a text that matches {pattern}.",
 }
-SHOWN = 100  # characters of a value that a message repeats
 
 
 def parse_object(raw: bytes) -> Json:

@@ -334,7 +334,7 @@ async def test_what_does_not_open_or_is_no_secret_is_not_taken_for_one() -> None
         newer = MASTER.seal(SecretStr(SECRET), AccountId("org_local"), CredentialId(made["id"]), 2)
         bodies: list[Json] = [{}, json.loads(foreign.to_json()), json.loads(newer.to_json())]
         answers = [await owner.ask("POST", path, body) for body in bodies]
-        nobody = await owner.ask("POST", "/byok/byok_0/rewrap", {})
+        nobody = await owner.ask("POST", "/byok/byok_0/rewrap", bodies[1])
 
         assert len(sealed_in(ingress)) == 1
     assert [answer.status_code for answer in answers] == [400, 400, 409]

@@ -67,7 +67,7 @@ async def test_what_is_not_given_demands_nothing_any_more() -> None:
         ({"max_price": False}, "max_price"),
         ({"max_price": {"prompt": -1}}, "max_price.prompt"),
         ({"max_price": {"completion": "dear"}}, "max_price.completion"),
-        ({"max_price": {"image": 1}}, "image"),
+        ({"max_price": {"image": 1}}, "max_price.image"),
         ({"data_collection": "never"}, "data_collection"),
         ({"zdr": "maybe"}, "zdr"),
         ({"allowed_data_regions": ["mars"]}, "allowed_data_regions.0"),

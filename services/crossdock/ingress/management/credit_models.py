@@ -1,0 +1,85 @@
+"""What the credit routes take and show. 1 credit is 1 USD."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from crossdock.ingress.values.balances import Worth
+from crossdock.ingress.values.models import AnswerModel, Data, Listed, RequestModel
+from crossdock.ingress.values.types import (
+    CreditId,
+    DoubleUsd,
+    ExactUsd,
+    Flag,
+    SentTime,
+    SignedAmount,
+    SignedUsd,
+    Time,
+)
+from crossdock_schemas.accounts.credit import MAX_REFERENCE, CreditKind, Lots, Reference
+
+Note = Annotated[str, Field(max_length=MAX_REFERENCE)]
+
+
+class CreditCreate(RequestModel):
+    kind: Literal["top_up", "grant", "adjustment", "refund"]
+    amount_usd: SignedAmount
+    """Above 0; of a refund below 0, of an adjustment either."""
+    reference: Reference
+    """The same reference again is a conflict and books nothing."""
+    note: Note | None = None
+    expires_at: SentTime | None = None
+    """Of a top_up or a grant: when the rest is written off; null: never."""
+
+
+class PrepaymentSet(RequestModel):
+    is_prepaid: Flag
+    """True: from now on the organization needs credits for what it spends. False: it needs none."""
+
+
+class ExpiringCreditsObject(AnswerModel):
+    expires_at: Time = Field(validation_alias="expires_at_ms")
+    """The rest is written off then, as soon as no call holds any of it."""
+    amount_usd: ExactUsd = Field(validation_alias="left_usd")
+    """The part that is not spent."""
+
+
+class CreditsObject(AnswerModel):
+    """The credits of an organization, and what is left of them."""
+
+    total_credits: DoubleUsd = Field(validation_alias="credits_usd")
+    total_usage: DoubleUsd = Field(validation_alias="spent_usd")
+    """Spent since the organization needs credits; everything that it spent if it needs none."""
+    balance_usd: SignedUsd | None
+    """Credits that are not spent; null: it needs none."""
+    held_usd: ExactUsd
+    """Part of the balance: worst case of the calls that run or may begin."""
+    is_prepaid: bool
+    """It needs credits for what it spends."""
+    expiring: tuple[ExpiringCreditsObject, ...]
+    """Credits that expire and are not spent, the soonest first."""
+
+
+class CreditObject(AnswerModel):
+    """Credits that came or went; never changed."""
+
+    id: CreditId = Field(validation_alias="credit_id")
+    kind: CreditKind
+    amount_usd: SignedUsd
+    fee_usd: ExactUsd
+    """Paid on top."""
+    reference: Reference
+    note: Note | None
+    created_at: Time = Field(validation_alias="at_ms")
+    expires_at: Time | None = Field(validation_alias="expires_at_ms")
+    """When the rest is written off; null: never."""
+
+
+CreditsAnswer = Data[CreditsObject]
+CreditAnswer = Data[CreditObject]
+CreditEntriesAnswer = Listed[CreditObject]
+
+
+def show_worth(worth: Worth, lots: Lots | None = None) -> CreditsObject:
+    balance = worth.balance_usd if worth.is_prepaid else None
+    return CreditsObject.of(worth, balance_usd=balance, expiring=lots.lots if lots else ())
