@@ -1,4 +1,4 @@
-"""What an installation begins with: the operator's organization, a project, an owner's key and an inference key."""
+"""The first organization of an installation: the operator's, with a project, an owner's key and an inference key."""
 
 from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role

@@ -1,4 +1,4 @@
-"""Makes what an installation needs before its stages start: topics, tables, its first organization. May run again."""
+"""Creates topics, tables and the first organization before the stages of an installation start. May run again."""
 
 import sys
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ async def main(environ: Mapping[str, str]) -> int:
 
 
 async def _found(settings: ProvisionSettings) -> bool:
-    """Ask for the first organization; the accounts shard makes of it what is not there already."""
+    """Request the first organization; the accounts shard creates the parts that do not exist yet."""
     if settings.owner_key_sha256 is None or settings.api_key_sha256 is None:
         return False
     now_ms = SystemClock().now_ms()
