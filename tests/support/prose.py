@@ -15,7 +15,10 @@ from typing_extensions import override
 
 ROOT = Path(__file__).parents[2]
 CLEAN = (
+    "services/crossdock/kernel/drivers",
+    "services/crossdock/kernel/process",
     "services/crossdock/kernel/provisioning",
+    "services/crossdock/kernel/requests",
     "infra/docker",
 )
 """Folders and files that are checked."""

@@ -6,7 +6,7 @@ from collections import Counter
 from pydantic_core import from_json
 
 from crossdock.batches.core.line_index import Span
-from crossdock.kernel.requests.preparation import Fault, prepare
+from crossdock.kernel.requests.preparation import PreparationFault, prepare
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import LineError
 
@@ -74,7 +74,7 @@ def prepare_line(
     prepared = prepare(body, operation, preparation)
     if findings is not None:
         findings.update(prepared.findings)
-    if isinstance(prepared, Fault):
+    if isinstance(prepared, PreparationFault):
         param = f"body.{prepared.param}"
         return LineError(code=prepared.code, message=prepared.message, line=number, param=param)
     if not prepared.is_changed:

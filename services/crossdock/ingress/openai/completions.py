@@ -25,7 +25,7 @@ from crossdock.ingress.values.validation import parse_object
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.requests.preparation import Fault, Prepared, prepare
+from crossdock.kernel.requests.preparation import PreparationFault, Prepared, prepare
 from crossdock_schemas.accounts.content_filter import GuardRules
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import RequestId, make_request_id
@@ -119,12 +119,12 @@ class RequestRoutes:
             prepared = await asyncio.to_thread(prepare, body, operation, preparation)
         else:
             prepared = prepare(body, operation, preparation)
-        is_blocked = isinstance(prepared, Fault)
+        is_blocked = isinstance(prepared, PreparationFault)
         if prepared.findings:
             metrics.count_findings(prepared.findings)
             found = {"findings": dict(prepared.findings), "blocked": is_blocked}
             log.info("request.guarded", request_id=request_id, key_id=who.key_id, **found)
-        if isinstance(prepared, Fault):
+        if isinstance(prepared, PreparationFault):
             raise errors.unprepared(prepared, _guarded(prepared.findings))
         return prepared
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from crossdock.kernel.process.errors import CrossdockError
 from crossdock.kernel.requests.exclusion import excluded_by, serving_others
-from crossdock.kernel.requests.preparation import Fault
+from crossdock.kernel.requests.preparation import PreparationFault
 from crossdock_schemas.accounts.control import Refusal
 from crossdock_schemas.accounts.demands import Unsound
 from crossdock_schemas.pricing.catalogue import Catalogue
@@ -115,7 +115,7 @@ def missing(param: str) -> RefusedError:
     )
 
 
-def unprepared(fault: Fault, headers: Mapping[str, str] | None = None) -> RefusedError:
+def unprepared(fault: PreparationFault, headers: Mapping[str, str] | None = None) -> RefusedError:
     return RefusedError(
         fault.status,
         fault.message,

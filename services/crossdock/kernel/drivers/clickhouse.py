@@ -19,10 +19,10 @@ from crossdock.kernel.process.errors import TableError
 from crossdock.kernel.process.record import Row
 
 DATABASE = "crossdock"
-# why: else the first insert imports them, wherever another package (chdb) brought them; the loop would stand still for
-# 0.5 to 3 s, for what is never used here
+# why: otherwise the first insert imports them where another package (chdb) installed them, and blocks the loop for 0.5 to
+# 3 s; Crossdock does not use them
 vars(options).update(pd=None, np=None)
-_SETTINGS = {"async_insert": 0, "final": 0}  # the sink batches by itself; views say FINAL
+_SETTINGS = {"async_insert": 0, "final": 0}  # the sink makes the batches; views contain FINAL
 
 
 class Tables:
@@ -36,7 +36,7 @@ class Tables:
         """Insert `rows`, given in the order of the table's declared columns.
 
         Raises:
-            TableError: if ClickHouse refused, or does not answer; the rows may be in all the same.
+            TableError: if ClickHouse refused or does not answer; the rows may be in the table anyway.
         """
         try:
             summary = await self._client.insert(
@@ -53,7 +53,7 @@ class Tables:
         """Return the rows of a SELECT.
 
         Raises:
-            TableError: if ClickHouse refused, or does not answer.
+            TableError: if ClickHouse refused or does not answer.
         """
         try:
             return list(
@@ -66,7 +66,7 @@ class Tables:
         """Run a statement without rows.
 
         Raises:
-            TableError: if ClickHouse refused, or does not answer.
+            TableError: if ClickHouse refused or does not answer.
         """
         try:
             await self._client.command(sql)
@@ -85,7 +85,7 @@ async def open_tables(
     """Connect to the ClickHouse at `url` (http://user:password@host:port/).
 
     Raises:
-        TableError: if nothing there answers as ClickHouse does.
+        TableError: if no ClickHouse answers.
     """
     parts = urlsplit(url)
     try:

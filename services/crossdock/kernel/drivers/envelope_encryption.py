@@ -1,7 +1,7 @@
-"""Envelope encryption of own provider keys. Pure, but for the chance in keys and nonces.
+"""Envelope encryption of BYOK keys. Pure, except for random keys and nonces.
 
 Every secret has a data key of its own, which a master key wraps; both by AES-256-GCM. The associated data names the
-account, the credential and the version of the secret: what is sealed for one place opens in no other.
+account, the credential and the version of the secret: a text that was encrypted for one place decrypts in no other.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _FORM = re.compile(r"[0-9a-f]{64}")
 
 
 class MasterKeys:
-    """The installation's master keys: the first one seals, all of them open."""
+    """The installation's master keys: the first one encrypts, all of them decrypt."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys:
@@ -35,10 +35,10 @@ class MasterKeys:
 
     @classmethod
     def parse(cls, text: SecretStr) -> "MasterKeys":
-        """Read keys of 64 hexadecimal digits, between which are commas or ends of lines.
+        """Read keys of 64 hexadecimal digits, separated by commas or ends of lines.
 
         Raises:
-            SettingsError: if one is none. The message does not hold it.
+            SettingsError: if a key has another form. The message does not contain it.
         """
         keys = text.get_secret_value().replace(",", " ").split()
         for number, word in enumerate(keys, start=1):
@@ -47,13 +47,13 @@ class MasterKeys:
                     f"CROSSDOCK_MASTER_KEY: key {number} is not 64 hexadecimal digits in lower case"
                 )
         if not keys:
-            raise SettingsError("CROSSDOCK_MASTER_KEY: there is no key in it")
+            raise SettingsError("CROSSDOCK_MASTER_KEY: no key found: set 64 hexadecimal digits")
         return cls([bytes.fromhex(word) for word in keys])
 
     def seal(
         self, secret: SecretStr, account: AccountId, credential_id: CredentialId, version: int
     ) -> SealedSecret:
-        """Return `secret` under a new data key, for this place and no other."""
+        """Return `secret` encrypted under a new data key for this place alone."""
         data_key, nonce = AESGCM.generate_key(KEY_BITS), os.urandom(NONCE_BYTES)
         place = _place(account, credential_id, version)
         plain = secret.get_secret_value().encode()
@@ -69,10 +69,10 @@ class MasterKeys:
     def open(
         self, sealed: SealedSecret, account: AccountId, credential_id: CredentialId
     ) -> SecretStr:
-        """Return the secret of `credential_id` of `account`: what the caller expects, not what `sealed` says.
+        """Return the secret of `credential_id` of `account`, both as the caller expects them.
 
         Raises:
-            SecretError: if no key of ours opens it, or it was not sealed for that place.
+            SecretError: if no master key decrypts it, or it was encrypted for another place.
         """
         place = _place(account, credential_id, sealed.version)
         data_key = self._unwrapped(sealed, place, credential_id)
@@ -83,7 +83,7 @@ class MasterKeys:
         """Return the same secret with its data key under the first master key; the ciphertext stays as it is.
 
         Raises:
-            SecretError: if no key of ours opens it.
+            SecretError: if no master key decrypts it.
         """
         place = _place(sealed.account, sealed.credential_id, sealed.version)
         data_key = self._unwrapped(sealed, place, sealed.credential_id)
@@ -101,20 +101,20 @@ class MasterKeys:
     def _unwrapped(self, sealed: SealedSecret, place: bytes, credential_id: str) -> bytes:
         master = self._keys.get(sealed.master_key_id)
         if master is None:
-            why = f"the master key {sealed.master_key_id!r} is not among this process's"
+            why = f"this process has no master key {sealed.master_key_id!r}"
             raise SecretError(credential_id, why)
         return _decrypted(master, sealed.wrap_nonce, sealed.wrapped_key, place, credential_id)
 
 
 def key_id(key: bytes) -> str:
-    """Return what a master key is called: the beginning of its SHA-256."""
+    """Return the name of a master key: the beginning of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:_ID_DIGITS]
 
 
 def label_of(secret: SecretStr) -> str:
-    """Return what a secret is recognized by: its end, and of a short one nothing."""
+    """Return the label of a secret: its end; for a short secret only dots."""
     plain = secret.get_secret_value()
-    return f"...{plain[-4:]}" if len(plain) >= 20 else "..."  # noqa: PLR2004  # 16 that stay unknown
+    return f"...{plain[-4:]}" if len(plain) >= 20 else "..."  # noqa: PLR2004  # 16 characters stay unknown
 
 
 def _place(account: str, credential_id: str, version: int) -> bytes:
@@ -125,7 +125,9 @@ def _decrypted(key: bytes, nonce: str, sealed: str, place: bytes, credential_id:
     try:
         return AESGCM(key).decrypt(b64decode(nonce), b64decode(sealed), place)
     except (InvalidTag, ValueError):
-        raise SecretError(credential_id, "it is not what was sealed in this place") from None
+        raise SecretError(
+            credential_id, "it was encrypted for another credential, or changed"
+        ) from None
 
 
 def _text(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Where a process finds the master keys: in its environment, or in a file that it names."""
+"""The master keys of a process: from its environment, or from a file that the environment names."""
 
 from pathlib import Path
 
@@ -10,27 +10,27 @@ from crossdock.kernel.process.settings import Settings
 
 
 class MasterKeySettings(Settings):
-    """What those stages know besides that hold own provider keys."""
+    """Additional settings of the stages that encrypt or decrypt BYOK keys."""
 
     master_key: SecretStr | None = None
-    """What own provider keys are sealed with: 64 hexadecimal digits each, by commas; the first seals, all open."""
+    """Master keys for BYOK keys: 64 hexadecimal digits each, separated by commas. The first encrypts, all decrypt."""
     master_key_file: Path | None = None
-    """A file with them instead, a line each. With neither there are no own provider keys."""
+    """File with the master keys instead, one a line. Without either, BYOK keys are not available."""
 
     def master_keys(self) -> MasterKeys | None:
         """Return the keys; None if there are none.
 
         Raises:
-            SettingsError: if they cannot be read, or are none.
+            SettingsError: if they cannot be read, or have another form.
         """
         return load_master_keys(self.master_key, self.master_key_file)
 
 
 def load_master_keys(given: SecretStr | None, file: Path | None) -> MasterKeys | None:
-    """Return the keys that are `given`, or those in `file`; None if neither says any.
+    """Return the keys in `given`, else those in `file`; None without either.
 
     Raises:
-        SettingsError: if they cannot be read, or are none.
+        SettingsError: if they cannot be read, or have another form.
     """
     if given is not None and given.get_secret_value().strip():
         return MasterKeys.parse(given)
@@ -39,5 +39,5 @@ def load_master_keys(given: SecretStr | None, file: Path | None) -> MasterKeys |
     try:
         return MasterKeys.parse(SecretStr(file.read_text()))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SettingsError(f"CROSSDOCK_MASTER_KEY_FILE: cannot read {file}: {reason}") from None

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 8 * 1024**2  # of a multi-part write; S3 takes 5 MiB to 5 GiB, 10,000 of them
 PIECES_AT_ONCE = 2  # so a writer holds 24 MiB at most
-CHUNK_BYTES = 1024**2  # what `stream` gives at least, save for the last chunk
+CHUNK_BYTES = 1024**2  # least size of a chunk of `stream`, except the last
 _REMOTE = ("s3:", "s3a:", "gs:", "az:", "azure:", "abfs:", "abfss:", "https:")
 _FIRST_LINE = 200
 _CLIENT: "ClientConfig" = {
     "timeout": "3600s",  # the default of 30 s counts the whole body, which a slow reader of a large file exceeds
     "connect_timeout": "10s",
-    "allow_http": True,  # an endpoint with http:// is the operator's own wish; options given here hide AWS_ALLOW_HTTP
+    "allow_http": True,  # the operator chose an endpoint with http://; options here hide AWS_ALLOW_HTTP
 }
 
 
 class Writer:
-    """An object under way. It appears when its context ends in order, and never otherwise."""
+    """An object that is being written. It becomes visible only if its context ends without an error."""
 
     def __init__(self, raw: "AsyncWritableFile", path: str) -> None:
         self._raw = raw
@@ -55,12 +55,12 @@ class Objects:
         self._store = store
 
     async def put(self, path: str, data: bytes) -> None:
-        """Write `data` as a whole, in place of what was there."""
+        """Write `data` as a whole; it replaces an earlier object."""
         with _translated(path):
             await self._store.put_async(path, data)
 
     async def create(self, path: str, data: bytes) -> bool:
-        """Write `data` unless the object exists; say whether it was written. Of many at once one wins."""
+        """Write `data` unless the object exists; return whether it was written. One of many writers wins."""
         try:
             with _translated(path):
                 await self._store.put_async(path, data, mode="create")
@@ -70,7 +70,7 @@ class Objects:
 
     @asynccontextmanager
     async def writer(self, path: str) -> AsyncIterator[Writer]:
-        """Write an object piece by piece; an exception inside leaves nothing behind."""
+        """Write an object piece by piece; an exception inside discards it."""
         raw = open_writer_async(
             self._store, path, buffer_size=PIECE_BYTES, max_concurrency=PIECES_AT_ONCE
         )
@@ -86,7 +86,7 @@ class Objects:
             await raw.__aexit__(None, None, None)
 
     async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> int:
-        """Write what `chunks` yields and return its length."""
+        """Write all `chunks`; return their length."""
         async with self.writer(path) as writer:
             async for chunk in chunks:
                 await writer.write(chunk)
@@ -140,7 +140,7 @@ class Objects:
             return None
 
     async def delete(self, path: str) -> None:
-        """Remove the object; removing what does not exist is no error."""
+        """Remove the object, if it exists."""
         try:
             with _translated(path):
                 await self._store.delete_async(path)
@@ -174,17 +174,17 @@ def _translated(path: str) -> Iterator[None]:
 
 
 def open_objects(url: str) -> Objects:
-    """Return the store at `url`: file:///folder (made when missing), s3://bucket/prefix, gs://, az://, memory://.
+    """Return the store at `url`: file:///folder (created if missing), s3://bucket/prefix, gs://, az://, memory://.
 
     A remote store takes its credentials and endpoint from the variables that its own tools use (AWS_*, GOOGLE_*,
     AZURE_*).
 
     Raises:
-        SettingsError: if `url` names no such store.
+        SettingsError: if `url` names no supported store.
     """
     if not url:
         raise SettingsError(
-            "CROSSDOCK_OBJECTS_URL: not set; give file:///folder, s3://bucket/prefix, gs:// or az://"
+            "CROSSDOCK_OBJECTS_URL: not set: use file:///folder, s3://bucket/prefix, gs:// or az://"
         )
     try:
         return Objects(_open_store(url))
@@ -200,4 +200,4 @@ def _open_store(url: str) -> "ObjectStore":
         return LocalStore.from_url(url, mkdir=True)
     if url.startswith(_REMOTE):
         return from_url(url, client_options=_CLIENT)
-    raise ValueError("unknown scheme; use file:///folder, s3://, gs:// or az://")
+    raise ValueError("unknown scheme: use file:///folder, s3://, gs:// or az://")

@@ -1,4 +1,4 @@
-"""The door to RSA: a service account's private key, and what it signs."""
+"""The door to RSA: private keys of service accounts, and signatures."""
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -12,7 +12,7 @@ def read_rsa(pem: SecretStr) -> RSAPrivateKey:
     """Return a private key.
 
     Raises:
-        ValueError: if it is no unencrypted RSA key in PEM. Says nothing of it.
+        ValueError: if it is not an unencrypted RSA key in PEM. The message does not contain it.
     """
     try:
         key = load_pem_private_key(pem.get_secret_value().encode(), None)

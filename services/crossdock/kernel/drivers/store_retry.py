@@ -1,4 +1,4 @@
-"""Waiting for an object store that refuses: what was paid for, or read already, is not thrown away for a full disk."""
+"""Waits for an object store that refuses: results that were paid for are not lost because of a full disk."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,11 +9,11 @@ from crossdock.kernel.process.health import Health
 
 T = TypeVar("T")
 Refused = Callable[[StoreError, int], float]
-"""Tells of a refusal, the n-th in a row, and returns the seconds until the next try."""
+"""Reports a refusal and its number in a row; returns the seconds until the next try."""
 
 
 async def until_stored(ask: Callable[[], Awaitable[T]], health: Health, refused: Refused) -> T:
-    """Ask until the store answers; `health` says so meanwhile.
+    """Call `ask` until the store answers; `health` reports the wait.
 
     Raises:
         NoSuchObjectError: if there is no such object.

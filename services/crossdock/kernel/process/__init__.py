@@ -1,1 +1,1 @@
-"""What every process needs: settings, logs, metrics, health, life cycle, clock, errors, records."""
+"""The basis of every process: settings, logs, metrics, health, life cycle, clock, errors, records."""

@@ -1,4 +1,4 @@
-"""Wall-clock time as an argument: a process has one clock, tests have one that they move by hand."""
+"""Wall-clock time as an argument: a process has one clock, and a test moves its clock by hand."""
 
 import time
 from typing import Protocol
@@ -18,7 +18,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved."""
+    """A clock that changes only when a test moves it."""
 
     def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
         self._now_ms = now_ms

@@ -4,20 +4,20 @@ CrossdockError
 ├── SettingsError            the environment does not describe a process that could run
 ├── LogError                 Kafka
 │   ├── LogUnreachableError      no broker answers
-│   ├── FencedError              another process took this partition over
-│   ├── LeaseLostError           another worker may have taken a record over
-│   ├── UndecodableError         a record that is none of ours
+│   ├── FencedError              another process took over this partition
+│   ├── LeaseLostError           another worker may have taken over a record
+│   ├── UndecodableError         a record that cannot be decoded
 │   └── TooManyDeadLettersError  nearly no record can be read
 ├── StoreError               the object store
 │   └── NoSuchObjectError
 ├── TableError               ClickHouse
-├── SecretError              a sealed secret that no master key of ours opens
+├── SecretError              no master key of this process decrypts a secret
 └── ProcessError             a child process, a port, a lock (crossdock.local)
 """
 
 
 class CrossdockError(Exception):
-    """The root. `code` is stable, for logs and metrics; `retryable` says whether trying again can help."""
+    """The root. `code` is stable, for logs and metrics; `retryable`: a retry can succeed."""
 
     code = "internal"
     retryable = False
@@ -30,7 +30,7 @@ class SettingsError(CrossdockError):
 
 
 class LogError(CrossdockError):
-    """Kafka refused, or could not do what was asked."""
+    """Kafka refused a request, or failed at it."""
 
     code = "kafka"
     retryable = True
@@ -49,25 +49,27 @@ class LogUnreachableError(LogError):
 
 
 class FencedError(LogError):
-    """Another process owns this partition now; this one must let go of it."""
+    """Another process owns this partition now; this process must release it."""
 
     code = "fenced"
     retryable = False
 
 
 class LeaseLostError(LogError):
-    """A lease lapsed and the group gave the partition away: another worker may do what this one holds there."""
+    """The lease lapsed and the group reassigned the partition: another worker may process its records."""
 
     code = "lease_lost"
     retryable = False
 
     def __init__(self, partition: int) -> None:
-        super().__init__(f"the lease on partition {partition} lapsed, and it is not ours any more")
+        super().__init__(
+            f"the lease on partition {partition} lapsed, and another worker owns the partition"
+        )
         self.partition = partition
 
 
 class UndecodableError(LogError):
-    """A record that is none of ours."""
+    """A record cannot be decoded."""
 
     code = "undecodable"
     retryable = False
@@ -78,20 +80,20 @@ class UndecodableError(LogError):
 
 
 class TooManyDeadLettersError(LogError):
-    """Nearly no record can be read: the process stops, so that somebody looks before a topic is emptied."""
+    """Nearly no record can be decoded: the process stops, so that an operator looks before a topic is emptied."""
 
     code = "too_many_dead_letters"
     retryable = False
 
     def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
         super().__init__(
-            f"nearly nothing can be read, last {topic}[{partition}]@{offset}: {reason[:200]}; look at "
-            "`crossdock dead-letters list`, and whether this version fits what writes to the topic"
+            f"nearly no record can be decoded, the last one was {topic}[{partition}]@{offset}: {reason[:200]}; see "
+            "`crossdock dead-letters list`, and compare this version with the version of the topic's writers"
         )
 
 
 class StoreError(CrossdockError):
-    """The object store refused."""
+    """The object store refused a request."""
 
     code = "object_store"
     retryable = True
@@ -109,23 +111,23 @@ class NoSuchObjectError(StoreError):
 
 
 class TableError(CrossdockError):
-    """ClickHouse refused, or does not answer."""
+    """ClickHouse refused a statement, or does not answer."""
 
     code = "clickhouse"
     retryable = True
 
 
 class SecretError(CrossdockError):
-    """A sealed secret does not open: its master key is not among ours, or it is not what was sealed in this place."""
+    """A secret cannot be decrypted: its master key is unknown, or it was encrypted for another credential."""
 
     code = "secret_sealed"
 
     def __init__(self, credential_id: str, why: str) -> None:
-        super().__init__(f"the secret of {credential_id!r} does not open: {why}")
+        super().__init__(f"cannot decrypt the secret of {credential_id!r}: {why}")
         self.credential_id = credential_id
 
 
 class ProcessError(CrossdockError):
-    """Something about child processes, ports, disks or locks; the message says what to do."""
+    """A fault of child processes, ports, disks or locks; the message contains the remedy."""
 
     code = "process"

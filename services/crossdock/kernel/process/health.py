@@ -1,15 +1,15 @@
-"""What a process says of itself: why it is not ready, how far it lags, and a few numbers of its own."""
+"""The state that a process reports: why it is not ready, its lag, and numbers of its stage."""
 
 from collections.abc import Callable
 from typing import Any
 
 Numbers = Callable[[], dict[str, Any]]
 Check = Callable[[], str | None]
-"""Returns the reason why a part is not ready, if there is one."""
+"""Returns the reason why a part is not ready, or None."""
 
 
 class Health:
-    """Ready when no reason against it stands."""
+    """The process is ready when it has no reason against it."""
 
     def __init__(self, stage: str, ordinal: int) -> None:
         self.stage = stage
@@ -26,7 +26,7 @@ class Health:
         self._reasons.pop(part, None)
 
     def check(self, part: str, why_not: Check) -> None:
-        """Ask `why_not` whenever somebody wants to know."""
+        """Call `why_not` for each report."""
         self._checks[part] = why_not
 
     @property

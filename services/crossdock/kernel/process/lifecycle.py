@@ -1,7 +1,6 @@
-"""The life of a process: start, serve until told to stop, drain, exit.
+"""The life of a process: start, serve until a signal, drain, exit.
 
-SIGTERM or SIGINT asks for an orderly stop; a second one, or an expired drain limit, exits with 1 and says what was
-left.
+SIGTERM or SIGINT starts an orderly stop. A second signal, or an expired drain limit, exits with 1 and logs the rest.
 """
 
 import asyncio
@@ -20,15 +19,15 @@ from crossdock.kernel.process.errors import CrossdockError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# why: thousands of live messages at once; the default of 700 walks over them all the time
+# why: thousands of messages live at once; with the default of 700 the collector walks over them all the time
 GC_THRESHOLD = (10_000, 20, 20)
 
 
 @contextmanager
 def building() -> Iterator[None]:
-    """Build something large that stays: the collector does not walk over it meanwhile, nor soon after.
+    """Build something large that stays: the collector does not walk over it during the build, nor soon after.
 
-    What is made in here counts as old at its end. Two of it must not run at once.
+    Objects that are made inside count as old at the end. Two builds must not run at once.
     """
     gc.disable()
     try:
@@ -56,7 +55,7 @@ def start(main: Main) -> int:
 
 
 async def run(service: Service, *, drain_s: float, left: Callable[[], str] = lambda: "work") -> int:
-    """Run `service(stop)` until it ends by itself or is told to by a signal; return the exit code."""
+    """Run `service(stop)` until it ends or a signal stops it; return the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -68,12 +67,12 @@ async def run(service: Service, *, drain_s: float, left: Callable[[], str] = lam
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGUSR1, tell_tasks)
+    loop.add_signal_handler(signal.SIGUSR1, print_tasks)
     return await serve(service, stop, drain_s=drain_s, left=left)
 
 
-def tell_tasks() -> None:
-    """Print where each task waits, for who asks with SIGUSR1 why a process does not go on."""
+def print_tasks() -> None:
+    """Print where each task waits: SIGUSR1 shows why a process does not continue."""
     for task in asyncio.all_tasks():
         task.print_stack(file=sys.stderr)
     sys.stderr.flush()

@@ -8,22 +8,22 @@ from collections.abc import Callable
 import structlog
 from typing_extensions import override
 
-REPEATS_S = 10.0  # a library's message is written once in this time; aiokafka says every few ms that Kafka is away
+REPEATS_S = 10.0  # a library's message is written once in this time; without Kafka aiokafka logs every few ms
 _NOISY = ("aiokafka", "faust", "mode", "urllib3", "httpx", "uvicorn.access", "clickhouse_connect")
 
 
 def _renderers() -> list[structlog.typing.Processor]:
     if sys.stderr.isatty():
-        # why not its own: that one shows locals, which hold prompts, answers and keys
+        # why: the default formatter shows locals, which hold prompts, answers and keys
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
 
 
 class Repeats(logging.Filter):
-    """Lets the same message of a library through once in a while, with the number left out since.
+    """Lets the same message of a library pass once in `REPEATS_S`, with the number left out since.
 
-    Messages are the same if logger, level and text before its arguments are put in are. Our own events all pass.
+    Messages are the same if logger, level and unformatted text are the same. Crossdock's own events all pass.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -33,22 +33,22 @@ class Repeats(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, dict):  # ours
+        if isinstance(record.msg, dict):  # an event of Crossdock
             return True
         now_s = self._now_s()
         key = (record.name, record.levelno, record.msg)
-        told = self._seen.setdefault(key, [now_s - REPEATS_S, 0])
-        if now_s - told[0] < REPEATS_S:
-            told[1] += 1
+        passed = self._seen.setdefault(key, [now_s - REPEATS_S, 0])
+        if now_s - passed[0] < REPEATS_S:
+            passed[1] += 1
             return False
-        if told[1]:
-            record.left_out = int(told[1])
-        told[:] = [now_s, 0]
+        if passed[1]:
+            record.left_out = int(passed[1])
+        passed[:] = [now_s, 0]
         return True
 
 
 def configure_logs(level: str, stage: str) -> None:
-    """Send our events and the libraries' records through one formatter to stderr."""
+    """Send Crossdock's events and the libraries' records through one formatter to stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -43,7 +43,7 @@ CALLS_REPEATED = Counter(
 
 
 class Traffic:
-    """Records of one poll or send, by topic: a counter is asked for once a topic, not for each record."""
+    """Records of one poll or send, by topic: a counter is looked up once for each topic, not for each record."""
 
     def __init__(self) -> None:
         self._records: Counts[str] = Counts()
@@ -55,14 +55,14 @@ class Traffic:
         self._bytes[topic] += size
 
     def count(self, records: Counter, sizes: Counter) -> None:
-        """Count what was added, in counters by topic."""
+        """Add the sums to counters by topic."""
         for topic, number in self._records.items():
             records.labels(topic).inc(number)
             sizes.labels(topic).inc(self._bytes[topic])
 
 
 def count_findings(findings: Mapping[str, int]) -> None:
-    """Count what was found; own patterns count together, for their labels are their owners'."""
+    """Count findings; a policy's own patterns count together, because their labels are private."""
     known = {builtin.value for builtin in Builtin}
     for name, count in findings.items():
         GUARD_FINDINGS.labels(name if name in known else CUSTOM).inc(count)

@@ -1,10 +1,11 @@
-"""The ops port of every process, on 127.0.0.1: /metrics, /live, /ready, /status. No framework: four GETs."""
+"""The ops port of every process, on 127.0.0.1: /metrics, /live, /ready, /status. No framework for four GETs."""
 
 import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -15,7 +16,7 @@ _MAX_HEAD = 8192
 
 @asynccontextmanager
 async def open_ops(health: Health, port: int, *, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Serve `health` and the metrics; give the port (a free one when `port` is 0)."""
+    """Serve `health` and the metrics; yield the port (a free one when `port` is 0)."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -28,13 +29,7 @@ async def open_ops(health: Health, port: int, *, host: str = "127.0.0.1") -> Asy
                 + body
             )
             await writer.drain()
-        except (
-            OSError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-            TimeoutError,
-            IndexError,
-        ):
+        except (OSError, EOFError, asyncio.LimitOverrunError, TimeoutError, IndexError):
             pass
         finally:
             writer.close()
@@ -51,16 +46,12 @@ def respond(health: Health, path: str) -> tuple[str, str, bytes]:
     if path == "/live":
         return "200 OK", "text/plain", b"ok\n"
     if path == "/ready":
-        body = json.dumps({"ready": health.is_ready, "reasons": health.reasons}).encode()
-        return (
-            ("200 OK" if health.is_ready else "503 Service Unavailable"),
-            "application/json",
-            body,
-        )
+        status = "200 OK" if health.is_ready else "503 Service Unavailable"
+        return _json(status, {"ready": health.is_ready, "reasons": health.reasons})
     if path == "/status":
-        return (
-            "200 OK",
-            "application/json",
-            json.dumps(health.status() | {"pid": os.getpid()}).encode(),
-        )
+        return _json("200 OK", health.status() | {"pid": os.getpid()})
     return "404 Not Found", "text/plain", b"/metrics /live /ready /status\n"
+
+
+def _json(status: str, body: dict[str, Any]) -> tuple[str, str, bytes]:
+    return status, "application/json", json.dumps(body).encode()

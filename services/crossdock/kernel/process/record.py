@@ -1,4 +1,4 @@
-"""A record as it came, a record as it shall go, a page of state, and a step of them."""
+"""A record that was read, a record to send, a page of state, and a step of both."""
 
 import zlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """One record to send. `partition` None means: by `key`."""
+    """One record to send. Without `partition` its `key` chooses one."""
 
     topic: str
     key: bytes | None
@@ -56,7 +56,7 @@ def partition_for(key: bytes | None, count: int) -> int:
 
 
 class Page(NamedTuple):
-    """A piece of state under its own key; `value` None removes it."""
+    """A piece of state under a key; `value` None removes it."""
 
     key: bytes
     value: bytes | None
@@ -64,11 +64,11 @@ class Page(NamedTuple):
 
 @dataclass
 class Step:
-    """What one application decided: both sides become visible together."""
+    """The outcome of one step of an application: records and pages become visible together."""
 
     outgoing: list[Outgoing] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Say whether anything was decided."""
+        """Return whether there is any outcome."""
         return bool(self.outgoing or self.pages)

@@ -1,4 +1,4 @@
-"""Settings: a frozen object made from the environment, every fault reported at once, a typo an error."""
+"""Settings: a frozen object read from the environment. Every fault is reported at once, and a typo is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ _FOREIGN = {
 
 
 class Settings(BaseModel):
-    """What every process needs to know. A stage adds its own fields, read under its own prefix."""
+    """Settings of every process. A stage adds its own fields, read under its own prefix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -29,21 +29,21 @@ class Settings(BaseModel):
     clickhouse_url: str = "http://127.0.0.1:8123"
     """ClickHouse's HTTP interface, http://user:password@host:port."""
     objects_url: str = ""
-    """Where files lie: file:///folder, s3://bucket/prefix, gs://, az://. Credentials as the store's own tools take."""
+    """URL of the object store: file:///folder, s3://bucket/prefix, gs://, az://. Credentials: as its own tools."""
     catalogue: Path | None = None
-    """The file with every provider, model and price, as JSON."""
+    """File with every provider, model and price, as JSON."""
     ordinal: int = Field(default=0, ge=0)
-    """This process's number in its stage, from 0: a process that comes back with it takes its partitions back."""
+    """Number of this process in its stage, from 0. A process that restarts with it takes its partitions back."""
     ops_port: int = Field(default=0, ge=0, le=65535)
     """Port on 127.0.0.1 for /metrics, /live, /ready and /status; 0 takes a free one."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     partitions: int = Field(default=2, ge=1)
-    """Partitions of each topic when it is created; never changed later, for keys would move."""
+    """Partitions of each topic when it is created; never changed later, because keys would move."""
     drain_s: float = Field(default=20.0, gt=0)
-    """An orderly stop may take this long, in seconds."""
+    """Limit of an orderly stop, in seconds."""
     broker_wait_s: float = Field(default=60.0, gt=0)
-    """A stage that starts before its broker waits this long for it, in seconds."""
+    """A stage that starts before Kafka waits this long for it, in seconds."""
     session_timeout_s: float = Field(default=10.0, ge=1, le=900)
     """Kafka gives a silent process's partitions to others after this time, in seconds; brokers allow 6 or more."""
     transaction_timeout_s: float = Field(default=10.0, ge=1, le=900)
@@ -60,28 +60,22 @@ class Settings(BaseModel):
         """
         found: dict[str, str] = {}
         for field in cls.model_fields:
-            for name in (
-                f"{prefix}{field.upper()}",
-                _FOREIGN.get(field, f"{SHARED}{field.upper()}"),
-            ):
-                if environ.get(name, "") != "":
-                    found[field] = environ[name]
-                    break
-        unknown = sorted(cls._unknown(environ, prefix))
+            value = environ.get(f"{prefix}{field.upper()}") or environ.get(name_of(field, SHARED))
+            if value:
+                found[field] = value
+        unknown = [f"{name}: no such setting" for name in sorted(cls._unknown(environ, prefix))]
         try:
             settings = cls.model_validate(found)
         except ValidationError as error:
             faults = [_fault(prefix, detail) for detail in error.errors()]
-            raise SettingsError(
-                "; ".join(faults + [f"{name}: no such setting" for name in unknown])
-            ) from None
+            raise SettingsError("; ".join(faults + unknown)) from None
         if unknown:
-            raise SettingsError("; ".join(f"{name}: no such setting" for name in unknown))
+            raise SettingsError("; ".join(unknown))
         return settings
 
     @classmethod
     def _unknown(cls, environ: Mapping[str, str], prefix: str) -> list[str]:
-        """Names under our own stage's prefix that are no fields; other stages' names are none of our business."""
+        """Return the names under the stage's prefix that are not fields; names of other stages are ignored."""
         known = {f"{prefix}{field.upper()}" for field in cls.model_fields}
         if prefix == SHARED:
             return []
@@ -98,7 +92,7 @@ class Settings(BaseModel):
 
     @property
     def instance(self) -> str:
-        """This process among its stage's: the ordinal, for static membership."""
+        """The ordinal as a text, for static membership."""
         return str(self.ordinal)
 
 

@@ -1,18 +1,18 @@
-"""How long a silent process keeps what it owns. The stages set it; doors and shapes take it as an argument."""
+"""Times after which a silent process loses its partitions, transactions and calls. Settings of the stages."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Three times, and those that follow from them."""
+    """Three times, and the times that follow from them."""
 
     session_ms: int = 10_000
     """Kafka gives the partitions of a silent process to others after this time, unless it comes back as itself."""
     transaction_ms: int = 10_000
     """Kafka aborts the transaction of a dead process after this time; read-committed readers wait until then."""
     lease_ms: int = 20_000
-    """A worker that writes no note for this time has given up its calls."""
+    """A worker that writes no note for this time loses its calls."""
 
     @property
     def heartbeat_ms(self) -> int:
@@ -20,12 +20,12 @@ class Timing:
 
     @property
     def owned_ms(self) -> int:
-        """A proof of membership holds this long: a group expels no member sooner than its session's end."""
+        """Validity of a proof of membership: a group expels no member before the end of its session."""
         return self.session_ms * 4 // 5
 
     @property
     def prove_ms(self) -> int:
-        """Between two proofs of membership."""
+        """Interval between two proofs of membership."""
         return self.session_ms * 3 // 10
 
     @property
@@ -34,7 +34,7 @@ class Timing:
 
     @property
     def grace_ms(self) -> int:
-        """After a lease: the clocks of two workers may differ, and the last note may be under way."""
+        """Wait after a lease: the clocks of two workers may differ, and the last note may be under way."""
         return self.lease_ms // 4
 
     @property

@@ -1,1 +1,1 @@
-"""What ingress, batches and provider do alike with a request: keys, preparation, content filter, rejection."""
+"""Handling of requests that several stages share: keys, preparation, content filter, rejection."""

@@ -1,8 +1,8 @@
-"""Plain API keys: made once, shown once. What is kept is their digest. Pure, but for the chance in a new key.
+"""Plain API keys: made once, shown once. Only their digest is stored. Pure, except for the random part of a new key.
 
 `sk-cd-v1-<organization>-<12 hex digits: unix ms><36 random hex digits><16 hex digits of a MAC over all before>`:
-whoever holds the installation's secret can tell an authentic key, whose it is and when it was made, before having heard
-of it.
+with the installation's secret a process recognizes an authentic key, its organization and its time before the
+directory has it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _FORM = re.compile(rf"({PREFIX}([0-9a-z]+)-([0-9a-f]{{12}})[0-9a-f]{{36}})([0-9a
 
 
 class Authentic(NamedTuple):
-    """What an authentic key tells of itself."""
+    """The facts in the text of an authentic key."""
 
     account: AccountId
     made_at_ms: int
@@ -36,7 +36,7 @@ def make_plain_key(account: AccountId, secret: str, now_ms: int) -> str:
 
 
 def read_plain_key(plain: str, secret: str) -> Authentic | None:
-    """Return what `plain` tells of itself; None if it was not made with `secret`."""
+    """Return the facts in `plain`; None if it was not made with `secret`."""
     match = _FORM.fullmatch(plain)
     if match is None or not hmac.compare_digest(_mac(match[1], secret), match[4]):
         return None
@@ -48,10 +48,10 @@ def _mac(head: str, secret: str) -> str:
 
 
 def digest(plain: str) -> str:
-    """Return what is kept of a key: SHA-256 in hexadecimal. With 144 random bits it needs no salt."""
+    """Return the SHA-256 of a key in hexadecimal. With 144 random bits it needs no salt."""
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def label_of(plain: str) -> str:
-    """Return what a key is recognized by: its beginning and its end."""
+    """Return the label of a key: its beginning and its end."""
     return f"{plain[: len(PREFIX) + _SHOWN_DIGITS]}...{plain[-_SHOWN_DIGITS:]}"

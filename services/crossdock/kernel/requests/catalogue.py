@@ -12,10 +12,10 @@ def load_catalogue(path: Path | None) -> Catalogue:
     """Return the catalogue in `path` (JSON).
 
     Raises:
-        SettingsError: if there is none, or it is not one.
+        SettingsError: if it is missing or invalid.
     """
     if path is None:
-        raise SettingsError("CROSSDOCK_CATALOGUE: not set; name the merged catalogue's file")
+        raise SettingsError("CROSSDOCK_CATALOGUE: not set: name the file of the merged catalogue")
     try:
         return Catalogue.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Looks for sensitive data in requests; counts it, takes it out, or says that the request is blocked. Pure.
+"""Finds sensitive data in requests: counts it, removes it, or blocks the request. Pure.
 
-The one door to RE2, whose time is linear: tenants write patterns. What was found is told in numbers by detector, never
-in words.
+The one door to RE2, whose time is linear, because tenants write patterns. Findings are reported as numbers by detector,
+never as text.
 """
 
 from bisect import bisect_left
@@ -19,15 +19,19 @@ from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector,
 
 MAX_MEMORY = 1 << 19  # bytes for one pattern's automata; RE2 itself would take 8 MiB
 MAX_PROGRAM = 2000  # instructions of a pattern; the worst takes 3 us for each and kB of text
-MAX_PATTERNS = 512  # compiled ones that are kept
-MAX_FOUND = 200  # matches of an own pattern in one text; the last goes on to the text's end
-ROUNDS = 4  # what is taken out can let a pattern match anew; then all of the text is taken out
+MAX_PATTERNS = 512  # compiled patterns in the cache
+MAX_FOUND = (
+    200  # matches of a tenant's pattern in one text; the last extends to the end of the text
+)
+ROUNDS = (
+    4  # a removal can make a pattern match again; after the last round the whole text is removed
+)
 SAMPLES = ("", "a", " a ", "a1-@. B\n", "0 0")
-"""Where a sound pattern matches some text, if it matches at all."""
+"""A valid pattern matches none of these at an empty place."""
 
 
-class Found(NamedTuple):
-    """A place in a text, and what was found there."""
+class Match(NamedTuple):
+    """A place in a text, and the detector that matched there."""
 
     start: int
     end: int
@@ -36,32 +40,32 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What became of a text."""
+    """The outcome for one text."""
 
     text: str
     findings: Mapping[str, int]
-    """How often each detector found something."""
+    """Number of findings by detector."""
     blocking: Detector | None
 
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """What became of a request's body."""
+    """The outcome for the body of a request."""
 
     body: Json
-    """The body itself where nothing was taken out, or where it is blocked."""
+    """The same object if nothing was removed, or if it is blocked."""
     findings: Mapping[str, int]
     blocking: Detector | None = None
-    """Who blocks it; None: it may go on."""
+    """The detector that blocks the request, or None."""
 
 
 def why_unsound(pattern: str) -> str | None:
-    """Return why a tenant's pattern cannot be taken; None if it can."""
+    """Return why a tenant's pattern is invalid; None if it is valid."""
     try:
         compiled = _compile(pattern)
     except re2.error as error:
-        said = error.args[0] if error.args else ""
-        return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        reason = error.args[0] if error.args else ""
+        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     except UnicodeEncodeError:
         return "it holds half a character"
     if compiled.programsize > MAX_PROGRAM:
@@ -72,7 +76,7 @@ def why_unsound(pattern: str) -> str | None:
 
 
 def guard(body: Json, rules: GuardRules) -> Guarded:
-    """Look for all that `rules` name in the texts of `body`, and take out what is to be redacted."""
+    """Apply `rules` to the texts of `body`; remove the findings that are to be redacted."""
     findings: Counter[str] = Counter()
     blocking: list[Detector] = []
 
@@ -90,10 +94,10 @@ def guard(body: Json, rules: GuardRules) -> Guarded:
 
 
 def scan(text: str, rules: GuardRules) -> Scan:
-    """Look for all that `rules` name in `text`, and take out what is to be redacted; what blocks stays as it is."""
+    """Apply `rules` to `text`; remove the findings that are to be redacted. Findings that block stay."""
     raw = _encoded(text)
     marks = _marks(raw, rules)
-    found: list[tuple[Detector, list[Found]]] = []
+    found: list[tuple[Detector, list[Match]]] = []
     findings: dict[str, int] = {}
     for detector in rules.detectors:
         places = _find(raw, detector, () if detector.action is Action.BLOCK else marks)
@@ -107,7 +111,7 @@ def scan(text: str, rules: GuardRules) -> Scan:
 
 
 def placeholder(name: str) -> str:
-    """Return what stands in the place of what was taken out."""
+    """Return the mark that replaces a finding."""
     return f"[{name.upper().replace('-', '_')}]"
 
 
@@ -130,15 +134,14 @@ def _matches(compiled: "re2._Regexp", raw: bytes) -> Iterator[Span]:
     return (match.span() for match in compiled.finditer(raw))
 
 
-def _find(raw: bytes, detector: Detector, marks: Sequence[Span]) -> list[Found]:
-    """Return where `detector` finds something that is more than part of a mark; it takes in marks that it touches."""
-    places = (
-        _own(raw, detector.pattern) if detector.pattern is not None else _builtin(raw, detector)
-    )
+def _find(raw: bytes, detector: Detector, marks: Sequence[Span]) -> list[Match]:
+    """Return the matches of `detector` outside of marks; a match includes the marks that it touches."""
+    pattern = detector.pattern
+    places = _builtin(raw, detector) if pattern is None else _tenants(raw, pattern)
     if not marks:
-        return [Found(start, end, detector) for start, end in places]
+        return [Match(start, end, detector) for start, end in places]
     widened = (_widen(place, marks) for place in places)
-    return [Found(*place, detector) for place in widened if place is not None]
+    return [Match(*place, detector) for place in widened if place is not None]
 
 
 def _builtin(raw: bytes, detector: Detector) -> Iterator[Span]:
@@ -151,8 +154,8 @@ def _confirmed(raw: bytes, pattern: str, confirm: Confirm) -> Iterator[Span]:
         yield from confirm(raw, start, end)
 
 
-def _own(raw: bytes, pattern: str) -> Iterator[Span]:
-    """Yield matches that are not empty. So many that each may have looked far ahead are taken to go on to the end."""
+def _tenants(raw: bytes, pattern: str) -> Iterator[Span]:
+    """Yield matches that are not empty. After `MAX_FOUND`, as each may look far ahead, one match covers the rest."""
     for count, (start, end) in enumerate(_matches(_compile(pattern), raw), 1):
         if count > MAX_FOUND:
             yield start, len(raw)
@@ -162,7 +165,7 @@ def _own(raw: bytes, pattern: str) -> Iterator[Span]:
 
 
 def _marks(raw: bytes, rules: GuardRules) -> list[Span]:
-    """Return where something was taken out before."""
+    """Return the places of marks."""
     if b"[" not in raw:
         return []
     names = {placeholder(d.name).encode() for d in rules.detectors if d.action is Action.REDACT}
@@ -177,7 +180,7 @@ def _places(raw: bytes, mark: bytes) -> Iterator[Span]:
 
 
 def _widen(place: Span, marks: Sequence[Span]) -> Span | None:
-    """Return `place` with the marks that it touches in part; None if it lies within one."""
+    """Return `place` with the marks that it overlaps; None if it is within one."""
     start, end = place
     at = bisect_left(marks, (start + 1,)) - 1
     if at >= 0 and marks[at][1] > start:
@@ -190,8 +193,8 @@ def _widen(place: Span, marks: Sequence[Span]) -> Span | None:
     return start, end
 
 
-def _redacted(raw: bytes, found: list[Found], rules: GuardRules) -> bytes:
-    """Return `raw` without what was found, and without what can be found in what is left."""
+def _redacted(raw: bytes, found: list[Match], rules: GuardRules) -> bytes:
+    """Return `raw` without the findings, and without the findings in the rest."""
     redacting = [d for d in rules.detectors if d.action is Action.REDACT]
     first = found[0].detector
     for _ in range(ROUNDS):
@@ -203,8 +206,8 @@ def _redacted(raw: bytes, found: list[Found], rules: GuardRules) -> bytes:
     return placeholder(first.name).encode()
 
 
-def _replaced(raw: bytes, found: list[Found]) -> bytes:
-    """Put a mark in the place of all that was found; what overlaps gets the mark of the first."""
+def _replaced(raw: bytes, found: list[Match]) -> bytes:
+    """Replace each finding by a mark; overlapping findings get the mark of the first."""
     pieces, done = [], 0
     for start, end, detector in sorted(found, key=lambda one: (one.start, -one.end)):
         if start >= done:

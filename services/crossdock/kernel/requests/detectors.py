@@ -1,7 +1,7 @@
-"""The built-in detectors of sensitive data: patterns for candidates, and what of them is real. Pure.
+"""The built-in detectors of sensitive data: patterns for candidates, and checks of the candidates. Pure.
 
-Patterns are RE2's; a text is its UTF-8. What has check digits is only found where they agree. Letters beyond ASCII are
-no part of a number or an address, so that what stands in the middle of Chinese text is found.
+Patterns are RE2's; a text is its UTF-8. Numbers with check digits are found only if the digits agree. Letters beyond
+ASCII end a number or an address, so numbers inside Chinese text are found.
 """
 
 import ipaddress
@@ -13,11 +13,11 @@ from crossdock_schemas.accounts.content_filter import Builtin
 
 Span = tuple[int, int]
 Confirm = Callable[[bytes, int, int], Iterator[Span]]
-"""From a text and a candidate's place, the places of what is real in it."""
+"""Returns the confirmed places within a candidate's place in a text."""
 
 
 class Detection(NamedTuple):
-    """How to find one thing."""
+    """Pattern and check of one kind of data."""
 
     pattern: str
     confirm: Confirm
@@ -31,35 +31,8 @@ _CARD_LEAST = 13
 _CARD_GROUPS = {(4, 6, 5), (4, 6, 4)}
 _DNI_LETTERS = b"TRWAGMYFPDXBNJZSQVHLCKE"
 _NIE_DIGITS = {b"X": b"0", b"Y": b"1", b"Z": b"2"}
-_ODD = (
-    1,
-    0,
-    5,
-    7,
-    9,
-    13,
-    15,
-    17,
-    19,
-    21,
-    2,
-    4,
-    18,
-    20,
-    11,
-    3,
-    6,
-    8,
-    12,
-    14,
-    16,
-    10,
-    22,
-    25,
-    24,
-    23,
-)
-"""What characters A to Z, or 0 to 9, count for at odd places of a codice fiscale."""
+_ODD = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23)  # fmt: skip
+"""Values of the characters A to Z, or 0 to 9, at odd places of a codice fiscale."""
 _IBANS = {
     15: "NO",
     16: "BE",
@@ -89,7 +62,7 @@ IBAN_LENGTHS = {
 
 
 def _is_free(text: bytes, start: int, end: int) -> bool:
-    """Say whether no letter or digit touches text[start:end]."""
+    """Return whether no letter or digit touches text[start:end]."""
     touching = (text[start - 1 : start] if start else b"") + text[end : end + 1]
     return not any(byte in _WORD for byte in touching)
 
@@ -101,7 +74,7 @@ def _whole(_: bytes, start: int, end: int) -> Iterator[Span]:
 def _windows(
     text: bytes, start: int, end: int, is_real: Callable[[tuple[int, ...], bytes], bool], most: int
 ) -> Iterator[Span]:
-    """Yield runs of groups of digits that are real, the longest first; of at most `most` digits together."""
+    """Yield confirmed runs of groups of digits, the longest first, with at most `most` digits together."""
     groups = [match.span() for match in _DIGITS.finditer(text, start, end)]
     first = 0
     while first < len(groups):
@@ -123,7 +96,7 @@ def _windows(
 
 
 def _cards(text: bytes, start: int, end: int) -> Iterator[Span]:
-    """Leave out what follows a plus: some telephone numbers pass for cards' by Luhn's rule."""
+    """Leave out numbers after a plus: some telephone numbers satisfy Luhn's rule."""
     found = _windows(text, start, end, _is_card, _CARD_MOST)
     return (span for span in found if text[span[0] - 1 : span[0]] != b"+")
 
@@ -136,7 +109,7 @@ def _is_card(sizes: tuple[int, ...], digits: bytes) -> bool:
 
 
 def is_luhn(digits: bytes) -> bool:
-    """Say whether the last of these ASCII digits is the check digit of the others, by Luhn's rule."""
+    """Return whether the last of these ASCII digits is the check digit of the others, by Luhn's rule."""
     total = 0
     for place, byte in enumerate(reversed(digits)):
         value = (byte - 48) * (1 + place % 2)
@@ -162,13 +135,13 @@ def _ibans(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def is_iban(text: bytes) -> bool:
-    """Say whether the check digits of an IBAN without spaces agree: ISO 7064, mod 97-10."""
+    """Return whether the check digits of an IBAN without spaces agree: ISO 7064, mod 97-10."""
     turned = (text[4:] + text[:4]).decode("ascii").upper()
     return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
 
 
 def _ssns(text: bytes, start: int, end: int) -> Iterator[Span]:
-    """Leave out numbers that were never given."""
+    """Leave out numbers that are never issued."""
     area, group, serial = (text[start + a : start + b] for a, b in ((0, 3), (4, 6), (7, 11)))
     is_given = (
         area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
@@ -183,7 +156,7 @@ def _dnis(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def is_dni(text: bytes) -> bool:
-    """Say whether the letter of a Spanish DNI or NIE agrees: the number's remainder by 23 chooses it."""
+    """Return whether the letter of a Spanish DNI or NIE agrees: the number's remainder by 23 chooses it."""
     upper = text.upper()
     digits = _NIE_DIGITS.get(upper[:1], upper[:1]) + upper[1:-1]
     return _DNI_LETTERS[int(digits) % 23] == upper[-1]
@@ -198,7 +171,7 @@ def _is_tax_id(sizes: tuple[int, ...], digits: bytes) -> bool:
 
 
 def is_tax_id(digits: bytes) -> bool:
-    """Say whether 11 ASCII digits are a German tax id: one digit two or three times, and ISO 7064 mod 11,10 agrees."""
+    """Return whether 11 digits are a German tax id: one digit occurs 2 or 3 times, and ISO 7064 mod 11,10 agrees."""
     counts = sorted(digits[:10].count(byte) for byte in set(digits[:10]))
     if digits[:1] == b"0" or counts[-1] not in {2, 3} or counts[-2] != 1:
         return False
@@ -215,7 +188,7 @@ def _fiscal_codes(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def is_fiscal_code(text: bytes) -> bool:
-    """Say whether the last letter of an Italian codice fiscale agrees with the 15 characters before it."""
+    """Return whether the last letter of an Italian codice fiscale agrees with the 15 characters before it."""
     upper = text.upper()
     places = [byte - (48 if byte < 65 else 65) for byte in upper]  # noqa: PLR2004  # A is 65, 0 is 48
     total = sum(_ODD[p] if n % 2 == 0 else p for n, p in enumerate(places[:15]))
@@ -244,7 +217,7 @@ def _addresses(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def _phones(text: bytes, start: int, end: int) -> Iterator[Span]:
-    """Leave out groups of digits within a longer row of them, such as an account's."""
+    """Leave out groups of digits within a longer row, such as an account number."""
     is_within = text[start : start + 2] == b"00" and _ROW.search(text, max(0, start - 2), start)
     if _is_free(text, start, end) and not is_within:
         yield start, end

@@ -1,4 +1,4 @@
-"""What excludes each endpoint of a model: policies, own provider keys, the request itself, or the catalogue. Pure."""
+"""The reasons that exclude endpoints of a model: policies, BYOK keys, the request, or the catalogue. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,7 +11,7 @@ MAX_LISTED = 20  # some 2 KB, 32 times in a parcel's results
 
 
 def excluded_by(excluded: Sequence[Excluded]) -> Mapping[str, object]:
-    """Return for programs what excludes each endpoint, and of how many more nothing is said."""
+    """Return, for programs, the reason for each endpoint, and the number of endpoints that are left out."""
     listed = [
         {**one.model_dump(mode="json"), "level": _level(one.scope)} for one in excluded[:MAX_LISTED]
     ]

@@ -1,8 +1,7 @@
-"""What a request's body becomes before it is checked. Pure.
+"""Prepares the body of a request before it is checked. Pure.
 
-Presets and defaults fill in what it does not say; then the guard looks for what must not go out.
-
-Done once, where a body comes in: to a single request by ingress, to a batch's lines by their validation.
+Presets and defaults fill in missing fields; then the content filter runs. A body is prepared once, where it arrives: a
+single request by ingress, the lines of a batch by their validation.
 """
 
 from collections.abc import Mapping
@@ -17,10 +16,10 @@ from crossdock_schemas.operations import CHAT, SPECS
 
 Json = dict[str, Any]
 MARK = "@preset/"
-MAX_TOLD = 10  # presets that an error names
+MAX_NAMED = 10  # presets that an error names
 _INSTRUCTIONS = ("system", "developer")
 _OF_EMBEDDINGS = ("dimensions", "encoding_format", "user", FIELD)
-"""What an embedding request takes of a preset's parameters; the others are of chat completions."""
+"""Parameters of a preset that apply to an embedding request; the others apply to chat completions."""
 
 
 class Prepared(NamedTuple):
@@ -29,12 +28,12 @@ class Prepared(NamedTuple):
     body: Json
     is_changed: bool = False
     preset: Preset | None = None
-    """The preset that it named."""
+    """The preset that the body named."""
     findings: Mapping[str, int] = {}
-    """How often the guard found what, by detector."""
+    """Number of findings by detector."""
 
 
-class Fault(NamedTuple):
+class PreparationFault(NamedTuple):
     """Why a body cannot be prepared, in the API's terms."""
 
     status: int
@@ -43,22 +42,24 @@ class Fault(NamedTuple):
     param: str
     findings: Mapping[str, int] = {}
     metadata: Mapping[str, object] | None = None
-    """What programs may want to know of it."""
+    """Details for programs."""
 
 
-def prepare(body: Json, operation: str, preparation: Preparation | None) -> Prepared | Fault:
-    """Return `body` with what presets say where it says nothing itself. `body` is not changed."""
-    wish = _wish_of(body)
-    if isinstance(wish, Fault):
-        return wish
+def prepare(
+    body: Json, operation: str, preparation: Preparation | None
+) -> Prepared | PreparationFault:
+    """Return `body` with missing fields filled from presets. `body` itself is not changed."""
+    asked = _named_preset(body)
+    if isinstance(asked, PreparationFault):
+        return asked
     named = None
-    if wish.slug is not None:
+    if asked.slug is not None:
         known = {} if preparation is None else {p.slug: p for p in preparation.presets}
-        named = known.get(wish.slug)
+        named = known.get(asked.slug)
         if named is None:
-            return _unknown(wish.slug, known, wish.param)
+            return _unknown(asked.slug, known, asked.param)
     defaults = () if preparation is None else preparation.defaults
-    filled = _filled(body, wish, operation, [named, *defaults] if named else [*defaults])
+    filled = _filled(body, asked, operation, [named, *defaults] if named else [*defaults])
     if preparation is None or not preparation.guard.detectors:
         return Prepared(filled, filled != body, named)
     guarded = guard(filled, preparation.guard)
@@ -67,17 +68,17 @@ def prepare(body: Json, operation: str, preparation: Preparation | None) -> Prep
     return Prepared(guarded.body, guarded.body != body, named, guarded.findings)
 
 
-def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) -> Fault:
-    """Say whose rule it is and what it looks for, and never what it found."""
+def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) -> PreparationFault:
+    """Name the rule, its policy and its detector, but never the text that was found."""
     rule = "content_filter_builtins" if detector.pattern is None else "content_filters"
     level = level_of(detector.scope)
     message = f"A policy blocks requests in which it finds {detector.name!r}: {rule} of the {level} {detector.scope}."
     metadata = {"rule": rule, "detector": detector.name, "scope": detector.scope, "level": level}
     param = SPECS[operation].required
-    return Fault(403, "permission_denied", message, param, findings, metadata)
+    return PreparationFault(403, "permission_denied", message, param, findings, metadata)
 
 
-class _Wish(NamedTuple):
+class _NamedPreset(NamedTuple):
     """The model and the preset that a body names, and where."""
 
     model: object
@@ -85,31 +86,33 @@ class _Wish(NamedTuple):
     param: str = "preset"
 
 
-def _wish_of(body: Mapping[str, Any]) -> _Wish | Fault:
+def _named_preset(body: Mapping[str, Any]) -> _NamedPreset | PreparationFault:
     model, slug = body.get("model"), body.get("preset")
     if slug is not None and not isinstance(slug, str):
-        return Fault(400, "invalid_type", "'preset' must be a string: a preset's slug.", "preset")
+        return PreparationFault(
+            400, "invalid_type", "'preset' must be a string: a preset's slug.", "preset"
+        )
     if not isinstance(model, str) or MARK not in model:
-        return _Wish(model, slug)
+        return _NamedPreset(model, slug)
     before, _, within = model.partition(MARK)
     if slug not in {None, within}:
         message = f"The model names the preset {within!r}, and 'preset' another one: {slug!r}."
-        return Fault(400, "invalid_value", message, "preset")
-    return _Wish(before or None, within, "model")
+        return PreparationFault(400, "invalid_value", message, "preset")
+    return _NamedPreset(before or None, within, "model")
 
 
-def _unknown(slug: str, known: Mapping[str, Preset], param: str) -> Fault:
-    told = [repr(name) for name in sorted(known)[:MAX_TOLD]]
-    more = len(known) - len(told)
+def _unknown(slug: str, known: Mapping[str, Preset], param: str) -> PreparationFault:
+    listed = [repr(name) for name in sorted(known)[:MAX_NAMED]]
+    more = len(known) - len(listed)
     rest = f" and {more} more" if more else ""
-    there = f"There are: {', '.join(told)}{rest}." if told else "There are none."
-    return Fault(404, "preset_not_found", f"No such preset: {slug!r}. {there}", param)
+    there = f"There are: {', '.join(listed)}{rest}." if listed else "There are none."
+    return PreparationFault(404, "preset_not_found", f"No such preset: {slug!r}. {there}", param)
 
 
-def _filled(body: Json, wish: _Wish, operation: str, presets: list[Preset]) -> Json:
-    """Return `body` filled from `presets`, of which earlier ones win."""
+def _filled(body: Json, asked: _NamedPreset, operation: str, presets: list[Preset]) -> Json:
+    """Return `body` filled from `presets`; earlier presets win."""
     filled = {name: value for name, value in body.items() if name != "preset"}
-    model = wish.model or next((p.model for p in presets if p.model is not None), None)
+    model = asked.model or next((p.model for p in presets if p.model is not None), None)
     if model is not None:
         filled["model"] = model
     for preset in presets:
@@ -124,7 +127,7 @@ def _filled(body: Json, wish: _Wish, operation: str, presets: list[Preset]) -> J
 
 
 def _instructed(messages: list[Any], system: str) -> list[Any]:
-    """Return `messages` with instructions before them, unless they bring their own, or are none."""
+    """Return `messages` with instructions first, unless they have their own, or are empty."""
     roles = [message.get("role") for message in messages if isinstance(message, dict)]
     if not messages or any(role in _INSTRUCTIONS for role in roles):
         return messages

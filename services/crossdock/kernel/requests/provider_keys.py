@@ -1,8 +1,7 @@
-"""Provider keys in the shapes that providers give them out in: what one must hold, and what of it is secret. Pure.
+"""Provider keys in the shapes that providers issue: their required fields, and their secret parts. Pure.
 
-Shapes as OpenRouter takes them (openrouter reference, section 2; providers reference, section 1). A key fills places of
-its provider's address, such as `{region}`; which host that is, is the operator's word alone: a tenant's key could else
-make workers call what only they can reach.
+The shapes are those that OpenRouter accepts. A key fills placeholders of its provider's address, such as `{region}`.
+Only the operator chooses the host: a tenant's key must not make workers call addresses that only they can reach.
 """
 
 import json
@@ -28,16 +27,16 @@ from crossdock_schemas.pricing.catalogue import Auth
 
 VISIBLE = re.compile(r"[\x21-\x7e]{8,8192}")
 MAX_BYTES = 16_384
-MIN_MASKED = 8  # characters; what is shorter is in ordinary text, too
+MIN_MASKED = 8  # characters; shorter texts occur in ordinary text, too
 GLOBAL = "global"
 _HOSTS = {"openai": "openai.azure.com", "ai_foundry": "services.ai.azure.com"}
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
-"""Part of a host name or a path, and nothing that could lead elsewhere."""
+"""Part of a host name or a path, without characters that could change the address."""
 
 
 class KeyShapeError(ValueError):
-    """A key is not of its provider's shape. Names the field and the rule, and says nothing of the key."""
+    """A key does not have its provider's shape. Names the field and the rule, but never the key."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}" if field else rule)
@@ -52,30 +51,30 @@ def _visible(key: SecretStr) -> SecretStr:
 
 
 Sent = Annotated[SecretStr, AfterValidator(_visible)]
-"""Goes into a header as it is: what fits none would be quoted by the error of whoever sends it."""
+"""Text that is valid in a header: an HTTP client's error would quote an invalid one."""
 
 
 class ProviderKey(BaseModel):
-    """A key that was read."""
+    """A parsed provider key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     shape: ClassVar[str] = ""
 
     def places(self) -> dict[str, str]:
-        """Return what it fills in its provider's address."""
+        """Return the values for placeholders of the provider's address."""
         return {}
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the texts that nobody may see."""
+        """Return the secret texts."""
         raise NotImplementedError
 
     def label(self) -> str:
-        """Return what it is recognized by."""
+        """Return the label that owners see."""
         return label_of(SecretStr(self.secrets()[0]))
 
 
 class BearerKey(ProviderKey):
-    """A text that is sent as it is. At Amazon Bedrock: an API key, which is of one region."""
+    """A text that is sent unchanged. For Amazon Bedrock: an API key, which belongs to one region."""
 
     api_key: Sent
     region: Name | None = None
@@ -90,7 +89,7 @@ class BearerKey(ProviderKey):
 
 
 class AzureKey(ProviderKey):
-    """A key of an Azure resource. `deployments`: the deployment of a model, by the model's name for our callers."""
+    """A key of an Azure resource. `deployments`: deployments by the model name that callers use."""
 
     api_key: Sent
     resource_name: Name
@@ -108,7 +107,7 @@ class AzureKey(ProviderKey):
 
 
 class AwsKey(ProviderKey):
-    """An access key of AWS, and the region that it is used in."""
+    """An access key of AWS, and its region."""
 
     access_key_id: str = Field(alias="accessKeyId", pattern=r"^[A-Z0-9]{16,128}$")
     secret_access_key: SecretStr = Field(alias="secretAccessKey", min_length=16, max_length=256)
@@ -130,7 +129,7 @@ class AwsKey(ProviderKey):
 
 
 class GoogleKey(ProviderKey):
-    """A service account's key file, as Google gives it out, with a region beside it."""
+    """A service account's key file as Google issues it, with a region beside it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -163,10 +162,10 @@ class GoogleKey(ProviderKey):
 
 
 def read_provider_key(auth: Auth, given: str | Mapping[str, Any]) -> ProviderKey:
-    """Return the key that `given`, a text or a JSON object, says.
+    """Return the key in `given`, a text or a JSON object.
 
     Raises:
-        KeyShapeError: if it is of no shape that `auth` takes.
+        KeyShapeError: if `auth` accepts no key of its shape.
     """
     if isinstance(given, str) and len(given) > MAX_BYTES:
         raise KeyShapeError("", f"Expected {MAX_BYTES} bytes at most.")
@@ -204,7 +203,7 @@ def _fields(given: str | Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         found = json.loads(given)
     except (ValueError, RecursionError):
-        raise KeyShapeError("", "It looks like JSON, and is none.") from None
+        raise KeyShapeError("", "Invalid JSON.") from None
     return dict(found)
 
 
@@ -218,20 +217,20 @@ def _made(shape: type[ProviderKey], fields: Mapping[str, Any]) -> ProviderKey:
 
 
 def sealed_text(given: str | Mapping[str, Any]) -> SecretStr:
-    """Return what is sealed: a text as it is, an object as compact JSON."""
+    """Return the text to encrypt: a text unchanged, an object as compact JSON."""
     return SecretStr(given if isinstance(given, str) else json.dumps(given, separators=(",", ":")))
 
 
 def address_of(template: str, key: ProviderKey | None) -> str:
-    """Return a provider's address with its places filled.
+    """Return a provider's address with its placeholders filled.
 
     Raises:
-        KeyShapeError: if the key leaves one empty.
+        KeyShapeError: if the key has no value for one.
     """
     places = {} if key is None else key.places()
     missing = [name for name in PLACE.findall(template) if name not in places]
     if missing:
-        raise KeyShapeError(missing[0], "The provider's address needs it.")
+        raise KeyShapeError(missing[0], "Required for the provider's address.")
     return PLACE.sub(lambda found: places[found[1]], template)
 
 

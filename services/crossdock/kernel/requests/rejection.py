@@ -1,4 +1,4 @@
-"""The end of lines that a stage refuses before any provider is called. Pure."""
+"""Results of lines that a stage refuses before any provider is called. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from crossdock_schemas.parcel.result import result_group
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why lines are refused, as the caller sees it in OpenAI's envelope."""
+    """The error of refused lines, as the caller sees it in OpenAI's envelope."""
 
     status: int
     code: str

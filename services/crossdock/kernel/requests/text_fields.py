@@ -1,7 +1,7 @@
-"""The texts of a request's body: what a model reads. Pure; whatever the body is, nothing is raised.
+"""The texts of a request's body that a model reads. Pure; never raises, whatever the body is.
 
-Messages' contents with their text parts, arguments of earlier tool calls, `input`, `prompt`, a predicted answer. Not
-read: tokens, images, audio, files, names of fields of the body, definitions of tools.
+Read: contents of messages with their text parts, arguments of earlier tool calls, `input`, `prompt`, a predicted
+answer. Not read: tokens, images, audio, files, names of fields of the body, definitions of tools.
 """
 
 import json
@@ -18,26 +18,21 @@ Change = Callable[[str], str]
 _OF_BODY = tuple(name for spec in SPECS.values() for name in spec.text_fields)
 """Fields of all operations, whatever the operation: a provider may read a field of another one."""
 _OF_MESSAGE = (
-    "content",
-    "text",
-    "refusal",
-    "reasoning",
-    "reasoning_content",
-    "tool_calls",
-    "function_call",
+    *("content", "text", "refusal", "reasoning", "reasoning_content"),
+    *("tool_calls", "function_call"),
 )
-"""Of messages, and of the parts of their contents."""
+"""Fields of messages, and of the parts of their contents."""
 _OF_CALL = ("function", "custom")
 _ARGUMENTS = ("arguments", "input")
 
 
 def rewrite(body: Json, change: Change) -> Json:
-    """Return `body` with each text as `change` returns it: `body` itself if that changes nothing."""
+    """Return `body` with each text replaced by `change(text)`; `body` itself if nothing changes."""
     return _fields(body, _OF_BODY, lambda value: _content(value, change))
 
 
 def _fields(value: Json, names: tuple[str, ...], change: Callable[[Any], Any]) -> Json:
-    """Return `value` with some of its fields changed; itself if they stay as they are."""
+    """Return `value` with some fields changed; `value` itself if nothing changes."""
     new = {name: change(value[name]) for name in names if name in value}
     is_same = all(new[name] is value[name] for name in new)
     return value if is_same else {**value, **new}
@@ -63,7 +58,7 @@ def _items(values: list[Any], change: Callable[[Any], Any]) -> list[Any]:
 
 
 def _arguments(value: Any, change: Change) -> Any:
-    """Rewrite arguments, which are JSON as a text: what is in it, so that it stays JSON."""
+    """Rewrite arguments, a JSON text: its inner texts, so that it stays JSON."""
     if not isinstance(value, str):
         return _values(value, change)
     try:
@@ -75,7 +70,7 @@ def _arguments(value: Any, change: Change) -> Any:
 
 
 def _values(value: Any, change: Change) -> Any:
-    """Rewrite all texts in a value, names of fields and numbers too."""
+    """Rewrite all texts in a value, including names of fields and numbers."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
@@ -90,7 +85,7 @@ def _values(value: Any, change: Change) -> Any:
 
 
 def _object(value: Json, change: Change) -> Json:
-    """Rewrite names and values; where two names become one the later is numbered."""
+    """Rewrite names and values; if two names become the same, the later gets a number."""
     new: Json = {}
     for name, inner in value.items():
         wanted = change(name)

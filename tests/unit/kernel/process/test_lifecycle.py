@@ -10,7 +10,7 @@ import time
 import pytest
 
 from crossdock.kernel.process.errors import ProcessError
-from crossdock.kernel.process.lifecycle import building, serve, start, tell_tasks
+from crossdock.kernel.process.lifecycle import building, print_tasks, serve, start
 
 
 async def obedient(stop: asyncio.Event) -> None:
@@ -68,7 +68,7 @@ async def test_every_task_tells_where_it_waits(capsys: pytest.CaptureFixture[str
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(asyncio.sleep(10), name="waits")
         await asyncio.sleep(0)
-        tell_tasks()
+        print_tasks()
         waiting.cancel()
 
     assert "waits" in capsys.readouterr().err

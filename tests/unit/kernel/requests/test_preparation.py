@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.requests.preparation import MAX_TOLD, Fault, Prepared, prepare
+from crossdock.kernel.requests.preparation import MAX_NAMED, PreparationFault, Prepared, prepare
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset, preparation_of
 from crossdock_schemas.ids import AccountId
 
@@ -129,16 +129,16 @@ def test_an_embedding_takes_only_what_is_of_embeddings() -> None:
 def test_what_names_no_preset_is_told_so(body: dict[str, Any], code: str, param: str) -> None:
     found = prepare(body, CHAT, preparation(make_preset()))
 
-    assert isinstance(found, Fault)
+    assert isinstance(found, PreparationFault)
     assert (found.code, found.param) == (code, param)
 
 
 def test_an_unknown_preset_is_told_with_those_that_there_are() -> None:
     none = prepare({"preset": "x"}, CHAT, None)
-    many = prepare({"preset": "x"}, CHAT, preparation(*(make_preset(f"p{n:02}") for n in range(MAX_TOLD + 2))))  # fmt: skip
+    many = prepare({"preset": "x"}, CHAT, preparation(*(make_preset(f"p{n:02}") for n in range(MAX_NAMED + 2))))  # fmt: skip
 
-    assert isinstance(none, Fault)
-    assert isinstance(many, Fault)
+    assert isinstance(none, PreparationFault)
+    assert isinstance(many, PreparationFault)
     assert none.message == "No such preset: 'x'. There are none."
     assert many.message.endswith("'p09' and 2 more.")
 

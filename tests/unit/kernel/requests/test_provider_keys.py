@@ -169,5 +169,5 @@ def test_a_secret_that_fits_no_header_is_refused_and_not_quoted(secret: str) -> 
 
 
 def test_json_that_is_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(KeyShapeError, match="looks like JSON"):
+    with pytest.raises(KeyShapeError, match="Invalid JSON"):
         read_provider_key("azure", '{"a":' * 3000)

@@ -1,4 +1,4 @@
-"""Makes the topics, and checks that those that exist are as they must be."""
+"""Creates the topics, and checks the topics that exist."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from crossdock.kernel.process.errors import LogError, LogUnreachableError
 from crossdock_schemas.topics import Provisioned
 
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
-"""The request whose newest version tells Kafka 4.3 from 4.2; brokers do not say what release they are."""
+"""The request whose newest version distinguishes Kafka 4.3 from 4.2; brokers do not report their release."""
 
 
 async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
     """Return when a broker answers.
 
     Raises:
-        LogUnreachableError: if none did within `timeout_s`.
+        LogUnreachableError: if no broker answered within `timeout_s`.
     """
     give_up = time.monotonic() + timeout_s
     while True:
@@ -38,7 +38,7 @@ async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
 
 
 async def is_up(servers: str) -> bool:
-    """Say whether a broker answers a new connection within 5 s."""
+    """Return whether a broker answers a new connection within 5 s."""
     try:
         await wait_for_broker(servers, timeout_s=0)
     except LogUnreachableError:
@@ -47,7 +47,7 @@ async def is_up(servers: str) -> bool:
 
 
 async def may_forget_ends(servers: str) -> bool:
-    """Say whether the brokers are of Kafka 4.3 or newer: 4.3.0 and 4.3.1 leave out ends of transactions (ADR 0027).
+    """Return whether the brokers run Kafka 4.3 or newer: 4.3.0 and 4.3.1 leave out ends of transactions (ADR 0027).
 
     Raises:
         LogUnreachableError: if no broker answers.
@@ -65,7 +65,7 @@ async def may_forget_ends(servers: str) -> bool:
 
 
 async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
-    """Return every partition of `topic`, to read it whole.
+    """Return every partition of `topic`.
 
     Raises:
         LogUnreachableError: if no broker answers.
@@ -78,19 +78,19 @@ async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
     except KafkaConnectionError as error:
         raise LogUnreachableError(servers) from error
     except KafkaError as error:
-        raise LogError(f"cannot ask for topic {topic!r}: {error!r}") from error
+        raise LogError(f"cannot describe topic {topic!r}: {error!r}") from error
     finally:
         await admin.close()
     if described["error_code"]:
-        told = for_code(described["error_code"]).__name__
-        raise LogError(f"cannot read topic {topic!r} at {servers!r}: {told}")
+        reason = for_code(described["error_code"]).__name__
+        raise LogError(f"cannot read topic {topic!r} at {servers!r}: {reason}")
     return [(topic, number) for number in range(len(described["partitions"]))]
 
 
 async def provision(
     servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
 ) -> list[str]:
-    """Create what is missing and return the new names.
+    """Create the topics that are missing; return their names.
 
     Raises:
         LogUnreachableError: if no broker answers.
@@ -108,7 +108,7 @@ async def provision(
         missing = [topic for topic in wanted if topic.name not in existing]
         await _create(admin, missing, replication)
     except KafkaError as error:
-        raise LogError(f"cannot make the topics: {error!r}") from error
+        raise LogError(f"cannot create the topics: {error!r}") from error
     finally:
         await admin.close()
     return [topic.name for topic in missing]
@@ -123,7 +123,7 @@ async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Provisioned]) -> N
         if counts[topic.name] != topic.partitions:
             raise LogError(
                 f"topic {topic.name!r} has {counts[topic.name]} partitions, not {topic.partitions}: set "
-                f"CROSSDOCK_PARTITIONS to what it has (partitions are never added, keys would move)"
+                f"CROSSDOCK_PARTITIONS={counts[topic.name]} (partitions are never added, because keys would move)"
             )
 
 

@@ -1,6 +1,6 @@
-"""What the broker owes this process: calls that wait for its answer, and consumers that got none.
+"""Calls of this process that wait for Kafka's answer, and consumers that got none.
 
-Most calls to a broker that is away simply wait until it is back, which is right; but somebody must be able to say so.
+Most calls wait until Kafka is back, which is right; but `/ready` must report it.
 """
 
 import time
@@ -11,13 +11,11 @@ import structlog
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LATE_S = (
-    10.0  # an answer is late then; the slowest ones at rest (a fetch without records) take 0.5 s
-)
+LATE_S = 10.0  # an answer is late after this; the slowest ones at rest (a fetch without records) take 0.5 s
 
 
 class BrokerWatch:
-    """Counts from when answers are owed."""
+    """Stores since when each call waits."""
 
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
@@ -25,7 +23,7 @@ class BrokerWatch:
 
     @contextmanager
     def owing(self) -> Iterator[None]:
-        """While it is open, the broker owes an answer."""
+        """Count a call as waiting while the context is open."""
         call = object()
         self._since[call] = time.monotonic()
         try:
@@ -34,10 +32,12 @@ class BrokerWatch:
             del self._since[call]
 
     def went_silent(self, reader: object) -> None:
-        """Nobody answers the questions of `reader`, nor a new connection."""
+        """Kafka answers neither `reader` nor a new connection."""
         if reader not in self._silent:
             self._silent.add(reader)
-            log.error("broker.away", remedy="what runs goes on; what waits waits until it is back")
+            log.error(
+                "broker.away", remedy="running calls continue; new work resumes when Kafka is back"
+            )
 
     def answered(self, reader: object) -> None:
         if reader in self._silent:
@@ -45,16 +45,16 @@ class BrokerWatch:
             log.info("broker.back")
 
     def forget(self, reader: object) -> None:
-        """`reader` asks no more."""
+        """`reader` is closed."""
         self._silent.discard(reader)
 
     def why_not(self) -> str | None:
-        """Return why this process cannot go on, if the broker is the reason."""
+        """Return why this process cannot continue, if Kafka is the reason."""
         late_s = time.monotonic() - min(self._since.values(), default=float("inf"))
         if late_s > LATE_S:
-            return f"the broker owes an answer for {late_s:.0f} s"
+            return f"Kafka has not answered for {late_s:.0f} s"
         return "no broker answers" if self._silent else None
 
 
 BROKER = BrokerWatch()
-"""This process's."""
+"""The watch of this process."""

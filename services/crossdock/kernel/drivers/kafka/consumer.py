@@ -1,4 +1,4 @@
-"""Consumers: members of a group, and readers that take given partitions. Both read committed records only."""
+"""Consumers: members of a group, and readers of given partitions. Both read committed records only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -51,7 +51,7 @@ def lag_of(raw: Any) -> dict[str, int]:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped upstream
-    """Lets the owner hand over before the group moves on; aiokafka swallows a listener's errors, so it has none."""
+    """Lets the owner release partitions before the group continues. It must not raise: aiokafka swallows errors."""
 
     def __init__(self, on_revoked: OnRebalance, on_assigned: OnRebalance) -> None:
         self._on_revoked = on_revoked
@@ -65,11 +65,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped ups
 
 
 async def _ignore(_: Collection[Place]) -> None:
-    """Nothing: `assignment` tells."""
+    """Do nothing: `assignment` has the result."""
 
 
 class GroupConsumer:
-    """A consumer; every aiokafka type stays inside."""
+    """A consumer; aiokafka's types stay inside."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class GroupConsumer:
         self._watch = StallWatch(self, self._is_up)
 
     def close(self) -> None:
-        """Say nothing of the broker any more."""
+        """Stop reporting on Kafka."""
         self._watch.close()
 
     def active(self) -> frozenset[Place]:
@@ -100,7 +100,7 @@ class GroupConsumer:
         """Return up to `max_records` committed records of unpaused partitions, at once when there are some.
 
         Raises:
-            LogError: if the broker refused, or nothing comes although there is something.
+            LogError: if Kafka refused, or if the consumer is behind and receives nothing.
         """
         try:
             polled = await self._raw.getmany(timeout_ms=timeout_ms, max_records=max_records)
@@ -132,11 +132,11 @@ class GroupConsumer:
         self._paused = frozenset()
 
     async def commit(self, position: Mapping[Place, int | tuple[int, str]]) -> bool:
-        """Commit offsets, alone or with a note of up to 4 kB; False when the group has moved on.
+        """Commit offsets, alone or with a note of up to 4 kB; return False if the group has reassigned them.
 
         Raises:
-            LogError: if the broker answers others and not us. A client of aiokafka may lose its own metadata for good
-                when the broker dies; it then waits for ever.
+            LogError: if Kafka answers new connections but not this consumer. An aiokafka client may lose its metadata
+                for good when the broker dies; it then waits forever.
         """
         offsets = {TopicPartition(*place): offset for place, offset in position.items()}
         try:
@@ -157,7 +157,9 @@ class GroupConsumer:
                 unanswered = unanswered + 1 if await self._is_up() else 0
             else:
                 return
-        raise LogError("the broker answers others and not our commits: starting again")
+        raise LogError(
+            "Kafka answers new connections but not the commits of this consumer: restarting"
+        )
 
     async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
         """Return the committed offset and its note, by place; places without one are left out."""
@@ -182,7 +184,7 @@ class GroupConsumer:
         return {(place.topic, place.partition): offset for place, offset in found.items()}
 
     async def leave(self) -> None:
-        """Leave the group for good: its other members take the partitions over now, not after the session's end."""
+        """Leave the group: other members take over the partitions now, not at the end of the session."""
         coordinator = self._raw._coordinator  # noqa: SLF001  # aiokafka lets a static member leave by its time-out only
         coordinator._group_instance_id = None  # noqa: SLF001
         await coordinator.close()
@@ -208,7 +210,7 @@ class GroupConsumer:
         return {(p.topic, p.partition): int(at.offset) for p, at in found.items() if at is not None}
 
     def lag(self) -> dict[str, int]:
-        """Return by topic how many offsets lie before the end that the last fetch saw. Never blocks."""
+        """Return by topic the distance to the end that the last fetch saw. Never blocks."""
         return lag_of(self._raw)
 
 
@@ -268,7 +270,7 @@ async def open_reader(
 ) -> AsyncIterator[GroupConsumer]:
     """Open a consumer without a group on `places`, from their beginnings; `seek` moves it.
 
-    `fetch_wait_ms`: so long a fetch of what is empty waits at the broker, and holds up the fetches of other places.
+    `fetch_wait_ms`: a fetch of empty partitions waits this long at the broker, and delays the fetches of other places.
     """
     raw = AIOKafkaConsumer(
         bootstrap_servers=servers,

@@ -22,9 +22,9 @@ from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Outgoing, partition_for
 from crossdock.kernel.process.timing import DEFAULT, Timing
 
-MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), with room for framing
+MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), minus framing
 REQUEST_TIMEOUT_MS = 30_000
-SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire by themselves; a stuck sender ends the process
+SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire; a stuck sender ends the process
 STOP_LIMIT_S = 10.0
 
 
@@ -37,11 +37,11 @@ class Producer:
         self._partitions: dict[str, int] = {}
 
     async def send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
-        """Send `messages` and wait until the broker has them all; return by place the offset of the first one.
+        """Send `messages` and wait until Kafka acknowledged all; return by place the offset of the first one.
 
         Raises:
-            FencedError: if another process took the transactional id over.
-            LogError: if the broker refused, or did not answer in time.
+            FencedError: if another process took over the transactional id.
+            LogError: if Kafka refused, or did not answer in time.
         """
         if not messages:
             return {}
@@ -74,7 +74,7 @@ class Producer:
         batches = {place: self._batches(group, traffic) for place, group in grouped.items()}
         shipped: list[Awaitable[Any]] = []
         try:
-            # why in turns: a partition's second batch waits until its first one is under way
+            # why in turns: the second batch of a partition waits until the first one is sent
             for turn in zip_longest(*batches.values()):
                 for place, batch in zip(batches, turn, strict=True):
                     if batch is not None:
@@ -101,14 +101,14 @@ class Producer:
                 builders.append(self._raw.create_batch())
                 size = self._append(builders[-1], message, timestamp)
                 if size is None or message.size > MAX_BATCH_BYTES:
-                    told = f"a record of {message.size} bytes for {message.topic!r}"
-                    raise LogError(f"{told} exceeds {MAX_BATCH_BYTES}")
+                    record = f"a record of {message.size} bytes for {message.topic!r}"
+                    raise LogError(f"{record} exceeds {MAX_BATCH_BYTES}")
             traffic.add(message.topic, size)
         return builders
 
     @staticmethod
     def _append(builder: Any, message: Outgoing, timestamp: int) -> int | None:  # untyped upstream
-        """Return how many bytes `message` takes in the batch; None: it has no room for it."""
+        """Return how many bytes `message` takes in the batch; None if it does not fit."""
         appended = builder.append(
             timestamp=timestamp, key=message.key, value=message.value, headers=message.headers
         )
@@ -118,9 +118,9 @@ class Producer:
         return await self._raw.send_batch(builder, place[0], partition=place[1])
 
     async def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has; known once, for partitions are never added.
+        """Return the number of partitions of `topic`. It is cached, because partitions are never added.
 
-        While no broker answers it waits: a worker that began a second ago must not end for it, with calls under way.
+        Waits while no broker answers: a worker with calls in flight must not end because of it.
 
         Raises:
             UnknownTopicOrPartitionError: if a broker answers that there is no such topic.
@@ -148,8 +148,8 @@ class TransactionalProducer(Producer):
         """Send `messages` in one transaction.
 
         Raises:
-            FencedError: if another process took over; none of `messages` became visible.
-            LogError: if the broker refused; the transaction was aborted, or its end is unknown and fenced later.
+            FencedError: if another process took over; no message became visible.
+            LogError: if Kafka refused; the transaction was aborted, or its end is unknown and fenced later.
         """
         if not messages:
             return
@@ -174,7 +174,7 @@ class TransactionalProducer(Producer):
 
 
 async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Wait for all of them, then raise the first error; none is left behind unseen."""
+    """Wait for all of them, then raise the first error."""
     outcomes = await asyncio.gather(*awaitables, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -195,7 +195,7 @@ async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafk
     try:
         yield raw
     except BaseException:
-        with suppress(KafkaError, TimeoutError):  # the reason is what counts
+        with suppress(KafkaError, TimeoutError):  # the first error is the reason
             await asyncio.wait_for(raw.stop(), timeout=STOP_LIMIT_S)
         raise
     try:
@@ -208,7 +208,7 @@ async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafk
 async def open_producer(
     servers: str, *, client: str, linger_ms: int = 0, send_limit_s: float = SEND_LIMIT_S
 ) -> AsyncIterator[Producer]:
-    """Open an idempotent producer (acks=all). What the broker does not take within `send_limit_s` is an error."""
+    """Open an idempotent producer (acks=all). A send that takes longer than `send_limit_s` is an error."""
     raw = AIOKafkaProducer(
         bootstrap_servers=servers,
         client_id=client,

@@ -1,8 +1,8 @@
-"""Notices a consumer that stands still although there is something to read, and a broker that is away.
+"""Detects a consumer that makes no progress although it is behind, and a broker that does not answer.
 
 aiokafka's consumers may stop fetching after a broker restart without an error (aiokafka #1154). Such a process must end
-and be started again: a liveness check by progress, not by "the process is up". While nobody gets an answer from the
-broker, on the other hand, there is nothing to mend here: what runs goes on, and what waits waits.
+and start again: this is a liveness check by progress. While Kafka answers no connection at all, a restart would not
+help: running calls continue, and new work waits.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from crossdock.kernel.drivers.kafka.broker_health import BROKER, BrokerWatch
 from crossdock.kernel.process.errors import LogError
 
 Place = tuple[str, int]
-PATIENCE_S = 15.0  # without a record before it is worth asking for the ends
+PATIENCE_S = 15.0  # without a record before the ends are asked for
 ASK_LIMIT_S = 20.0
 
 
 class Reader(Protocol):
-    """What a watch needs of a consumer."""
+    """The part of a consumer that the watch uses."""
 
     def active(self) -> frozenset[Place]: ...
     async def position(self, place: Place) -> int: ...
@@ -27,7 +27,7 @@ class Reader(Protocol):
 
 
 class StallWatch:
-    """Call `saw` after every poll. `is_up` asks the broker by a connection of its own."""
+    """Checks progress: call `saw` after every poll. `is_up` asks Kafka over a connection of its own."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class StallWatch:
         self._broker = broker
 
     async def saw(self, count: int) -> None:
-        """Take note of a poll that brought `count` records.
+        """Register a poll that returned `count` records.
 
         Raises:
-            LogError: if a partition had more to read at two looks, and brought nothing in between; or if the broker
-                answers others and not this consumer.
+            LogError: if a partition was behind at two checks and returned nothing in between; or if Kafka answers new
+                connections but not this consumer.
         """
         now = time.monotonic()
         if count:
@@ -66,17 +66,17 @@ class StallWatch:
         stuck = [place for place, at in behind.items() if self._behind.get(place) == at]
         if stuck:
             raise LogError(
-                f"no progress on {stuck[0][0]}[{stuck[0][1]}] at {behind[stuck[0]]}: starting again"
+                f"no progress on {stuck[0][0]}[{stuck[0][1]}] at {behind[stuck[0]]}: restarting"
             )
         self._behind = behind
 
     def close(self) -> None:
-        """It reads no more: whether the broker answers others will say."""
+        """The consumer reads no more."""
         self._broker.forget(self)
 
     async def _ask(self) -> dict[Place, int]:
-        """Return the places that have more to read; none while the broker is away."""
-        for _ in range(2):  # twice: it may have come back in the middle of the first time
+        """Return the places that are behind, with their positions; empty while Kafka is away."""
+        for _ in range(2):  # twice: Kafka may have come back during the first time
             try:
                 async with asyncio.timeout(self._ask_limit_s):
                     behind = await self._places_behind()
@@ -87,7 +87,7 @@ class StallWatch:
             else:
                 self._broker.answered(self)
                 return behind
-        raise LogError("the broker answers others and not us: starting again")
+        raise LogError("Kafka answers new connections but not this consumer: restarting")
 
     async def _places_behind(self) -> dict[Place, int]:
         places = self._reader.active()

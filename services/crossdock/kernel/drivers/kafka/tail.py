@@ -13,7 +13,7 @@ MAX_RECORDS = 2000
 class Tail:
     """Feeds `apply` every record from the beginning (or from `since_ms` on), in order within a partition.
 
-    `caught_up` is set once what was there at the start has been applied: then the view may be trusted.
+    `caught_up` is set once the records that existed at the start are applied: from then on the view is complete.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Tail:
         self.caught_up = asyncio.Event()
 
     def lag(self) -> dict[str, int]:
-        """Return how far the view is behind, by topic; empty when nothing is read."""
+        """Return the lag of the view by topic; empty before it reads."""
         return {} if self._reader is None else self._reader.lag()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set.
 
         Raises:
-            LogError: if the broker refuses.
+            LogError: if Kafka refuses.
         """
         async with open_reader(self._servers, self._places, client=self._client) as reader:
             self._reader = reader
@@ -64,7 +64,7 @@ class Tail:
 
 
 async def reached(reader: GroupConsumer, ends: dict[Place, int]) -> bool:
-    """Say whether `reader` stands at or after `ends` everywhere."""
+    """Return whether `reader` is at or after `ends` in every partition."""
     for place, end in ends.items():
         if await reader.position(place) < end:
             return False

@@ -156,7 +156,7 @@ async def test_what_cannot_be_read_is_kept_before_its_offset_is_committed() -> N
 
 
 async def test_a_sink_that_can_read_next_to_nothing_stops() -> None:
-    with pytest.raises(TooManyDeadLettersError, match="nearly nothing"):
+    with pytest.raises(TooManyDeadLettersError, match="nearly no record"):
         await run([[make_record(n, b"bad") for n in range(100)]], policy=CutPolicy())
 
 

@@ -34,7 +34,7 @@ async def test_a_client_that_lost_the_broker_for_good_ends() -> None:
     """The broker was killed; metering stood in a commit for twelve minutes, alive and not restarted."""
     client = Client(*[False] * COMMIT_TRIES)
 
-    with pytest.raises(LogError, match="others and not our commits"):
+    with pytest.raises(LogError, match="not the commits of this consumer"):
         await consumer(client, is_up=True).commit({PLACE: 1})
 
 
