@@ -19,8 +19,8 @@ from crossdock.kernel.process.errors import TableError
 from crossdock.kernel.process.record import Row
 
 DATABASE = "crossdock"
-# why: otherwise the first insert imports them where another package (chdb) installed them, and blocks the loop for 0.5 to
-# 3 s; Crossdock does not use them
+# why: otherwise the first insert imports them where another package (chdb) installed them, and blocks the loop for
+# 0.5 to 3 s; Crossdock does not use them
 vars(options).update(pd=None, np=None)
 _SETTINGS = {"async_insert": 0, "final": 0}  # the sink makes the batches; views contain FINAL
 
