@@ -2,28 +2,19 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.keys import named
-from crossdock.cli.shared.confirm import YesOption, ask, need_consent
-from crossdock.cli.shared.doors import doors_of
-from crossdock.cli.shared.installation import DataDirOption
-from crossdock.cli.shared.management_client import Management, open_management
-from crossdock.cli.shared.options import DisableOption, JsonOption, NewNameOption, values_of
-from crossdock.cli.shared.output import show_entry, show_fields, show_json, show_rows
+from crossdock.cli.management.resource import Entry, Resource, with_options
+from crossdock.cli.management.scopes import named
+from crossdock.cli.shared.management_client import Management
+from crossdock.cli.shared.options import DisableOption, NewNameOption, values_of
+from crossdock.cli.shared.output import show_entry, show_json
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.pricing.catalogue import Region
 
-app = typer.Typer(
-    help="BYOK keys: your own keys of a provider.\n\nCalls with them are billed by the provider under your own contract.",
-    no_args_is_help=True,
-)
-PLACE = "byok"
-COLUMNS = ("key", "provider", "name", "label", "order", "project", "for", "models", "state")
 PROMPT = "The provider's key: "
 ByokName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]
 KeyEnvOption = Annotated[
@@ -33,87 +24,74 @@ KeyEnvOption = Annotated[
 KeyFileOption = Annotated[
     Path | None, typer.Option("--key-file", help="A file that holds the key.", metavar="FILE")
 ]
-FallbackOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--fallback/--prioritized", help="Tried after the installation's own capacity, or before."
-    ),
-]
-RequiredOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--required/--not-required",
-        help="Models that it covers are never called at its provider with the installation's key.",
-    ),
-]
-OnlyOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--byok-only/--not-byok-only",
-        help="Nothing is called at its provider with the installation's key.",
-    ),
-]
-OrderOption = Annotated[
-    int | None, typer.Option("--sort-order", min=0, help="Of several the lowest is tried first.")
-]
-ModelOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-model",
-        help="Only such models; `*` stands for any text; may be repeated; '' alone: all.",
-        metavar="PATTERN",
-    ),
-]
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-key",
-        help="Only requests of this API key, by hash or id; may be repeated; '' alone: of all.",
-        metavar="HASH_OR_ID",
-    ),
-]
-UserOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-user",
-        help="Only requests for this end user, as they name it in `user`; may be repeated; '' alone: for all.",
-        metavar="USER",
-    ),
-]
-ZdrOption = Annotated[
-    bool | None,
-    typer.Option("--zdr/--no-zdr", help="Declare that the provider keeps nothing, or that it may."),
-]
-RegionOption = Annotated[
-    Region | None, typer.Option("--region", help="Declare where the provider works.")
-]
+FIELDS = {
+    "is_fallback": Annotated[
+        bool | None,
+        typer.Option(
+            "--fallback/--prioritized",
+            help="Tried after the installation's own capacity, or before.",
+        ),
+    ],
+    "is_required": Annotated[
+        bool | None,
+        typer.Option(
+            "--required/--not-required",
+            help="Models that it covers are never called at its provider with the installation's key.",
+        ),
+    ],
+    "is_byok_only": Annotated[
+        bool | None,
+        typer.Option(
+            "--byok-only/--not-byok-only",
+            help="Nothing is called at its provider with the installation's key.",
+        ),
+    ],
+    "sort_order": Annotated[
+        int | None,
+        typer.Option("--sort-order", min=0, help="Of several the lowest is tried first."),
+    ],
+    "allowed_models": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-model",
+            help="Only such models; `*` stands for any text; may be repeated; '' alone: all.",
+            metavar="PATTERN",
+        ),
+    ],
+    "allowed_api_key_hashes": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-key",
+            help="Only requests of this API key, by hash or id; may be repeated; '' alone: of all.",
+            metavar="HASH_OR_ID",
+        ),
+    ],
+    "allowed_user_ids": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-user",
+            help="Only requests for this end user, as they name it in `user`; may be repeated; '' alone: for all.",
+            metavar="USER",
+        ),
+    ],
+    "declared_zdr": Annotated[
+        bool | None,
+        typer.Option(
+            "--zdr/--no-zdr", help="Declare that the provider keeps nothing, or that it may."
+        ),
+    ],
+    "declared_region": Annotated[
+        Region | None, typer.Option("--region", help="Declare where the provider works.")
+    ],
+}
+LISTS = ("allowed_models", "allowed_api_key_hashes", "allowed_user_ids")
 
 
-@app.command("list")
-def list_(ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOption = None) -> None:
-    """List own provider keys, without the keys."""
-    with open_management(ctx, data_dir_) as management:
-        found = management.listed(PLACE)
-    if as_json:
-        show_json(found)
-    elif found:
-        show_rows(COLUMNS, [_row(entry) for entry in found], folded="models")
-    else:
-        sys.stderr.write("no own provider keys\n")
+def _order(entry: Entry) -> str:
+    return f"{'fallback' if entry['is_fallback'] else 'first'} {entry['sort_order']}"
 
 
-def _row(entry: dict[str, Any]) -> list[object]:
-    order = f"{'fallback' if entry['is_fallback'] else 'first'} {entry['sort_order']}"
-    models = "all" if entry["allowed_models"] is None else entry["allowed_models"]
-    state = "disabled" if entry["disabled"] else "active"
-    project = entry["project_id"] or "all"
-    return [
-        *(entry[name] for name in ("id", "provider", "name", "label")),
-        *(order, project, _served(entry), models, state),
-    ]
-
-
-def _served(entry: dict[str, Any]) -> str:
+def _served(entry: Entry) -> str:
     """Return how many API keys and end users it is for."""
     limits = {"key": entry["allowed_api_key_hashes"], "user": entry["allowed_user_ids"]}
     told = [
@@ -124,21 +102,40 @@ def _served(entry: dict[str, Any]) -> str:
     return ", ".join(told) or "all"
 
 
-@app.command()
-def show(
-    ctx: typer.Context,
-    byok: ByokName,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
-    """Show an own provider key, without the key, which nobody shows."""
-    with open_management(ctx, data_dir_) as management:
-        show_entry(management.entry(PLACE, byok), as_json=as_json)
+def _models(entry: Entry) -> object:
+    return "all" if entry["allowed_models"] is None else entry["allowed_models"]
 
 
-@app.command()
+byok = Resource(
+    "byok",
+    plural="own provider keys",
+    help="BYOK keys: your own keys of a provider.\n\nCalls with them are billed by the provider under your own contract.",
+    columns=(
+        *(("key", "id"), "provider", "name", "label", ("order", _order)),
+        *(("project", lambda entry: entry["project_id"] or "all"), ("for", _served)),
+        *(("models", _models),),
+        *(("state", lambda entry: "disabled" if entry["disabled"] else "active"),),
+    ),
+    folded="models",
+    names={"byok": ByokName},
+)
+app = byok.app
+byok.add_list("List own provider keys, without the keys.")
+byok.add_show("Show an own provider key, without the key, which nobody shows.")
+
+
+def _show_created(value: Any, *, as_json: bool) -> None:
+    if as_json:
+        show_json(value)
+    else:
+        tested = {"test": value["test"]} if "test" in value else {}
+        show_entry(value["data"] | tested, as_json=False)
+
+
+@byok.command("create", show=_show_created)
+@with_options(FIELDS)
 def create(
-    ctx: typer.Context,
+    management: Management,
     provider: Annotated[str, typer.Argument(help="Its name in the catalogue.")],
     key_env: KeyEnvOption = None,
     key_file: KeyFileOption = None,
@@ -147,51 +144,22 @@ def create(
         str | None,
         typer.Option(help="Only for this project; for all if not given.", metavar="ID"),
     ] = None,
-    fallback: FallbackOption = None,
-    required: RequiredOption = None,
-    byok_only: OnlyOption = None,
-    sort_order: OrderOption = None,
-    allow_model: ModelOption = None,
-    allow_key: KeyOption = None,
-    allow_user: UserOption = None,
-    zdr: ZdrOption = None,
-    region: RegionOption = None,
     test: Annotated[
         bool, typer.Option("--test", help="Ask the provider for its models with it first.")
     ] = False,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
+    **fields: Any,
+) -> Any:
     """Hand in an own key of a provider, from an environment variable, a file, or a prompt."""
-    secret = read_secret(ctx, key_env, key_file)
-    with open_management(ctx, data_dir_) as management:
-        body = {
-            "provider": provider,
-            "key": secret,
-            "name": name,
-            "project_id": project,
-            "is_fallback": fallback,
-            "is_required": required,
-            "is_byok_only": byok_only,
-            "sort_order": sort_order,
-            "allowed_models": values_of(allow_model) or None,
-            "allowed_api_key_hashes": _hashes(management, allow_key) or None,
-            "allowed_user_ids": values_of(allow_user) or None,
-            "declared_zdr": zdr,
-            "declared_region": region,
-            "test": test or None,
-        }
-        answer = management.create(PLACE, body=body)
-    if as_json:
-        show_json(answer)
-    else:
-        tested = {"test": answer["test"]} if "test" in answer else {}
-        show_fields(answer["data"] | tested)
+    secret = read_secret(management, key_env, key_file)
+    own = {"provider": provider, "key": secret, "name": name, "project_id": project}
+    body, _ = _body(management, fields)
+    return management.create("byok", body={**own, **body, "test": test or None})
 
 
-@app.command()
+@byok.command("update")
+@with_options(FIELDS)
 def update(
-    ctx: typer.Context,
+    management: Management,
     byok: ByokName,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Ask for another key on the terminal.")
@@ -200,70 +168,37 @@ def update(
     key_file: KeyFileOption = None,
     name: NewNameOption = None,
     disabled: DisableOption = None,
-    fallback: FallbackOption = None,
-    required: RequiredOption = None,
-    byok_only: OnlyOption = None,
-    sort_order: OrderOption = None,
-    allow_model: ModelOption = None,
-    allow_key: KeyOption = None,
-    allow_user: UserOption = None,
-    zdr: ZdrOption = None,
-    region: RegionOption = None,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
+    **fields: Any,
+) -> Any:
     """Change what an own provider key is for, or put another key in its place."""
     is_replaced = new_key or key_env is not None or key_file is not None
-    secret = read_secret(ctx, key_env, key_file) if is_replaced else None
-    models, users = values_of(allow_model), values_of(allow_user)
-    with open_management(ctx, data_dir_) as management:
-        hashes = _hashes(management, allow_key)
-        body = {
-            "key": secret,
-            "name": name,
-            "disabled": disabled,
-            "is_fallback": fallback,
-            "is_required": required,
-            "is_byok_only": byok_only,
-            "sort_order": sort_order,
-            "allowed_models": models or None,
-            "allowed_api_key_hashes": hashes or None,
-            "allowed_user_ids": users or None,
-            "declared_zdr": zdr,
-            "declared_region": region,
-        }
-        said = {
-            "allowed_models": models,
-            "allowed_api_key_hashes": hashes,
-            "allowed_user_ids": users,
-        }
-        opened = [field for field, value in said.items() if value == []]
-        entry = management.change(PLACE, byok, body=body, emptied=opened)
-    show_entry(entry, as_json=as_json)
+    secret = read_secret(management, key_env, key_file) if is_replaced else None
+    body, emptied = _body(management, fields)
+    own = {"key": secret, "name": name, "disabled": disabled}
+    return management.change("byok", byok, body=own | body, emptied=emptied)
 
 
-@app.command()
-def delete(
-    ctx: typer.Context,
-    byok: ByokName,
-    is_sure: YesOption = False,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
-    """Delete an own provider key: no call is made with it from then on."""
-    need_consent("delete", is_sure=is_sure)
-    with open_management(ctx, data_dir_) as management:
-        if not is_sure:
-            found = management.entry(PLACE, byok)
-            ask(f"delete own key {found['name']!r} ({found['label']})?", "not deleted")
-        answer = management.delete(PLACE, byok)
-    if as_json:
-        show_json(answer)
-    else:
-        sys.stderr.write("deleted\n")
+def _body(management: Management, fields: Entry) -> tuple[dict[str, object], list[str]]:
+    """Return what the API takes, and the lists that are to be opened to all."""
+    lists = {name: values_of(fields[name]) for name in LISTS}
+    lists["allowed_api_key_hashes"] = _hashes(management, lists["allowed_api_key_hashes"])
+    emptied = [name for name, values in lists.items() if values == []]
+    return {**fields, **{name: values or None for name, values in lists.items()}}, emptied
 
 
-def read_secret(ctx: typer.Context, variable: str | None, file: Path | None) -> str:
+def _hashes(management: Management, keys: list[str] | None) -> list[str] | None:
+    """Return the hashes of API keys. Of a plain key only its hash is sent."""
+    return keys and [str(management.entry("keys", named(key))["hash"]) for key in keys]
+
+
+byok.add_removal(
+    "delete",
+    "Delete an own provider key: no call is made with it from then on.",
+    lambda entry: f"own key {entry['name']!r} ({entry['label']})",
+)
+
+
+def read_secret(management: Management, variable: str | None, file: Path | None) -> str:
     """Return the provider's key, from where it was said to be, else from the terminal.
 
     Raises:
@@ -277,7 +212,7 @@ def read_secret(ctx: typer.Context, variable: str | None, file: Path | None) -> 
     elif file is not None:
         text, where = _read(file), str(file)
     elif sys.stdin.isatty():
-        text, where = doors_of(ctx).read_secret(PROMPT), "the terminal"
+        text, where = management.doors.read_secret(PROMPT), "the terminal"
     else:
         raise ProcessError("nobody to ask for the key: stdin is no terminal; give --key-env or --key-file")  # fmt: skip
     if not text.strip():
@@ -291,11 +226,3 @@ def _read(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ProcessError(f"cannot read {file}: {reason}") from None
-
-
-def _hashes(management: Management, keys: Sequence[str] | None) -> list[str] | None:
-    """Return the hashes of API keys; a plain key goes nowhere, only its hash does."""
-    wanted = values_of(keys)
-    if wanted is None:
-        return None
-    return [str(management.entry("keys", named(key))["hash"]) for key in wanted]

@@ -14,26 +14,9 @@ from crossdock.audit.policy_replay import (
     why_excluded,
     with_rules,
 )
-from crossdock.cli.management.policy_options import (
-    AllowedModels,
-    AllowedProviders,
-    AllowedRegions,
-    FilterPatterns,
-    Filters,
-    IgnoredModels,
-    IgnoredProviders,
-    MaxCompletionPrice,
-    MaxPromptPrice,
-    MaxRequestPrice,
-    MaxTokens,
-    NoTools,
-    NoTraining,
-    Quantizations,
-    ZeroRetention,
-    policy_of,
-    rules_of,
-)
-from crossdock.cli.management.scopes import ScopeName, check_scope, own, scope_of
+from crossdock.cli.management.policy_options import RULE_OPTIONS, policy_of, rules_of
+from crossdock.cli.management.resource import with_options
+from crossdock.cli.management.scopes import ScopeName, check_scope, scope_of
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
@@ -47,30 +30,17 @@ COLUMNS = ("project", "key", "model", "operation", "requests", "refused", "left"
 MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
 
 
+@with_options(RULE_OPTIONS)
 def try_rules(
     ctx: typer.Context,
     scope: ScopeName,
-    allowed_models: AllowedModels = None,
-    ignored_models: IgnoredModels = None,
-    allowed_providers: AllowedProviders = None,
-    ignored_providers: IgnoredProviders = None,
-    max_prompt_price: MaxPromptPrice = None,
-    max_completion_price: MaxCompletionPrice = None,
-    max_request_price: MaxRequestPrice = None,
-    no_training: NoTraining = False,
-    zdr: ZeroRetention = False,
-    allowed_data_regions: AllowedRegions = None,
-    quantizations: Quantizations = None,
-    max_tokens: MaxTokens = None,
-    no_tools: NoTools = False,
-    filters: Filters = None,
-    filter_patterns: FilterPatterns = None,
     hours: Annotated[
         float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
     ] = 24.0,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
+    **given: Any,
 ) -> None:
     """Show which requests of the last hours the given rules would have refused. Nothing is changed.
 
@@ -79,28 +49,12 @@ def try_rules(
     --max-tokens only answers that were longer are counted, and --no-tools, --filter and --filter-pattern are not
     judged.
     """
-    rules = rules_of(
-        allowed_models=allowed_models,
-        ignored_models=ignored_models,
-        allowed_providers=allowed_providers,
-        ignored_providers=ignored_providers,
-        max_prompt_price=max_prompt_price,
-        max_completion_price=max_completion_price,
-        max_request_price=max_request_price,
-        no_training=no_training,
-        zdr=zdr,
-        allowed_data_regions=allowed_data_regions,
-        quantizations=quantizations,
-        max_tokens=max_tokens,
-        no_tools=no_tools,
-        filters=filters,
-        filter_patterns=filter_patterns,
-    )
+    rules = rules_of(given)
     found = reached(data_dir_)
     url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     with open_management(ctx, data_dir_) as management:
-        account, id_ = own(management), scope_of(management, scope)
+        account, id_ = management.own_id(), scope_of(management, scope)
         check_scope(management, id_, account)
         present = [policy_of(entry) for entry in management.listed("policies")]
     most = rules.max_tokens or MAX_TOKENS

@@ -1,79 +1,50 @@
 """crossdock projects: list, create, show, update."""
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.shared.installation import DataDirOption
-from crossdock.cli.shared.management_client import open_management
+from crossdock.cli.management.resource import Resource
+from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import (
     DisableOption,
-    JsonOption,
     NewNameOption,
     NewTagOption,
     TagOption,
     tags_of,
 )
-from crossdock.cli.shared.output import show_entry, show_json, show_rows
 
-app = typer.Typer(help="Projects: each key, file and batch belongs to one.", no_args_is_help=True)
-COLUMNS = ("project", "name", "disabled", "tags", "created")
-FIELDS = ("id", "name", "disabled", "tags", "created_at")
 ProjectName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]
+projects = Resource(
+    "projects",
+    help="Projects: each key, file and batch belongs to one.",
+    columns=(("project", "id"), "name", "disabled", "tags", "created_at"),
+    folded="name",
+    names={"project": ProjectName},
+)
+app = projects.app
+projects.add_list("List projects.")
+projects.add_show("Show one project.")
 
 
-@app.command("list")
-def list_(ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOption = None) -> None:
-    """List projects."""
-    with open_management(ctx, data_dir_) as management:
-        found = management.listed("projects")
-    if as_json:
-        show_json(found)
-    elif found:
-        rows = [[project[field] for field in FIELDS] for project in found]
-        show_rows(COLUMNS, rows, folded="name")
-    else:
-        sys.stderr.write("no projects\n")
-
-
-@app.command()
+@projects.command("create")
 def create(
-    ctx: typer.Context,
+    management: Management,
     name: Annotated[str, typer.Argument(help="Such as production.")],
     tag: TagOption = None,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
+) -> Any:
     """Create a project."""
-    body = {"name": name, "tags": tags_of(tag)}
-    with open_management(ctx, data_dir_) as management:
-        show_entry(management.create("projects", body=body)["data"], as_json=as_json)
+    return management.create("projects", body={"name": name, "tags": tags_of(tag)})["data"]
 
 
-@app.command()
-def show(
-    ctx: typer.Context,
-    project: ProjectName,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
-    """Show one project."""
-    with open_management(ctx, data_dir_) as management:
-        show_entry(management.entry("projects", project), as_json=as_json)
-
-
-@app.command()
+@projects.command("update")
 def update(
-    ctx: typer.Context,
+    management: Management,
     project: ProjectName,
     name: NewNameOption = None,
     disabled: DisableOption = None,
     tag: NewTagOption = None,
-    as_json: JsonOption = False,
-    data_dir_: DataDirOption = None,
-) -> None:
+) -> Any:
     """Rename, disable or enable a project, or tag it anew."""
     body = {"name": name, "disabled": disabled, "tags": tags_of(tag)}
-    with open_management(ctx, data_dir_) as management:
-        show_entry(management.change("projects", project, body=body), as_json=as_json)
+    return management.change("projects", project, body=body)

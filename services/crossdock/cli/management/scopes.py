@@ -1,13 +1,12 @@
 """Whom a policy or a budget binds, and what they may be called."""
 
 import re
+from hashlib import sha256
 from typing import Annotated
 
 import typer
 
-from crossdock.cli.management.keys import PLAIN, named
-from crossdock.cli.management.orgs import OWN
-from crossdock.cli.shared.management_client import Management
+from crossdock.cli.shared.management_client import OWN, Management
 from crossdock.kernel.process.errors import ProcessError
 
 ScopeName = Annotated[
@@ -27,20 +26,22 @@ BudgetedName = Annotated[
 ]
 PLACES = {"proj": "projects", "key": "keys"}
 """Where the API shows what an id names, by the id's beginning."""
+PLAIN = "sk-"
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def named(key: str) -> str:
+    """Return a key's id or hash. A plain key becomes its hash, because addresses are logged."""
+    return sha256(key.encode()).hexdigest() if key.startswith(PLAIN) else key
 
 
 def scope_of(management: Management, name: str) -> str:
     """Return the id that `name` means. A plain key becomes its hash, for it must not be in an address."""
     if name == OWN:
-        return own(management)
+        return management.own_id()
     if name.startswith(PLAIN) or _HASH.fullmatch(name):
         return str(management.entry("keys", named(name))["id"])
     return name
-
-
-def own(management: Management) -> str:
-    return str(management.entry(OWN)["id"])
 
 
 def check_scope(management: Management, scope: str, account: str) -> None:

@@ -9,10 +9,12 @@ from urllib.parse import quote
 import typer
 
 from crossdock.cli.shared.client import Dock
-from crossdock.cli.shared.doors import doors_of
+from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import MANAGEMENT_KEY, managed
 from crossdock.kernel.process.errors import ProcessError
 
+OWN = "organization"
+"""The name of the organization that the management key belongs to, as path and as argument."""
 PAGE = 100
 """Entries of a full page of /keys; a shorter one is the last."""
 
@@ -20,8 +22,9 @@ PAGE = 100
 class Management:
     """What every kind of entry has in common. Raises ProcessError as the dock's client does."""
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, dock: Dock, doors: Doors) -> None:
         self._dock = dock
+        self.doors = doors
 
     def listed(self, *place: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._dock.ask("GET", _path(place))["data"]
@@ -41,9 +44,13 @@ class Management:
         found: dict[str, Any] = self._dock.ask("GET", _path(place))["data"]
         return found
 
+    def own_id(self) -> str:
+        """Return the id of the organization that the management key belongs to."""
+        return str(self.entry(OWN)["id"])
+
     def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Return the whole answer: a plain key, if there is one, lies beside the data. None: not said."""
-        return self._dock.ask("POST", _path(place), json=_given(body))
+        return self._dock.ask("POST", _path(place), json=given(body))
 
     def change(
         self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
@@ -53,10 +60,10 @@ class Management:
         Raises:
             ProcessError: if nothing shall change.
         """
-        given = _given(body) | dict.fromkeys(emptied)
-        if not given:
+        changed = given(body) | dict.fromkeys(emptied)
+        if not changed:
             raise ProcessError("nothing to change: give at least one option, see --help")
-        found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=given)["data"]
+        found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=changed)["data"]
         return found
 
     def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
@@ -74,7 +81,7 @@ def _path(place: tuple[str, ...]) -> str:
     return "/" + "/".join(quote(part, safe="") for part in place)
 
 
-def _given(body: Mapping[str, object]) -> dict[str, object]:
+def given(body: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -86,8 +93,9 @@ def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Managemen
         ProcessError: if there is no installation to talk to, or no key for its management.
     """
     found = managed(path)
-    dock = doors_of(ctx).make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
+    doors = doors_of(ctx)
+    dock = doors.make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
     try:
-        yield Management(dock)
+        yield Management(dock, doors)
     finally:
         dock.close()

@@ -42,21 +42,21 @@ def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
     _print(table, Console(stderr=to_stderr))
 
 
-def show_entry(entry: Mapping[str, Any], *, as_json: bool) -> None:
+def show_entry(value: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        show_json(entry)
+        show_json(value)
     else:
-        show_fields(entry)
+        show_fields(value)
 
 
-def hand_over(answer: Mapping[str, Any], *, as_json: bool) -> None:
+def hand_over(value: Mapping[str, Any], *, as_json: bool) -> None:
     """Show an answer with a new key, for the only time: a program that reads stdout gets the key and nothing else."""
     if as_json:
-        show_json(answer)
+        show_json(value)
         return
-    sys.stdout.write(f"{answer['key']}\n")
+    sys.stdout.write(f"{value['key']}\n")
     sys.stdout.flush()
-    show_fields(answer["data"], to_stderr=True)
+    show_fields(value["data"], to_stderr=True)
     sys.stderr.write(f"{NOTE}\n")
 
 
