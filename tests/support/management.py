@@ -10,9 +10,9 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from crossdock.audit.policy_replay import Asked
+from crossdock.audit.policy_replay import PastRequests
 from crossdock.cli.app import main
-from crossdock.cli.shared.client import Dock
+from crossdock.cli.shared.client import ApiClient
 from crossdock.cli.shared.doors import Doors
 from crossdock_schemas.accounts.secret import SealedSecret
 
@@ -180,7 +180,7 @@ class Shell:
     asked: list[httpx.Request] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     answer: Answer = lambda _: httpx.Response(500)
-    past: Sequence[Asked] = ()
+    past: Sequence[PastRequests] = ()
     """What ClickHouse knows."""
     usual: Mapping[str, float] = field(default_factory=dict)
     """How long answers were, by model, as ClickHouse says."""
@@ -195,7 +195,7 @@ class Shell:
 
     def run(self, *words: str) -> Outcome:
         doors = Doors(
-            make_dock=self._make_dock,
+            make_client=self._make_client,
             read_requests=self._read_asked,
             read_secret=lambda _: self.typed,
             read_sealed=lambda _: self.sealed,
@@ -215,11 +215,13 @@ class Shell:
         """Return what the last request carried."""
         return json.loads(self.asked[-1].content)
 
-    def _make_dock(self, base_url: str, key: str) -> Dock:
+    def _make_client(self, base_url: str, key: str) -> ApiClient:
         self.keys.append(key)
-        return Dock(base_url, key, transport=httpx.MockTransport(self._handle))
+        return ApiClient(base_url, key, transport=httpx.MockTransport(self._handle))
 
-    def _read_asked(self, url: str, account: str, hours: float, most: int) -> Sequence[Asked]:
+    def _read_asked(
+        self, url: str, account: str, hours: float, most: int
+    ) -> Sequence[PastRequests]:
         self.looks.append((url, account, hours, most))
         return self.past
 

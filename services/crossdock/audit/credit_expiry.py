@@ -1,4 +1,4 @@
-"""Did credits expire as they should? Pure: the journal, the shards' credits and their lots, held against each other."""
+"""The audit of credits that expire. Three records must agree on each lot: journal, credits and what is left. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from crossdock_schemas.money import usd_text
 NOTHING = Decimal(0)
 
 
-class Lot(NamedTuple):
+class ExpiringLot(NamedTuple):
     """Credits of an organization that expire at the same time."""
 
     account: str
@@ -26,14 +26,18 @@ class Lot(NamedTuple):
         return f"{self.account} {end:%Y-%m-%dT%H:%M:%SZ}"
 
 
-class Sums(NamedTuple):
-    """USD: what came, and what of it was written off."""
+class LotTotals(NamedTuple):
+    """USD that were credited, and USD that were written off."""
 
     credits: Decimal = NOTHING
     lapsed: Decimal = NOTHING
 
+    @override
+    def __str__(self) -> str:
+        return f"{usd_text(self.credits)} USD less {usd_text(self.lapsed)} USD"
 
-class Wrong(NamedTuple):
+
+class WrongLapse(NamedTuple):
     """A write-off that should not be."""
 
     account: str
@@ -43,65 +47,62 @@ class Wrong(NamedTuple):
 
 @dataclass
 class Expiries:
-    """What was found at one time."""
+    """All lots as of one time."""
 
-    booked: Mapping[Lot, Sums] = field(default_factory=dict)
+    booked: Mapping[ExpiringLot, LotTotals] = field(default_factory=dict)
     """By the journal, in ClickHouse."""
-    told: Mapping[Lot, Sums] = field(default_factory=dict)
+    shard: Mapping[ExpiringLot, LotTotals] = field(default_factory=dict)
     """By the shards' credits, in the directory."""
-    left: Mapping[Lot, Decimal] = field(default_factory=dict)
+    left: Mapping[ExpiringLot, Decimal] = field(default_factory=dict)
     """By the shards' lots, in the directory."""
-    wrong: Sequence[Wrong] = ()
-    """By ClickHouse."""
+    wrong: Sequence[WrongLapse] = ()
+    """Write-offs that ClickHouse finds too early, too late or too large."""
 
 
-def sums_of(credits: Iterable[Credit]) -> dict[Lot, Sums]:
-    """Return what came of each lot, and what was written off."""
-    found: dict[Lot, Sums] = {}
+def totals_by_lot(credits: Iterable[Credit]) -> dict[ExpiringLot, LotTotals]:
+    """Return what was credited to each lot, and what was written off."""
+    found: dict[ExpiringLot, LotTotals] = {}
     for credit in credits:
         if credit.expires_at_ms is not None:
-            lot = Lot(credit.account, credit.expires_at_ms)
-            came, lapsed = found.get(lot, Sums())
+            lot = ExpiringLot(credit.account, credit.expires_at_ms)
+            credited, lapsed = found.get(lot, LotTotals())
             if credit.kind is CreditKind.LAPSE:
-                found[lot] = Sums(came, lapsed - credit.amount_usd)
+                found[lot] = LotTotals(credited, lapsed - credit.amount_usd)
             else:
-                found[lot] = Sums(came + credit.amount_usd, lapsed)
+                found[lot] = LotTotals(credited + credit.amount_usd, lapsed)
     return found
 
 
-def left_of(told: Iterable[Lots]) -> dict[Lot, Decimal]:
-    """Return what is left of each lot: it may be spent, or is to be written off."""
+def left_by_lot(all_lots: Iterable[Lots]) -> dict[ExpiringLot, Decimal]:
+    """Return what is left of each lot, to be spent or to be written off."""
     return {
-        Lot(lots.account, lot.expires_at_ms): lot.left_usd + lot.lapsing_usd
-        for lots in told
+        ExpiringLot(lots.account, lot.expires_at_ms): lot.left_usd + lot.lapsing_usd
+        for lots in all_lots
         for lot in lots.lots
     }
 
 
 def compare(found: Expiries) -> tuple[dict[str, int | Decimal], list[str]]:
-    """Return the figures, and what is wrong."""
-    lots = sorted(found.booked.keys() | found.told.keys() | found.left.keys())
+    """Return the figures, and the differences."""
+    lots = sorted(found.booked.keys() | found.shard.keys() | found.left.keys())
     wrong = [f"{row.account}: {usd_text(row.amount_usd)} USD, {row.reason}" for row in found.wrong]
     wrong += [reason for lot in lots if (reason := _why_wrong(found, lot)) is not None]
     figures: dict[str, int | Decimal] = {
         "lots": len(lots),
-        "credits_usd": sum((sums.credits for sums in found.booked.values()), NOTHING),
-        "lapsed_usd": sum((sums.lapsed for sums in found.booked.values()), NOTHING),
+        "credits_usd": sum((totals.credits for totals in found.booked.values()), NOTHING),
+        "lapsed_usd": sum((totals.lapsed for totals in found.booked.values()), NOTHING),
         "left_usd": sum(found.left.values(), NOTHING),
         "differing": len(wrong),
     }
     return figures, wrong
 
 
-def _why_wrong(found: Expiries, lot: Lot) -> str | None:
-    booked, told = found.booked.get(lot, Sums()), found.told.get(lot, Sums())
+def _why_wrong(found: Expiries, lot: ExpiringLot) -> str | None:
+    """Journal and shard agree on a lot, and what is left of it is between 0 and what is not written off."""
+    booked, shard = found.booked.get(lot, LotTotals()), found.shard.get(lot, LotTotals())
     left = found.left.get(lot, NOTHING)
-    if booked != told:
-        return f"{lot}: journal {_text(booked)}, shard {_text(told)}"
+    if booked != shard:
+        return f"{lot}: journal {booked}, shard {shard}"
     if not NOTHING <= left <= booked.credits - booked.lapsed:
-        return f"{lot}: {_text(booked)}, but {usd_text(left)} USD left"
+        return f"{lot}: {booked}, but {usd_text(left)} USD left"
     return None
-
-
-def _text(sums: Sums) -> str:
-    return f"{usd_text(sums.credits)} USD less {usd_text(sums.lapsed)} USD"

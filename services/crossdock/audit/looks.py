@@ -3,7 +3,8 @@
 import asyncio
 import time
 
-from crossdock.audit.checks import Check, Look, OpenBooks, check_books
+from crossdock.audit.books import Look, OpenBooks
+from crossdock.audit.checks import Check, check_books
 
 PAUSE_S = 1.0  # rows come about so much later, and a shard reports a key's spending once in it
 

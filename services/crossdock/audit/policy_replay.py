@@ -1,4 +1,4 @@
-"""What would policies have refused? Pure: requests of the past, held against rules that are not in force yet."""
+"""A replay of past requests under policies that are not in force yet. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from crossdock_schemas.ids import AccountId
 from crossdock_schemas.pricing.catalogue import Catalogue
 
 UNRECORDED = ("tools", "content_filter_builtins", "content_filters")
+"""Rules about bodies, which are not recorded."""
 
 
-class Asked(NamedTuple):
-    """So many requests of one key for one model and operation."""
+class PastRequests(NamedTuple):
+    """The number of requests of one key for one model and operation."""
 
     account: str
     project: str
@@ -21,19 +22,19 @@ class Asked(NamedTuple):
     operation: str
     requests: int
     longer: int = 0
-    """Of them those with an answer of more tokens than the tried rules permit."""
+    """Those whose answers have more tokens than the tried rules permit."""
 
     @property
     def scopes(self) -> tuple[str, str, str]:
-        """Return whose policies bind them, the widest first."""
+        """Return the ids whose policies apply, the widest first."""
         return (self.account, self.project, self.key_id)
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """What would become of them."""
+class Replayed:
+    """Past requests, and the endpoints that policies permit them."""
 
-    asked: Asked
+    past: PastRequests
     permission: Permission
 
     @property
@@ -42,8 +43,8 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
-class Total:
-    """Requests in all, and those that would be refused."""
+class ReplayTotal:
+    """All requests, and those that would be refused."""
 
     requests: int
     refused: int
@@ -51,52 +52,52 @@ class Total:
 
 
 def with_rules(policies: Iterable[Policy], account: str, scope: str, rules: Rules) -> list[Policy]:
-    """Return `policies` as they would be if `rules` bound `scope`."""
+    """Return `policies` with `rules` as the policy of `scope`."""
     others = [policy for policy in policies if policy.scope != scope]
     ours = Policy(account=AccountId(account), scope=scope, rules=rules, version=0, updated_at_ms=0)
     return [*others, ours]
 
 
-def bound_by(scope: str, asked: Iterable[Asked]) -> list[Asked]:
-    """Return the requests that a policy of `scope` binds; it can refuse no others."""
-    return [one for one in asked if scope in one.scopes]
+def bound_by(scope: str, past: Iterable[PastRequests]) -> list[PastRequests]:
+    """Return the requests that a policy of `scope` applies to."""
+    return [one for one in past if scope in one.scopes]
 
 
-def foresee(
-    asked: Iterable[Asked], catalogue: Catalogue, policies: Sequence[Policy]
-) -> list[Foreseen]:
-    """Return what would become of each under `policies`: refused ones first, then the most frequent ones."""
+def replay(
+    past: Iterable[PastRequests], catalogue: Catalogue, policies: Sequence[Policy]
+) -> list[Replayed]:
+    """Return each with its permission under `policies`: refused ones first, then the most frequent ones."""
     by_scope = {policy.scope: policy for policy in policies}
     found = [
-        Foreseen(
+        Replayed(
             one,
             permit(
                 catalogue.serving(one.model, one.operation),
                 [by_scope[scope] for scope in one.scopes if scope in by_scope],
             ),
         )
-        for one in asked
+        for one in past
     ]
-    return sorted(found, key=lambda one: (not one.is_refused, -one.asked.requests, one.asked))
+    return sorted(found, key=lambda one: (not one.is_refused, -one.past.requests, one.past))
 
 
-def total_of(foreseen: Iterable[Foreseen]) -> Total:
-    foreseen = list(foreseen)
-    counts = [(one.asked.requests, one.is_refused) for one in foreseen]
-    return Total(
+def total_of(replayed: Iterable[Replayed]) -> ReplayTotal:
+    replayed = list(replayed)
+    counts = [(one.past.requests, one.is_refused) for one in replayed]
+    return ReplayTotal(
         requests=sum(requests for requests, _ in counts),
         refused=sum(requests for requests, is_refused in counts if is_refused),
-        longer=sum(one.asked.longer for one in foreseen),
+        longer=sum(one.past.longer for one in replayed),
     )
 
 
 def not_judged(rules: Rules) -> tuple[str, ...]:
-    """Return the rules of which the records of the past do not tell whether a request kept to them."""
+    """Return the rules that a replay cannot judge, because no record shows whether a request followed them."""
     return tuple(name for name in UNRECORDED if getattr(rules, name))
 
 
 def why_excluded(permission: Permission) -> str:
-    """Say which rule of which scope excludes which endpoints; empty if none is excluded."""
+    """Return the rules and scopes that exclude endpoints, as a text; empty if none is excluded."""
     if not (permission.permitted or permission.excluded):
         return "no endpoint serves it"
     by_rule: dict[tuple[str, str], list[str]] = {}

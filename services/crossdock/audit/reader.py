@@ -1,30 +1,24 @@
-"""Reads the books: ClickHouse's views, and the directory's topic, which shards write."""
+"""Reads both sides of the audit: the views in ClickHouse, and the directory's topic, which shards write."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from crossdock.audit.checks import (
-    NAMED,
+from crossdock.audit.books import (
+    AttributedScope,
     Books,
-    Counted,
     Difference,
     Look,
-    Numbers,
+    NumberRange,
     Overdraft,
-    Owner,
+    SpendingKey,
     Unbalanced,
-    credited,
-    holdings,
-    take,
-    totals,
-    usages,
 )
-from crossdock.audit.credit_expiry import Expiries, Lot, Sums, Wrong, left_of, sums_of
+from crossdock.audit.checks import NAMED
+from crossdock.audit.credit_expiry import Expiries, ExpiringLot, LotTotals, WrongLapse
+from crossdock.audit.directory import ShardView
 from crossdock.kernel.drivers.clickhouse import Tables, open_tables
 from crossdock.kernel.drivers.kafka import GroupConsumer, open_reader, places_of
 from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS, reached
-from crossdock_schemas.accounts.credit import Credit, Lots
-from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY
 
 CLIENT = "crossdock.audit"
@@ -61,7 +55,7 @@ ORDER BY account, number, scope, window LIMIT {most:UInt32}
 
 
 class OpenedBooks:
-    """ClickHouse's views and the directory's topic; of the latter what is new is read at each look."""
+    """Reads the views at each look, and of the topic what is new."""
 
     def __init__(
         self, tables: Tables, reader: GroupConsumer, places: Sequence[tuple[str, int]]
@@ -69,32 +63,31 @@ class OpenedBooks:
         self._tables = tables
         self._reader = reader
         self._places = places
-        self._spends: dict[str, Spend] = {}
-        self._marked: dict[str, MarkSpend] = {}
-        self._credits: dict[str, Credit] = {}
-        self._lots: dict[str, Lots] = {}
+        self._shards = ShardView()
 
     async def look(self) -> Books:
         await self._read_directory()
         unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
         overdrafts = await self._tables.query(_OVERDRAFTS, {"most": NAMED})
         return Books(
-            control=[Numbers(*row) for row in await self._tables.query(_CONTROL)],
-            journal=[Numbers(*row) for row in await self._tables.query(_JOURNAL)],
+            control=[NumberRange(*row) for row in await self._tables.query(_CONTROL)],
+            journal=[NumberRange(*row) for row in await self._tables.query(_JOURNAL)],
             unbalanced=[Unbalanced(*row[:3]) for row in unbalanced],
             unbalanced_count=unbalanced[0][3] if unbalanced else 0,
             differences=[Difference(*row) for row in await self._tables.query(_DIFFERENCES)],
-            spent={Owner(*row[:3]): row[3] for row in await self._tables.query(_SPENT)},
-            told=totals(self._spends.values()),
-            held={Owner(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
-            told_held=holdings(self._spends.values()),
-            used={Counted(*row[:2]): row[2] for row in await self._tables.query(_USED)},
-            told_used=usages(self._marked.values()),
+            spent={SpendingKey(*row[:3]): row[3] for row in await self._tables.query(_SPENT)},
+            shard_spent=self._shards.spent(),
+            held={SpendingKey(*row[:3]): row[3] for row in await self._tables.query(_HELD)},
+            shard_held=self._shards.held(),
+            attributed={
+                AttributedScope(*row[:2]): row[2] for row in await self._tables.query(_USED)
+            },
+            shard_attributed=self._shards.attributed(),
             credits={row[0]: row[1] for row in await self._tables.query(_CREDITS)},
-            told_credits=credited(self._credits.values()),
+            shard_credits=self._shards.credits(),
             expiries=await self._expiries(),
             budgets=await self._count(_BUDGETS),
-            bound=await self._count(_BOUND),
+            budgeted_entries=await self._count(_BOUND),
             overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
             overdraft_count=overdrafts[0][6] if overdrafts else 0,
         )
@@ -102,10 +95,10 @@ class OpenedBooks:
     async def _expiries(self) -> Expiries:
         booked = await self._tables.query(_EXPIRIES)
         return Expiries(
-            booked={Lot(*row[:2]): Sums(*row[2:]) for row in booked},
-            told=sums_of(self._credits.values()),
-            left=left_of(self._lots.values()),
-            wrong=[Wrong(*row) for row in await self._tables.query(_LAPSES_WRONG)],
+            booked={ExpiringLot(*row[:2]): LotTotals(*row[2:]) for row in booked},
+            shard=self._shards.lot_totals(),
+            left=self._shards.lots_left(),
+            wrong=[WrongLapse(*row) for row in await self._tables.query(_LAPSES_WRONG)],
         )
 
     async def _count(self, sql: str) -> int:
@@ -115,11 +108,7 @@ class OpenedBooks:
     async def _read_directory(self) -> None:
         ends = await self._reader.end_offsets(self._places)
         while not await reached(self._reader, ends):
-            records = await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200)
-            take(self._spends, Spend, records)
-            take(self._marked, MarkSpend, records)
-            take(self._credits, Credit, records)
-            take(self._lots, Lots, records)
+            self._shards.take(await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200))
 
 
 @asynccontextmanager

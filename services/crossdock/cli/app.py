@@ -16,12 +16,8 @@ from typing_extensions import override
 from crossdock.cli.shared.doors import Doors
 from crossdock.kernel.process.errors import CrossdockError
 
-RUN = "Run an installation"
-USE = "Requests and usage"
-MANAGE = "Management"
 
-
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command or a group of commands, as the top level's help shows it."""
 
     place: str
@@ -42,66 +38,64 @@ class Entry(NamedTuple):
         return get_group(parent).commands[name]
 
 
+PANELS = {
+    "Run an installation": {
+        "up": (
+            "installation.local:up",
+            "Start everything on this machine, with a simulated provider.",
+        ),
+        "down": ("installation.local:down", "Stop everything."),
+        "status": ("installation.local:status", "Show each process: state, restarts, lag."),
+        "logs": ("installation.local:logs", "Print the last lines of the logs."),
+        "check": ("installation.local:check", "Check that this machine has all that `up` needs."),
+        "env": ("installation.local:env", "Print the addresses and the API key for your shell."),
+        "demo": ("installation.demo:demo", "Start everything, run a batch, show its cost, stop."),
+        "bootstrap": (
+            "installation.bootstrap:bootstrap",
+            "Make the keys and secrets of a production installation.",
+        ),
+        "dead-letters": (
+            "installation.dead_letters:app",
+            "Show records that a stage could not read, and replay them.",
+        ),
+        "secrets": ("installation.secrets:app", "Rotate the master key that encrypts BYOK keys."),
+    },
+    "Requests and usage": {
+        "batches": (
+            "usage.batches:app",
+            "Submit files of requests, watch them, fetch the results.",
+        ),
+        "usage": (
+            "usage.usage:usage",
+            "Show tokens and cost by model and provider, and over time.",
+        ),
+        "audit": ("usage.audit:audit", "Prove that every change and every cent is accounted for."),
+    },
+    "Management": {
+        "orgs": ("management.orgs:app", "Organizations: the accounts that pay."),
+        "projects": (
+            "management.projects:app",
+            "Projects: each key, file and batch belongs to one.",
+        ),
+        "keys": ("management.keys:app", "API keys: create, limit, rotate and delete them."),
+        "policies": (
+            "management.policies:app",
+            "Policies: which models, providers and prices are allowed.",
+        ),
+        "budgets": (
+            "management.budgets:app",
+            "Budgets: how much may be spent in a day, week or month.",
+        ),
+        "credits": ("management.credits:app", "Credits: what an organization has paid in advance."),
+        "presets": ("management.presets:app", "Presets: named settings that requests refer to."),
+        "byok": ("management.byok:app", "BYOK keys: your own keys of a provider."),
+    },
+}
+"""Of the top level's help: a line for each command, with the place of its function or of its Typer app."""
 ENTRIES = {
-    "up": Entry(
-        "installation.local:up", RUN, "Start everything on this machine, with a simulated provider."
-    ),
-    "down": Entry("installation.local:down", RUN, "Stop everything."),
-    "status": Entry("installation.local:status", RUN, "Show each process: state, restarts, lag."),
-    "logs": Entry("installation.local:logs", RUN, "Print the last lines of the logs."),
-    "check": Entry(
-        "installation.local:check", RUN, "Check that this machine has all that `up` needs."
-    ),
-    "env": Entry(
-        "installation.local:env", RUN, "Print the addresses and the API key for your shell."
-    ),
-    "demo": Entry(
-        "installation.demo:demo", RUN, "Start everything, run a batch, show its cost, stop."
-    ),
-    "bootstrap": Entry(
-        "installation.bootstrap:bootstrap",
-        RUN,
-        "Make the keys and secrets of a production installation.",
-    ),
-    "dead-letters": Entry(
-        "installation.dead_letters:app",
-        RUN,
-        "Look at records that a stage could not read, and replay them.",
-    ),
-    "secrets": Entry(
-        "installation.secrets:app", RUN, "Rotate the master key that encrypts BYOK keys."
-    ),
-    "batches": Entry(
-        "usage.batches:app", USE, "Submit files of requests, watch them, fetch the results."
-    ),
-    "usage": Entry(
-        "usage.usage:usage", USE, "Show tokens and cost by model and provider, and over time."
-    ),
-    "audit": Entry(
-        "usage.audit:audit", USE, "Prove that every change and every cent is accounted for."
-    ),
-    "orgs": Entry("management.orgs:app", MANAGE, "Organizations: the accounts that pay."),
-    "projects": Entry(
-        "management.projects:app", MANAGE, "Projects: each key, file and batch belongs to one."
-    ),
-    "keys": Entry(
-        "management.keys:app", MANAGE, "API keys: create, limit, rotate and delete them."
-    ),
-    "policies": Entry(
-        "management.policies:app",
-        MANAGE,
-        "Policies: which models, providers and prices are allowed.",
-    ),
-    "budgets": Entry(
-        "management.budgets:app", MANAGE, "Budgets: how much may be spent in a day, week or month."
-    ),
-    "credits": Entry(
-        "management.credits:app", MANAGE, "Credits: what an organization has paid in advance."
-    ),
-    "presets": Entry(
-        "management.presets:app", MANAGE, "Presets: named settings that requests refer to."
-    ),
-    "byok": Entry("management.byok:app", MANAGE, "BYOK keys: your own keys of a provider."),
+    name: CommandEntry(place, panel, help)
+    for panel, commands in PANELS.items()
+    for name, (place, help) in commands.items()
 }
 
 

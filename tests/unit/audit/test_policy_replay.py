@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.audit.policy_replay import (
-    Asked,
-    Total,
+    PastRequests,
+    ReplayTotal,
     bound_by,
-    foresee,
+    replay,
     total_of,
     why_excluded,
     with_rules,
@@ -25,8 +25,8 @@ CHAT: Operation = "/v1/chat/completions"
 EMBED: Operation = "/v1/embeddings"
 
 
-def make_asked(model: str = "tern", requests: int = 1, **changes: Any) -> Asked:
-    return Asked("org_1", "proj_1", "key_1", model, CHAT, requests)._replace(**changes)
+def make_asked(model: str = "tern", requests: int = 1, **changes: Any) -> PastRequests:
+    return PastRequests("org_1", "proj_1", "key_1", model, CHAT, requests)._replace(**changes)
 
 
 def make_policy(scope: str, **rules: Any) -> Policy:
@@ -50,7 +50,7 @@ POLICIES = st.builds(
 )
 ASKED = st.lists(
     st.builds(
-        Asked,
+        PastRequests,
         st.just("org_1"),
         st.sampled_from(["proj_1", "proj_2"]),
         st.sampled_from(["key_1", "key_2"]),
@@ -63,7 +63,7 @@ ASKED = st.lists(
 
 
 def test_without_policies_nothing_that_is_served_is_refused() -> None:
-    (found,) = foresee([make_asked()], CATALOGUE, [])
+    (found,) = replay([make_asked()], CATALOGUE, [])
 
     assert not found.is_refused
     assert found.permission.permitted == ("atlas/tern", "cinder/tern")
@@ -76,7 +76,7 @@ def test_a_request_is_refused_if_policies_together_leave_nothing() -> None:
         make_policy("org_1", max_prompt_price="2"),
     ]
 
-    (found,) = foresee([make_asked()], CATALOGUE, policies)
+    (found,) = replay([make_asked()], CATALOGUE, policies)
 
     assert found.is_refused
     assert why_excluded(found.permission) == (
@@ -86,14 +86,14 @@ def test_a_request_is_refused_if_policies_together_leave_nothing() -> None:
 
 @pytest.mark.parametrize("scope", ["org_1", "proj_1", "key_1"])
 def test_policies_of_its_organization_project_and_key_bind_a_request(scope: str) -> None:
-    (found,) = foresee([make_asked()], CATALOGUE, [make_policy(scope, allowed_models=[])])
+    (found,) = replay([make_asked()], CATALOGUE, [make_policy(scope, allowed_models=[])])
 
     assert found.is_refused
 
 
 @pytest.mark.parametrize("scope", ["org_2", "proj_2", "key_2", "tern"])
 def test_policies_of_others_do_not(scope: str) -> None:
-    (found,) = foresee([make_asked()], CATALOGUE, [make_policy(scope, allowed_models=[])])
+    (found,) = replay([make_asked()], CATALOGUE, [make_policy(scope, allowed_models=[])])
 
     assert not found.is_refused
 
@@ -101,7 +101,7 @@ def test_policies_of_others_do_not(scope: str) -> None:
 def test_of_several_scopes_that_exclude_an_endpoint_the_widest_is_named() -> None:
     policies = [make_policy(scope, allowed_models=[]) for scope in ("key_1", "org_1", "proj_1")]
 
-    (found,) = foresee([make_asked()], CATALOGUE, policies)
+    (found,) = replay([make_asked()], CATALOGUE, policies)
 
     assert why_excluded(found.permission) == "allowed_models of org_1: atlas/tern, cinder/tern"
 
@@ -109,43 +109,43 @@ def test_of_several_scopes_that_exclude_an_endpoint_the_widest_is_named() -> Non
 def test_a_model_is_looked_up_for_its_operation() -> None:
     chat, embed = make_asked("wren"), make_asked("wren", operation=EMBED)
 
-    refused, served = foresee([embed, chat], CATALOGUE, [])
+    refused, served = replay([embed, chat], CATALOGUE, [])
 
-    assert (refused.asked, refused.is_refused) == (chat, True)
+    assert (refused.past, refused.is_refused) == (chat, True)
     assert why_excluded(refused.permission) == "no endpoint serves it"
-    assert (served.asked, served.is_refused) == (embed, False)
+    assert (served.past, served.is_refused) == (embed, False)
 
 
 def test_refused_ones_come_first_and_then_the_most_frequent() -> None:
     asked = [make_asked("gull", 5), make_asked("tern", 1), make_asked("tern", 3, key_id="key_2")]
     seldom = make_asked("gull", 2, key_id="key_2")
 
-    found = foresee([*asked, seldom], CATALOGUE, [make_policy("org_1", ignored_models=["tern"])])
+    found = replay([*asked, seldom], CATALOGUE, [make_policy("org_1", ignored_models=["tern"])])
 
-    assert [(one.asked.requests, one.is_refused) for one in found] == [
+    assert [(one.past.requests, one.is_refused) for one in found] == [
         (3, True),
         (1, True),
         (5, False),
         (2, False),
     ]
-    assert total_of(found) == Total(requests=11, refused=4)
+    assert total_of(found) == ReplayTotal(requests=11, refused=4)
 
 
 def test_tried_rules_stand_in_the_place_of_the_scopes_own() -> None:
     present = [make_policy("proj_1", allowed_models=[]), make_policy("org_1")]
 
     tried = with_rules(present, "org_1", "proj_1", Rules(ignored_models=("gull",)))
-    found = foresee([make_asked("tern"), make_asked("gull")], CATALOGUE, tried)
+    found = replay([make_asked("tern"), make_asked("gull")], CATALOGUE, tried)
 
     assert sorted(policy.scope for policy in tried) == ["org_1", "proj_1"]
-    assert {one.asked.model: one.is_refused for one in found} == {"gull": True, "tern": False}
+    assert {one.past.model: one.is_refused for one in found} == {"gull": True, "tern": False}
 
 
 def test_tried_rules_stand_beside_those_of_other_scopes() -> None:
     present = [make_policy("org_1", ignored_providers=["atlas"])]
 
     tried = with_rules(present, "org_1", "key_1", Rules(ignored_providers=("cinder",)))
-    (found,) = foresee([make_asked()], CATALOGUE, tried)
+    (found,) = replay([make_asked()], CATALOGUE, tried)
 
     assert found.is_refused
 
@@ -161,24 +161,24 @@ def test_a_scope_binds_its_own_requests_only(scope: str, keys: list[str]) -> Non
 
 
 def test_of_no_requests_none_is_refused() -> None:
-    assert total_of(foresee([], CATALOGUE, [])) == Total(requests=0, refused=0)
+    assert total_of(replay([], CATALOGUE, [])) == ReplayTotal(requests=0, refused=0)
 
 
 @given(ASKED, st.lists(POLICIES, max_size=4, unique_by=lambda policy: policy.scope), POLICIES)
 def test_rules_change_nothing_for_requests_that_they_do_not_bind(
-    asked: list[Asked], present: list[Policy], tried: Policy
+    asked: list[PastRequests], present: list[Policy], tried: Policy
 ) -> None:
     others = [one for one in asked if one not in bound_by(tried.scope, asked)]
 
     after = with_rules(present, "org_1", tried.scope, tried.rules)
 
-    assert foresee(others, CATALOGUE, after) == foresee(others, CATALOGUE, present)
+    assert replay(others, CATALOGUE, after) == replay(others, CATALOGUE, present)
 
 
 @given(ASKED, st.lists(POLICIES, max_size=4, unique_by=lambda policy: policy.scope))
-def test_every_request_is_foreseen_once(asked: list[Asked], policies: list[Policy]) -> None:
-    found = foresee(asked, CATALOGUE, policies)
+def test_every_request_is_foreseen_once(asked: list[PastRequests], policies: list[Policy]) -> None:
+    found = replay(asked, CATALOGUE, policies)
 
-    assert sorted(one.asked for one in found) == sorted(asked)
+    assert sorted(one.past for one in found) == sorted(asked)
     assert total_of(found).requests == sum(one.requests for one in asked)
-    assert total_of(found).refused == sum(one.asked.requests for one in found if one.is_refused)
+    assert total_of(found).refused == sum(one.past.requests for one in found if one.is_refused)

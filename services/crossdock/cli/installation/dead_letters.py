@@ -24,7 +24,7 @@ from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.topics import DEAD_LETTERS
 
 app = typer.Typer(
-    help="Look at records that a stage could not read, and replay them.", no_args_is_help=True
+    help="Show records that a stage could not read, and replay them.", no_args_is_help=True
 )
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 Numbers = Annotated[

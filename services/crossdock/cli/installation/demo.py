@@ -18,7 +18,7 @@ from rich.console import Console
 
 from crossdock.audit.looks import audited
 from crossdock.cli.installation.local import spawn
-from crossdock.cli.shared.client import open_dock, save
+from crossdock.cli.shared.client import open_client, save
 from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import addresses, data_dir, environment, without_given
 from crossdock.cli.usage.usage import COLUMNS, usage_table
@@ -52,18 +52,18 @@ def demo(
     try:
         _until_ready(data, running)
         found = addresses(data, without_given(environment()))
-        dock = open_dock(found)
+        client = open_client(found)
         before = _ledger_calls(found)
         source = _write_prompts(data.path / "prompts.jsonl", lines)
-        uploaded = dock.upload(source)
+        uploaded = client.upload(source)
         told = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
         console.print(told, highlight=False, soft_wrap=True)
-        batch = dock.create_batch(
+        batch = client.create_batch(
             uploaded["id"], "/v1/chat/completions", "24h", {"made-by": "demo"}
         )
-        batch = watch_batch(dock, batch["id"])
+        batch = watch_batch(client, batch["id"])
         output = data.path / "answers.jsonl"
-        save(dock, batch["output_file_id"], output)
+        save(client, batch["output_file_id"], output)
         _report(doors_of(ctx), console, data, found, batch, output, before)
         if stay:
             console.print("still running; Ctrl-C stops it")

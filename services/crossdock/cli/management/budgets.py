@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Entry, Resource
+from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import BudgetedName, scope_of
 from crossdock.cli.shared.management_client import Management, given
 from crossdock.cli.shared.options import IncludeByokOption, usd_of
@@ -23,7 +23,7 @@ def _parts(management: Management, scope: str, window: Window | None = None) -> 
     return (scope_of(management, scope), *([] if window is None else [window.value]))
 
 
-def _find(management: Management, place: str, scope: str, window: str) -> Entry:
+def _find(management: Management, place: str, scope: str, window: str) -> Fields:
     for entry in management.listed(place, scope):
         if entry["window"] == window:
             return entry

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Entry, Resource, with_options
+from crossdock.cli.management.resource import Fields, Resource, with_options
 from crossdock.cli.management.scopes import named
 from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import DisableOption, NewNameOption, values_of
@@ -87,11 +87,11 @@ FIELDS = {
 LISTS = ("allowed_models", "allowed_api_key_hashes", "allowed_user_ids")
 
 
-def _order(entry: Entry) -> str:
+def _order(entry: Fields) -> str:
     return f"{'fallback' if entry['is_fallback'] else 'first'} {entry['sort_order']}"
 
 
-def _served(entry: Entry) -> str:
+def _served(entry: Fields) -> str:
     """Return how many API keys and end users it is for."""
     limits = {"key": entry["allowed_api_key_hashes"], "user": entry["allowed_user_ids"]}
     told = [
@@ -102,7 +102,7 @@ def _served(entry: Entry) -> str:
     return ", ".join(told) or "all"
 
 
-def _models(entry: Entry) -> object:
+def _models(entry: Fields) -> object:
     return "all" if entry["allowed_models"] is None else entry["allowed_models"]
 
 
@@ -178,7 +178,7 @@ def update(
     return management.change("byok", byok, body=own | body, emptied=emptied)
 
 
-def _body(management: Management, fields: Entry) -> tuple[dict[str, object], list[str]]:
+def _body(management: Management, fields: Fields) -> tuple[dict[str, object], list[str]]:
     """Return what the API takes, and the lists that are to be opened to all."""
     lists = {name: values_of(fields[name]) for name in LISTS}
     lists["allowed_api_key_hashes"] = _hashes(management, lists["allowed_api_key_hashes"])

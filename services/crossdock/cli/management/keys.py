@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Entry, Resource, with_options
+from crossdock.cli.management.resource import Fields, Resource, with_options
 from crossdock.cli.management.scopes import named
 from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import (
@@ -57,7 +57,7 @@ LIMITS = {
 }
 
 
-def state_of(key: Entry, now_ms: int) -> str:
+def state_of(key: Fields, now_ms: int) -> str:
     """Say whether a key is of use."""
     if key["disabled"]:
         return "disabled"
@@ -66,11 +66,11 @@ def state_of(key: Entry, now_ms: int) -> str:
     return "expired" if is_over else "active"
 
 
-def _state(key: Entry) -> str:
+def _state(key: Fields) -> str:
     return state_of(key, SystemClock().now_ms())
 
 
-def _limit(key: Entry) -> str | None:
+def _limit(key: Fields) -> str | None:
     usd, window = _usd(key["limit"]), key["limit_reset"]
     return usd if usd is None or window is None else f"{usd} {window}"
 
@@ -167,7 +167,7 @@ def update(
     return management.change("keys", named(key), body=body, emptied=emptied)
 
 
-def _body(limits: Entry, tag: list[str] | None, allow_ip: list[str] | None) -> dict[str, object]:
+def _body(limits: Fields, tag: list[str] | None, allow_ip: list[str] | None) -> dict[str, object]:
     amount, window = limits["limit"], limits["limit_reset"]
     return {
         **limits,

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from crossdock.audit.policy_replay import (
-    Foreseen,
+    Replayed,
     bound_by,
-    foresee,
     not_judged,
+    replay,
     total_of,
     why_excluded,
     with_rules,
@@ -58,16 +58,16 @@ def try_rules(
         check_scope(management, id_, account)
         present = [policy_of(entry) for entry in management.listed("policies")]
     most = rules.max_tokens or MAX_TOKENS
-    asked = bound_by(id_, doors_of(ctx).read_requests(url, account, hours, most))
-    foreseen = foresee(asked, offers, with_rules(present, account, id_, rules))
+    past = bound_by(id_, doors_of(ctx).read_requests(url, account, hours, most))
+    replayed = replay(past, offers, with_rules(present, account, id_, rules))
     if as_json:
-        show_json({"scope": id_, "hours": hours} | _as_json(foreseen, rules))
+        show_json({"scope": id_, "hours": hours} | _as_json(replayed, rules))
     else:
-        _show(foreseen, hours, rules)
+        _show(replayed, hours, rules)
 
 
-def _as_json(foreseen: Sequence[Foreseen], rules: Rules) -> dict[str, Any]:
-    total = total_of(foreseen)
+def _as_json(replayed: Sequence[Replayed], rules: Rules) -> dict[str, Any]:
+    total = total_of(replayed)
     return {
         "requests": total.requests,
         "refused": total.refused,
@@ -75,24 +75,24 @@ def _as_json(foreseen: Sequence[Foreseen], rules: Rules) -> dict[str, Any]:
         "not_judged": list(not_judged(rules)),
         "data": [
             {
-                "project_id": one.asked.project,
-                "key_id": one.asked.key_id,
-                "model": one.asked.model,
-                "operation": one.asked.operation,
-                "requests": one.asked.requests,
-                "longer": one.asked.longer,
+                "project_id": one.past.project,
+                "key_id": one.past.key_id,
+                "model": one.past.model,
+                "operation": one.past.operation,
+                "requests": one.past.requests,
+                "longer": one.past.longer,
                 "refused": one.is_refused,
                 **one.permission.model_dump(mode="json"),
             }
-            for one in foreseen
+            for one in replayed
         ],
     }
 
 
-def _show(foreseen: Sequence[Foreseen], hours: float, rules: Rules) -> None:
-    if foreseen:
-        show_rows(COLUMNS, [_row(one) for one in foreseen], folded="excluded")
-    total = total_of(foreseen)
+def _show(replayed: Sequence[Replayed], hours: float, rules: Rules) -> None:
+    if replayed:
+        show_rows(COLUMNS, [_row(one) for one in replayed], folded="excluded")
+    total = total_of(replayed)
     typer.echo(
         f"total: {total.refused} of {total.requests} requests of the last {hours:g} h would be refused"
     )
@@ -105,7 +105,7 @@ def _show(foreseen: Sequence[Foreseen], hours: float, rules: Rules) -> None:
         typer.echo(f"not judged, for bodies are not recorded: {', '.join(not_judged(rules))}")
 
 
-def _row(one: Foreseen) -> list[object]:
-    asked, permitted = one.asked, list(one.permission.permitted)
-    wish = [asked.project, asked.key_id, asked.model, asked.operation, asked.requests]
-    return [*wish, one.is_refused, permitted, why_excluded(one.permission) or None]
+def _row(one: Replayed) -> list[object]:
+    past, permitted = one.past, list(one.permission.permitted)
+    cells = [past.project, past.key_id, past.model, past.operation, past.requests]
+    return [*cells, one.is_refused, permitted, why_excluded(one.permission) or None]

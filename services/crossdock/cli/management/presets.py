@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Entry, Resource
+from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import scope_of
 from crossdock.cli.shared.management_client import Management
 from crossdock.kernel.process.errors import ProcessError
@@ -19,12 +19,12 @@ OwnerName = Annotated[
 ]
 
 
-def _brief(entry: Entry) -> str | None:
+def _brief(entry: Fields) -> str | None:
     system: str | None = entry["system"]
     return system if system is None or len(system) <= BRIEF else f"{system[:BRIEF]}..."
 
 
-def _parameters(entry: Entry) -> str:
+def _parameters(entry: Fields) -> str:
     return ", ".join(f"{name}={json.dumps(value)}" for name, value in entry["parameters"].items())
 
 

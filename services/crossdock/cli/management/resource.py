@@ -14,12 +14,13 @@ from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_entry, show_json, show_rows
 from crossdock.kernel.process.errors import ProcessError
 
-Entry = Mapping[str, Any]
+Fields = Mapping[str, Any]
+"""An entry as the API shows it."""
 Command = Callable[..., Any]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-Cell = str | Callable[[Entry], object]
+Cell = str | Callable[[Fields], object]
 NO_NAMES: Mapping[str, Any] = {}
 
 
@@ -57,7 +58,7 @@ def _heading(field: str) -> str:
     return field.removesuffix("_usd").removesuffix("_at")
 
 
-def _cell(entry: Entry, cell: Cell) -> object:
+def _cell(entry: Fields, cell: Cell) -> object:
     return entry[cell] if isinstance(cell, str) else cell(entry)
 
 
@@ -137,10 +138,10 @@ class Resource:
         self,
         verb: str,
         help: str,
-        question: Callable[[Entry], str],
+        question: Callable[[Fields], str],
         *,
         names: Mapping[str, Any] | None = None,
-        find: Callable[..., Entry] = Management.entry,
+        find: Callable[..., Fields] = Management.entry,
     ) -> None:
         """Add a command that removes an entry, after it asked `question`, unless --yes is given."""
         done = f"{verb.removesuffix('e')}ed"

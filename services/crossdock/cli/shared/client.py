@@ -10,7 +10,7 @@ import httpx
 from crossdock.kernel.process.errors import ProcessError
 
 
-class Dock:
+class ApiClient:
     """The API of one installation.
 
     Every method raises ProcessError when the API refuses or does not answer; the message is the API's own.
@@ -85,7 +85,7 @@ class Dock:
             yield response.iter_bytes()
 
 
-def open_dock(found: dict[str, str]) -> Dock:
+def open_client(found: dict[str, str]) -> ApiClient:
     """Return a client for the addresses in `found`.
 
     Raises:
@@ -93,12 +93,12 @@ def open_dock(found: dict[str, str]) -> Dock:
     """
     if "OPENAI_API_KEY" not in found:
         raise ProcessError('no API key: set OPENAI_API_KEY, or eval "$(crossdock env)"')
-    return Dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+    return ApiClient(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
 
 
-def save(dock: Dock, file_id: str, path: Path) -> None:
+def save(client: ApiClient, file_id: str, path: Path) -> None:
     """Write a file's content to `path`, which appears only when it is complete."""
     partial = path.with_name(f"{path.name}.partial")
-    with dock.content(file_id) as chunks, partial.open("wb") as out:
+    with client.content(file_id) as chunks, partial.open("wb") as out:
         out.writelines(chunks)
     partial.replace(path)

@@ -14,9 +14,9 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from crossdock.audit.checks import OpenBooks
-    from crossdock.audit.policy_replay import Asked
-    from crossdock.cli.shared.client import Dock
+    from crossdock.audit.books import OpenBooks
+    from crossdock.audit.policy_replay import PastRequests
+    from crossdock.cli.shared.client import ApiClient
     from crossdock.kernel.process.record import Outgoing, Record, Row
     from crossdock_schemas.accounts.secret import SealedSecret
 
@@ -43,7 +43,7 @@ def late(place: str) -> Any:
 class Doors(NamedTuple):
     """The commands' own doors; a test gives others in their place."""
 
-    make_dock: "Callable[[str, str], Dock]" = late("crossdock.cli.shared.client:Dock")
+    make_client: "Callable[[str, str], ApiClient]" = late("crossdock.cli.shared.client:ApiClient")
     """From an address and a key: the API's client."""
     open_books: "OpenBooks" = late("crossdock.audit.reader:open_books")
     """From the addresses of ClickHouse and Kafka: all that `audit` compares."""
@@ -63,7 +63,7 @@ class Doors(NamedTuple):
         "crossdock.cli.usage.queries:read_answer_lengths"
     )
     """From ClickHouse's address and an account: the mean of output tokens, by model."""
-    read_requests: "Callable[[str, str, float, int], Sequence[Asked]]" = late(
+    read_requests: "Callable[[str, str, float, int], Sequence[PastRequests]]" = late(
         "crossdock.cli.usage.queries:read_requests"
     )
     """From ClickHouse's address, an account, a span in hours and a limit of output tokens: past requests."""

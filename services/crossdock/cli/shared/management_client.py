@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from crossdock.cli.shared.client import Dock
+from crossdock.cli.shared.client import ApiClient
 from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import MANAGEMENT_KEY, managed
 from crossdock.kernel.process.errors import ProcessError
@@ -20,14 +20,14 @@ PAGE = 100
 
 
 class Management:
-    """What every kind of entry has in common. Raises ProcessError as the dock's client does."""
+    """What every kind of entry has in common. Raises ProcessError as the client's client does."""
 
-    def __init__(self, dock: Dock, doors: Doors) -> None:
-        self._dock = dock
+    def __init__(self, client: ApiClient, doors: Doors) -> None:
+        self._client = client
         self.doors = doors
 
     def listed(self, *place: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._dock.ask("GET", _path(place))["data"]
+        found: list[dict[str, Any]] = self._client.ask("GET", _path(place))["data"]
         return found
 
     def paged(self, *place: str, **wish: str) -> list[dict[str, Any]]:
@@ -35,13 +35,13 @@ class Management:
         found: list[dict[str, Any]] = []
         while True:
             wanted = wish | {"offset": str(len(found))}
-            page = self._dock.ask("GET", _path(place), params=wanted)["data"]
+            page = self._client.ask("GET", _path(place), params=wanted)["data"]
             found += page
             if len(page) < PAGE:
                 return found
 
     def entry(self, *place: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._dock.ask("GET", _path(place))["data"]
+        found: dict[str, Any] = self._client.ask("GET", _path(place))["data"]
         return found
 
     def own_id(self) -> str:
@@ -50,7 +50,7 @@ class Management:
 
     def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Return the whole answer: a plain key, if there is one, lies beside the data. None: not said."""
-        return self._dock.ask("POST", _path(place), json=given(body))
+        return self._client.ask("POST", _path(place), json=given(body))
 
     def change(
         self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
@@ -63,16 +63,16 @@ class Management:
         changed = given(body) | dict.fromkeys(emptied)
         if not changed:
             raise ProcessError("nothing to change: give at least one option, see --help")
-        found: dict[str, Any] = self._dock.ask("PATCH", _path(place), json=changed)["data"]
+        found: dict[str, Any] = self._client.ask("PATCH", _path(place), json=changed)["data"]
         return found
 
     def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Put an entry in the place of another, and return it. What is not in `body` is not kept."""
-        found: dict[str, Any] = self._dock.ask("PUT", _path(place), json=body)["data"]
+        found: dict[str, Any] = self._client.ask("PUT", _path(place), json=body)["data"]
         return found
 
     def delete(self, *place: str) -> dict[str, Any]:
-        return self._dock.ask("DELETE", _path(place))
+        return self._client.ask("DELETE", _path(place))
 
 
 def _path(place: tuple[str, ...]) -> str:
@@ -94,8 +94,8 @@ def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Managemen
     """
     found = managed(path)
     doors = doors_of(ctx)
-    dock = doors.make_dock(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
+    client = doors.make_client(found["OPENAI_BASE_URL"], found[MANAGEMENT_KEY])
     try:
-        yield Management(dock, doors)
+        yield Management(client, doors)
     finally:
-        dock.close()
+        client.close()

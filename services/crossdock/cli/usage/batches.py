@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crossdock.cli.shared.client import open_dock, save
+from crossdock.cli.shared.client import open_client, save
 from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.usage import estimate
 from crossdock.cli.usage.watching import status_of, watch_batch
@@ -25,8 +25,8 @@ BatchId = Annotated[str, typer.Argument(help="batch_...")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-def _dock(path: Path | None) -> Any:
-    return open_dock(reached(path))
+def _client(path: Path | None) -> Any:
+    return open_client(reached(path))
 
 
 @app.command()
@@ -49,14 +49,14 @@ def submit(
     data_dir_: DataDirOption = None,
 ) -> None:
     """Upload FILE and run it as a batch."""
-    dock = _dock(data_dir_)
+    client = _client(data_dir_)
     pairs = dict(item.partition("=")[::2] for item in metadata or ())
-    uploaded = dock.upload(file)
-    batch = dock.create_batch(uploaded["id"], endpoint or _endpoint_of(file), window, pairs)
+    uploaded = client.upload(file)
+    batch = client.create_batch(uploaded["id"], endpoint or _endpoint_of(file), window, pairs)
     sys.stdout.write(f"{batch['id']}\n")
     sys.stdout.flush()
     if watching:
-        watch_batch(dock, batch["id"])
+        watch_batch(client, batch["id"])
 
 
 def _endpoint_of(file: Path) -> str:
@@ -70,7 +70,7 @@ def _endpoint_of(file: Path) -> str:
 @app.command()
 def watch(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
     """Show a batch's progress until it ends. Ctrl-C stops the watching, not the batch."""
-    watch_batch(_dock(data_dir_), batch_id)
+    watch_batch(_client(data_dir_), batch_id)
 
 
 @app.command()
@@ -85,22 +85,22 @@ def results(
     data_dir_: DataDirOption = None,
 ) -> None:
     """Write a batch's answers, also while it runs."""
-    dock = _dock(data_dir_)
-    file_id = dock.batch(batch_id)["error_file_id" if errors else "output_file_id"]
+    client = _client(data_dir_)
+    file_id = client.batch(batch_id)["error_file_id" if errors else "output_file_id"]
     if file_id is None:
         sys.stderr.write(f"no {'failed line' if errors else 'answer'} yet\n")
         return
     if output is not None:
-        save(dock, file_id, output)
+        save(client, file_id, output)
         return
-    with dock.content(file_id) as chunks:
+    with client.content(file_id) as chunks:
         sys.stdout.buffer.writelines(chunks)
 
 
 @app.command()
 def cancel(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
     """Cancel a batch; finished lines stay readable."""
-    sys.stdout.write(_dock(data_dir_).cancel(batch_id)["status"] + "\n")
+    sys.stdout.write(_client(data_dir_).cancel(batch_id)["status"] + "\n")
 
 
 @app.command("list")
@@ -110,7 +110,7 @@ def list_(
     data_dir_: DataDirOption = None,
 ) -> None:
     """List batches, newest first."""
-    found = _dock(data_dir_).batches(limit)
+    found = _client(data_dir_).batches(limit)
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return

@@ -29,7 +29,7 @@ COLUMNS = ("model", "lines", "low", "likely", "worst")
 
 
 @dataclass
-class Survey:
+class FileSummary:
     """What a file asks for."""
 
     sums: dict[str, Sums] = field(default_factory=dict)
@@ -61,35 +61,35 @@ def estimate_file(
     doors = doors_of(ctx)
     rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
     caller = _ask(found, doors)
-    survey = survey_file(file, rules, None if caller is None else caller.preparation)
+    summary = summarize(file, rules, None if caller is None else caller.preparation)
     usual = _usual(found, caller, doors)
     estimates = {
         model: _estimate(offers, endpoint, {model: sums}, usual)
-        for model, sums in survey.sums.items()
+        for model, sums in summary.sums.items()
     }
-    total = _estimate(offers, endpoint, survey.sums, usual)
+    total = _estimate(offers, endpoint, summary.sums, usual)
     if as_json:
-        show_json(_as_json(survey, estimates, total))
+        show_json(_as_json(summary, estimates, total))
     else:
-        _show(survey, estimates, total)
-    if survey.wrong:
+        _show(summary, estimates, total)
+    if summary.wrong:
         raise typer.Exit(1)
 
 
-def survey_file(file: Path, rules: Rules, preparation: Preparation | None = None) -> Survey:
+def summarize(file: Path, rules: Rules, preparation: Preparation | None = None) -> FileSummary:
     """Read `file` once, line by line."""
-    survey = Survey()
+    summary = FileSummary()
     for number, given in _lines(file):
         raw = prepare_line(given, number, rules.operation, preparation)
         checked = raw if isinstance(raw, LineError) else check_line(raw, number, rules)
         if isinstance(raw, bytes) and isinstance(checked, Sound):
-            survey.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
+            summary.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
         elif isinstance(checked, LineError):
-            survey.wrong += 1
-            survey.errors += [checked] if survey.wrong <= MAX_SHOWN else []
-    if not survey.sums and not survey.wrong:
+            summary.wrong += 1
+            summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []
+    if not summary.sums and not summary.wrong:
         raise ProcessError(f"{file}: it has no lines")
-    return survey
+    return summary
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -121,12 +121,12 @@ def _ask(found: Mapping[str, str], doors: Doors) -> Caller | None:
     if "OPENAI_API_KEY" not in found:
         return None
     with suppress(CrossdockError):
-        dock = doors.make_dock(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+        client = doors.make_client(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
         try:
-            key = dock.ask("GET", "/key")["data"]
-            shown = dock.ask("GET", "/presets")["data"]
+            key = client.ask("GET", "/key")["data"]
+            shown = client.ask("GET", "/presets")["data"]
         finally:
-            dock.close()
+            client.close()
         return Caller(key["organization_id"], _preparation(key, shown))
     return None
 
@@ -158,30 +158,30 @@ def _usual(found: Mapping[str, str], caller: Caller | None, doors: Doors) -> Map
 
 
 def _as_json(
-    survey: Survey, estimates: Mapping[str, Estimate], total: Estimate
+    summary: FileSummary, estimates: Mapping[str, Estimate], total: Estimate
 ) -> dict[str, object]:
     return {
         **total.figures(),
-        "lines": sum(sums.lines for sums in survey.sums.values()),
-        "wrong_lines": survey.wrong,
-        "errors": [error.model_dump(mode="json") for error in survey.errors],
+        "lines": sum(sums.lines for sums in summary.sums.values()),
+        "wrong_lines": summary.wrong,
+        "errors": [error.model_dump(mode="json") for error in summary.errors],
         "models": [
-            {"model": model, "lines": survey.sums[model].lines, **one.figures()}
+            {"model": model, "lines": summary.sums[model].lines, **one.figures()}
             for model, one in estimates.items()
         ],
     }
 
 
-def _show(survey: Survey, estimates: Mapping[str, Estimate], total: Estimate) -> None:
-    rows = [_row(model, survey.sums[model].lines, one) for model, one in estimates.items()]
-    lines = sum(sums.lines for sums in survey.sums.values())
+def _show(summary: FileSummary, estimates: Mapping[str, Estimate], total: Estimate) -> None:
+    rows = [_row(model, summary.sums[model].lines, one) for model, one in estimates.items()]
+    lines = sum(sums.lines for sums in summary.sums.values())
     show_rows(COLUMNS, [*rows, _row("all", lines, total)], folded="model")
     if not total.is_from_history:
         typer.echo("no earlier answers of some model: 256 tokens are assumed for each")
-    for error in survey.errors:
+    for error in summary.errors:
         sys.stderr.write(f"line {error.line}: {error.code}: {error.message}\n")
-    if survey.wrong:
-        sys.stderr.write(f"{survey.wrong} lines are not sound: as a batch the file would fail\n")
+    if summary.wrong:
+        sys.stderr.write(f"{summary.wrong} lines are not sound: as a batch the file would fail\n")
 
 
 def _row(model: str, lines: int, one: Estimate) -> list[object]:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from crossdock.audit.policy_replay import Asked
+from crossdock.audit.policy_replay import PastRequests
 from crossdock.kernel.drivers.clickhouse import Tables, open_tables
 from crossdock.kernel.process.record import Row
 
@@ -78,10 +78,10 @@ def read_answer_lengths(url: str, account: str) -> Mapping[str, float]:
     return {row[0]: float(row[1]) for row in rows}
 
 
-def read_requests(url: str, account: str, hours: float, most: int) -> list[Asked]:
+def read_requests(url: str, account: str, hours: float, most: int) -> list[PastRequests]:
     """Return an account's requests of the last hours; `longer` counts answers of more than `most` tokens."""
     parameters = {"account": account, "span": round(hours * 3600), "most": most}
-    return [Asked(*row) for row in _rows(url, _REQUESTS, parameters)]
+    return [PastRequests(*row) for row in _rows(url, _REQUESTS, parameters)]
 
 
 def _rows(url: str, sql: str, parameters: Mapping[str, Any]) -> list[Row]:

@@ -20,7 +20,7 @@ FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 POLL_S = 0.25
 
 
-def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
+def watch_batch(client: Any, batch_id: str) -> dict[str, Any]:
     """Show progress until the batch ends, and return it."""
     console = Console(stderr=True)
     columns = (
@@ -38,7 +38,7 @@ def watch_batch(dock: Any, batch_id: str) -> dict[str, Any]:
         told = None
         is_estimated = False
         while True:
-            batch = dock.batch(batch_id)
+            batch = client.batch(batch_id)
             is_estimated = is_estimated or _tell_estimate(console, batch)
             _show(progress, task, batch, time.monotonic() - started)
             told = _tell_waiting(console, batch, told)

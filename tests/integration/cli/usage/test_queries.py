@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crossdock.audit.policy_replay import Asked
+from crossdock.audit.policy_replay import PastRequests
 from crossdock.cli.usage.queries import read_requests
 from crossdock.kernel.drivers.clickhouse import migrate, open_tables
 from crossdock.kernel.process.clock import SystemClock
@@ -39,4 +39,7 @@ async def test_requests_are_counted_once_within_the_hours_and_of_one_account(
     found = await asyncio.to_thread(read_requests, clickhouse_url, account, 2.0, 5)
 
     owner = (account, OWNER["project"], OWNER["key_id"])
-    assert sorted(found) == [Asked(*owner, "gull", CHAT, 1), Asked(*owner, "tern", CHAT, 2)]
+    assert sorted(found) == [
+        PastRequests(*owner, "gull", CHAT, 1),
+        PastRequests(*owner, "tern", CHAT, 2),
+    ]

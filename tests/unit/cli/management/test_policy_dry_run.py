@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from crossdock.audit.policy_replay import Asked
+from crossdock.audit.policy_replay import PastRequests
 from crossdock.local.datadir import DataDir
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
@@ -13,7 +13,7 @@ from crossdock_schemas.pricing.worst_case import MAX_TOKENS
 from support.management import HASH, Shell, make_key, make_organization, make_policy, make_project
 
 CHAT = "/v1/chat/completions"
-TERN = Asked("org_1", "proj_1", "key_1", "tern", CHAT, 14)
+TERN = PastRequests("org_1", "proj_1", "key_1", "tern", CHAT, 14)
 GULL = TERN._replace(model="gull", requests=6)
 ELSEWHERE = TERN._replace(project="proj_2", key_id="key_2", requests=100)
 

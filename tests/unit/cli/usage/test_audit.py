@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from crossdock.audit.checks import NAMED, Books, Look, Numbers, Owner
+from crossdock.audit.books import Books, Look, NumberRange, SpendingKey
+from crossdock.audit.checks import NAMED
 from crossdock.audit.looks import until_whole
 from crossdock.cli.app import main
 from crossdock.cli.shared.doors import Doors
 from crossdock.kernel.process.errors import CrossdockError, LogUnreachableError, TableError
 from support.management import Outcome
 
-A = Owner("org_1", "proj_1", "key_a")
+A = SpendingKey("org_1", "proj_1", "key_a")
 CENT = Decimal("0.010000000000")
 WHOLE = Books(
-    control=[Numbers("org_1", 1, 4, 4, 0)],
-    journal=[Numbers("org_1", 1, 9, 9, 0)],
+    control=[NumberRange("org_1", 1, 4, 4, 0)],
+    journal=[NumberRange("org_1", 1, 9, 9, 0)],
     spent={A: CENT},
-    told={A: CENT},
+    shard_spent={A: CENT},
 )
 BEHIND = Books(spent={A: CENT})
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.audit.checks import Books, Check, Counted, Overdraft, Owner, check_books
-from crossdock.audit.credit_expiry import Expiries, Lot, Sums
+from crossdock.audit.books import AttributedScope, Books, Overdraft, SpendingKey
+from crossdock.audit.checks import Check, check_books
+from crossdock.audit.credit_expiry import Expiries, ExpiringLot, LotTotals
 from crossdock.audit.reader import open_books
 from crossdock.kernel.drivers.clickhouse import Tables, migrate, open_tables
 from crossdock.kernel.drivers.kafka import open_producer
@@ -67,18 +68,18 @@ def of(account: AccountId, books: Books) -> list[Check]:
             unbalanced=[row for row in books.unbalanced if row.account == account],
             differences=[row for row in books.differences if row.account == account],
             spent={o: usd for o, usd in books.spent.items() if o.account == account},
-            told=books.told,
+            shard_spent=books.shard_spent,
             held={o: usd for o, usd in books.held.items() if o.account == account},
-            told_held=books.told_held,
-            used={c: usd for c, usd in books.used.items() if c.account == account},
-            told_used=books.told_used,
+            shard_held=books.shard_held,
+            attributed={c: usd for c, usd in books.attributed.items() if c.account == account},
+            shard_attributed=books.shard_attributed,
             credits={a: usd for a, usd in books.credits.items() if a == account},
-            told_credits=books.told_credits,
+            shard_credits=books.shard_credits,
             expiries=Expiries(
                 booked={
                     x: sums for x, sums in books.expiries.booked.items() if x.account == account
                 },
-                told=books.expiries.told,
+                shard=books.expiries.shard,
                 left=books.expiries.left,
                 wrong=[row for row in books.expiries.wrong if row.account == account],
             ),
@@ -92,7 +93,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
 ) -> None:
     servers = kafka.bootstrap_servers
     account = AccountId(fresh("org"))
-    owner = Owner(account, OWNER["project"], OWNER["key_id"])
+    owner = SpendingKey(account, OWNER["project"], OWNER["key_id"])
     topic = await make_topic(servers, "directory", partitions=PARTITIONS, compact=True)
     await tell(servers, topic, account, "0.000000000001")
     async with open_tables(clickhouse_url, COLUMNS) as tables:
@@ -103,7 +104,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
             await tell(servers, topic, account, "0.000000000002")
             late = await look()
 
-    assert early.told == {owner: Decimal("0.000000000001")}
+    assert early.shard_spent == {owner: Decimal("0.000000000001")}
     assert [check.name for check in of(account, early) if not check.is_ok] == [
         "journal is what the shards say"
     ]
@@ -133,7 +134,7 @@ async def test_holds_and_budgets_are_read_with_the_rest(
 ) -> None:
     servers = kafka.bootstrap_servers
     account = AccountId(fresh("org"))
-    owner = Owner(account, OWNER["project"], OWNER["key_id"])
+    owner = SpendingKey(account, OWNER["project"], OWNER["key_id"])
     topic = await make_topic(servers, "directory", compact=True)
     await tell(servers, topic, account, "0", held_usd=Decimal("0.5"))
     limit = make_change(
@@ -151,9 +152,9 @@ async def test_holds_and_budgets_are_read_with_the_rest(
         async with open_books(clickhouse_url, servers, topic=topic) as look:
             books = await look()
 
-    assert books.held[owner] == books.told_held[owner] == Decimal("0.5")
+    assert books.held[owner] == books.shard_held[owner] == Decimal("0.5")
     assert books.budgets >= 1
-    assert books.bound >= 1
+    assert books.budgeted_entries >= 1
     assert books.overdraft_count >= 1
     overdraft = Overdraft(account, 1, account, "total", Decimal("0.4"), Decimal("0.5"))
     assert overdraft in books.overdrafts
@@ -164,7 +165,7 @@ async def test_what_counts_for_end_users_is_read_with_the_rest(
 ) -> None:
     servers = kafka.bootstrap_servers
     account = AccountId(fresh("org"))
-    alice = Counted(account, "user:alice")
+    alice = AttributedScope(account, "user:alice")
     topic = await make_topic(servers, "directory", compact=True)
     hold = make_hold(1, "0.5", account=account, marks=("tag:team=search", alice.scope))
     told = MarkSpend(account=account, scope=alice.scope, at_ms=1, held_usd=Decimal("0.5"))
@@ -179,7 +180,7 @@ async def test_what_counts_for_end_users_is_read_with_the_rest(
             await producer.send([Outgoing(topic, key, told.to_json(), [])])
             books = await look()
 
-    assert books.used[alice] == books.told_used[alice] == Decimal("0.5")
+    assert books.attributed[alice] == books.shard_attributed[alice] == Decimal("0.5")
     wrong = [check for check in of(account, books) if check.name.startswith("end users")]
     assert [check.named for check in wrong] == [
         [f"{account} tag:team=search: journal 0.5 USD, shard nothing"]
@@ -207,7 +208,7 @@ async def test_credits_are_read_with_the_rest(kafka: RunningKafka, clickhouse_ur
 
     wrong = [[check.name for check in of(account, b) if not check.is_ok] for b in (early, late)]
     assert wrong == [["credits are what the shards say"], []]
-    assert late.credits[account] == late.told_credits[account] == 10
+    assert late.credits[account] == late.shard_credits[account] == 10
 
 
 async def test_credits_that_expire_are_held_against_the_shards_word(
@@ -239,7 +240,7 @@ async def test_credits_that_expire_are_held_against_the_shards_word(
         async with open_producer(servers, client="test") as producer:
             await producer.send([Outgoing(topic, r.key, r.value, []) for r in shown])
 
-    wrong, booked = [], dict[Lot, Sums]()
+    wrong, booked = [], dict[ExpiringLot, LotTotals]()
     async with open_tables(clickhouse_url, COLUMNS) as tables:
         await migrate(tables)
         async with open_books(clickhouse_url, servers, topic=topic) as look:
@@ -250,7 +251,7 @@ async def test_credits_that_expire_are_held_against_the_shards_word(
                 wrong.append([check.name for check in of(account, books) if not check.is_ok])
 
     assert wrong == [[], ["credits are what the shards say", "credits expire as they should"], []]
-    assert booked[Lot(account, NOW_MS + 1000)] == Sums(Decimal(10), Decimal(10))
+    assert booked[ExpiringLot(account, NOW_MS + 1000)] == LotTotals(Decimal(10), Decimal(10))
 
 
 async def test_a_broker_without_the_directory_is_another_broker(
