@@ -65,7 +65,8 @@ _KEYS = {kind.model: kind.key for kind in KINDS}
 
 def kind_of(identifier: str) -> type[Entity] | None:
     """Return the model of the entity under a key of the directory; None: no kind of ours."""
-    return MODELS.get(identifier.partition("_")[0])
+    prefix, underscore, _ = identifier.partition("_")
+    return MODELS.get(prefix) if underscore else None
 
 
 def identity(entity: Entity) -> str:

@@ -11,15 +11,11 @@ from crossdock.audit.credit_expiry import ExpiringLot, LotTotals, left_by_lot, t
 from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
 from crossdock_schemas.accounts.credit import Credit, Lots
+from crossdock_schemas.accounts.directory import kind_of
 from crossdock_schemas.accounts.journal import MarkSpend, Spend
 
-KINDS: dict[bytes, type[Spend | MarkSpend | Credit | Lots]] = {
-    b"spend_": Spend,
-    b"marked_": MarkSpend,
-    b"credit_": Credit,
-    b"lots_": Lots,
-}
-"""What a record holds, by the beginning of its key; records of other kinds are not audited."""
+Audited = Spend | MarkSpend | Credit | Lots
+"""The kinds of entity that the audit reads; records of other kinds are passed over."""
 Kind = TypeVar("Kind", Spend, MarkSpend, Credit, Lots)
 
 
@@ -37,8 +33,8 @@ class ShardView:
         """
         for record in records:
             key = record.key or b""
-            kind = KINDS.get(key[: key.find(b"_") + 1])
-            if kind is not None:
+            kind = kind_of(key.decode(errors="replace"))
+            if kind is not None and issubclass(kind, Audited):
                 self._newest[key] = _decode(record, kind)
 
     def spent(self) -> dict[SpendingKey, Decimal]:
@@ -69,7 +65,7 @@ class ShardView:
         return [message for message in self._newest.values() if isinstance(message, kind)]
 
 
-def _decode(record: Record, kind: type[Spend | MarkSpend | Credit | Lots]) -> object:
+def _decode(record: Record, kind: type[Audited]) -> object:
     try:
         return kind.from_json(record.value or b"")
     except ValidationError as error:
