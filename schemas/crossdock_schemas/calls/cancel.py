@@ -1,13 +1,13 @@
-"""Cancels: what shall not be called any more. Every provider worker reads all of them."""
+"""Cancels: the batches, requests and keys that must not be called any more. Every provider worker reads all."""
 
 from crossdock_schemas.ids import BatchId, CredentialId, KeyId, RequestId
 from crossdock_schemas.message import Message
 
 
 class Cancelled(Message):
-    """A batch, a single request, or all of a key, also of an own provider key: what is not claimed is never called."""
+    """The end of a batch, a single request, an API key or a BYOK key: calls that are not claimed are never made."""
 
     id: BatchId | RequestId | KeyId | CredentialId
     at_ms: int
     is_lifted: bool = False
-    """It may be called again: a key that was disabled is not any more."""
+    """It may be called again: a disabled key was enabled."""

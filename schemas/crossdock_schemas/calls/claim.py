@@ -1,14 +1,14 @@
-"""Claims: what a pool's worker is about to do, and what of it has ended. Written before sockets open.
+"""Claims: the calls that a worker begins, and the lines that ended. Written before sockets open.
 
-A new owner of a partition reads them first: what ended is not done again; what another worker still holds under a live
-lease is left to it; what was begun and never ended may have been paid for, and is booked before it is begun again.
+A new owner of a partition reads them first. It skips lines that ended, leaves calls under a live lease to their worker,
+and books calls that began and never ended before it repeats them: they may have been paid for.
 """
 
 from crossdock_schemas.message import Message
 
 
 class CallStarted(Message):
-    """Some lines of one record are about to be called: for all of them it is their call number `call` (from 1)."""
+    """A call begins for some lines of a record; for each of them it has the number `call` (from 1)."""
 
     topic: str
     offset: int
@@ -17,7 +17,7 @@ class CallStarted(Message):
 
 
 class LinesEnded(Message):
-    """All that came of these lines of a record is on its topics."""
+    """All outputs of these lines of a record are published."""
 
     topic: str
     offset: int
@@ -25,12 +25,12 @@ class LinesEnded(Message):
 
 
 class ClaimNote(Message):
-    """One worker's news about one partition number. Every note renews the lease of all that the worker holds there."""
+    """A worker's note on one partition number. Every note renews the lease of all its calls there."""
 
     claim: str
-    """The worker's life: another one after each start of its process."""
+    """The life of the worker; each start of its process has a new one."""
     worker: str
-    """Its name, which stays: who comes back under it has outlived its earlier lives."""
+    """The name of the worker, which stays. A new life under it shows that earlier lives have ended."""
     at_ms: int
     lease_until_ms: int
     started: tuple[CallStarted, ...] = ()

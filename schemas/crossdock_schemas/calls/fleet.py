@@ -1,4 +1,4 @@
-"""How an endpoint fares, as one provider worker sees it."""
+"""The health of an endpoint, as one provider worker sees it."""
 
 from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.message import Message
@@ -11,14 +11,14 @@ class EndpointHealth(Message):
     """provider/model."""
     worker: str
     error_rate: float
-    """0 to 1, of calls that the provider is to blame for."""
+    """Share of calls that failed by the provider's fault, 0 to 1."""
     latency_ms: float
     calls: int
-    """Calls behind these figures, decayed."""
+    """Number of calls behind these figures, decayed."""
     closed_until_ms: int = 0
-    """The provider asked (Retry-After) not to be called before; 0 if it did not."""
+    """The provider asked (Retry-After) for no call before this time; 0: it did not."""
     credential_id: CredentialId | None = None
-    """Of calls with this own provider key; None: with the installation's."""
+    """The BYOK key of the calls; None: the installation key."""
     at_ms: int
 
     @property
@@ -27,5 +27,5 @@ class EndpointHealth(Message):
 
 
 def health_name(endpoint: str, credential_id: CredentialId | None) -> str:
-    """Return whose health it is: one customer's limits are no other's, and not the installation's."""
+    """Return the name of a health: each BYOK key has its own limits."""
     return endpoint if credential_id is None else f"{endpoint}@{credential_id}"

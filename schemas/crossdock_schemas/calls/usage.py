@@ -1,4 +1,4 @@
-"""One paid (or failed) call to a provider: the row that every token and cent hangs on."""
+"""Usage: one row for each call to a provider, with its tokens and costs."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -27,7 +27,7 @@ HOLD_PATTERN = r"^hold_[0-9a-f]{32}$"
 
 
 class CallOutcome(StrEnum):
-    """What became of a call, as far as the worker can tell."""
+    """The outcome of a call, as the worker knows it."""
 
     OK = "ok"
     RATE_LIMITED = "rate_limited"
@@ -40,11 +40,11 @@ class CallOutcome(StrEnum):
     TRUNCATED = "truncated"
     GARBAGE = "garbage"
     UNKNOWN = "unknown"
-    """Its worker died, or was taken for dead: the provider may have received it, and may charge for it."""
+    """The worker died or is presumed dead: the provider may have received the call, and may charge for it."""
 
     @property
     def may_cost(self) -> bool:
-        """Whether a provider may charge for such a call although it brought no sound answer."""
+        """Whether a provider may charge for such a call, which had no sound answer."""
         return self in _MAY_COST
 
 
@@ -60,7 +60,7 @@ _MAY_COST = frozenset(
 
 
 class Charge(Message):
-    """What the books need of an execution. Read from the same records, at a fifth of the CPU."""
+    """The part of a usage row that accounts needs. Read from the same records, at a fifth of the CPU."""
 
     execution_id: ExecutionId
     account: AccountId
@@ -71,19 +71,19 @@ class Charge(Message):
     cost: Cost = Cost()
     tokens: Tokens = Tokens()
     claim: str = ""
-    """The life of the worker that made the call, also where another one supposes its end."""
+    """The life of the worker that made the call, also in a row that another worker estimates."""
     hold_id: HoldId | None = Field(default=None, pattern=HOLD_PATTERN)
     """The hold that covers it."""
     is_byok: bool = False
-    """It was made with an own provider key: what it cost is owed by that key's owner."""
+    """It was made with a BYOK key, whose owner pays for it."""
     user: str = ""
-    """The end user that it was made for; empty: the request named none."""
+    """The end user of the request; empty: it names none."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """The request's, its key's and its project's, as they were when it was admitted."""
+    """The tags of request, key and project, at the time of admission."""
 
 
 class HoldEnd(Message):
-    """Lines under a hold that will make no more calls under it. May be told more than once."""
+    """Lines that make no more calls under their hold. May be published more than once."""
 
     hold_id: HoldId = Field(pattern=HOLD_PATTERN)
     account: AccountId
@@ -91,11 +91,11 @@ class HoldEnd(Message):
     slots: tuple[Annotated[int, Field(ge=0, lt=MAX_LINES)], ...]
     """The lines' places under the hold."""
     is_unknown: bool = False
-    """The end of their last call is unknown: what it may have cost stays held for a while."""
+    """The outcome of their last call is unknown: its hold is kept for a while."""
 
 
 class Usage(Charge):
-    """One execution. Identified by `execution_id`: a repeated record is the same call, a repeated call is not."""
+    """One call, identified by `execution_id`: a repeated record is the same call, a repeated call is another one."""
 
     request_id: RequestId
     parcel_id: ParcelId
@@ -114,24 +114,24 @@ class Usage(Charge):
     status_code: int | None = None
     error_code: str | None = None
     is_estimated: bool = False
-    """The provider gave no usage: `tokens` is our estimate."""
+    """`tokens` is an estimate, as the provider gave no usage."""
     price_version: str
     provider_cost_usd: Decimal | None = None
-    """What the provider itself says that the call cost, where it says so."""
+    """The cost that the provider reports, if it does."""
     created_at_ms: int
     started_at_ms: int
     finished_at_ms: int
     provider_request_id: str | None = None
     duplicate_suspected: bool = False
-    """Nobody knows how it ended, and the request may have been called again: a reconciliation looks here first."""
+    """The outcome is unknown and the call may have been repeated: a reconciliation looks here first."""
     repeat_of: ExecutionId | None = None
-    """The call of unknown end, or without a whole answer, that this one repeats."""
+    """The call that this one repeats: its outcome is unknown, or it had no complete answer."""
     credential_id: CredentialId | None = None
-    """The own provider key that it was made with."""
+    """The BYOK key of the call."""
 
 
 def hold_end(parcel: Parcel, lines: Sequence[int], *, is_unknown: bool = False) -> HoldEnd:
-    """Return what ends the hold of `parcel`, which has one, for some of its lines."""
+    """Return the end of the hold of `parcel` for some of its lines."""
     if parcel.hold is None:
         raise ValueError(f"parcel {parcel.parcel_id!r} has no hold")
     return HoldEnd(
@@ -144,15 +144,15 @@ def hold_end(parcel: Parcel, lines: Sequence[int], *, is_unknown: bool = False) 
 
 
 class UsageGroup(Message):
-    """Executions of one account, published together."""
+    """Calls of one account, published together."""
 
     executions: tuple[Usage, ...]
     ended: tuple[HoldEnd, ...] = ()
-    """What ended after these executions."""
+    """Ends of holds after these calls."""
 
 
 class ChargeGroup(Message):
-    """A `UsageGroup`, as far as the books need it."""
+    """The part of a `UsageGroup` that accounts needs."""
 
     executions: tuple[Charge, ...]
     ended: tuple[HoldEnd, ...] = ()

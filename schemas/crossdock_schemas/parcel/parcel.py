@@ -40,7 +40,7 @@ class Lane(StrEnum):
 
 
 class BodyRef(Message):
-    """Where a value lies that is too large for a topic: bytes [start, start + length) of an object."""
+    """The place of a value that is too large for a topic: bytes [start, start + length) of an object."""
 
     path: str
     start: int
@@ -48,17 +48,17 @@ class BodyRef(Message):
 
 
 class Hold(Message):
-    """The money that was set aside for a parcel's calls."""
+    """The money that is held for the calls of a parcel."""
 
     hold_id: HoldId
     slots: tuple[int, ...] = ()
-    """The lines' places under the hold; empty: as in the parcel."""
+    """The place of each line under the hold; empty: as in the parcel."""
     is_limited: bool = False
-    """Budgets bind it: no answer may be longer than what the hold covers."""
+    """A budget applies: no answer may be longer than the hold covers."""
 
 
 class Parcel(Message):
-    """The envelope: what every stage must know of a parcel without reading its value."""
+    """The envelope: the facts that stages need without reading the value."""
 
     parcel_id: ParcelId
     account: AccountId
@@ -70,59 +70,59 @@ class Parcel(Message):
     model: str
     """The model wish."""
     lines: tuple[int, ...] = Field(min_length=1, max_length=MAX_LINES)
-    """0-based numbers of the lines in the batch's input; (0,) for a single request."""
+    """0-based line numbers in the input of the batch; (0,) for a single request."""
     batch_id: BatchId | None = None
     request_id: RequestId | None = None
-    """Of a single request; a line's is derived from batch and line."""
+    """The id of a single request; the id of a line follows from batch and line number."""
     created_at_ms: int
     deadline_ms: int
-    """What has not ended by then ends as expired."""
+    """Lines that have not ended by then end as expired."""
     start_before_ms: int | None = None
     """No call begins at or after this time; None: the deadline alone counts."""
     due_ms: int | None = None
-    """It came through a topic of delayed retries, which held it until then."""
+    """The end of its wait in a topic of delayed retries."""
     input_bytes: int
     input_most: tuple[int, ...] = ()
-    """Input tokens of each line at most; empty: as many as all have bytes."""
+    """Input tokens of each line at most; empty: the bytes of the parcel."""
     output_most: tuple[int, ...] = ()
-    """Output tokens that each line allows for one answer; 0, and where empty: it sets no limit."""
+    """Output tokens that each line allows for an answer; 0 or empty: no limit."""
     choices: tuple[int, ...] = ()
     """Answers that each line asks for; empty: one."""
     tools: tuple[int, ...] = ()
-    """1 for each line that may call tools, 0 for the others; empty: none may."""
+    """1 for each line that may call tools, else 0; empty: no line may."""
     users: tuple[str, ...] = ()
-    """The end user that each line is for, empty where it names none; empty: none does."""
+    """The end user of each line, empty if it names none; empty: no line names one."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """What all its calls are booked under: the request's own; once admitted, the project's and the key's too."""
+    """Attribution of all its calls: the tags of the request; after admission, of project and key too."""
     demands: Demands | None = None
-    """What all its lines demand of endpoints, as `provider` in their bodies says; None: nothing."""
+    """The demands of all its lines on endpoints, from `provider` in their bodies; None: no demands."""
     position: int | None = None
-    """Of a batch's parcel: its first line's place among the batch's lines of this model; the others follow."""
+    """In a batch: the place of its first line among the lines of this model; the others follow it."""
     behind: int = 0
-    """Lines of the batch and the model that wait for this parcel to be admitted."""
+    """Lines of the same batch and model that wait for the admission of this parcel."""
     hold: Hold | None = None
     attempt: int = 1
     """1 at the first candidate; the n-th candidate is attempt n."""
     calls_made: int = 0
-    """Calls that each of its lines has had at this candidate already, in the hands of a worker that gave it back."""
+    """Calls of each line at this candidate before a worker gave the parcel back."""
     calls_lost: int = 0
-    """Those of them that a worker's death cut off; they count for no limit."""
+    """Those of them that ended with their worker; they count for no limit."""
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
-    """By line, the call of unknown end that every further call of it repeats."""
+    """By line, the call of unknown outcome that every further call of it repeats."""
     body_ref: BodyRef | None = None
     permitted: tuple[str, ...] | None = None
-    """Names of the endpoints that policies leave; None: all that serve the model."""
+    """Names of the endpoints that policies permit; None: all that serve the model."""
     max_tokens: int | None = None
-    """Output tokens of one answer at most, by policies; told where a line sets no limit. None: they say nothing."""
+    """Output tokens of an answer at most, by policies; for lines without a limit. None: no policy limits it."""
     shared: tuple[str, ...] | None = None
-    """Names of those that may be called with the installation's key; None: all that are permitted."""
+    """Names of the endpoints that may be called with the installation key; None: all permitted ones."""
     credentials: tuple[CredentialRef, ...] | None = None
-    """Own provider keys that it may use; None: none."""
+    """BYOK keys that it may use; None: no BYOK key."""
     plan: Plan | None = None
 
     @override
     def to_json(self) -> bytes:
-        """Return it without the fields at their defaults, as most are. So no default may ever change."""
+        """Return it without the fields at their defaults, as most are: a default must never change."""
         return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
 
     def request_id_of(self, line: int) -> RequestId:
@@ -133,7 +133,7 @@ class Parcel(Message):
         return line_request_id(self.batch_id, line)
 
     def asks(self) -> list[Ask]:
-        """Return what each line asks for at most."""
+        """Return the tokens and answers that each line asks for at most."""
         count = len(self.lines)
         of_lines = zip(
             self.input_most or (self.input_bytes,) * count,
@@ -145,16 +145,16 @@ class Parcel(Message):
         return list(map(Ask._make, of_lines))
 
     def slot_of(self, line: int) -> int:
-        """Return the place of `line` under the parcel's hold; of a batch's it is counted from `position`."""
+        """Return the place of `line` under the hold of the parcel."""
         place = self.lines.index(line)
         return self.hold.slots[place] if self.hold is not None and self.hold.slots else place
 
     def user_of(self, line: int) -> str:
-        """Return the end user that `line` is for; empty: it names none."""
+        """Return the end user of `line`; empty: it names none."""
         return self.users[self.lines.index(line)] if self.users else ""
 
     def part(self, lines: Sequence[int], **changes: object) -> "Parcel":
-        """Return the parcel of some of its lines, under the same hold, with other `changes`."""
+        """Return a parcel of some of the lines, under the same hold, with `changes`."""
         places = [self.lines.index(line) for line in lines]
 
         def of(values: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -8,7 +8,7 @@ from crossdock_schemas.pricing.prices import Prices
 
 
 class Candidate(Message):
-    """One endpoint of a plan, with the price at which its calls will be booked."""
+    """An endpoint in a plan, with the prices for its calls."""
 
     provider: str
     model: str
@@ -16,17 +16,17 @@ class Candidate(Message):
     prices: Prices
     reason: str
     output_limit: int | None = None
-    """Tokens of an answer at most, to be told to the provider where the line sets no limit."""
+    """Output tokens at most, sent to the provider if the line sets no limit."""
     max_tokens_parameter: str = "max_tokens"
-    """How to tell it."""
+    """The provider's parameter for `output_limit`."""
     credential_id: CredentialId | None = None
-    """The own provider key that its calls are made with; None: the installation's."""
+    """The BYOK key for its calls; None: the installation key."""
     credential_version: int | None = None
-    """At least of this version must that key's secret be."""
+    """The lowest version of the secret of the BYOK key that may be used."""
 
 
 class Plan(Message):
-    """The candidates in the order in which to try them; never empty."""
+    """The candidates in their order; never empty."""
 
     candidates: tuple[Candidate, ...] = Field(min_length=1)
     strategy: str = "balanced"

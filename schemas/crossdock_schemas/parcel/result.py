@@ -1,4 +1,4 @@
-"""The one visible end of each request, in groups.
+"""Results: the one visible end of each request, in groups.
 
 The record's value is JSONL in OpenAI's batch output form
 (`{"id", "custom_id", "response", "error"}`), one line for each `Result` of the header, in the same order.
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 class Result(Message):
-    """How one request ended, and what all its attempts together used."""
+    """The end of a request, and the sum of what its calls used."""
 
     request_id: RequestId
     line: int
@@ -43,7 +43,7 @@ class Result(Message):
     created_at_ms: int
     finished_at_ms: int
     body_ref: BodyRef | None = None
-    """Where its line lies, when it is too large to travel: the value then holds an empty line in its place."""
+    """The place of its output line, if too large for the topic; the value then holds an empty line for it."""
 
 
 class ResultGroup(Message):
@@ -58,8 +58,8 @@ class ResultGroup(Message):
     results: tuple[Result, ...]
 
 
-class ResultOwner(Protocol):
-    """A parcel or a batch: the owner of results."""
+class KeyOwned(Protocol):
+    """A thing that was made with an API key."""
 
     @property
     def account(self) -> AccountId: ...
@@ -67,6 +67,11 @@ class ResultOwner(Protocol):
     def project(self) -> ProjectId: ...
     @property
     def key_id(self) -> KeyId: ...
+
+
+class ResultOwner(KeyOwned, Protocol):
+    """A parcel or a batch."""
+
     @property
     def operation(self) -> str: ...
     @property

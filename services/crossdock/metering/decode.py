@@ -1,4 +1,4 @@
-"""Which rows a record holds."""
+"""Decodes records into rows."""
 
 from collections.abc import Iterable, Sequence
 
@@ -47,7 +47,7 @@ def decode(record: Record) -> Decoded:
     """Return the rows of `record` by table.
 
     Raises:
-        UndecodableError: if it is none of ours.
+        UndecodableError: if Crossdock did not write it.
     """
     try:
         return _decode(record)
@@ -63,7 +63,7 @@ def _decode(record: Record) -> Decoded:
         return (("attempts", [attempt_row(usage) for usage in group.executions]),)
     if record.topic == BATCH_DIRECTORY.name:
         if record.value is None or b"/" in (record.key or b""):
-            return ()  # a page of parts
+            return ()  # a page of output parts, not a batch
         return (("batches", [batch_row(Batch.from_json(record.value), record.offset)]),)
     if record.topic == ACCOUNT_CHANGES.name:
         return (("control_log", [change_row(Change.from_json(record.value or b""))]),)

@@ -1,4 +1,4 @@
-"""Rows from records. Pure; the order of a row's values is the order of its table's columns here."""
+"""Rows of records. Pure; the values of a row are in the order of COLUMNS."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import time_of
 from crossdock_schemas.parcel.result import Result, ResultGroup
 
-LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log is the newest version
+LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log has the highest version
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "attempts": (
@@ -52,7 +52,7 @@ def at(ms: int) -> datetime:
 
 
 def attempt_row(usage: Usage) -> Sequence[object]:
-    """Return a call's row. What its own worker tells of it, however late, is newer than anybody's "unknown"."""
+    """Return the row of a call. The report of its own worker has a higher version than an estimate of another one."""
     tokens, cost = usage.tokens, usage.cost
     return (
         usage.account, usage.project, usage.key_id, usage.request_id, usage.execution_id, usage.parcel_id,
@@ -68,7 +68,7 @@ def attempt_row(usage: Usage) -> Sequence[object]:
 
 
 def request_row(group: ResultGroup, result: Result, offset: int) -> Sequence[object]:
-    """Return a request's row. `accepted_at` comes from the id, so that every end of it lies in one partition."""
+    """Return the row of a request. `accepted_at` comes from the id, so all its ends are in one partition."""
     tokens = result.tokens
     accepted_ms = time_of(result.request_id)
     return (
@@ -106,7 +106,7 @@ def change_row(change: Change) -> Sequence[object]:
 
 
 def posting_rows(entry: Entry) -> list[Sequence[object]]:
-    """Return a row for each posting. Its position is its line: the same whenever the entry comes again."""
+    """Return a row for each posting. Its position is its line, so a repeated entry makes the same rows."""
     return [
         (
             entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
@@ -119,7 +119,7 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
 
 
 def alert_row(alert: Alert) -> tuple[object, ...]:
-    """A row of `alerts`."""
+    """Return the row of an alert."""
     return (
         alert.account, alert.alert_id, at(alert.at_ms), alert.kind.value, alert.scope,
         "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd,

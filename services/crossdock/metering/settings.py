@@ -1,4 +1,4 @@
-"""What the metering sink needs to know."""
+"""Settings of the metering sink."""
 
 from pydantic import Field
 
@@ -9,8 +9,8 @@ class MeteringSettings(Settings):
     """CROSSDOCK_METERING_*."""
 
     max_rows: int = Field(default=10_000, ge=1)
-    """Rows of one insert at most."""
+    """Rows of an insert at most."""
     max_bytes: int = Field(default=16_777_216, ge=1)
-    """Bytes of the records behind one insert at most."""
+    """Bytes of the records of an insert at most."""
     max_age_s: float = Field(default=1.0, gt=0)
-    """A row waits this long for company, in seconds: what analysts see is that old."""
+    """Rows are collected for this long before an insert, in seconds; queries see them that late."""

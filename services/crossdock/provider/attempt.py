@@ -1,4 +1,4 @@
-"""One line at one endpoint: claim, call, judge, wait, call again, until it ends here or must go elsewhere."""
+"""The attempt of a line at one candidate: claim, call, judge, wait, call again, until it ends or goes on elsewhere."""
 
 import asyncio
 import random
@@ -19,30 +19,27 @@ from crossdock.provider.call import Exchange
 from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.line_end import LineEnds
 from crossdock.provider.publisher import Finished, Publisher
-from crossdock.provider.result_lines import (
-    UNREADABLE,
-    unavailable,
-)
+from crossdock.provider.result_lines import UNREADABLE, error_body, status_of, unavailable
 from crossdock.provider.usage_rows import CallTiming, LineBook
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
+from crossdock_schemas.parcel.output_line import RequestEnd, completed, failed, not_executed
 from crossdock_schemas.parcel.parcel import Lane, Parcel
 from crossdock_schemas.parcel.result import Outcome
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_LIMIT_S = 4.0
 PATIENCE_S = (
-    5.0  # a longer wait is spent elsewhere: at the next candidate, or in a topic of delayed retries
+    5.0  # for a longer wait the line goes to the next candidate, or to a topic of delayed retries
 )
-SPREAD_S = 0.05  # after a common wait the lines come back over this, doubled with each call
+SPREAD_S = 0.05  # lines that waited together go on spread over this time, doubled with each call
 SPREAD_DOUBLINGS = 8
-CALLS_PER_ATTEMPT = 100  # the number sent upstream is attempt * 100 + call
+CALLS_PER_ATTEMPT = 100  # the provider is sent the number attempt * 100 + call
 
 
-class Claims(Protocol):
-    """What an attempt needs of a `ClaimWriter`."""
+class CallClaims(Protocol):
+    """The part of `ClaimWriter` that an attempt uses."""
 
     claim: str
 
@@ -51,7 +48,7 @@ class Claims(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnwardLine:
-    """This line goes on as `attempt`: the next candidate's, or this one's once more, later or in other hands."""
+    """A line that goes on as `attempt`: at the next candidate, or at this one later or in another worker."""
 
     line: int
     raw: bytes
@@ -59,11 +56,11 @@ class OnwardLine:
     calls_made: int = 0
     calls_lost: int = 0
     due_ms: int | None = None
-    """Not before then."""
+    """The earliest time of its next call."""
     is_readmission: bool = False
-    """A call that brought no answer may have cost what was held: the next one needs a hold of its own."""
+    """A call without an answer may have used up the hold: the next call needs a new one."""
     is_lost: bool = False
-    """The end of that call is unknown: its worker may still tell of it."""
+    """The outcome of that call is unknown: its worker may still report it."""
     repeat_of: ExecutionId | None = None
 
 
@@ -77,11 +74,7 @@ async def _none() -> CallKey | None:
 
 @dataclass
 class Attempt:
-    """The tries of one line at one candidate.
-
-    Raises (from `run`):
-        LeaseLostError: if another worker may have taken the line over; nothing of it is published then.
-    """
+    """One line at one candidate. `run` raises LeaseLostError if another worker may have taken the line over."""
 
     parcel: Parcel
     line: int
@@ -90,41 +83,40 @@ class Attempt:
     publisher: Publisher
     clock: Clock
     chance: random.Random
-    claims: Claims
+    claims: CallClaims
     job: Job
     is_cancelled: Callable[[], bool] = _never
     find_key: Callable[[], Awaitable[CallKey | None]] = _none
-    """Returns the key that this candidate is called with, if it may be used this moment."""
+    """Returns the key for this candidate; None if it cannot be used now."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    ends: LineEnds = field(init=False)
+    request_id: RequestId = field(init=False)
     exchange: Exchange = field(init=False)
     lost: int = field(init=False)
     has_cost: bool = field(init=False, default=False)
-    """A call under this hold brought no answer, and may have cost what was held for it."""
+    """A call under this hold had no answer and may have used it up."""
     book: LineBook = field(init=False)
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.lost = self.parcel.calls_lost
         self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
-        self.ends = LineEnds(self.parcel, self.line, self.book, self.clock)
+        self.request_id = self.parcel.request_id_of(self.line)
         self.exchange = Exchange(self.parcel, self.site, self.clock)
         self.repeat_of = self.parcel.repeats.get(self.line)
 
     async def run(self) -> Finished | OnwardLine:
-        """Return the line's end here; every call on the way is booked."""
-        request_id = self.parcel.request_id_of(self.line)
+        """Return how the line ends or goes on; every call is booked."""
         try:
             call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
-            return self.ends.failed("", UNREADABLE)
+            return self._failed("", UNREADABLE)
         if self.book_lapsed() and self.parcel.hold is not None:
             return self._onward(self.parcel.attempt, self.book.calls, is_lost=True)
         while True:
             async with self.site.slots:
-                said = await self._turn(request_id, call) if self._is_free() else None
+                said = await self._turn(call) if self._is_free() else None
             if isinstance(said, ProviderAnswer):
-                return self.ends.completed(call.custom_id, said.body)
+                return self._finished(completed(self.request_id, call.custom_id, said.body))
             if said is None:
                 ended = await self._wait(call)
             else:
@@ -133,7 +125,7 @@ class Attempt:
                 return ended
 
     def book_lapsed(self) -> int:
-        """Book the calls that a worker began and never told of; count on from them. Return how many they are."""
+        """Book the calls that another worker began and did not end, and count on from them; return how many."""
         held = self.job.held
         starts = [] if held is None else held.lapsed(self.line)
         if held is None or not starts:
@@ -141,7 +133,7 @@ class Attempt:
         try:
             call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
-            return 0  # none can have been made
+            return 0  # no call was made
         first = self.repeat_of
         for start in starts:
             earlier = held.repeated_by(self.line, start)
@@ -154,7 +146,7 @@ class Attempt:
         return len(starts)
 
     def _is_free(self) -> bool:
-        """Say whether a call may be made this moment."""
+        """Return whether a call may be made now."""
         is_open = not self._closed_s()
         may_begin = self._left_s() > 0 and not self._is_too_late()
         return is_open and may_begin and not self.draining.is_set() and not self.is_cancelled()
@@ -164,11 +156,11 @@ class Attempt:
         return self.site.closed_s(candidate.model, candidate.credential_id)
 
     async def _wait(self, call: ProviderCall) -> Finished | OnwardLine | None:
-        """Wait until the endpoint opens; return how the line ends if no call shall be made."""
+        """Wait until the endpoint is open; return how the line ends or goes on if it must not be called."""
         if self.is_cancelled():
-            return self.ends.not_executed(call.custom_id, Outcome.CANCELLED)
+            return self._not_executed(call.custom_id, Outcome.CANCELLED)
         if self._left_s() <= 0 or self._is_too_late():
-            return self.ends.not_executed(call.custom_id, Outcome.EXPIRED)
+            return self._not_executed(call.custom_id, Outcome.EXPIRED)
         if self.draining.is_set():
             return self._onward(self.parcel.attempt, self.book.calls)
         wait_s = self._closed_s()
@@ -188,33 +180,31 @@ class Attempt:
         return start_before is not None and self.clock.now_ms() >= start_before
 
     async def _rest(self, wait_s: float) -> None:
-        """Wait that long; the deadline, or the pool's wish to come to rest, ends it."""
+        """Wait; the deadline or the draining of the pool ends the wait."""
         with suppress(TimeoutError):
             async with asyncio.timeout(min(wait_s, self._left_s())):
                 await self.draining.wait()
 
-    async def _turn(self, request_id: RequestId, call: ProviderCall) -> ProviderAnswer | Verdict:
-        """Call, with the candidate's own key if it names one: without that key there is no call."""
+    async def _turn(self, call: ProviderCall) -> ProviderAnswer | Verdict:
+        """Call with the candidate's key; if it cannot be used, no call is made."""
         candidate = self.parcel.candidate
         if (
             candidate.credential_id is None
-            and self.site.installed is None
+            and self.site.installation_key is None
             and not self.site.needs_key
         ):
-            return await self._call(request_id, call, None)
+            return await self._call(call, None)
         key = await self.find_key()
         if key is None:
             return unavailable(candidate.provider, candidate.credential_id)
         try:
-            return await self._call(request_id, call, key)
-        except KeyShapeError:  # the catalogue's address changed since the key was handed in
+            return await self._call(call, key)
+        except KeyShapeError:  # the address in the catalogue changed after the key was created
             return unavailable(candidate.provider, candidate.credential_id)
 
-    async def _call(
-        self, request_id: RequestId, call: ProviderCall, key: CallKey | None
-    ) -> ProviderAnswer | Verdict:
+    async def _call(self, call: ProviderCall, key: CallKey | None) -> ProviderAnswer | Verdict:
         upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1
-        request = self.exchange.request(request_id, call, upstream, key)
+        request = self.exchange.request(self.request_id, call, upstream, key)
         number = self.book.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
@@ -250,16 +240,16 @@ class Attempt:
         self.publisher.book(usage)
 
     def _note(self, said: ProviderAnswer | Verdict, took_ms: int) -> None:
-        """Note how the endpoint fared."""
+        """Count the call for the health of the endpoint."""
         outcome = said.outcome if isinstance(said, Verdict) else CallOutcome.OK
         is_fault = isinstance(said, Verdict) and said.step is not NextStep.GIVE_UP
         candidate = self.parcel.candidate
         self.site.note(
-            candidate.model, outcome, took_ms, is_fault=is_fault, own=candidate.credential_id
+            candidate.model, outcome, took_ms, is_fault=is_fault, byok=candidate.credential_id
         )
 
     async def _after(self, verdict: Verdict, call: ProviderCall) -> Finished | OnwardLine | None:
-        """Return the end that `verdict` means, or None to call again (after the wait)."""
+        """Return how the line ends or goes on after `verdict`; None to call again, after the wait."""
         if verdict.after_s is not None:
             candidate = self.parcel.candidate
             self.site.close_for(candidate.model, verdict.after_s, candidate.credential_id)
@@ -271,17 +261,17 @@ class Attempt:
             return None
         if verdict.step is not NextStep.GIVE_UP and self.parcel.has_next_candidate:
             return self._fallen_back()
-        return self.ends.failed(call.custom_id, verdict)
+        return self._failed(call.custom_id, verdict)
 
     def _may_call_again(self, verdict: Verdict) -> bool:
-        """Say whether one more call is within the limit. A batch's line outlasts a rate limit if nobody else has it."""
+        """Return whether one more call is allowed. A batch line without another candidate waits out a rate limit."""
         is_patient = (
             verdict.outcome is CallOutcome.RATE_LIMITED
             and self.parcel.lane is Lane.BATCH
             and not self.parcel.has_next_candidate
         )
         limit = CALLS_PER_ATTEMPT - 1 if is_patient else self.site.provider.max_calls
-        # what a worker's death cut off was not this endpoint's fault
+        # a call that ended with its worker is not a fault of this endpoint
         return self.book.calls - self.lost < limit and self.book.calls < CALLS_PER_ATTEMPT - 1
 
     def _backoff_s(self) -> float:
@@ -289,11 +279,22 @@ class Attempt:
             self.book.calls, base_s=BACKOFF_BASE_S, limit_s=BACKOFF_LIMIT_S, chance=self.chance
         )
 
+    def _finished(self, end: RequestEnd) -> Finished:
+        return self.book.finished(end, self.clock.now_ms())
+
+    def _failed(self, custom_id: str, verdict: Verdict) -> Finished:
+        status, body = status_of(verdict), error_body(verdict)
+        return self._finished(failed(self.request_id, custom_id, status, verdict.code, body))
+
+    def _not_executed(self, custom_id: str, outcome: Outcome) -> Finished:
+        in_batch = self.parcel.batch_id is not None
+        return self._finished(not_executed(self.request_id, custom_id, outcome, in_batch=in_batch))
+
     def _fallen_back(self) -> OnwardLine:
         return self._onward(self.parcel.attempt + 1)
 
     def _later(self, wait_s: float) -> OnwardLine:
-        """Give the wait to a topic; what cannot be called before its deadline comes back to end there."""
+        """Let a topic of delayed retries hold the line, until its deadline at most."""
         due_ms = self.clock.now_ms() + round(min(wait_s, self._left_s()) * 1000)
         return self._onward(self.parcel.attempt, self.book.calls, due_ms)
 
@@ -305,7 +306,7 @@ class Attempt:
         *,
         is_lost: bool = False,
     ) -> OnwardLine:
-        """Return how the line goes on; through accounts if its hold is used up, where a wait begins anew afterwards."""
+        """Return how the line goes on. If its hold is used up it is admitted again, and a wait starts after that."""
         is_readmission = is_lost or self.has_cost
         return OnwardLine(
             self.line,

@@ -1,4 +1,4 @@
-"""What shall not be called any more, as the topic of cancels tells it."""
+"""The view of the topic `cancels`: batches, requests and keys that must not be called any more."""
 
 from collections import OrderedDict
 
@@ -9,12 +9,14 @@ from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.parcel.parcel import Parcel
 
-KEEP_MS = 608_400_000  # 7 days and an hour: the longest completion window, and what may come late
+KEEP_MS = (
+    608_400_000  # 7 days and an hour: the longest completion window, and an hour for late records
+)
 MAX_COUNT = 200_000  # about 30 MB; the oldest go first
 
 
 class Cancels:
-    """Ids of cancelled batches and single requests, and of keys that are out of use, of the last days."""
+    """Ids of cancelled batches and single requests and of disabled keys, of the last days."""
 
     def __init__(self, *, max_count: int = MAX_COUNT) -> None:
         self._at_ms: OrderedDict[str, int] = OrderedDict()
@@ -24,7 +26,7 @@ class Cancels:
         return len(self._at_ms)
 
     def apply(self, record: Record) -> None:
-        """Take in a record of the topic."""
+        """Apply a record of the topic."""
         try:
             cancelled = Cancelled.from_json(record.value or b"")
         except ValidationError as error:
@@ -40,7 +42,7 @@ class Cancels:
             self._at_ms.popitem(last=False)
 
     def holds(self, parcel: Parcel) -> bool:
-        """Say whether `parcel` shall not be called."""
+        """Return whether `parcel` must not be called."""
         return self.has(parcel.batch_id or parcel.request_id) or self.has(parcel.key_id)
 
     def has(self, identifier: str | None) -> bool:

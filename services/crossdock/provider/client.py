@@ -1,4 +1,4 @@
-"""A provider as this worker sees it: its door, how many calls fit, whether it asked for a pause, how it fares."""
+"""A provider in this worker: its transport, its limit of calls, its pauses and its health."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from crossdock.kernel.process import metrics
 from crossdock.kernel.requests.provider_keys import PLACE, GoogleKey, ProviderKey
 from crossdock.provider.adapters.registry import ADAPTERS
-from crossdock.provider.credentials.access_tokens import Tokens
+from crossdock.provider.credentials.access_tokens import AccessTokens
 from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.calls.fleet import EndpointHealth
 from crossdock_schemas.calls.usage import CallOutcome
@@ -19,21 +19,19 @@ from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.pricing.catalogue import Provider
 
 HALF_LIFE_S = 30.0
-FORGOTTEN_S = (
-    600.0  # an own key that was not called for so long; its health is of no weight any more
-)
+FORGOTTEN_S = 600.0  # the health of a BYOK key without calls for so long is dropped
 
 Door = tuple[str, CredentialId | None]
-"""A model, and the own key that it is called with: one customer's limits are nobody else's."""
+"""A model, and its BYOK key: the limits of one customer hold for no other."""
 
 
 class EndpointFare:
-    """Decaying error rate and latency of one endpoint."""
+    """Decaying error rate and latency of an endpoint."""
 
     def __init__(self) -> None:
         self.calls = self.errors = self.latency_ms = 0.0
         self._at = time.monotonic()
-        """Of the last call."""
+        """Time of the last call."""
         self.is_news = False
 
     @property
@@ -41,7 +39,7 @@ class EndpointFare:
         return time.monotonic() - self._at
 
     def note(self, *, is_fault: bool, took_ms: float) -> None:
-        """Count a call; `is_fault` if the provider is to blame."""
+        """Count a call; `is_fault`: the provider caused a failure."""
         now = time.monotonic()
         keep = math.exp2((self._at - now) / HALF_LIFE_S)
         self._at = now
@@ -60,15 +58,15 @@ class ProviderSite:
         transport: httpx.AsyncBaseTransport,
         headers: Mapping[str, str],
         *,
-        installed: ProviderKey | None = None,
-        tokens: Tokens | None = None,
+        installation_key: ProviderKey | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self.provider = provider
         self.adapter = ADAPTERS[provider.format]
         self.transport = transport
         self.slots = asyncio.Semaphore(provider.max_in_flight)
-        self.installed = installed
-        """The installation's key, where the transport does not send it by itself."""
+        self.installation_key = installation_key
+        """The installation key, if the transport does not send it by itself."""
         self.tokens = tokens
         self._headers = [("content-type", "application/json"), *headers.items()]
         self._urls: dict[tuple[str, str], httpx.URL] = {}
@@ -84,11 +82,11 @@ class ProviderSite:
 
     @property
     def needs_key(self) -> bool:
-        """Whether there is no address without a key that fills its places."""
+        """Whether the address has parts that only a key holds."""
         return PLACE.search(self.provider.base_url) is not None
 
     async def use(self, key: ProviderKey) -> CallKey | None:
-        """Return `key` as calls need it; None if its token is not to be had."""
+        """Return `key` as calls use it; None if it needs an access token and gets none."""
         if not isinstance(key, GoogleKey):
             return CallKey(key)
         token = None if self.tokens is None else await self.tokens.find(key)
@@ -105,12 +103,12 @@ class ProviderSite:
         key: CallKey | None = None,
         now_s: float = 0.0,
     ) -> httpx.Request:
-        """Return the call; `number` tells a request's calls apart for the provider's own log.
+        """Return the HTTP request of a call. `number` tells the calls of a line apart in the provider's log.
 
-        A `key` goes in the place of the one that the transport would send. `now_s`: unix time, for what is signed.
+        `key` replaces the key that the transport would send. `now_s`: unix time, for signatures.
 
         Raises:
-            KeyShapeError: if the key leaves a place of the provider's address empty.
+            KeyShapeError: if the key does not fill the provider's address.
         """
         url = self._url(operation, model, key)
         headers = [
@@ -120,7 +118,7 @@ class ProviderSite:
         ]
         if key is not None:
             headers += key.headers(str(url), body, now_s)
-        # why a stream: `content` makes httpx work out headers that the door sets anyway, 8 us
+        # why a stream: for `content` httpx computes headers that the transport sets anyway, 8 us
         return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
 
     def _url(self, operation: str, model: str, key: CallKey | None) -> httpx.URL:
@@ -132,23 +130,23 @@ class ProviderSite:
             self._urls[operation, model] = url
         return url
 
-    def close_for(self, model: str, after_s: float, own: CredentialId | None = None) -> None:
-        """The provider asked for a pause of this model, from those who call it with this key."""
+    def close_for(self, model: str, after_s: float, byok: CredentialId | None = None) -> None:
+        """Pause calls of this model with this key, as the provider asked."""
         until = time.monotonic() + after_s
-        self._closed_until[model, own] = max(until, self._closed_until.get((model, own), 0.0))
+        self._closed_until[model, byok] = max(until, self._closed_until.get((model, byok), 0.0))
 
-    def closed_s(self, model: str, own: CredentialId | None = None) -> float:
-        """Return the seconds until calls are welcome again."""
-        return max(0.0, self._closed_until.get((model, own), 0.0) - time.monotonic())
+    def closed_s(self, model: str, byok: CredentialId | None = None) -> float:
+        """Return the seconds until the end of a pause."""
+        return max(0.0, self._closed_until.get((model, byok), 0.0) - time.monotonic())
 
-    def note(  # what, with which key, how it went
+    def note(
         self,
         model: str,
         outcome: CallOutcome,
         took_ms: float,
         *,
         is_fault: bool,
-        own: CredentialId | None = None,
+        byok: CredentialId | None = None,
     ) -> None:
         """Count a call of `model`."""
         calls = self._calls.get(outcome)
@@ -156,16 +154,18 @@ class ProviderSite:
             calls = self._calls[outcome] = metrics.CALLS.labels(self.provider.name, outcome.value)
         calls.inc()
         self._seconds.observe(took_ms / 1000)
-        self.fares.setdefault((model, own), EndpointFare()).note(is_fault=is_fault, took_ms=took_ms)
+        self.fares.setdefault((model, byok), EndpointFare()).note(
+            is_fault=is_fault, took_ms=took_ms
+        )
 
     def news(self, worker: str, now_ms: int) -> list[EndpointHealth]:
-        """Return the health of the models called since the last time, with each key that called them."""
+        """Return the health of each model and key that was called since the last report."""
         found = []
         self._forget_idle()
-        for (model, own), fare in self.fares.items():
+        for (model, byok), fare in self.fares.items():
             if fare.is_news:
                 fare.is_news = False
-                closed_s = self.closed_s(model, own)
+                closed_s = self.closed_s(model, byok)
                 found.append(
                     EndpointHealth(
                         endpoint=f"{self.provider.name}/{model}",
@@ -174,16 +174,16 @@ class ProviderSite:
                         latency_ms=fare.latency_ms,
                         calls=round(fare.calls),
                         closed_until_ms=now_ms + round(closed_s * 1000) if closed_s else 0,
-                        credential_id=own,
+                        credential_id=byok,
                         at_ms=now_ms,
                     )
                 )
         return found
 
     def _forget_idle(self) -> None:
-        """Own keys come and go: let go of those that nobody calls any more."""
+        """Drop the health of BYOK keys that are not called any more."""
         for door, fare in list(self.fares.items()):
-            _, own = door
-            if own is not None and fare.idle_s > FORGOTTEN_S and not self.closed_s(*door):
+            _, byok = door
+            if byok is not None and fare.idle_s > FORGOTTEN_S and not self.closed_s(*door):
                 del self.fares[door]
                 self._closed_until.pop(door, None)

@@ -1,4 +1,4 @@
-"""Opens the providers of the catalogue: their doors, and the installation's keys for them."""
+"""Opens the providers of the catalogue: their transports and installation keys."""
 
 from collections.abc import Mapping
 
@@ -14,37 +14,39 @@ from crossdock.kernel.requests.provider_keys import (
     read_provider_key,
 )
 from crossdock.provider.client import ProviderSite
-from crossdock.provider.credentials.access_tokens import Tokens
+from crossdock.provider.credentials.access_tokens import AccessTokens
 from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.pricing.catalogue import Provider
 
 
 def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> ProviderSite:
-    """Open a provider's door with the key that its environment variable holds.
+    """Open a provider with the key in its environment variable.
 
     Raises:
-        SettingsError: if the variable is not set, or holds no such key.
+        SettingsError: if the variable is not set, or its key has the wrong shape.
     """
-    installed = _installed(provider, environ)
+    installation_key = _installation_key(provider, environ)
     tokens = None
     if provider.auth == "google":
-        tokens = Tokens(_open_door(provider, {}), provider.token_url, clock)
-    if installed is None or provider.auth != "bearer":
-        door = _open_door(provider, {})
-        return ProviderSite(provider, door, {}, installed=installed, tokens=tokens)
-    # why there: it is the same for all calls, and stays out of every request
+        tokens = AccessTokens(_open_transport(provider, {}), provider.token_url, clock)
+    if installation_key is None or provider.auth != "bearer":
+        door = _open_transport(provider, {})
+        return ProviderSite(provider, door, {}, installation_key=installation_key, tokens=tokens)
+    # why in the transport: the key is the same for all calls, and stays out of every request
     return ProviderSite(
-        provider, _open_door(provider, dict(CallKey(installed).headers("", b"", 0.0))), {}
+        provider,
+        _open_transport(provider, dict(CallKey(installation_key).headers("", b"", 0.0))),
+        {},
     )
 
 
-def _installed(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
+def _installation_key(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
     name = provider.api_key_env
     if name is None:
         return None
     text = environ.get(name, "").strip()
     if not text:
-        raise SettingsError(f"{name}: not set; provider {provider.name!r} needs it")
+        raise SettingsError(f"{name}: not set; set the key of provider {provider.name!r}")
     try:
         key = read_provider_key(provider.auth, text)
         address_of(provider.base_url, key)
@@ -53,7 +55,7 @@ def _installed(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | 
     return key
 
 
-def _open_door(provider: Provider, headers: Mapping[str, str]) -> httpx.AsyncBaseTransport:
+def _open_transport(provider: Provider, headers: Mapping[str, str]) -> httpx.AsyncBaseTransport:
     return open_transport(
         connect_timeout_s=provider.connect_timeout_s,
         read_timeout_s=provider.read_timeout_s,

@@ -1,7 +1,7 @@
-"""Delayed retries: a shard that sends records on when their topic has held them for its time.
+"""Delayed retries: a shard that sends a record on after the delay of its topic.
 
-Exactly once: what goes on and how far was read are one transaction. A topic's delay is the same for all of its records,
-so the first one is always the first due, and what waits stays in Kafka.
+Exactly once: the records sent on and the positions are one transaction. All records of a topic have the same delay, so
+the first one is due first, and the waiting ones stay in Kafka.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SPEC = ShardSpec(
 
 
 class LaterPartition:
-    """Implements `kernel.shard.Partition`; it has no state but its positions."""
+    """Implements `Partition` of `kernel.runtime.shard`; its positions are its only state."""
 
     def __init__(self, clock: Clock) -> None:
         self.wake = asyncio.Event()
@@ -34,7 +34,7 @@ class LaterPartition:
         self._dead = DeadLetters("provider", clock)
 
     def restore(self, pages: Iterable[Page]) -> None:
-        """There are none."""
+        """Do nothing: there are no pages."""
 
     async def step(self, records: Sequence[Record]) -> Step:
         """Send `records` on."""
@@ -50,7 +50,7 @@ class LaterPartition:
         return sent
 
     def committed(self) -> None:
-        """Nothing hangs on it."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing runs."""
+        """Do nothing."""

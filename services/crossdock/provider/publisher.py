@@ -1,4 +1,4 @@
-"""Publishes in groups: first what calls cost, then, once that is safe, what came of them."""
+"""Publishes in groups: usage first; results after Kafka acknowledged the usage."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,15 +24,15 @@ T = TypeVar("T")
 Owned = TypeVar("Owned", Usage, HoldEnd)
 
 
-class Log(Protocol):
-    """Where records go; `send` returns when all are acknowledged."""
+class RecordLog(Protocol):
+    """Takes records; `send` returns when all are acknowledged."""
 
     async def send(self, messages: Sequence[Outgoing]) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A line at its visible end, with the parcel that it came in."""
+    """A line at its end, with its parcel."""
 
     parcel: Parcel
     result: Result
@@ -40,9 +40,9 @@ class Finished:
 
 
 class Publisher:
-    """Collects over `flush_s`; a realtime line is sent at once. Whatever waits for one flush shares its end."""
+    """Collects for `flush_s`; a realtime line is sent at once. All callers of one flush wait for its end."""
 
-    def __init__(self, producer: Log, clock: Clock, *, flush_s: float) -> None:
+    def __init__(self, producer: RecordLog, clock: Clock, *, flush_s: float) -> None:
         self._producer = producer
         self._clock = clock
         self._flush_s = flush_s
@@ -54,22 +54,22 @@ class Publisher:
         self._urgent = asyncio.Event()
 
     def book(self, usage: Usage) -> None:
-        """Count a call. It is on the topic before any result that is finished after this."""
+        """Add the usage of a call. It is published before any result that is finished later."""
         self._usage.append(usage)
         self._work.set()
 
     def end_hold(self, end: HoldEnd) -> None:
-        """Tell accounts that lines make no more calls under their hold, after all usage booked before."""
+        """Add the end of a hold; it is published after all usage booked before."""
         self._ended.append(end)
         self._work.set()
 
     async def finish(self, lines: Sequence[Finished]) -> None:
-        """Publish the ends of `lines`; returns when the broker has them, and all usage booked before."""
+        """Publish the ends of `lines`; return when they and all usage booked before are acknowledged."""
         self._finished += lines
         await self.settle(is_urgent=any(line.parcel.lane is Lane.REALTIME for line in lines))
 
     async def settle(self, *, is_urgent: bool) -> None:
-        """Return when the broker has all that was booked and finished before."""
+        """Return when all usage and results added before are acknowledged."""
         if self._acknowledged is None:
             self._acknowledged = asyncio.get_running_loop().create_future()
         self._work.set()
@@ -81,7 +81,7 @@ class Publisher:
         """Flush until cancelled.
 
         Raises:
-            LogError: if the broker refused; what was not acknowledged is called again after a restart.
+            LogError: if Kafka refuses; lines without an acknowledged result are called again after a restart.
         """
         while True:
             await self._work.wait()
@@ -93,7 +93,7 @@ class Publisher:
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what was collected: usage first."""
+        """Send the collected records, usage first."""
         usage, self._usage = self._usage, []
         finished, self._finished = self._finished, []
         ended, self._ended = self._ended, []
@@ -113,13 +113,13 @@ class Publisher:
             acknowledged.set_result(None)
 
     def _usage_records(self, rows: Sequence[Usage], ended: Sequence[HoldEnd]) -> list[Outgoing]:
-        """Return what accounts reads: of each account the calls first, then what ended."""
+        """Return the usage records: for each account its calls, then the ends of holds."""
         of_calls, of_ends = _by_account(rows), _by_account(ended)
         records = []
         for account in of_calls | of_ends:
             calls = of_calls.get(account, [])
             *chunks, last = list(_chunks(calls, lambda row: ROW_BYTES + len(row.custom_id))) or [()]
-            # why: a flush ends some hundred lines at most, whose ends have room beside any calls
+            # why no chunks: a flush ends some hundred lines at most, which fit beside any calls
             ends = tuple(_together(of_ends.get(account, [])))
             for chunk, of_chunk in [*((chunk, ()) for chunk in chunks), (last, ends)]:
                 group = UsageGroup.model_construct(executions=tuple(chunk), ended=of_chunk)
@@ -158,7 +158,7 @@ def _by_account(items: Iterable[Owned]) -> dict[str, list[Owned]]:
 
 
 def _together(ended: Sequence[HoldEnd]) -> list[HoldEnd]:
-    """Return one end for each hold and kind, with all the lines."""
+    """Return one end for each hold and kind, with all its lines."""
     slots: dict[tuple[HoldId, bool], tuple[int, ...]] = {}
     last = {}
     for end in ended:
@@ -169,7 +169,7 @@ def _together(ended: Sequence[HoldEnd]) -> list[HoldEnd]:
 
 
 def _chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
-    """Cut `items` so that a record holds at most MAX_ROWS of them and about MAX_BYTES."""
+    """Cut `items` into records of at most MAX_ROWS and about MAX_BYTES."""
     start = size = 0
     for at, item in enumerate(items):
         size += size_of(item)

@@ -1,4 +1,4 @@
-"""Lines that leave a worker: to the next candidate, to other hands, or to a topic that holds them for a while."""
+"""Sends lines on: to the next candidate, to another worker, to admission, or to a topic of delayed retries."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _DELAY_MS = {topic.name: delay_ms for delay_ms, topic in LATER.items()}
 
 
 def make_onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> list[Outgoing]:
-    """Return the parcels in which the lines of `ends` go on: those that go the same way go together."""
+    """Return the parcels in which the lines of `ends` go on; lines that go on alike share one."""
     alike: dict[tuple[int, ...], list[OnwardLine]] = {}
     for number, end in enumerate(ends):
         run = parcel.slot_of(end.line) - number if end.is_readmission else -1
@@ -62,7 +62,7 @@ def _event(parcel: Parcel, end: OnwardLine) -> str:
 
 
 def _asking(parcel: Parcel, onward: Parcel, *, is_lost: bool) -> Parcel:
-    """Return the parcel that asks for another hold. Its lines follow one another, as those of a batch's parcel do."""
+    """Return the parcel that asks for a new hold. Its lines are consecutive, as in every parcel of a batch."""
     first, position = onward.lines[0], parcel.position
     return onward.model_copy(
         update={
@@ -76,21 +76,21 @@ def _asking(parcel: Parcel, onward: Parcel, *, is_lost: bool) -> Parcel:
 
 
 def ready_ms(record: Record) -> int:
-    """Return when a delayed record shall go on, in unix ms."""
+    """Return the time at which a delayed record goes on, in unix ms."""
     return record.timestamp_ms + _DELAY_MS.get(record.topic, 0)
 
 
 def forward(record: Record, now_ms: int) -> Outgoing:
-    """Return a delayed record on its way: to its workers, or to spend what is left of its wait.
+    """Return a delayed record: on its dispatch topic, or on a topic for the rest of its wait.
 
     Raises:
-        MissingEnvelopeError, ValueError: if it is no parcel with a plan.
+        MissingEnvelopeError, ValueError: if it is not a parcel with a plan.
     """
     return _send(decode_envelope(record.headers, Parcel), record.value, now_ms)
 
 
 def _send(parcel: Parcel, value: bytes | None, now_ms: int) -> Outgoing:
-    """A wait is spent in ever shorter pieces; what is left in the end, under 5 s, is spent in the pool."""
+    """Return the record for the longest delay that fits into the wait; the pool waits for the last 5 s itself."""
     later = None if parcel.due_ms is None else later_topic(parcel.due_ms - now_ms)
     topic = dispatch_topic(parcel.candidate.provider, parcel.lane) if later is None else later.name
     headers = encode_headers(later or DISPATCH, SOURCE, parcel.parcel_id, now_ms, parcel)

@@ -1,4 +1,4 @@
-"""What a provider worker needs to know."""
+"""Settings of a provider worker."""
 
 from pydantic import Field
 
@@ -9,10 +9,10 @@ class ProviderSettings(MasterKeySettings):
     """CROSSDOCK_PROVIDER_*."""
 
     drain_s: float = Field(default=120.0, gt=0)
-    """An orderly stop waits this long for calls that run, in seconds; others have its partitions meanwhile."""
+    """An orderly stop waits this long for running calls, in seconds; other workers take its partitions meanwhile."""
     capacity: int = Field(default=640, ge=1)
     """Lines in flight at once."""
     only: str = ""
     """Names of the providers to serve, comma-separated; empty serves all of the catalogue."""
     flush_ms: int = Field(default=30, ge=1)
-    """Results of the batch lane wait this long for company, in milliseconds."""
+    """Results of the batch lane are collected for this long, in milliseconds."""

@@ -1,4 +1,4 @@
-"""The books' rows of one line: a row for each call, whoever made it. Pure."""
+"""The usage rows of one line: one for each call, of this worker or an earlier one. Pure."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -7,18 +7,27 @@ from typing import Any
 from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict
-from crossdock.provider.estimate import estimate_tokens
+from crossdock.provider.publisher import Finished
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
-from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
+from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID, RequestEnd
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 
+CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
+
+
+def estimate_tokens(*, prompt_bytes: int, output_chars: int) -> Tokens:
+    """Return an estimate from lengths, rounded up, for a call whose provider reports no usage."""
+    return Tokens(
+        input=-(-prompt_bytes // CHARS_PER_TOKEN), output=-(-output_chars // CHARS_PER_TOKEN)
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class CallTiming:
-    """Unix ms. A call begins when it was claimed: whoever supposes a row for it knows that moment too."""
+    """Unix ms. A call starts with its claim, so a worker that takes over knows the time too."""
 
     started_ms: int
     finished_ms: int
@@ -26,19 +35,35 @@ class CallTiming:
 
 @dataclass
 class LineBook:
-    """Makes rows, and adds up what they say."""
+    """Makes usage rows, and sums their tokens and costs."""
 
     parcel: Parcel
     line: int
     claim: str
     calls: int = 0
-    """Made for the line here."""
+    """Calls for the line at this candidate."""
     tokens: Tokens = field(default_factory=Tokens)
     cost_usd: Decimal = Decimal(0)
 
     def execution_of(self, number: int, claim: str) -> ExecutionId:
         request_id = self.parcel.request_id_of(self.line)
         return execution_id(request_id, self.parcel.attempt, number, claim, self._hold_id)
+
+    def finished(self, end: RequestEnd, now_ms: int) -> Finished:
+        """Return the end of the line, with the sum of what its calls used."""
+        parcel = self.parcel
+        result = end.result(
+            self.line,
+            parcel.model,
+            parcel.created_at_ms,
+            now_ms,
+            provider=parcel.candidate.provider,
+            attempts=parcel.attempt,
+            calls=self.calls,
+            tokens=self.tokens,
+            cost_usd=self.cost_usd,
+        )
+        return Finished(parcel, result, end.line)
 
     @property
     def _hold_id(self) -> HoldId | None:
@@ -55,7 +80,7 @@ class LineBook:
         provider_request_id: str | None,
         repeat_of: ExecutionId | None,
     ) -> Usage:
-        """Return the row of a call whose end we saw. What may be charged for without an answer is booked at a guess."""
+        """Return the row of a call with a known outcome. A failed call that may cost is booked at an estimate."""
         verdict = said if isinstance(said, Verdict) else None
         may_cost = verdict is None or verdict.outcome.may_cost
         tokens = self._tokens_of(said, call)
@@ -82,10 +107,10 @@ class LineBook:
     def unknown(
         self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
     ) -> Usage:
-        """Return the row of a call whose worker died: as if it had been answered at the length of its prompt.
+        """Return the row of a call of unknown outcome, with an answer as long as its prompt.
 
-        A call that the same worker followed with another one was refused, and cost nothing. If that worker told of it
-        after all, its own row wins.
+        If the same worker called again, the call was refused and cost nothing. If that worker still reports the call,
+        its own row replaces this one.
         """
         tokens = Tokens() if was_refused else self._guess(call)
         return self._row(
@@ -111,7 +136,7 @@ class LineBook:
         )
 
     def _guess(self, call: ProviderCall) -> Tokens:
-        """Return what a call used whose answer nobody saw: as if it were as long as its prompt, within its limit."""
+        """Return an estimate for a call without an answer: as long as its prompt, within its limit."""
         size = len(call.body)
         tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
         most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
@@ -120,9 +145,9 @@ class LineBook:
     def _row(
         self, call: ProviderCall, number: int, timing: CallTiming, **of_the_call: Any
     ) -> Usage:
-        """Return the row; what the parcel and the plan say of it is filled in here."""
+        """Return the row, with the fields of the parcel and the plan."""
         parcel, candidate = self.parcel, self.parcel.candidate
-        # why not model_construct: pydantic's own constructor takes 3 us here, that one 7
+        # why not model_construct: it takes 7 us here, the constructor 3
         return Usage(
             request_id=parcel.request_id_of(self.line),
             parcel_id=parcel.parcel_id,

@@ -1,4 +1,4 @@
-"""A parcel in a worker: its lines run side by side; those that must go elsewhere leave as smaller parcels."""
+"""Handles parcels: the lines of a parcel run side by side; lines that go on elsewhere leave as smaller parcels."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.publisher import SOURCE, Finished, Log, Publisher
+from crossdock.provider.publisher import SOURCE, Finished, Publisher, RecordLog
 from crossdock.provider.reroute import make_onward
 from crossdock_schemas.calls.usage import hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
@@ -45,8 +45,8 @@ STORE_LIMIT_S = 10.0
 T = TypeVar("T")
 
 
-class Claims(attempt.Claims, Protocol):
-    """What a worker needs of a `ClaimWriter`."""
+class LineClaims(attempt.CallClaims, Protocol):
+    """The part of `ClaimWriter` that a worker uses."""
 
     async def confirm(self, job: Job) -> None: ...
 
@@ -60,11 +60,11 @@ class Worker:
         self,
         sites: Mapping[str, ProviderSite],
         publisher: Publisher,
-        producer: Log,
+        producer: RecordLog,
         objects: Objects,
         clock: Clock,
         *,
-        claims: Claims,
+        claims: LineClaims,
         cancels: Cancels,
         keyring: Keyring | None = None,
         chance: random.Random,
@@ -85,12 +85,12 @@ class Worker:
         self._dead = DeadLetters("provider", clock)
 
     async def handle(self, job: Job) -> None:
-        """Run a parcel; returns when its results, its usage and what goes elsewhere are acknowledged, and told.
+        """Run a parcel; return when its results, usage and onward parcels are acknowledged, and its claims are ended.
 
         Raises:
-            UndecodableError: if the record is no parcel of ours.
+            UndecodableError: if the record is not a parcel for this worker.
             LeaseLostError: if another worker may have taken it over.
-            LogError: if it cannot be ended; the parcel is delivered again.
+            LogError: if Kafka refuses its outputs; the parcel is delivered again.
         """
         parcel, site = self._read(job.record)
         self._dead.good()
@@ -109,7 +109,7 @@ class Worker:
                 raise end
 
     async def _send_on(self, job: Job, parcel: Parcel, ends: list[OnwardLine]) -> None:
-        """Hand lines to whoever is next, unless another worker has taken them over meanwhile: then he does."""
+        """Send lines on, if no other worker has taken them over."""
         await self._claims.confirm(job)
         self._let_go(parcel, [end for end in ends if end.is_readmission])
         await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
@@ -117,17 +117,17 @@ class Worker:
         await self._claims.end((job, end.line) for end in ends)
 
     def _let_go(self, parcel: Parcel, ends: list[OnwardLine]) -> None:
-        """End the hold of lines that go on under another one: their last calls may have cost what was held."""
+        """End the hold of lines that go on under a new one: their last calls may have used it up."""
         for is_lost in (False, True):
             lines = [end.line for end in ends if end.is_lost is is_lost]
             if lines:
                 self._publisher.end_hold(hold_end(parcel, lines, is_unknown=is_lost))
 
     async def dead_letter(self, record: Record, error: UndecodableError) -> None:
-        """Keep what cannot be read.
+        """Keep a record that cannot be read.
 
         Raises:
-            TooManyDeadLettersError: if nearly none is a parcel.
+            TooManyDeadLettersError: if nearly no record is a parcel.
         """
         await self._producer.send([self._dead.take(record, error.reason)])
 
@@ -159,38 +159,36 @@ class Worker:
         )
 
     async def _find_key(self, parcel: Parcel, site: ProviderSite) -> CallKey | None:
-        """Return the key that this attempt's candidate is called with, unless it is out of use."""
+        """Return the key for the candidate; None if it cannot be used."""
         candidate = parcel.candidate
-        own = candidate.credential_id
-        if own is None:
-            return None if site.installed is None else await site.use(site.installed)
-        if self._cancels.has(own):
+        byok = candidate.credential_id
+        if byok is None:
+            return None if site.installation_key is None else await site.use(site.installation_key)
+        if self._cancels.has(byok):
             return None
         version = candidate.credential_version or 1
-        secret = await self._keyring.find(parcel.account, own, version)
+        secret = await self._keyring.find(parcel.account, byok, version)
         if secret is None:
             return None
         try:
             key = read_provider_key(site.provider.auth, secret.get_secret_value())
-        except (
-            KeyShapeError
-        ) as error:  # the catalogue says another shape than when it was handed in
-            log.warning("byok.unavailable", credential_id=own, reason=str(error))
+        except KeyShapeError as error:  # the catalogue changed after the key was created
+            log.warning("byok.unavailable", credential_id=byok, reason=str(error))
             return None
         return await site.use(key)
 
     async def _run_line(self, running: Attempt) -> OnwardLine | LeaseLostError | None:
-        """Run a line; returns None once its end is published and told, or how it goes on."""
+        """Run a line; return None once its end is published and claimed, or how it goes on."""
         job, line, held = running.job, running.line, running.job.held
         if held is not None and line in held.ended:
-            if running.book_lapsed():  # somebody began it in spite of its end, and told no more
+            if running.book_lapsed():  # another worker began it after its end, and did not end it
                 await self._publisher.settle(is_urgent=False)
                 await self._claims.end([(job, line)])
             return None
         try:
             end = await running.run()
         except LeaseLostError as error:
-            return error  # the other lines' calls are paid for: they end as they would
+            return error  # the calls of the other lines are paid for: they go on
         if isinstance(end, OnwardLine):
             return end
         await self._publisher.finish([await self._within_limits(end)])
@@ -198,7 +196,7 @@ class Worker:
         return None
 
     async def _lines(self, parcel: Parcel, value: bytes) -> list[bytes]:
-        """Return the lines; empty ones, which fail visibly, where the value does not hold what the envelope says."""
+        """Return the lines; if their number is not the envelope's, empty ones, which fail visibly."""
         reference = parcel.body_ref
         lines = split_lines(value) if reference is None else [await self._fetch(reference)]
         if len(lines) == len(parcel.lines):
@@ -214,7 +212,7 @@ class Worker:
             return b""
 
     async def _within_limits(self, end: Finished) -> Finished:
-        """A line too large for a topic goes by reference."""
+        """Put a line that is too large for a topic into the object store."""
         if len(end.line) <= MAX_INLINE_BYTES:
             return end
         path = f"results/{end.result.request_id}/{end.result.attempts}-{self._claims.claim}"
@@ -230,13 +228,13 @@ class Worker:
         return await until_stored(ask, self._health, refused)
 
     async def report(self, worker: str) -> None:
-        """Tell the routers how the endpoints fare, until cancelled."""
+        """Report the health of the endpoints to the routers, until cancelled."""
         while True:
             await asyncio.sleep(FLEET_S)
             await self._producer.send(self.news(worker))
 
     def news(self, worker: str) -> list[Outgoing]:
-        """Return how the endpoints fare that were called since the last time."""
+        """Return the health of the endpoints that were called since the last report."""
         now_ms = self._clock.now_ms()
         return [
             Outgoing(

@@ -1,4 +1,4 @@
-"""A batch of parcels in, dispatches and refusals out."""
+"""Routes parcels: each one leaves with its plan, or is refused."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,11 @@ from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.topics import DISPATCH, USAGE, dispatch_topic
 
 SOURCE = "crossdock/router"
-MAX_REPORTS = (
-    10_000  # endpoints and own keys whose health is remembered before stale ones are let go
-)
+MAX_REPORTS = 10_000  # endpoints and BYOK keys with a health report, before stale ones are dropped
 
 
 class Router:
-    """Routes parcels by the catalogue and what the fleet reports."""
+    """Routes parcels by the catalogue and the health reports of the fleet."""
 
     def __init__(
         self,
@@ -46,7 +44,7 @@ class Router:
         self._max_reports = self._most = max_reports
 
     def observe(self, record: Record) -> None:
-        """Take a report of the fleet."""
+        """Apply a report of a provider worker."""
         try:
             health = EndpointHealth.from_json(record.value or b"")
         except ValidationError as error:
@@ -57,7 +55,7 @@ class Router:
             self._forget_stale()
 
     def _forget_stale(self) -> None:
-        """Let go of what nobody called of late: own keys come and go."""
+        """Drop the reports on endpoints and BYOK keys that are not called any more."""
         now_ms = self._clock.now_ms()
         for name, reports in list(self._reports.items()):
             if all(now_ms - one.at_ms > STALE_MS for one in reports.values()):
@@ -65,11 +63,11 @@ class Router:
         self._most = max(self._max_reports, 2 * len(self._reports))
 
     async def route(self, records: Sequence[Record]) -> list[Outgoing]:
-        """Return each parcel on its way.
+        """Return the records that send each parcel on.
 
         Raises:
-            StoreError: if a body that is needed cannot be read.
-            TooManyDeadLettersError: if nearly none is a parcel.
+            StoreError: if the body of a refused parcel cannot be read.
+            TooManyDeadLettersError: if nearly no record is a parcel.
         """
         fleet = {name: tuple(reports.values()) for name, reports in self._reports.items()}
         outgoing = []
@@ -87,7 +85,7 @@ class Router:
     async def _routed(self, record: Record, fleet: Fleet) -> list[Outgoing]:
         parcel = decode_envelope(record.headers, Parcel)
         now_ms = self._clock.now_ms()
-        if parcel.plan is not None:  # it was on its way before, and keeps it
+        if parcel.plan is not None:  # it was routed before, and keeps its plan
             return [_sent(parcel, record, now_ms)]
         plan = plan_route(
             parcel, self._catalogue, fleet, now_ms=now_ms, sick_error_rate=self._sick_error_rate
@@ -112,7 +110,7 @@ def _sent(parcel: Parcel, record: Record, now_ms: int) -> Outgoing:
 
 
 def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
-    """Return what frees the money that is held for `parcel`."""
+    """Return the record that ends the hold of `parcel`."""
     if parcel.hold is None:
         return []
     group = UsageGroup(executions=(), ended=(hold_end(parcel, parcel.lines),))
@@ -121,7 +119,7 @@ def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
 
 
 def _no_route(why: NoRoute) -> Refusal:
-    """The catalogue changed since the lines were checked."""
+    """Return the refusal of a parcel whose endpoints left the catalogue after its lines were checked."""
     message = f"No endpoint serves the model {why.model!r} for {why.operation}."
     metadata = excluded_by(why.excluded)
     return Refusal(404, "model_not_found", message, param="model", metadata=metadata)

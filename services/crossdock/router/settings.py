@@ -1,4 +1,4 @@
-"""What a router needs to know."""
+"""Settings of a router."""
 
 from pydantic import Field
 
@@ -9,6 +9,6 @@ class RouterSettings(Settings):
     """CROSSDOCK_ROUTER_*."""
 
     data_dir: str = ""
-    """Where faust may keep its files; a temporary folder when empty."""
+    """Folder for the files of faust; empty: a temporary folder."""
     sick_error_rate: float = Field(default=0.5, gt=0, le=1)
-    """An endpoint that fails more often than this goes to the end of every plan."""
+    """Share of failed calls above which an endpoint goes to the end of its class in every plan."""

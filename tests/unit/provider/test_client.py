@@ -77,7 +77,7 @@ def test_an_own_key_goes_with_its_own_request() -> None:
 def test_own_keys_fare_and_close_by_themselves() -> None:
     site = make()
     own = CredentialId("byok_1")
-    site.note("gull", CallOutcome.RATE_LIMITED, 1, is_fault=True, own=own)
+    site.note("gull", CallOutcome.RATE_LIMITED, 1, is_fault=True, byok=own)
     site.close_for("gull", 10, own)
     site.note("gull", CallOutcome.OK, 1, is_fault=False)
 
@@ -90,7 +90,7 @@ def test_own_keys_fare_and_close_by_themselves() -> None:
 def test_the_health_of_own_keys_that_nobody_uses_any_more_is_let_go() -> None:
     site = make()
     for own in (None, CredentialId("byok_1"), CredentialId("byok_2")):
-        site.note("gull", CallOutcome.OK, 1, is_fault=False, own=own)
+        site.note("gull", CallOutcome.OK, 1, is_fault=False, byok=own)
         site.fares["gull", own]._at -= FORGOTTEN_S + 1
     site.close_for("gull", 60, CredentialId("byok_2"))
 

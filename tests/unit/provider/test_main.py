@@ -71,8 +71,8 @@ async def test_a_key_of_another_shape_goes_with_each_call(
     provider = ATLAS.model_copy(update={"auth": auth, "base_url": address, "api_key_env": "K"})
 
     site = open_site(provider, {"K": text}, ManualClock())
-    assert site.installed is not None
-    key = await site.use(site.installed)
+    assert site.installation_key is not None
+    key = await site.use(site.installation_key)
     request = site.request("/v1/chat/completions", "tern", b"{}", "req_1", 101, key=key)
     await site.aclose()
 
@@ -89,9 +89,9 @@ async def test_a_service_account_calls_with_a_token_or_not_at_all() -> None:
     )
 
     site = open_site(provider, {"K": account}, ManualClock())
-    assert site.installed is not None
+    assert site.installation_key is not None
     assert site.needs_key
-    assert await site.use(site.installed) is None
+    assert await site.use(site.installation_key) is None
     await site.aclose()
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.provider.classify import NextStep, Verdict
-from crossdock.provider.estimate import estimate_tokens
 from crossdock.provider.result_lines import error_body, status_of
+from crossdock.provider.usage_rows import estimate_tokens
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import RequestId
 from crossdock_schemas.parcel.output_line import completed, failed, not_executed

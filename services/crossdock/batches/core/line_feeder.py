@@ -60,7 +60,7 @@ def make_parcel(
         reference = BodyRef(path=place.path, start=place.start, length=first.length)
     parcel = new_parcel(
         batch,
-        feed_parcel_id(batch.batch_id, first.line, share.again),
+        parcel_id=feed_parcel_id(batch.batch_id, first.line, share.again),
         lane=Lane.BATCH,
         operation=batch.operation,
         model=share.model,

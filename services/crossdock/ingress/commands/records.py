@@ -94,7 +94,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     """Return the parcel of one request: with `line` as its value, or none where `body_ref` says where it lies."""
     parcel = new_parcel(
         principal,
-        ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),
+        parcel_id=ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),
         lane=Lane.REALTIME,
         operation=operation,
         model=wish.model,

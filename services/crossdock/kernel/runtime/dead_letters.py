@@ -1,7 +1,7 @@
-"""The third fate of a record: what cannot be read is kept with its bytes, its origin and the reason.
+"""Dead letters: a record that cannot be read is kept with its bytes, its origin and the reason.
 
-A process that can read next to nothing stops instead: then it is the process that is wrong, or everything that is
-written, and an operator must look before a topic is emptied into the dead letters.
+A process that can read nearly no record stops instead: either the process or the writer is wrong, and an operator must
+look before a whole topic goes to the dead letters.
 """
 
 from base64 import b64encode
@@ -19,15 +19,15 @@ from crossdock_schemas.topics import DEAD_LETTERS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-WINDOW = 100  # records looked back at
-LEAST = 50  # of them must have been bad, so that a few bad ones at the start stop nothing
+WINDOW = 100  # last records that count
+LEAST = 50  # bad records in the window before the limit applies, so a few at the start stop nothing
 SHARE = 0.9
-MAX_VALUE_BYTES = 900_000  # a topic takes 1 MiB; key, headers and reason want room
+MAX_VALUE_BYTES = 900_000  # a topic takes 1 MiB; key, headers and reason need the rest
 MAX_REASON = 500  # characters
 
 
 class DeadLetterLimit:
-    """Looks at the last `WINDOW` records. Pure."""
+    """Counts bad records among the last `WINDOW`. Pure."""
 
     def __init__(self) -> None:
         self._was_bad: deque[bool] = deque(maxlen=WINDOW)
@@ -45,7 +45,7 @@ class DeadLetterLimit:
 
 
 def make_dead_letter(stage: str, record: Record, reason: str, now_ms: int) -> Outgoing:
-    """Return `record` as it goes to the dead letters."""
+    """Return the dead letter of `record`."""
     value = record.value or b""
     letter = DeadLetter(
         stage=stage,
@@ -66,7 +66,7 @@ def make_dead_letter(stage: str, record: Record, reason: str, now_ms: int) -> Ou
 
 
 class DeadLetters:
-    """One stage's; whoever calls `take` publishes what it returns before the record counts as done."""
+    """The dead letters of one stage. The caller of `take` publishes its result before the record counts as done."""
 
     def __init__(self, stage: str, clock: Clock) -> None:
         self._stage = stage
@@ -78,10 +78,10 @@ class DeadLetters:
         self._limit.good()
 
     def take(self, record: Record, reason: str) -> Outgoing:
-        """Return what keeps `record`.
+        """Return the dead letter of `record`.
 
         Raises:
-            TooManyDeadLettersError: if nearly everything is bad.
+            TooManyDeadLettersError: if nearly no record can be read.
         """
         metrics.DEAD_LETTERS.labels(record.topic).inc()
         log.error(
@@ -98,7 +98,7 @@ class DeadLetters:
 
 
 def pass_over(record: Record, error: Exception) -> None:
-    """Count and log what a view cannot take in. It stays in its topic; a view holds nothing that could be lost."""
+    """Count and log a record that a view cannot read. It stays in its topic, so no dead letter is needed."""
     metrics.DEAD_LETTERS.labels(record.topic).inc()
     log.warning(
         "record.passed_over",

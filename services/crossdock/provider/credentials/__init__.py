@@ -1,1 +1,1 @@
-"""Keys of providers in use: the installation's and BYOK keys, access tokens, signatures."""
+"""Provider keys for calls: installation keys and BYOK keys, access tokens, signatures."""

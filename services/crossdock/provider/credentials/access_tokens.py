@@ -1,4 +1,4 @@
-"""Tokens for service accounts: a signed word is exchanged for one, which serves all calls of its hour (RFC 7523)."""
+"""Access tokens of service accounts: a signed assertion is exchanged for a token that lasts an hour (RFC 7523)."""
 
 import asyncio
 import json
@@ -19,20 +19,20 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFE_S = 3600
-SPARE_S = 300  # so long before its end a token is not used any more: a call may take a while
+SPARE_S = 300  # a token is not used in its last minutes: a call may take a while
 PAUSE_S = 10  # after a refusal
 MAX_TOKENS = 1000
 
 
 class Token(NamedTuple):
     text: str | None
-    """None: the exchange was refused."""
+    """None: the exchange failed."""
     until_s: float
-    """Unix time until which it is used."""
+    """Unix time of its last use."""
 
 
-class Tokens:
-    """The tokens of one provider's keys. In memory only."""
+class AccessTokens:
+    """The access tokens for the keys of one provider. In memory only."""
 
     def __init__(self, door: httpx.AsyncBaseTransport, url: str, clock: Clock) -> None:
         self._door = door
@@ -42,11 +42,11 @@ class Tokens:
         self._lock = asyncio.Lock()
 
     async def find(self, key: GoogleKey) -> str | None:
-        """Return a token for `key`; None if there is none to be had at the moment."""
+        """Return a token for `key`; None if the exchange failed a moment ago."""
         place = (key.client_email, key.private_key.get_secret_value())
         token = self._tokens.get(place)
         if token is None or token.until_s <= self._now_s:
-            async with self._lock:  # many calls may want it at once
+            async with self._lock:  # many calls may need it at once
                 token = self._tokens.get(place)
                 if token is None or token.until_s <= self._now_s:
                     token = await self._exchange(key)
@@ -84,13 +84,13 @@ class Tokens:
         return Token(text, self._now_s + max(PAUSE_S, life_s - SPARE_S))
 
     def _refused(self, reason: str) -> Token:
-        """Nobody asks again at once; what was said may quote what we sent, and is not told."""
+        """Pause the exchange. The response is not logged: it may quote the assertion."""
         log.warning("byok.token_refused", reason=reason)
         return Token(None, self._now_s + PAUSE_S)
 
 
 def assertion(key: GoogleKey, audience: str, now_s: int) -> str:
-    """Return the service account's signed word (a JWT, RS256) that it may call for an hour."""
+    """Return the service account's signed assertion (a JWT, RS256), valid for an hour."""
     header = {"alg": "RS256", "typ": "JWT", "kid": key.private_key_id}
     claims = {
         "iss": key.client_email,

@@ -1,4 +1,4 @@
-"""Own provider keys in a worker: sealed as their topic tells, opened in memory when a call needs one."""
+"""BYOK keys in a worker: sealed as in their topic, decrypted in memory when a call needs one."""
 
 import asyncio
 from contextlib import suppress
@@ -15,12 +15,12 @@ from crossdock_schemas.ids import AccountId, CredentialId
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-WAIT_S = 1.0  # a parcel may come before its key, which was told in the same transaction or an earlier one
+WAIT_S = 1.0  # a parcel may arrive before its key, which was written in the same transaction or an earlier one
 MAX_MISSING = 10_000
 
 
 class Keyring:
-    """Invariant: nothing that it holds open is written anywhere, and a key that was taken away is gone at once."""
+    """Invariant: no decrypted key is written anywhere, and a deleted key is dropped at once."""
 
     def __init__(self, keys: MasterKeys | None, *, wait_s: float = WAIT_S) -> None:
         self._keys = keys
@@ -28,11 +28,11 @@ class Keyring:
         self._sealed: dict[CredentialId, SealedSecret] = {}
         self._opened: dict[tuple[AccountId, CredentialId], SecretStr | None] = {}
         self._missing: set[CredentialId] = set()
-        """Those that were taken away, or waited for in vain."""
+        """Keys that were deleted or did not arrive in time."""
         self._arrivals: dict[CredentialId, asyncio.Event] = {}
 
     def apply(self, record: Record) -> None:
-        """Take in a record of the topic."""
+        """Apply a record of the topic."""
         identifier = CredentialId((record.key or b"").decode(errors="replace"))
         try:
             sealed = None if record.value is None else SealedSecret.from_json(record.value)
@@ -53,9 +53,9 @@ class Keyring:
     async def find(
         self, account: AccountId, credential_id: CredentialId, version: int
     ) -> SecretStr | None:
-        """Return the key of `credential_id` in its newest version; None if there is none that opens.
+        """Return the newest version of a key; None if it is missing or cannot be decrypted.
 
-        One that is not there yet, or only in an older version, is waited for a moment.
+        Waits a moment for a key that is missing or older than `version`.
         """
         sealed = self._sealed.get(credential_id)
         if sealed is None and credential_id in self._missing:
@@ -80,7 +80,7 @@ class Keyring:
     def _open(
         self, account: AccountId, sealed: SealedSecret, credential_id: CredentialId
     ) -> SecretStr | None:
-        """Open it once: what does not open is told of once, too."""
+        """Decrypt a key once; a failure is logged once too."""
         place = (account, credential_id)
         if place not in self._opened:
             try:

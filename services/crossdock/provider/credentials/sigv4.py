@@ -1,7 +1,7 @@
-"""Signature Version 4 of AWS, as far as a POST with a JSON body needs it. Pure.
+"""Signature Version 4 of AWS, for a POST with a JSON body. Pure.
 
-Why our own: botocore is 14 MB of service models for these forty lines, and the small libraries are not kept. Checked
-against AWS's own test suite and a signature of botocore's.
+Why not a library: botocore brings 14 MB of service models, and the small libraries are not maintained. Checked against
+the test suite of AWS and a signature of botocore.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ def sign(  # noqa: PLR0917  # the parts of a request
     now_s: float,
     service: str = SERVICE,
 ) -> list[Header]:
-    """Return the headers that sign a request with `headers`: the date, the session's token, the signature."""
+    """Return the headers that sign a request with `headers`: date, session token, signature."""
     at = datetime.fromtimestamp(now_s, UTC)
     stamp, day = at.strftime("%Y%m%dT%H%M%SZ"), at.strftime("%Y%m%d")
     parts = urlsplit(url)
@@ -60,7 +60,7 @@ def sign(  # noqa: PLR0917  # the parts of a request
 
 
 def _query(query: str) -> str:
-    """Return a query with its parameters in the order of their names and values."""
+    """Return a query with its parameters sorted."""
     return "&".join(sorted(one if "=" in one else f"{one}=" for one in query.split("&") if one))
 
 

@@ -16,7 +16,7 @@ from crossdock.kernel.requests.provider_keys import (
 from crossdock.provider.credentials.sigv4 import Header, sign
 from crossdock_schemas.pricing.catalogue import Provider
 
-HIDDEN = b"[own provider key]"
+HIDDEN = b"[provider key]"
 
 
 @dataclass(frozen=True)

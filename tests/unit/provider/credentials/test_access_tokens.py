@@ -22,7 +22,7 @@ from crossdock.provider.credentials.access_tokens import (
     PAUSE_S,
     SCOPE,
     SPARE_S,
-    Tokens,
+    AccessTokens,
 )
 from support.google import rsa_key, service_account
 
@@ -46,9 +46,9 @@ class Door(httpx.AsyncBaseTransport):
         return httpx.Response(200, json=self.answer)
 
 
-def make(answer: Any) -> tuple[Tokens, Door, ManualClock]:
+def make(answer: Any) -> tuple[AccessTokens, Door, ManualClock]:
     door, clock = Door(answer), ManualClock(NOW_S * 1000)
-    return Tokens(door, URL, clock), door, clock
+    return AccessTokens(door, URL, clock), door, clock
 
 
 KEY = GoogleKey(**service_account())

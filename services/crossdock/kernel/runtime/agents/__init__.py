@@ -1,1 +1,1 @@
-"""agents: faust; stateless routing, read committed, exactly once by an own transactional producer."""
+"""Agents on faust: stateless routing, read committed, exactly once by a transactional producer per partition."""

@@ -1,8 +1,8 @@
-"""Outputs exactly once: what came of a partition's records, and how far they were read, are one transaction.
+"""Outputs exactly once: the outputs of a partition's records, and its position, are one transaction.
 
-For consumers that keep their offsets in their group, and so may read again what they sent on already (a crash, a
-rebalance, a process that stood still). The positions lie on a compacted topic of the same partition number; opening a
-partition fences whoever had it before, and only then reads its position. What lies below it was sent on.
+For consumers that keep their offsets in their group and may read records again that they sent on before (after a crash,
+a rebalance or a pause of the process). The positions are on a compacted topic, with the same partition number. Opening
+a partition fences the earlier owner first and reads the position then; all records below it were sent on.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class PartitionWriter:
 
 
 class Once:
-    """Writes the outputs of `topic`'s partitions; positions lie on `positions`."""
+    """Writes the outputs of the partitions of `topic`, and their positions to `positions`."""
 
     def __init__(
         self, servers: str, topic: str, *, group: str, positions: str, timing: Timing
@@ -49,16 +49,16 @@ class Once:
         self._writers: dict[int, PartitionWriter] = {}
 
     async def unsent(self, partition: int, records: Sequence[Record]) -> list[Record]:
-        """Return those of `records` whose outputs nobody committed yet."""
+        """Return those of `records` whose outputs are not committed yet."""
         writer = await self._writer(partition)
         return [record for record in records if record.offset >= writer.position]
 
     async def commit(self, partition: int, outgoing: Sequence[Outgoing], position: int) -> None:
-        """Commit `outgoing` as all that came of the records below `position`.
+        """Commit `outgoing`, all outputs of the records below `position`.
 
         Raises:
             FencedError: if another process opened the partition; nothing of `outgoing` became visible.
-            LogError: if the broker refused.
+            LogError: if Kafka refuses.
         """
         writer = await self._writer(partition)
         await asyncio.sleep(max(0.0, writer.committed_at + PACE_S - time.monotonic()))
@@ -68,7 +68,7 @@ class Once:
         writer.committed_at = time.monotonic()
 
     async def keep_only(self, partitions: Collection[int]) -> None:
-        """Let go of all others: who has them now has fenced us, or will."""
+        """Close all other partitions; their new owner fences this one."""
         for partition in self._writers.keys() - set(partitions):
             writer = self._writers.pop(partition)
             await writer.stack.aclose()

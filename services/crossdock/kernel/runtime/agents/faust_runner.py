@@ -1,12 +1,12 @@
-"""The shape "agents": faust, for stateless work per message. Its only door.
+"""The shape "agents": faust, for stateless work per message. The only module that imports faust.
 
-What faust does not give, this adds (reference/streaming.md, 1):
-- it consumes read committed: faust hard-codes read_uncommitted, so the worker's consumer is made over;
-- what comes of a message is committed once, together with how far was read (`once`): faust's own commit may lag, and
-  what it delivers again is passed over;
-- nothing is acknowledged before that; faust alone would acknowledge in a `finally`, also when handling failed;
-- acknowledgements go in the order of the offsets, one batch after another, so its commit never skips a message;
-- an error in `handle` ends the process, for faust would log it, acknowledge and go on.
+It adds what faust lacks (reference/streaming.md, 1):
+- it reads committed records only: faust hard-codes read_uncommitted, so the consumer is changed after it is made;
+- outputs and position are committed once, in one transaction (`exactly_once`); faust's own commit may lag, and a
+  message that it delivers again is skipped;
+- a message is acknowledged after that; faust acknowledges in a `finally`, also when handling failed;
+- acknowledgements are in the order of the offsets, one batch after another, so the commit never skips a message;
+- an error in `handle` ends the process; faust would log it, acknowledge and continue.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ from crossdock.kernel.runtime.agents.exactly_once import Once
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_BATCH = 1000
-STOP_S = 10.0  # for faust to leave in order
+STOP_S = 10.0  # for an orderly stop of faust
 LOOK_AHEAD = 2000  # events held before faust's stream has to wait
 
 Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
-"""Returns what comes of records of one partition."""
+"""Returns the outputs of records of one partition."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class AgentSpec:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Makes the worker's consumer read committed records only."""
+    """Makes the consumer read committed records only."""
 
     @override
     def _create_worker_consumer(self, transport: Any) -> Any:  # faust's own signature
@@ -125,16 +125,16 @@ class AgentRunner:
                 await self._room.wait()
 
     def lag(self) -> dict[str, int]:
-        """Return how far reading is behind, by topic; empty before the first assignment."""
+        """Return the lag by topic; empty before the first assignment."""
         thread = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
         return {} if consumer is None or not consumer.assignment() else lag_of(consumer)
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-        """Handle what comes until `stop`; then finish the batch at hand and leave the group.
+        """Handle messages until `stop`; then finish the current batch and leave the group.
 
         Raises:
-            CrossdockError: whatever `handle` raised; nothing of that batch was acknowledged.
+            CrossdockError: the error of `handle`; no message of that batch was acknowledged.
         """
         await self.app.start()
         on_ready()
@@ -147,7 +147,7 @@ class AgentRunner:
                 self._arrived.clear()
                 await self._handle_waiting()
         except BaseException:
-            self.app.conf.stream_wait_empty = False  # what is not acknowledged never will be
+            self.app.conf.stream_wait_empty = False  # the open messages are never acknowledged
             raise
         finally:
             stopping.cancel()
@@ -180,12 +180,10 @@ class AgentRunner:
         except FencedError:
             if partition in self._partitions():
                 raise
-            log.info(
-                "partition.lost", partition=partition
-            )  # whoever has it reads these records too
+            log.info("partition.lost", partition=partition)  # its new owner reads these records too
 
     def _partitions(self) -> set[int]:
-        """Return the partitions that the group gives us."""
+        """Return the assigned partitions."""
         return {place.partition for place in self.app.consumer.assignment()}
 
 

@@ -17,21 +17,21 @@ MAX_RECORDS = 2000
 
 
 class ClaimReader:
-    """Implements `pool.ClaimsLog`."""
+    """Implements `takeover.ClaimsLog`."""
 
     def __init__(self, reader: GroupConsumer, partitions: tuple[int, ...]) -> None:
         self._reader = reader
         self._partitions = partitions
 
     async def catch_up(self, view: ClaimsView) -> dict[int, int]:
-        """Read to the ends as they are now; return them by partition number."""
+        """Read to the current ends; return them by partition number."""
         ends = await self._reader.end_offsets([(CLAIMS.name, p) for p in self._partitions])
         while not await reached(self._reader, ends):
             await self.more(view)
         return {partition: end for (_, partition), end in ends.items()}
 
     async def more(self, view: ClaimsView) -> None:
-        """Read what came since, if something came within 200 ms."""
+        """Read newer notes; wait 200 ms at most."""
         for record in await self._reader.poll(max_records=MAX_RECORDS, timeout_ms=200):
             self._apply(view, record)
 
@@ -49,7 +49,7 @@ class ClaimReader:
 async def open_claims(
     servers: str, starts: Mapping[int, int], *, client: str
 ) -> AsyncIterator[ClaimReader]:
-    """Open the claims of `starts`' partition numbers, each from its offset on."""
+    """Open the claims of the partition numbers in `starts`, each from its offset on."""
     places = [(CLAIMS.name, partition) for partition in starts]
     async with open_reader(servers, places, client=client) as reader:
         for partition, start in starts.items():

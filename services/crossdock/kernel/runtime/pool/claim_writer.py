@@ -1,9 +1,9 @@
-"""Writes a worker's claims: many calls share a note, and every note renews the lease.
+"""Writes the claims of a worker: many calls share a note, and every note renews the lease.
 
-A call may begin once its note is acknowledged. A record's first call wants a partition that is ours: the group said so
-less than `owned_ms` ago. Further calls want a lease that was live all the time: others may take what is held under one
-that lapsed (see `claims`). Where that does not hold (the process stood still, the broker was away), the group is asked;
-if the partition is not ours, nothing new begins there.
+A call may begin once its note is acknowledged. The first call of a record needs an owned partition: the group confirmed
+it less than `owned_ms` ago. Further calls need a lease that never lapsed: other workers take over calls under a lapsed
+lease (see `claims`). If that does not hold (the process was paused, or Kafka was away), the writer asks the group; if
+the partition is not owned any more, no call begins there.
 """
 
 import asyncio
@@ -28,41 +28,41 @@ from crossdock_schemas.topics import CLAIMS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-GAP_S = 0.02  # between two notes, unless one is urgent; a flush of results comes about as often
+GAP_S = 0.02  # between two notes, unless one is urgent; results are flushed about as often
 
 
-class Log(Protocol):
-    """Where notes go; `send` returns when all are acknowledged, with the offset of the first record by place."""
+class ClaimLog(Protocol):
+    """Takes notes; `send` returns when all are acknowledged, with the offset of the first record by place."""
 
     async def send(self, messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]: ...
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A record at work, with what earlier owners did with it."""
+    """A record in work, with the claims of earlier owners."""
 
     record: Record
     held: EarlierClaims | None = None
     mark: Mark = field(default_factory=Mark)
     is_claimed: bool = False
     is_stale: bool = False
-    """The partition was given up since it began: another worker may have had it, unless our lease lived on."""
+    """The partition was revoked since it began: another worker may have had it, unless the lease stayed live."""
     is_lost: bool = False
-    """Another worker had it, or may have: nothing more of it begins here."""
+    """Another worker may have had it: no further call of it begins here."""
 
 
 @dataclass(slots=True)
 class _PendingNote:
-    """Of one partition number: what the next note will say, and what hangs on it."""
+    """The next note of one partition number, and its waiters."""
 
     started: dict[tuple[str, int, int], list[int]] = field(default_factory=dict)
     ended: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     has_new: bool = False
     begun: asyncio.Future[int] | None = None
-    """Beginnings wait for it: a refusal is theirs alone."""
+    """New calls wait for it; only they can be refused."""
     told: asyncio.Future[int] | None = None
-    """Ends wait for it."""
+    """Ends of lines wait for it."""
 
     @property
     def has_stale(self) -> bool:
@@ -74,10 +74,10 @@ class _PendingNote:
                 waiter.set_result(at_ms)
 
     def refuse(self, error: LeaseLostError) -> "_PendingNote":
-        """Begin nothing of this; return what is to be told all the same: what ended."""
+        """Refuse the new calls; return the rest, the ends of lines."""
         if self.begun is not None and not self.begun.done():
             self.begun.set_exception(error)
-            self.begun.exception()  # who waits raises it; nobody may wait
+            self.begun.exception()  # retrieved here, as there may be no waiter
         return _PendingNote(ended=self.ended, told=self.told)
 
 
@@ -86,11 +86,11 @@ async def _never_ours(_: int) -> bool:
 
 
 class ClaimWriter:
-    """One worker's life. `still_owns(partition)` asks the group, when a lease lapsed."""
+    """Writes for one life of a worker. `still_owns(partition)` asks the group, when a lease lapsed."""
 
     def __init__(
         self,
-        log_: Log,
+        log_: ClaimLog,
         clock: Clock,
         *,
         worker: str,
@@ -113,11 +113,11 @@ class ClaimWriter:
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self.ends: dict[int, int] = {}
-        """By partition number, the offset after our last note."""
+        """By partition number, the offset after the last note."""
         self.still_owns: Callable[[int], Awaitable[bool]] = _never_ours
 
     async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int:
-        """Return the time of the claim, in unix ms: from now on the call may be made.
+        """Claim a call; return the time of the claim, in unix ms. The call may begin now.
 
         Raises:
             LeaseLostError: if another worker may have taken the record over.
@@ -127,10 +127,10 @@ class ClaimWriter:
         book.started.setdefault(place, []).append(line)
         if is_urgent:
             self._urgent.set()
-        return await asyncio.shield(begun)  # many share it; one may be cancelled
+        return await asyncio.shield(begun)  # many calls share it; one may be cancelled
 
     async def confirm(self, job: Job) -> None:
-        """Return once it is known that `job` is still ours: what follows of it may go elsewhere.
+        """Return once the group confirms that the record of `job` is owned: its lines may go elsewhere.
 
         Raises:
             LeaseLostError: if another worker may have taken the record over.
@@ -140,7 +140,7 @@ class ClaimWriter:
         await asyncio.shield(begun)
 
     def _begin(self, job: Job) -> tuple[_PendingNote, asyncio.Future[int]]:
-        """Return the next note's book, and what is done when it is acknowledged."""
+        """Return the next note, and the future of its acknowledgement."""
         partition = job.record.partition
         if job.is_lost:
             raise LeaseLostError(partition)
@@ -154,7 +154,7 @@ class ClaimWriter:
         return book, book.begun
 
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
-        """Return once it is told that these lines ended; all that came of them must be acknowledged before."""
+        """Return once a note says that these lines ended; their outputs must be acknowledged before."""
         waiting = []
         for job, line in lines:
             record = job.record
@@ -168,7 +168,7 @@ class ClaimWriter:
             await asyncio.shield(told)
 
     def close(self, job: Job) -> None:
-        """Nothing of `job` runs here any more."""
+        """End the lease of `job`: no call of it runs here any more."""
         partition = job.record.partition
         left = self._open.get(partition, set())
         left.discard(job)
@@ -176,7 +176,7 @@ class ClaimWriter:
             self._lease_until_ms.pop(partition, None)
 
     def has_lost(self, job: Job, known: EarlierClaims | None) -> None:
-        """Say what a new taking over knows of a job that ran through it."""
+        """Update a job that ran through a takeover by the claims that the takeover read."""
         before = 0 if job.held is None else job.held.starts_of_others(self.claim)
         now = 0 if known is None else known.starts_of_others(self.claim)
         job.is_lost = job.is_lost or now > before
@@ -186,7 +186,7 @@ class ClaimWriter:
         """Write notes until cancelled.
 
         Raises:
-            LogError: if the broker refused.
+            LogError: if Kafka refuses.
         """
         told = 0.0
         while True:
@@ -200,7 +200,7 @@ class ClaimWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits, and renew what is due."""
+        """Write the pending notes, and renew the leases that are due."""
         books, self._books = self._books, {}
         self._work.clear()
         self._urgent.clear()
@@ -212,7 +212,7 @@ class ClaimWriter:
         await self._write(books)
 
     def _due(self, now_ms: int) -> list[int]:
-        """Return the partitions whose lease wants renewal."""
+        """Return the partitions whose lease must be renewed."""
         begun = self.timing.lease_ms - self.timing.renew_ms
         return [
             partition
@@ -221,11 +221,11 @@ class ClaimWriter:
         ]
 
     def proved(self, at_ms: int) -> None:
-        """The group said at `at_ms` or later that we are its member."""
+        """Note that the group confirmed membership at `at_ms` or later."""
         self._owned_until_ms = at_ms + self.timing.owned_ms
 
     def _is_doubtful(self, partition: int, book: _PendingNote, now_ms: int) -> bool:
-        """Say whether somebody else may have what `book` wants to begin or to hold."""
+        """Return whether another worker may own the calls of `book`."""
         if book.has_new and (now_ms > self._owned_until_ms or book.has_stale):
             return True
         return self._has_lapsed(partition, now_ms)
@@ -234,7 +234,7 @@ class ClaimWriter:
         return self._lease_until_ms.get(partition, now_ms + 1) <= now_ms
 
     async def _confirm(self, partition: int, books: dict[int, _PendingNote]) -> None:
-        """Go on only if the group still gives us the partition, and has not given it to another in between."""
+        """Refuse the new calls unless this worker owns the partition and no other one owned it in between."""
         held = self._open.get(partition, set())
         has_lapsed = self._has_lapsed(partition, self._clock.now_ms())
         is_stale = books[partition].has_stale or (has_lapsed and any(j.is_stale for j in held))
@@ -272,7 +272,7 @@ class ClaimWriter:
         return book.refuse(LeaseLostError(partition))
 
     def _due_ms(self, partition: int, book: _PendingNote, at_ms: int) -> int:
-        """Return until when the note must be in the log: a later one a new owner may not have seen."""
+        """Return the time by which the note must be in the log: a new owner may not have read a later one."""
         until_ms = self._lease_until_ms.get(partition, at_ms + self.timing.lease_ms)
         return min(until_ms, self._owned_until_ms) if book.has_new else until_ms
 

@@ -1,7 +1,7 @@
-"""What the claims on a partition say of its records. Pure.
+"""The view of the claims on a partition. Pure.
 
-One view serves one taking over: it is read from where the committed offsets say that open claims begin, up to the end
-of the partition, and then further while another worker still holds something under a live lease.
+A view serves one takeover. It is read from the start of the open claims, as committed with the offsets, to the end of
+the partition, and then on while another worker holds calls under a live lease.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from crossdock_schemas.calls.claim import ClaimNote
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A call that was about to be made."""
+    """A claimed call."""
 
     claim: str
     call: int
@@ -21,20 +21,20 @@ class Start:
 
 @dataclass(slots=True)
 class EarlierClaims:
-    """What earlier owners did with one record."""
+    """The claims of earlier owners on one record."""
 
     claims_from: int
-    """The offset of the first note about it."""
+    """The offset of the first note about the record."""
     starts: dict[int, list[Start]] = field(default_factory=dict)
-    """By line, in the order of the log."""
+    """Calls by line, in the order of the log."""
     ended: dict[int, set[str]] = field(default_factory=dict)
-    """By line, the claims that told of its end."""
+    """By line, the claims that reported its end."""
 
     def lapsed(self, line: int) -> list[Start]:
-        """Return the calls of `line` whose end nobody told.
+        """Return the calls of `line` without a reported end.
 
-        Who tells of an end tells of all his calls, and of those before his first one: he waited until they had lapsed,
-        and booked them.
+        A report of an end covers all calls of its worker, and all calls before the worker's first one, which it
+        booked after they had lapsed.
         """
         starts, told = self.starts.get(line, []), self.ended.get(line, set())
         first = {start.claim: at for at, start in reversed(list(enumerate(starts)))}
@@ -42,27 +42,27 @@ class EarlierClaims:
         return [s for at, s in enumerate(starts) if at > covered and s.claim not in told]
 
     def repeated_by(self, line: int, start: Start) -> Start | None:
-        """Return the call that another worker had begun before `start`, the last one of them."""
+        """Return the last call of another worker before `start`."""
         starts = self.starts[line]
         earlier = [s for s in starts[: starts.index(start)] if s.claim != start.claim]
         return earlier[-1] if earlier else None
 
     def was_followed(self, line: int, start: Start) -> bool:
-        """Say whether the same worker called again after `start`: then that call was refused."""
+        """Return whether the same worker called again after `start`, which was then refused."""
         starts = self.starts[line]
         return any(s.claim == start.claim for s in starts[starts.index(start) + 1 :])
 
     def starts_of_others(self, claim: str) -> int:
-        """Return how many calls were begun under other claims."""
+        """Return the number of calls under other claims."""
         return sum(start.claim != claim for starts in self.starts.values() for start in starts)
 
     def holders(self) -> set[str]:
-        """Return the claims under which calls may run still."""
+        """Return the claims whose calls may still run."""
         return {start.claim for line in self.starts for start in self.lapsed(line)}
 
 
 class ClaimsView:
-    """Claims by record. Invariant: a record's lines are held by whoever began them last."""
+    """Claims by record. Invariant: a line belongs to the worker that began it last."""
 
     def __init__(self, worker: str, *, grace_ms: int = DEFAULT.grace_ms) -> None:
         self._worker = worker
@@ -71,8 +71,8 @@ class ClaimsView:
         self._leases: dict[str, int] = {}
 
     def apply(self, partition: int, note: ClaimNote, position: int) -> None:
-        """Take in a note that lies at `position` of the claims."""
-        # why: who has our name and is not us is dead, for the group lets one live
+        """Apply the note at offset `position` of the claims."""
+        # why: an earlier process of this name is dead, as the group admits one at a time
         is_ours = note.worker == self._worker
         self._leases[note.claim] = 0 if is_ours else note.lease_until_ms + self._grace_ms
         for began in note.started:
@@ -93,20 +93,20 @@ class ClaimsView:
         return self._held.get((topic, partition, offset))
 
     def is_live(self, held: EarlierClaims, now_ms: int) -> bool:
-        """Say whether another worker holds some of it still."""
+        """Return whether another worker still holds a call of the record."""
         return any(now_ms <= self._leases.get(claim, 0) for claim in held.holders())
 
     def has_live(self, now_ms: int) -> bool:
-        """Say whether another worker holds anything here still."""
+        """Return whether another worker still holds a call here."""
         return any(self.is_live(held, now_ms) for held in self._held.values())
 
     def claims_from(self, topic: str, partition: int, end: int) -> int:
-        """Return where the notes about what is left of this place begin; `end` if nothing is."""
+        """Return the first offset of the notes about the open records of a place; `end` if there are none."""
         begins = (h.claims_from for k, h in self._held.items() if k[:2] == (topic, partition))
         return min(begins, default=end)
 
     def drop_before(self, topic: str, partition: int, offset: int) -> None:
-        """Forget the records below `offset`, which is committed."""
+        """Drop the records below `offset`, which is committed."""
         old = [key for key in self._held if key[:2] == (topic, partition) and key[2] < offset]
         for key in old:
             del self._held[key]

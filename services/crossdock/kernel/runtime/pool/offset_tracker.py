@@ -1,8 +1,8 @@
-"""Which offset of a partition may be committed when its records finish out of order, and where open claims begin."""
+"""Finds the offset to commit when records finish out of order, and the start of the open claims. Pure."""
 
 
 class Mark:
-    """One taken record: whether it is done, and where the notes about it begin in the claims."""
+    """One taken record: whether it is done, and the offset of the first note about it."""
 
     __slots__ = ("claims_from", "is_done")
 
@@ -14,8 +14,8 @@ class Mark:
 class OffsetTracker:
     """Tracks one partition. Invariant: `safe` never passes a record that was taken and is not done.
 
-    OffsetTracker are taken in rising order; gaps (control records, compaction) are normal. Done records are kept until
-    `safe` has passed them, for whoever takes over must find the notes about them.
+    Offsets are taken in rising order; gaps (control records, compaction) are normal. Done records are kept until
+    `safe` has passed them, as a takeover must find the notes about them.
     """
 
     def __init__(self, start: int) -> None:
@@ -24,7 +24,7 @@ class OffsetTracker:
         self._committed = start
 
     def __len__(self) -> int:
-        """Return how many records lie between `safe` and the last one taken."""
+        """Return the number of records between `safe` and the last one taken."""
         return len(self._marks)
 
     def taken(self, offset: int, claims_from: int | None = None) -> Mark:
@@ -53,7 +53,7 @@ class OffsetTracker:
         return next(iter(self._marks), self.next)
 
     def claims_from(self, end: int) -> int:
-        """Return where a new owner must begin to read the claims; `end` is where they end now."""
+        """Return the offset from which a new owner must read the claims; `end` is their current end."""
         begins = (m.claims_from for m in self._marks.values() if m.claims_from is not None)
         return min(begins, default=end)
 

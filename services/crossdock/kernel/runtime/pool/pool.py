@@ -1,13 +1,13 @@
 """The shape "pool": slow side effects, out of order, claimed before they begin.
 
-The poll loop never waits for work. A bounded amount is in flight; what would overfill it stays in Kafka, its partition
-paused. An offset is committed only up to the first unfinished record of its partition. What lies beyond it is told by
-the claims: a new owner reads them first, skips what ended, leaves to another worker what that still runs under a live
-lease, and gets the rest with what is known of it. So a rebalance repeats nothing, and a crash what was in flight.
+The poll loop never waits for work. A bounded amount is in flight; further records stay in Kafka, with their partition
+paused. Offsets are committed up to the first unfinished record of a partition. The claims cover the records beyond it:
+a new owner reads them first, skips records that ended, leaves running calls under a live lease to their worker, and
+handles the rest with the claims on it. So a rebalance repeats no call, and a crash repeats only calls in flight.
 
-Fates of a record: done (its handler returned); a dead letter (UndecodableError: told to `dead_letter`, then done);
-lost (LeaseLostError: another worker has it now); anything else that a handler raises ends the process, and the record
-is delivered again.
+A record ends in one of three ways: done (its handler returned); a dead letter (UndecodableError: passed to
+`dead_letter`, then done); lost (LeaseLostError: another worker has it now). Any other error of a handler ends the
+process, and the record is delivered again.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 COMMIT_S = 0.2
 POLL_MS = 200
-FULL_POLL_MS = 20  # while a partition is paused: look soon whether it has room again
+FULL_POLL_MS = 20  # while a partition is paused: check soon whether it may be polled again
 MAX_RECORDS = 50
-MAX_AHEAD = 20_000  # records of a partition past its first unfinished one: what a new owner must read of the claims
+MAX_AHEAD = 20_000  # records of a partition past its first unfinished one: a new owner must read their claims
 BYTES_PER_UNIT = 65_536
-LEAVE_S = 2.0  # an orderly stop that takes longer leaves the group first, so that others go on with its partitions
+LEAVE_S = 2.0  # an orderly stop that takes longer leaves the group first, so that other workers take the partitions
 
 
 class PoolSource(Committed, Protocol):
-    """What a pool needs of a `GroupConsumer`."""
+    """The part of `GroupConsumer` that a pool uses."""
 
     def assignment(self) -> frozenset[Place]: ...
     async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
@@ -51,15 +51,15 @@ class PoolSource(Committed, Protocol):
 
 
 Handle = Callable[[Job], Awaitable[None]]
-"""Returns when everything that came of the record is acknowledged, and told to the claims."""
+"""Returns when the outputs of the record are acknowledged and its claims are ended."""
 DeadLetter = Callable[[Record, UndecodableError], Awaitable[None]]
-"""Keeps what cannot be read; the record is done when it returns."""
+"""Keeps a record that cannot be read; the record is done when it returns."""
 
 
 class Pool:
     """Runs `handle` for each record, at most `capacity` units of `weigh(record)` at once.
 
-    `draining` is set while the pool comes to its end: a handler that only waits should give its work back then.
+    `draining` is set while the pool stops: a handler that only waits should give its work back then.
     """
 
     def __init__(
@@ -106,20 +106,20 @@ class Pool:
 
     @property
     def in_flight(self) -> int:
-        """Units of work running."""
+        """Running units of work."""
         return self._ahead.running
 
     @property
     def waiting(self) -> int:
-        """Units of work polled, not begun."""
+        """Polled units of work that have not begun."""
         return self._ahead.waiting + len(self._parked)
 
-    # who owns what
+    # ownership
 
     async def hand_over(self, _: Collection[Place]) -> None:
-        """Before a rebalance: commit what is finished and forget what waits; what runs goes on under its claims.
+        """Before a rebalance: commit finished work and drop waiting work; running work goes on under its claims.
 
-        (Assignment is eager: every partition is revoked, and what is ours again starts at its committed offset.)
+        (Assignment is eager: every partition is revoked, and one that comes back starts at its committed offset.)
         """
         self._is_between = True
         await self._commit()
@@ -144,7 +144,7 @@ class Pool:
         self._source.forget_pauses()
 
     async def _follow(self) -> None:
-        """Take over what was assigned; begin with its records once the claims are read."""
+        """Take over assigned partitions; their records begin once the claims are read."""
         if self._is_between:
             return
         assignment = self._source.assignment()
@@ -168,11 +168,11 @@ class Pool:
         log.info("pool.took_over", partitions=len(taken.positions), running=len(self._jobs))
 
     async def _still_owns(self, partition: int) -> bool:
-        """Ask the group, by a commit that it accepts only from the owner."""
+        """Ask the group by a commit, which it accepts from the owner only."""
         return not self._has_left and await self._prove(partition)
 
     async def _prove(self, partition: int | None = None) -> bool:
-        """Commit what is safe again, moved or not: so the group says that we are its member, and where claims begin."""
+        """Commit the safe positions, moved or not: the group confirms membership and stores the start of the claims."""
         at_ms = self._clock.now_ms()
         self._proved_ms = at_ms
         again = self._progress.again(self._claimer.ends, partition)
@@ -184,7 +184,7 @@ class Pool:
     # from poll to end
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll and work until `stop`; then finish what is in flight and commit it."""
+        """Poll and work until `stop`; then finish and commit the running work."""
         async with self._group:
             committed = time.monotonic()
             while not stop.is_set():
@@ -210,7 +210,7 @@ class Pool:
             log.info("pool.left", running=self._ahead.running)
             await self._drained(None)
         elif not await self._commit():
-            log.warning("pool.commit_refused", remedy="the claims tell what was finished")
+            log.warning("pool.commit_refused", remedy="the claims record the finished work")
 
     async def _poll(self) -> None:
         full = self._full()
@@ -222,7 +222,7 @@ class Pool:
             self._take(record)
 
     def _full(self) -> frozenset[Place]:
-        """Return the partitions that need not be polled: full, too far ahead, or not taken over yet."""
+        """Return the partitions that must not be polled: full, too far ahead, or not taken over yet."""
         far = {
             place for place, offsets in self._progress.offsets.items() if len(offsets) >= MAX_AHEAD
         }
@@ -233,7 +233,7 @@ class Pool:
     def _take(self, record: Record) -> None:
         offsets = self._progress.offsets.get(record.place)
         if offsets is None or record.offset < offsets.next:
-            return  # not taken over: it comes again after the seek
+            return  # not taken over: it is polled again after the seek
         key = (record.place, record.offset)
         held = self._progress.view.find(*record.place, record.offset)
         job = self._jobs.get(key)
@@ -260,7 +260,7 @@ class Pool:
             self._ahead.take(record)
 
     def _unpark(self) -> None:
-        """Let go on what nobody else holds any more."""
+        """Begin the parked records that no other worker holds any more."""
         now_ms = self._clock.now_ms()
         for key, (record, held) in list(self._parked.items()):
             if not self._progress.view.is_live(held, now_ms):
@@ -301,7 +301,7 @@ class Pool:
         self._begin()
 
     def _lost(self, record: Record) -> None:
-        """Another worker began it too. What is ours all the same is taken over anew, with what he told of it."""
+        """Another worker began the record too: take all partitions over again, with the claims of that worker."""
         log.warning("record.lost", topic=record.topic, offset=record.offset)
         self._owned = frozenset()
 
@@ -310,11 +310,11 @@ class Pool:
         offsets = self._progress.offsets.get(record.place)
         if offsets is not None and offsets.has(record.offset):
             offsets.done(record.offset)
-        else:  # in the middle of a rebalance; it may come again before the claims that we read tell of its end
+        else:  # during a rebalance; it may be polled again before the claims that were read report its end
             self._finished_unseen[record.place, record.offset] = job
 
     async def _drained(self, limit_s: float | None) -> bool:
-        """Wait until nothing runs; False when that takes longer than `limit_s`."""
+        """Wait until no work runs; return False after `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
                 while self._ahead.running:
@@ -325,7 +325,7 @@ class Pool:
         return True
 
     async def _commit(self) -> bool:
-        """Commit what is safe; say whether nothing is left to commit."""
+        """Commit the safe positions; return whether none is left to commit."""
         position = self._progress.moved(self._claimer.ends)
         if position:
             if not await self._source.commit(position):
@@ -335,6 +335,6 @@ class Pool:
 
 
 def lines_weight(record: Record) -> int:
-    """A rough weight without decoding: the number of lines in the value, or its size where that is more."""
+    """Return a rough weight without decoding: the number of lines in the value, or its size if that is more."""
     value = record.value or b""
     return max(1 + value.count(b"\n"), len(value) // BYTES_PER_UNIT)

@@ -1,4 +1,4 @@
-"""How far a pool's partitions are done, and what of that is committed."""
+"""The positions of a pool's partitions: done and committed."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from crossdock.kernel.runtime.pool.scheduler import Place
 from crossdock.kernel.runtime.pool.takeover import TakenOver
 
 ToCommit = dict[Place, tuple[int, str]]
-"""By place the offset, and in its note where the claims about what lies beyond it begin."""
+"""By place the offset, and as its metadata the first offset of the claims on later records."""
 
 
 class PoolPositions:
-    """OffsetTracker of the partitions that were taken over, beside what the claims said of them."""
+    """Offsets of the owned partitions, with the claims that the takeover read."""
 
     def __init__(self) -> None:
         self.offsets: dict[Place, OffsetTracker] = {}
@@ -29,7 +29,7 @@ class PoolPositions:
         self.view = ClaimsView("")
 
     def moved(self, own_ends: Mapping[int, int]) -> ToCommit:
-        """Return what moved since it was last committed; `own_ends` is where our own claims end."""
+        """Return the positions that moved since the last commit; `own_ends`: the ends of this worker's claims."""
         return {
             place: self._note(place, safe, own_ends)
             for place, offsets in self.offsets.items()
@@ -37,7 +37,7 @@ class PoolPositions:
         }
 
     def again(self, own_ends: Mapping[int, int], partition: int | None = None) -> ToCommit:
-        """Return what is safe, moved or not: of all partitions, or of one partition number."""
+        """Return all safe positions, moved or not, of all partitions or of one partition number."""
         return {
             place: self._note(place, offsets.safe, own_ends)
             for place, offsets in self.offsets.items()
@@ -50,7 +50,7 @@ class PoolPositions:
                 self.offsets[place].committed(offset)
 
     def _note(self, place: Place, offset: int, own_ends: Mapping[int, int]) -> tuple[int, str]:
-        """Return `offset` with where the claims about what lies beyond it begin, taken or not taken yet."""
+        """Return `offset` with the first offset of the claims on later records, taken or not."""
         end = max(self._ends.get(place[1], 0), own_ends.get(place[1], 0))
         self.view.drop_before(*place, offset)
         begins = min(self.offsets[place].claims_from(end), self.view.claims_from(*place, end))

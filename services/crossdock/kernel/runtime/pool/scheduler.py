@@ -1,8 +1,7 @@
-"""Which polled record begins next, and which partitions have polled enough. Pure.
+"""Decides which polled record begins next, and which partitions have polled enough. Pure.
 
-A partition waits behind nobody's backlog but its own: each has its own queue and its own limit. Work belongs to a
-share (one provider, say), which has its own room inside the common one; in both, neither lane can take the last
-eighth from the other.
+Each partition has its own queue and limit, so it never waits behind the backlog of another one. Work belongs to a share
+(such as one provider), whose limit is part of the common capacity; in both, the last eighth is kept for the other lane.
 """
 
 from collections import deque
@@ -12,13 +11,13 @@ from dataclasses import dataclass, field
 from crossdock.kernel.process.record import Record
 
 Place = tuple[str, int]
-RESERVE = 8  # 1/8 of a room is kept for the other lane
+RESERVE = 8  # 1/8 of a limit is kept for the other lane
 MAX_BYTES = 8_388_608  # polled and not begun, per partition
 
 
 @dataclass(frozen=True, slots=True)
 class WorkShare:
-    """Whose work a topic holds, how much of it may run at once, and whether it goes first."""
+    """The owner of the work on a topic, its limit at once, and whether it goes first."""
 
     name: str
     limit: int
@@ -26,15 +25,15 @@ class WorkShare:
 
 
 @dataclass(slots=True)
-class LaneRoom:
-    """What runs in a space of `limit` units, by lane."""
+class LaneLoad:
+    """The running units under a limit, by lane."""
 
     limit: int
     urgent: int = 0
     other: int = 0
 
     def fits(self, weight: int, *, is_urgent: bool) -> bool:
-        """Say whether `weight` more may run. A lane with nothing running is let in, whatever the weight."""
+        """Return whether `weight` more may run. A lane without running work may always begin one record."""
         mine = self.urgent if is_urgent else self.other
         return not mine or (
             mine + weight <= self.limit - self.limit // RESERVE
@@ -50,7 +49,7 @@ class LaneRoom:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record with its weight, and whose it is."""
+    """A record with its weight and share."""
 
     record: Record
     weight: int
@@ -76,7 +75,7 @@ class _Queue:
 
 
 class Scheduler:
-    """Records between poll and begin. Invariant: what runs is what `begin` gave and `release` has not taken back."""
+    """Records between poll and begin. Invariant: the running items are those begun and not released."""
 
     def __init__(
         self,
@@ -88,19 +87,19 @@ class Scheduler:
         self._capacity = capacity
         self._weigh = weigh
         self._share_of = share_of
-        self._all = LaneRoom(capacity)
-        self._rooms: dict[Hashable, LaneRoom] = {}
+        self._all = LaneLoad(capacity)
+        self._loads: dict[Hashable, LaneLoad] = {}
         self._queues: dict[Place, _Queue] = {}
         self._turns: dict[bool, deque[Place]] = {True: deque(), False: deque()}
 
     @property
     def running(self) -> int:
-        """Units that run."""
+        """Running units."""
         return self._all.urgent + self._all.other
 
     @property
     def waiting(self) -> int:
-        """Units that wait."""
+        """Waiting units."""
         return sum(queue.weight for queue in self._queues.values())
 
     def take(self, record: Record) -> None:
@@ -112,7 +111,7 @@ class Scheduler:
         queue.push(item)
 
     def full(self) -> frozenset[Place]:
-        """Return the partitions that need not be polled now."""
+        """Return the partitions that must not be polled now."""
         return frozenset(
             place
             for place, queue in self._queues.items()
@@ -120,7 +119,7 @@ class Scheduler:
         )
 
     def begin(self) -> Iterator[Item]:
-        """Yield what may run now: urgent work first; inside a lane the partitions take turns."""
+        """Yield the items that may run now: urgent ones first; inside a lane the partitions take turns."""
         for is_urgent in (True, False):
             while (item := self._next(self._turns[is_urgent])) is not None:
                 yield item
@@ -136,23 +135,23 @@ class Scheduler:
 
     def _admit(self, item: Item) -> bool:
         share = item.share
-        room = self._rooms.get(share.name)
-        if room is None:
-            room = self._rooms[share.name] = LaneRoom(share.limit)
-        for space in (room, self._all):
+        load = self._loads.get(share.name)
+        if load is None:
+            load = self._loads[share.name] = LaneLoad(share.limit)
+        for space in (load, self._all):
             if not space.fits(item.weight, is_urgent=share.is_urgent):
                 return False
-        room.add(item.weight, is_urgent=share.is_urgent)
+        load.add(item.weight, is_urgent=share.is_urgent)
         self._all.add(item.weight, is_urgent=share.is_urgent)
         return True
 
     def release(self, item: Item) -> None:
-        """What ran has ended."""
-        self._rooms[item.share.name].add(-item.weight, is_urgent=item.share.is_urgent)
+        """Free the units of an item that ended."""
+        self._loads[item.share.name].add(-item.weight, is_urgent=item.share.is_urgent)
         self._all.add(-item.weight, is_urgent=item.share.is_urgent)
 
     def forget(self) -> None:
-        """Drop what waits; what runs goes on."""
+        """Drop the waiting items; running ones go on."""
         self._queues.clear()
         for turns in self._turns.values():
             turns.clear()

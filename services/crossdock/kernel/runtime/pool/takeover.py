@@ -1,4 +1,4 @@
-"""Taking partitions over: what their claims say is read before their first record is begun."""
+"""Takeover of partitions: their claims are read before their first record begins."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +12,7 @@ from crossdock.kernel.runtime.pool.scheduler import Place
 
 
 class Committed(Protocol):
-    """What is asked of the group before anything is read."""
+    """The positions that the group holds."""
 
     async def committed(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]: ...
     async def beginnings(self, places: Collection[Place]) -> dict[Place, int]: ...
@@ -22,10 +22,10 @@ class ClaimsLog(Protocol):
     """The claims of some partition numbers, read from given positions."""
 
     async def catch_up(self, view: ClaimsView) -> dict[int, int]:
-        """Read to the ends as they are now; return them."""
+        """Read to the current ends; return them."""
 
     async def more(self, view: ClaimsView) -> None:
-        """Read what came since, if something came within a moment."""
+        """Read newer notes; wait a moment at most."""
 
 
 OpenClaims = Callable[[Mapping[int, int]], AbstractAsyncContextManager[ClaimsLog]]
@@ -33,7 +33,7 @@ OpenClaims = Callable[[Mapping[int, int]], AbstractAsyncContextManager[ClaimsLog
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """What a new owner knows before its first record."""
+    """The result of a takeover: positions, claims, and the ends of the claims."""
 
     positions: Mapping[Place, int]
     view: ClaimsView
@@ -42,18 +42,18 @@ class TakenOver:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """How it is done. `taken` is set as soon as records may be begun."""
+    """One takeover. `taken` is set as soon as records may begin."""
 
     source: Committed
     open_claims: OpenClaims
     clock: Clock
     worker: str
     on_news: Callable[[], None]
-    """Called whenever there may be news of what others hold, and at the end."""
+    """Called after each read of newer claims, and at the end."""
     grace_ms: int
 
     async def run(self, places: frozenset[Place], taken: asyncio.Future[TakenOver]) -> None:
-        """Read the claims; then follow them while others hold something here."""
+        """Read the claims; then follow them while other workers hold calls here."""
         committed = await self.source.committed(places)
         positions = {place: at for place, (at, _) in committed.items()}
         positions |= await self.source.beginnings(places - committed.keys())
@@ -72,7 +72,7 @@ class Takeover:
 def claim_starts(
     places: Collection[Place], committed: Mapping[Place, tuple[int, str]]
 ) -> dict[int, int]:
-    """Return by partition number where its claims must be read from; from their beginning where nothing says so."""
+    """Return by partition number the offset from which its claims are read; 0 where none is committed."""
     starts: dict[int, int] = {}
     for place in places:
         _, told = committed.get(place, (0, ""))

@@ -1,1 +1,1 @@
-"""sink: insert, then commit."""
+"""Sinks: rows are inserted, then offsets are committed."""

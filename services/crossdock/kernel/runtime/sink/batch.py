@@ -1,4 +1,4 @@
-"""When to cut a batch of rows. Pure."""
+"""Decides when a batch of rows is cut. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from crossdock.kernel.process.record import Row
 
 @dataclass(frozen=True, slots=True)
 class CutPolicy:
-    """A batch is cut when any limit is reached. ClickHouse prefers few large inserts; a reader waits `max_age_s`."""
+    """A batch is cut at the first limit. ClickHouse prefers few large inserts; queries see rows `max_age_s` late."""
 
     max_rows: int = 10_000
     max_bytes: int = 16_777_216
@@ -42,7 +42,7 @@ class Buffer:
         )
 
     def rest_s(self, *, now: float) -> float:
-        """Return how long the batch may still grow; the full age when it is empty."""
+        """Return the time until the batch is due by age; the full age when it is empty."""
         if self.since is None:
             return self.policy.max_age_s
         return max(0.0, self.since + self.policy.max_age_s - now)

@@ -1,7 +1,7 @@
-"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, keep what could not be read, then commit.
+"""The shape "sink": poll, cut a batch by rows, bytes or age, insert, publish dead letters, then commit.
 
-Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. Identity lies in
-the tables' sorting keys, so a repeated row collapses, however the batch was cut the second time.
+Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. The sorting keys
+of the tables hold the identity of a row, so a repeated row collapses, in whatever batches it comes.
 """
 
 import asyncio
@@ -28,24 +28,24 @@ RETRY_LIMIT_S = 10.0
 
 
 class SinkSource(Protocol):
-    """What a sink needs of a `GroupConsumer`."""
+    """The part of `GroupConsumer` that a sink uses."""
 
     async def poll(self, *, max_records: int, timeout_ms: int) -> list[Record]: ...
     async def commit(self, position: dict[Place, int]) -> bool: ...
 
 
 class SinkTables(Protocol):
-    """What a sink needs of a table store."""
+    """The part of a table store that a sink uses."""
 
     async def insert(self, table: str, rows: Sequence[Row]) -> None: ...
 
 
 Decode = Callable[[Record], Iterable[tuple[str, Sequence[Row]]]]
-"""The rows of a record, by table. What it cannot read (UndecodableError) is a dead letter, and no rows."""
+"""Returns the rows of a record by table. A record that it cannot read (UndecodableError) becomes a dead letter."""
 
 
-class Log(Protocol):
-    """Where dead letters go; `send` returns when all are acknowledged."""
+class DeadLetterLog(Protocol):
+    """Takes dead letters; `send` returns when all are acknowledged."""
 
     async def send(self, messages: Sequence[Outgoing]) -> object: ...
 
@@ -58,7 +58,7 @@ class Sink:
         source: SinkSource,
         target: SinkTables,
         decode: Decode,
-        log_: Log,
+        log_: DeadLetterLog,
         dead: DeadLetters,
         *,
         policy: CutPolicy,
@@ -76,18 +76,18 @@ class Sink:
         self._retry_base_s = retry_base_s
         self._position: dict[Place, int] = {}
         self.waiting = 0
-        """Records taken whose rows are not in their tables yet; the lag does not count them."""
+        """Polled records whose rows are not inserted yet; the lag does not count them."""
         self._chance = random.Random()  # noqa: S311  # jitter
 
     async def forget(self, _: Collection[Place]) -> None:
-        """Before a rebalance: what is not inserted yet is delivered again."""
+        """Before a rebalance: drop the rows that are not inserted; their records are delivered again."""
         self._buffer.take()
         self._dead_now.clear()
         self._position.clear()
         self.waiting = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Insert until `stop`; then insert and commit what is left."""
+        """Insert until `stop`; then insert and commit the rest."""
         while not stop.is_set():
             wait_s = min(0.5, self._buffer.rest_s(now=time.monotonic()))
             for record in await self._source.poll(
@@ -121,7 +121,7 @@ class Sink:
         self.waiting = 0
 
     async def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Insert until it is acknowledged: nothing is ever dropped here."""
+        """Retry until the insert is acknowledged; no row is ever dropped."""
         tries = 0
         while True:
             try:

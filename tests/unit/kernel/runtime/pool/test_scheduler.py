@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.pool.scheduler import MAX_BYTES, Item, LaneRoom, Scheduler, WorkShare
+from crossdock.kernel.runtime.pool.scheduler import MAX_BYTES, Item, LaneLoad, Scheduler, WorkShare
 
 SHARES = {
     "a.realtime": WorkShare("a", 16, is_urgent=True),
@@ -101,8 +101,8 @@ def test_what_waits_is_forgotten_and_what_runs_is_not() -> None:
 
 
 def test_a_lane_with_nothing_running_is_let_in() -> None:
-    assert LaneRoom(8, other=8).fits(5, is_urgent=True)
-    assert not LaneRoom(8, urgent=1, other=7).fits(1, is_urgent=True)
+    assert LaneLoad(8, other=8).fits(5, is_urgent=True)
+    assert not LaneLoad(8, urgent=1, other=7).fits(1, is_urgent=True)
 
 
 Steps = Sequence[tuple[bool, str, int]]
