@@ -30,9 +30,7 @@ from crossdock_schemas.parcel.result import Outcome
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_LIMIT_S = 4.0
-PATIENCE_S = (
-    5.0  # for a longer wait the line goes to the next candidate, or to a topic of delayed retries
-)
+PATIENCE_S = 5.0  # for a longer wait a line goes to the next candidate or to a delayed retry
 SPREAD_S = 0.05  # lines that waited together go on spread over this time, doubled with each call
 SPREAD_DOUBLINGS = 8
 CALLS_PER_ATTEMPT = 100  # the provider is sent the number attempt * 100 + call
@@ -204,7 +202,16 @@ class Attempt:
 
     async def _call(self, call: ProviderCall, key: CallKey | None) -> ProviderAnswer | Verdict:
         upstream = self.parcel.attempt * CALLS_PER_ATTEMPT + self.book.calls + 1
-        request = self.exchange.request(self.request_id, call, upstream, key)
+        candidate = self.parcel.candidate
+        request = self.site.request(
+            self.parcel.operation,
+            candidate.upstream_model,
+            call.body if key is None else key.body(call.body, candidate.model),
+            self.request_id,
+            upstream,
+            key=key,
+            now_s=self.clock.now_ms() / 1000,
+        )
         number = self.book.calls + 1
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)

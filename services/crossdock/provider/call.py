@@ -1,4 +1,4 @@
-"""One call: the request, the provider's response, and the judgement on it."""
+"""One call: the provider's response, and the judgement on it."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 import httpx
 
 from crossdock.kernel.process.clock import Clock
-from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
+from crossdock.provider.adapters.types import ProviderAnswer
 from crossdock.provider.classify import Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.use import CallKey
-from crossdock_schemas.ids import RequestId
 from crossdock_schemas.parcel.parcel import Parcel
 
 BAD_KEY = (401, 403)
@@ -24,25 +23,6 @@ class Exchange:
     parcel: Parcel
     site: ProviderSite
     clock: Clock
-
-    def request(
-        self, request_id: RequestId, call: ProviderCall, number: int, key: CallKey | None
-    ) -> httpx.Request:
-        """Return the HTTP request of a call. `number` tells the calls of a line apart in the provider's log.
-
-        Raises:
-            KeyShapeError: if the key does not fill the provider's address.
-        """
-        body = call.body if key is None else key.body(call.body, self.parcel.candidate.model)
-        return self.site.request(
-            self.parcel.operation,
-            self.parcel.candidate.upstream_model,
-            body,
-            request_id,
-            number,
-            key=key,
-            now_s=self.clock.now_ms() / 1000,
-        )
 
     async def ask(
         self, request: httpx.Request, key: CallKey | None, left_s: float

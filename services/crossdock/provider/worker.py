@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -53,36 +54,24 @@ class LineClaims(attempt.CallClaims, Protocol):
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None: ...
 
 
+@dataclass
 class Worker:
     """Handles dispatch records for the pool."""
 
-    def __init__(
-        self,
-        sites: Mapping[str, ProviderSite],
-        publisher: Publisher,
-        producer: RecordLog,
-        objects: Objects,
-        clock: Clock,
-        *,
-        claims: LineClaims,
-        cancels: Cancels,
-        keyring: Keyring | None = None,
-        chance: random.Random,
-        health: Health,
-        draining: asyncio.Event | None = None,
-    ) -> None:
-        self._sites = sites
-        self._publisher = publisher
-        self._producer = producer
-        self._objects = objects
-        self._clock = clock
-        self._claims = claims
-        self._cancels = cancels
-        self._keyring = Keyring(None) if keyring is None else keyring
-        self._chance = chance
-        self._health = health
-        self._draining = draining or asyncio.Event()
-        self._dead = DeadLetters("provider", clock)
+    sites: Mapping[str, ProviderSite]
+    publisher: Publisher
+    producer: RecordLog
+    objects: Objects
+    clock: Clock
+    claims: LineClaims
+    cancels: Cancels
+    keyring: Keyring
+    chance: random.Random
+    health: Health
+    draining: asyncio.Event
+
+    def __post_init__(self) -> None:
+        self._dead = DeadLetters("provider", self.clock)
 
     async def handle(self, job: Job) -> None:
         """Run a parcel; return when its results, usage and onward parcels are acknowledged, and its claims are ended.
@@ -110,18 +99,18 @@ class Worker:
 
     async def _send_on(self, job: Job, parcel: Parcel, ends: list[OnwardLine]) -> None:
         """Send lines on, if no other worker has taken them over."""
-        await self._claims.confirm(job)
+        await self.claims.confirm(job)
         self._let_go(parcel, [end for end in ends if end.is_readmission])
-        await self._publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
-        await self._producer.send(make_onward(parcel, ends, self._clock.now_ms()))
-        await self._claims.end((job, end.line) for end in ends)
+        await self.publisher.settle(is_urgent=parcel.lane is Lane.REALTIME)
+        await self.producer.send(make_onward(parcel, ends, self.clock.now_ms()))
+        await self.claims.end((job, end.line) for end in ends)
 
     def _let_go(self, parcel: Parcel, ends: list[OnwardLine]) -> None:
         """End the hold of lines that go on under a new one: their last calls may have used it up."""
         for is_lost in (False, True):
             lines = [end.line for end in ends if end.is_lost is is_lost]
             if lines:
-                self._publisher.end_hold(hold_end(parcel, lines, is_unknown=is_lost))
+                self.publisher.end_hold(hold_end(parcel, lines, is_unknown=is_lost))
 
     async def dead_letter(self, record: Record, error: UndecodableError) -> None:
         """Keep a record that cannot be read.
@@ -129,12 +118,12 @@ class Worker:
         Raises:
             TooManyDeadLettersError: if nearly no record is a parcel.
         """
-        await self._producer.send([self._dead.take(record, error.reason)])
+        await self.producer.send([self._dead.take(record, error.reason)])
 
     def _read(self, record: Record) -> tuple[Parcel, ProviderSite]:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            return parcel, self._sites[parcel.candidate.provider]
+            return parcel, self.sites[parcel.candidate.provider]
         except (ValidationError, MissingEnvelopeError, ValueError, LookupError) as error:
             raise UndecodableError(
                 record.topic, record.partition, record.offset, repr(error)[:200]
@@ -148,14 +137,14 @@ class Worker:
             line=line,
             raw=raw,
             site=site,
-            publisher=self._publisher,
-            clock=self._clock,
-            chance=self._chance,
-            claims=self._claims,
+            publisher=self.publisher,
+            clock=self.clock,
+            chance=self.chance,
+            claims=self.claims,
             job=job,
-            is_cancelled=partial(self._cancels.holds, parcel),
+            is_cancelled=partial(self.cancels.holds, parcel),
             find_key=partial(self._find_key, parcel, site),
-            draining=self._draining,
+            draining=self.draining,
         )
 
     async def _find_key(self, parcel: Parcel, site: ProviderSite) -> CallKey | None:
@@ -164,10 +153,10 @@ class Worker:
         byok = candidate.credential_id
         if byok is None:
             return None if site.installation_key is None else await site.use(site.installation_key)
-        if self._cancels.has(byok):
+        if self.cancels.has(byok):
             return None
         version = candidate.credential_version or 1
-        secret = await self._keyring.find(parcel.account, byok, version)
+        secret = await self.keyring.find(parcel.account, byok, version)
         if secret is None:
             return None
         try:
@@ -182,8 +171,8 @@ class Worker:
         job, line, held = running.job, running.line, running.job.held
         if held is not None and line in held.ended:
             if running.book_lapsed():  # another worker began it after its end, and did not end it
-                await self._publisher.settle(is_urgent=False)
-                await self._claims.end([(job, line)])
+                await self.publisher.settle(is_urgent=False)
+                await self.claims.end([(job, line)])
             return None
         try:
             end = await running.run()
@@ -191,8 +180,8 @@ class Worker:
             return error  # the calls of the other lines are paid for: they go on
         if isinstance(end, OnwardLine):
             return end
-        await self._publisher.finish([await self._within_limits(end)])
-        await self._claims.end([(job, line)])
+        await self.publisher.finish([await self._within_limits(end)])
+        await self.claims.end([(job, line)])
         return None
 
     async def _lines(self, parcel: Parcel, value: bytes) -> list[bytes]:
@@ -205,7 +194,7 @@ class Worker:
         return [b""] * len(parcel.lines)
 
     async def _fetch(self, reference: BodyRef) -> bytes:
-        get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
+        get = partial(self.objects.get_range, reference.path, reference.start, reference.length)
         try:
             return await self._until_stored(get, reference.path)
         except NoSuchObjectError:
@@ -215,27 +204,27 @@ class Worker:
         """Put a line that is too large for a topic into the object store."""
         if len(end.line) <= MAX_INLINE_BYTES:
             return end
-        path = f"results/{end.result.request_id}/{end.result.attempts}-{self._claims.claim}"
-        await self._until_stored(lambda: self._objects.put(path, end.line), path)
+        path = f"results/{end.result.request_id}/{end.result.attempts}-{self.claims.claim}"
+        await self._until_stored(lambda: self.objects.put(path, end.line), path)
         reference = BodyRef(path=path, start=0, length=len(end.line))
         return Finished(end.parcel, end.result.model_copy(update={"body_ref": reference}), b"")
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]], path: str) -> T:
         def refused(error: StoreError, tries: int) -> float:
             log.warning("object.refused", path=path, tries=tries, reason=str(error))
-            return backoff_s(tries, base_s=STORE_BASE_S, limit_s=STORE_LIMIT_S, chance=self._chance)
+            return backoff_s(tries, base_s=STORE_BASE_S, limit_s=STORE_LIMIT_S, chance=self.chance)
 
-        return await until_stored(ask, self._health, refused)
+        return await until_stored(ask, self.health, refused)
 
     async def report(self, worker: str) -> None:
         """Report the health of the endpoints to the routers, until cancelled."""
         while True:
             await asyncio.sleep(FLEET_S)
-            await self._producer.send(self.news(worker))
+            await self.producer.send(self.news(worker))
 
     def news(self, worker: str) -> list[Outgoing]:
         """Return the health of the endpoints that were called since the last report."""
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         return [
             Outgoing(
                 FLEET.name,
@@ -243,6 +232,6 @@ class Worker:
                 health.to_json(),
                 encode_headers(FLEET, SOURCE, health.endpoint, now_ms, None),
             )
-            for site in self._sites.values()
+            for site in self.sites.values()
             for health in site.news(worker, now_ms)
         ]

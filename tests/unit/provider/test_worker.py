@@ -73,10 +73,10 @@ async def working(
         clock,
         claims=claims or FakeClaims(),
         cancels=cancels or Cancels(),
-        keyring=keyring,
+        keyring=keyring or Keyring(None),
         chance=Chance(),
         health=health or Health("provider", 0),
-        draining=draining,
+        draining=draining or asyncio.Event(),
     )
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         running = group.create_task(publisher.run())

@@ -85,10 +85,10 @@ BUGS = (
     Bug(
         "an end is told before its result is published",
         "provider/worker.py",
-        "        await self._publisher.finish([await self._within_limits(end)])\n"
-        "        await self._claims.end([(job, line)])",
-        "        await self._claims.end([(job, line)])\n"
-        "        await self._publisher.finish([await self._within_limits(end)])",
+        "        await self.publisher.finish([await self._within_limits(end)])\n"
+        "        await self.claims.end([(job, line)])",
+        "        await self.claims.end([(job, line)])\n"
+        "        await self.publisher.finish([await self._within_limits(end)])",
     ),
     Bug(
         "a worker that stood still goes on with what another took over",
@@ -129,7 +129,7 @@ BUGS = (
     Bug(
         "who was taken for dead sends on what others took over",
         "provider/worker.py",
-        "        await self._claims.confirm(job)\n",
+        "        await self.claims.confirm(job)\n",
         "",
     ),
     Bug(

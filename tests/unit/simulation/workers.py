@@ -18,6 +18,7 @@ from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter
 from crossdock.kernel.runtime.pool.pool import Pool, lines_weight
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite
+from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.publisher import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.calls.usage import CallOutcome, Usage, UsageGroup
@@ -90,6 +91,7 @@ class Life:
             clock,
             claims=self.claimer,
             cancels=Cancels(),
+            keyring=Keyring(None),
             chance=Chance(),
             health=Health("provider", 0),
             draining=draining,
