@@ -44,7 +44,7 @@ def test_a_batch_is_submitted_watched_and_its_results_written(
     assert ids == {f"line-{n}" for n in range(60)}
     assert (tmp_path / "out.jsonl").read_text() == printed
     assert written == ""
-    assert "no failed line" in errors
+    assert "no failed lines" in errors
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
@@ -157,5 +157,5 @@ def test_a_missing_file_and_a_bad_first_line_are_told(dock: Dock, tmp_path: Path
     _, unknown = run(dock, "batches", "watch", "batch_nope", code=1)
 
     assert "does not exist" in " ".join(missing.replace("│", " ").split())
-    assert re.search(r"names no url; give --endpoint", no_url)
+    assert re.search(r"has no url; pass --endpoint", no_url)
     assert re.search(r"No batch found with id 'batch_nope'", unknown)

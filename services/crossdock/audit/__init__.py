@@ -1,1 +1,1 @@
-"""The audit: journal, calls and balances agree, and limits held. The proof of guarantee 3."""
+"""The audit, the proof of guarantee 3: journal, calls and the shards' state agree, and no limit was exceeded."""

@@ -1,1 +1,1 @@
-"""The command line. What is heavy is imported inside the command that needs it, so that --help answers at once."""
+"""The command line. `app` loads a command when it runs; `shared.doors` loads drivers when a command uses them."""

@@ -1,4 +1,4 @@
-"""The page of all settings, made from the classes that read them.
+"""The page of all settings, generated from the classes that read them.
 
 Run: python -m crossdock.cli.reference write|check
 """
@@ -69,7 +69,7 @@ def _rows(settings: type[Settings], prefix: str, without: frozenset[str]) -> Ite
         if name in without:
             continue
         if not field.description:
-            raise ValueError(f"{settings.__name__}.{name} says not what it means")
+            raise ValueError(f"{settings.__name__}.{name} has no description")
         default = "must be set" if field.is_required() else _shown(field.default)
         yield f"| `{name_of(name, prefix)}` | {default} | {field.description} |"
 

@@ -1,4 +1,4 @@
-"""crossdock bootstrap: the secrets that a new installation in production begins with."""
+"""crossdock bootstrap: the first secrets of a production installation."""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ OWNER_ONLY = 0o600
 def bootstrap(
     file: Annotated[
         Path,
-        typer.Option(help="Where to write them; it must not be there yet.", metavar="FILE"),
+        typer.Option(help="The file to write; it must not exist.", metavar="FILE"),
     ] = Path(".env"),
 ) -> None:
     """Make the keys and secrets of a production installation.
@@ -35,19 +35,19 @@ def bootstrap(
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except FileExistsError:
-        raise ProcessError(f"{file} is there already: its keys would be lost") from None
+        raise ProcessError(f"{file} exists: pass another --file, its keys would be lost") from None
     except OSError as error:
         raise ProcessError(f"cannot write {file}: {error.strerror}") from None
     with os.fdopen(descriptor, "w") as output:
         output.writelines(lines)
     sys.stderr.write(
-        f"{file}: the owner's key (CROSSDOCK_MANAGEMENT_KEY), an API key (OPENAI_API_KEY), and the stages' secrets; "
-        "keep it, and keep it to yourself\n"
+        f"{file} has the owner's key (CROSSDOCK_MANAGEMENT_KEY), an API key (OPENAI_API_KEY) and the stages' secrets: "
+        "store it in a safe place\n"
     )
 
 
 def make_secrets() -> Mapping[str, str]:
-    """Return new ones, by variable."""
+    """Return new secrets, by variable."""
     key_secret = secrets.token_hex(SECRET_BYTES)
     now_ms = SystemClock().now_ms()
     owner, app = (make_plain_key(OPERATOR, key_secret, now_ms) for _ in range(2))

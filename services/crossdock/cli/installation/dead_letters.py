@@ -1,4 +1,4 @@
-"""crossdock dead-letters: records that a stage could not read. Look at them, and send them again."""
+"""crossdock dead-letters: list, show, replay. A dead letter is a record that a stage could not read."""
 
 import json
 import sys
@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json, show_rows
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.kernel.process.record import Outgoing, Record
@@ -26,10 +26,10 @@ from crossdock_schemas.topics import DEAD_LETTERS
 app = typer.Typer(
     help="Show records that a stage could not read, and replay them.", no_args_is_help=True
 )
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 Numbers = Annotated[
-    list[int] | None, typer.Argument(help="As `list` shows them.", metavar="[NUMBER]...")
+    list[int] | None, typer.Argument(help="Their numbers, see `list`.", metavar="[NUMBER]...")
 ]
+COLUMNS = ("number", "at", "stage", "topic", "partition", "offset", "bytes", "state", "reason")
 PARTITION = 0
 SOURCE = "crossdock/cli"
 SHOWN_BYTES = 4096
@@ -37,7 +37,7 @@ SHOWN_BYTES = 4096
 
 @dataclass
 class Letter:
-    """A dead letter: its number is its offset."""
+    """A dead letter. Its number is its offset in the topic of dead letters."""
 
     number: int
     origin: DeadLetter
@@ -51,13 +51,13 @@ class Letter:
 
 
 def collect(records: Sequence[Record]) -> dict[int, Letter]:
-    """Return the dead letters by number, and which of them were sent again."""
+    """Return the dead letters by number, with the time of their last replay."""
     letters: dict[int, Letter] = {}
     for record in records:
         try:
             origin = decode_envelope(record.headers, DeadLetter)
         except (MissingEnvelopeError, ValidationError):
-            continue  # not written by any stage of ours
+            continue  # not written by a stage
         if origin.replay_of is None:
             letters[record.offset] = Letter(record.offset, origin, record.value or b"")
         elif origin.replay_of in letters:
@@ -66,24 +66,24 @@ def collect(records: Sequence[Record]) -> dict[int, Letter]:
 
 
 def make_replay(letter: Letter, now_ms: int) -> list[Outgoing]:
-    """Return the record as it was, for the partition that it lay in, and the note that it was sent again.
+    """Return the original record for its partition, and a note that it was replayed.
 
     Raises:
-        ProcessError: if a part of it is missing.
+        ProcessError: if the dead letter has only a part of it.
     """
     origin = letter.origin
     if origin.cut_bytes:
         raise ProcessError(
-            f"{letter.number} lacks its last {origin.cut_bytes} bytes, and cannot be sent again"
+            f"cannot replay {letter.number}: its last {origin.cut_bytes} bytes were cut off"
         )
     headers = [(name, b64decode(value)) for name, value in origin.headers]
     key = None if origin.key is None else b64decode(origin.key)
     value = None if origin.is_tombstone else letter.value
     note = origin.model_copy(update={"replay_of": letter.number, "at_ms": now_ms})
-    told = encode_headers(DEAD_LETTERS, SOURCE, str(letter.number), now_ms, note)
+    note_headers = encode_headers(DEAD_LETTERS, SOURCE, str(letter.number), now_ms, note)
     return [
         Outgoing(origin.topic, key, value, headers, origin.partition),
-        Outgoing(DEAD_LETTERS.name, str(letter.number).encode(), b"", told, PARTITION),
+        Outgoing(DEAD_LETTERS.name, str(letter.number).encode(), b"", note_headers, PARTITION),
     ]
 
 
@@ -102,31 +102,24 @@ def list_(
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """List dead letters, oldest first: where each lay, and why nobody could read it."""
+    """List dead letters, oldest first, with their place and the reason."""
     found = [
         letter
         for letter in _letters(ctx, data_dir_).values()
         if topic in {None, letter.origin.topic}
     ]
     if as_json:
-        sys.stdout.write(json.dumps([letter.as_json() for letter in found], indent=1) + "\n")
-        return
-    if not found:
+        show_json([letter.as_json() for letter in found])
+    elif found:
+        show_rows(COLUMNS, [_row(letter) for letter in found], folded="reason")
+    else:
         sys.stderr.write("no dead letters\n")
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("number", "at", "stage", "topic", "partition", "offset", "bytes", "state"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for letter in found:
-        table.add_row(*map(str, _row(letter)))
-    Console().print(table)
 
 
 def _row(letter: Letter) -> list[object]:
     origin = letter.origin
     at = datetime.fromtimestamp(origin.at_ms / 1000, UTC)
-    state = "kept" if letter.replayed_ms is None else "sent again"
+    state = "kept" if letter.replayed_ms is None else "replayed"
     return [
         letter.number, f"{at:%Y-%m-%d %H:%M:%S}", origin.stage, origin.topic, origin.partition, origin.offset,
         len(letter.value), state, origin.reason.splitlines()[0] if origin.reason else "",
@@ -136,23 +129,23 @@ def _row(letter: Letter) -> list[object]:
 @app.command()
 def show(
     ctx: typer.Context,
-    number: Annotated[int, typer.Argument(help="As `list` shows it.")],
-    raw: Annotated[bool, typer.Option("--raw", help="Only its bytes, as they are.")] = False,
+    number: Annotated[int, typer.Argument(help="Its number, see `list`.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Only its bytes, unchanged.")] = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Show one dead letter: origin, reason, key, headers, bytes."""
+    """Show a dead letter: origin, reason, key, headers, bytes."""
     letter = _pick(_letters(ctx, data_dir_), [number])[0]
     if raw:
         sys.stdout.buffer.write(letter.value)
         return
     headers = {name: _text(b64decode(value)) for name, value in letter.origin.headers}
     key = None if letter.origin.key is None else _text(b64decode(letter.origin.key))
-    told = letter.as_json() | {"key": key, "headers": headers, "value": _text(letter.value)}
-    sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    shown = letter.as_json() | {"key": key, "headers": headers, "value": _text(letter.value)}
+    sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
 
 
 def _text(raw: bytes) -> str:
-    cut = f" ... {len(raw) - SHOWN_BYTES} bytes more" if len(raw) > SHOWN_BYTES else ""
+    cut = f" ... {len(raw) - SHOWN_BYTES} more bytes" if len(raw) > SHOWN_BYTES else ""
     return raw[:SHOWN_BYTES].decode("utf-8", "backslashreplace") + cut
 
 
@@ -161,32 +154,34 @@ def replay(
     ctx: typer.Context,
     numbers: Numbers = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every one that was not sent again yet.")
+        bool, typer.Option("--all", help="All that were not replayed yet.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Also those that were sent again before.")
+        bool, typer.Option("--again", help="Also those that were replayed before.")
     ] = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Send dead letters again, as they were, to the partitions that they lay in."""
+    """Send the original records again, to their partitions."""
     if bool(numbers) == everything:
-        raise ProcessError("name the numbers of dead letters, or --all")
+        raise ProcessError("pass the numbers of dead letters, or --all")
     found = _letters(ctx, data_dir_)
     picked = list(found.values()) if everything else _pick(found, numbers or [])
     done = [letter.number for letter in picked if letter.replayed_ms is not None]
     if done and not everything and not again:
-        raise ProcessError(f"{', '.join(map(str, done))} went already; --again sends once more")
+        raise ProcessError(
+            f"already replayed: {', '.join(map(str, done))}; pass --again to replay them once more"
+        )
     wanted = [letter for letter in picked if again or letter.replayed_ms is None]
     now_ms = SystemClock().now_ms()
     messages = [message for letter in wanted for message in make_replay(letter, now_ms)]
     doors_of(ctx).send(_servers(data_dir_), messages)
-    sys.stderr.write(f"sent {len(wanted)} again\n")
+    sys.stderr.write(f"replayed {len(wanted)}\n")
 
 
 def _pick(found: dict[int, Letter], numbers: Sequence[int]) -> list[Letter]:
     missing = [number for number in numbers if number not in found]
     if missing:
         raise ProcessError(
-            f"no dead letter {', '.join(map(str, missing))}; `crossdock dead-letters list` shows them"
+            f"no dead letter {', '.join(map(str, missing))}: see `crossdock dead-letters list`"
         )
     return [found[number] for number in numbers]

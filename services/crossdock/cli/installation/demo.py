@@ -1,4 +1,4 @@
-"""crossdock demo: everything at once, on real text, and the books held against each other at the end."""
+"""crossdock demo: a complete installation, a batch of real text, and the audit at the end."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.datadir import DataDir
 
 MODELS = ("tern-mini", "gull-base", "heron-large")
-AUDIT_S = 15.0  # rows and sums come about a second after their calls
+AUDIT_S = 15.0  # rows and sums arrive about a second after their calls
 START_S = 240.0
 
 
@@ -37,11 +37,9 @@ def demo(
     ctx: typer.Context,
     lines: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 1200,
     folder: Annotated[
-        Path, typer.Option("--data-dir", help="Where the demo keeps its data.")
+        Path, typer.Option("--data-dir", help="The folder of the demo's data.")
     ] = Path(".crossdock/demo"),
-    stay: Annotated[
-        bool, typer.Option("--stay", help="Keep running afterwards, until Ctrl-C.")
-    ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep it running until Ctrl-C.")] = False,
 ) -> None:
     """Start everything, run a batch, show its cost, stop."""
     console = Console()
@@ -56,8 +54,8 @@ def demo(
         before = _ledger_calls(found)
         source = _write_prompts(data.path / "prompts.jsonl", lines)
         uploaded = client.upload(source)
-        told = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
-        console.print(told, highlight=False, soft_wrap=True)
+        summary = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
+        console.print(summary, highlight=False, soft_wrap=True)
         batch = client.create_batch(
             uploaded["id"], "/v1/chat/completions", "24h", {"made-by": "demo"}
         )
@@ -66,19 +64,19 @@ def demo(
         save(client, batch["output_file_id"], output)
         _report(doors_of(ctx), console, data, found, batch, output, before)
         if stay:
-            console.print("still running; Ctrl-C stops it")
+            console.print("still running; stop it with Ctrl-C")
             signal.pause()
     finally:
         _stop(running)
-    _tell_how_to_go_on(console, data)
+    _show_next_steps(console, data)
 
 
-def _tell_how_to_go_on(console: Console, data: DataDir) -> None:
+def _show_next_steps(console: Console, data: DataDir) -> None:
     program = Path(sys.argv[0])
     me = _near(program) if program.name == "crossdock" else "crossdock"
     folder = _near(data.path)
     console.print(
-        "everything is stopped; go on with the same data:\n"
+        "everything is stopped; continue with the same data:\n"
         f"  {me} up --detach --data-dir {folder}\n"
         f"  {me} usage --data-dir {folder}",
         highlight=False,
@@ -87,7 +85,7 @@ def _tell_how_to_go_on(console: Console, data: DataDir) -> None:
 
 
 def _near(path: Path) -> str:
-    """Return `path` as one would type it here."""
+    """Return `path` relative to the current folder, if it is below it."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -95,7 +93,7 @@ def _near(path: Path) -> str:
 def _until_ready(data: DataDir, running: subprocess.Popen[bytes]) -> None:
     log = data.log_path("supervisor")
     with Console(stderr=True).status(
-        "starting Kafka, ClickHouse, a simulated provider and every stage"
+        "starting Kafka, ClickHouse, a simulated provider and all stages"
     ):
         give_up = time.monotonic() + START_S
         while data.read_state().get("phase") != "ready":
@@ -113,7 +111,7 @@ def _stop(running: subprocess.Popen[bytes]) -> None:
 
 
 def _write_prompts(path: Path, count: int) -> Path:
-    """Write `count` prompts made from Python's own documentation, which is on every machine."""
+    """Write `count` prompts with passages of Python's documentation, which every machine has."""
     with path.open("w") as out:
         for number, (name, text) in zip(range(count), _passages(), strict=False):
             prompt = f"Summarise this passage on {name!r} in one sentence:\n\n{text}"
@@ -154,7 +152,7 @@ def _report(
     output: Path,
     before: dict[str, Any],
 ) -> None:
-    """Show what ClickHouse says, and hold the books against each other."""
+    """Show the batch's usage, and compare it with the results, the provider's ledger and the prices."""
     ledger = _ledger_calls(found)
     provider_calls = ledger["calls"] - before["calls"]
     counts = batch["request_counts"]
@@ -185,11 +183,11 @@ def _report(
         )
     console.print(f"answers: {_near(output)}", highlight=False, soft_wrap=True)
     if not all(good for good, _ in checks):
-        raise ProcessError(f"the books do not agree; see {data.path / 'logs'}")
+        raise ProcessError(f"the records do not agree: see {data.path / 'logs'}")
 
 
 def _audit(doors: Doors, found: dict[str, str]) -> tuple[bool, str]:
-    """Do what `crossdock audit` does."""
+    """Run the checks of `crossdock audit`."""
     addresses = (found["CLICKHOUSE_URL"], found["KAFKA_BOOTSTRAP_SERVERS"])
     checks = asyncio.run(audited(doors.open_books, *addresses, wait_s=AUDIT_S))
     hold = sum(check.is_ok for check in checks)
@@ -198,7 +196,7 @@ def _audit(doors: Doors, found: dict[str, str]) -> tuple[bool, str]:
 
 
 def _expected_cost(data: DataDir, rows: Sequence[Row]) -> Decimal:
-    """Return price x tokens by the catalogue alone."""
+    """Return price x tokens, from the catalogue's prices."""
     prices = {
         (e.model, e.provider): e.prices
         for e in load_catalogue(data.path / "catalogue.json").endpoints

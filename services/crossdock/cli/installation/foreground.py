@@ -1,4 +1,4 @@
-"""An installation in the foreground: a table of its processes, until Ctrl-C or `crossdock down`."""
+"""An installation in the foreground. It shows a table of its processes until Ctrl-C or `crossdock down`."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ def serve(
     *,
     show_key: bool,
 ) -> list[str]:
-    """Run until a signal comes; return the names of the processes that had to be killed."""
+    """Run until SIGINT or SIGTERM; return the names of the processes that had to be killed."""
     return asyncio.run(_serve(data, Wish(catalogues, scale, latency_ms), show_key=show_key))
 
 
@@ -35,7 +35,7 @@ async def _serve(data: DataDir, wish: Wish, *, show_key: bool) -> list[str]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     console.print(f"Crossdock in {data.path}", highlight=False)
-    with console.status("preparing Kafka and its storage (once, up to a minute)"):
+    with console.status("preparing Kafka and its storage (only the first time, up to a minute)"):
         installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
     with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
 

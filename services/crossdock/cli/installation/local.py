@@ -1,7 +1,6 @@
-"""up, down, status, logs, check, env: one installation on this machine."""
+"""crossdock up, down, status, logs, check, env: one installation on this machine."""
 
 import asyncio
-import json
 import shlex
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from crossdock.cli.shared.installation import (
     environment,
     without_given,
 )
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.local.checks import findings, lack_of_space
 from crossdock.local.datadir import DataDir
@@ -36,15 +37,15 @@ CatalogueOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--catalogue",
-        help="Your own OpenAI-shaped providers (TOML or JSON), added to the built-in ones. May be repeated.",
+        help="A file of your own OpenAI-compatible providers (TOML or JSON), added to the built-in ones; may be repeated.",
     ),
 ]
 ScaleOption = Annotated[
     list[str] | None,
-    typer.Option("--scale", help="Processes of a stage, such as provider=2. May be repeated."),
+    typer.Option("--scale", help="The processes of a stage, such as provider=2; may be repeated."),
 ]
 LatencyOption = Annotated[
-    float | None, typer.Option("--latency-ms", help="Latency of the simulated providers.")
+    float | None, typer.Option("--latency-ms", help="The latency of the simulated providers.")
 ]
 _COLOURS = {
     "ready": "green",
@@ -63,7 +64,7 @@ def _counts(scale: Sequence[str]) -> dict[str, int]:
         stage, _, count = item.partition("=")
         if stage not in names or not count.isdigit() or int(count) < 1:
             raise ProcessError(
-                f"--scale {item}: write STAGE=COUNT, STAGE one of {', '.join(names)}"
+                f"invalid --scale {item!r}: use STAGE=COUNT; STAGE is one of {', '.join(names)}"
             )
         counts[stage] = int(count)
     return counts
@@ -72,14 +73,16 @@ def _counts(scale: Sequence[str]) -> dict[str, int]:
 def up(
     ctx: typer.Context,
     data_dir_: DataDirOption = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run it in the background; return when it is ready.")
+    ] = False,
     catalogue: CatalogueOption = None,
     scale: ScaleOption = None,
     latency_ms: LatencyOption = None,
 ) -> None:
     """Start everything on this machine, with a simulated provider.
 
-    It starts Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, and ClickHouse's engine unless CLICKHOUSE_URL is set.
+    It starts Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, and ClickHouse unless CLICKHOUSE_URL is set.
     """
     data = data_dir(data_dir_)
     data.make()
@@ -92,23 +95,25 @@ def up(
         files = [path.absolute() for path in catalogue or ()]
         left = doors_of(ctx).serve(data, files, counts, latency_ms, show_key=is_new)
     if left:
-        raise ProcessError(f"had to be killed: {', '.join(left)}")
+        raise ProcessError(f"killed, because they did not stop in time: {', '.join(left)}")
 
 
-def welcome(data: DataDir, *, show_key: bool) -> str:
+def welcome(data: DataDir, *, show_key: bool, is_detached: bool = False) -> str:
+    """Return the addresses, the new API key if there is one, and the next steps."""
     found = addresses(data, without_given(environment()))
     key = f"  your API key, shown once:  {found['OPENAI_API_KEY']}\n" if show_key else ""
     folder = shlex.quote(str(data.path))
+    stop = "stop:           " if is_detached else "stop:            Ctrl-C, or"
     return (
         f"Ready: {found['OPENAI_BASE_URL']} (OpenAI's API), {found['CLICKHOUSE_URL']} (SQL)\n{key}"
         f'  for your shell:  eval "$(crossdock env --data-dir {folder})"\n'
         f"  then:            crossdock batches submit FILE, crossdock usage\n"
-        f"  Ctrl-C, or `crossdock down --data-dir {folder}`, stops it"
+        f"  {stop} crossdock down --data-dir {folder}"
     )
 
 
 def _detach(data: DataDir, arguments: Sequence[str]) -> None:
-    """Start the supervisor in a session of its own and wait for what it says."""
+    """Start the supervisor in a session of its own, and wait until it is ready."""
     if data.is_running():
         with data.locked():
             return
@@ -116,14 +121,14 @@ def _detach(data: DataDir, arguments: Sequence[str]) -> None:
     process = spawn(data, [argument for argument in arguments if argument != "--detach"])
     while process.poll() is None:
         if data.read_state().get("phase") == "ready":
-            sys.stderr.write(welcome(data, show_key=is_new) + "\n")
+            sys.stderr.write(welcome(data, show_key=is_new, is_detached=True) + "\n")
             return
         time.sleep(0.1)
     raise data.supervisors_error()
 
 
 def spawn(data: DataDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start `crossdock` with `arguments` in a session of its own; it writes to the supervisor's log."""
+    """Start `crossdock` with `arguments` in a session of its own. It writes to the supervisor's log."""
     if not data.is_running():
         data.write_state({})
     with data.log_path("supervisor").open("wb") as out:
@@ -151,13 +156,13 @@ def down(data_dir_: DataDirOption = None) -> None:
         return
     left = end_leftovers(state.get("processes", []))
     sys.stderr.write(
-        f"nothing runs on {data.path}" + (f"; ended leftovers {left}" if left else "") + "\n"
+        f"nothing is running in {data.path}" + (f"; killed leftovers {left}" if left else "") + "\n"
     )
 
 
 def status(
     data_dir_: DataDirOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show each process: state, restarts, lag.
 
@@ -166,8 +171,8 @@ def status(
 
     async def ask() -> dict[str, Any]:
         ports = {p["name"]: p["ops_port"] for p in state.get("processes", []) if p["ops_port"]}
-        said = await asyncio.gather(*map(status_of, ports.values()))
-        return dict(zip(ports, said, strict=True))
+        found = await asyncio.gather(*map(status_of, ports.values()))
+        return dict(zip(ports, found, strict=True))
 
     data = data_dir(data_dir_)
     running = (data.path / "run").is_dir() and data.is_running()
@@ -176,27 +181,28 @@ def status(
     for process in state.get("processes", []):
         if find(process) is None:
             process["state"] = "gone"
-    said = asyncio.run(ask())
+    statuses = asyncio.run(ask())
     if as_json:
         for process in state["processes"]:
-            process["status"] = said.get(process["name"], {})
-        sys.stdout.write(json.dumps(state | {"data_dir": str(data.path)}, indent=1) + "\n")
+            process["status"] = statuses.get(process["name"], {})
+        show_json(state | {"data_dir": str(data.path)})
     else:
         console = Console()
         console.print(f"{data.path}: {state.get('phase')}", highlight=False)
-        console.print(process_table(state, said))
+        shown = process_table(state, statuses) if running else "start it with `crossdock up`"
+        console.print(shown, highlight=False)
         if lack := running and lack_of_space(data):
             console.print(f"[red]{lack}[/]", highlight=False)
     if not running:
         raise typer.Exit(3)
 
 
-def process_table(state: dict[str, Any], said: dict[str, dict[str, Any]]) -> Table:
+def process_table(state: dict[str, Any], statuses: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("process", "state", "pid", "restarts", "lag", "not ready because"):
         table.add_column(column)
     for process in state.get("processes", []):
-        own = said.get(process["name"], {})
+        own = statuses.get(process["name"], {})
         lag = sum(own.get("lag", {}).values()) if own.get("lag") else ""
         colour = _COLOURS.get(process["state"], "")
         table.add_row(
@@ -212,18 +218,21 @@ def process_table(state: dict[str, Any], said: dict[str, dict[str, Any]]) -> Tab
 
 def logs(
     stage: Annotated[
-        str | None, typer.Argument(help="Such as provider.0, or provider for all of them.")
+        str | None,
+        typer.Argument(help="A process such as provider.0, or a stage such as provider."),
     ] = None,
     data_dir_: DataDirOption = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n")] = 50,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")
+    ] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="The lines of each log.")] = 50,
 ) -> None:
     """Print the last lines of the logs."""
     data = data_dir(data_dir_)
     files = sorted((data.path / "logs").glob(f"{stage or ''}*.log"))
     if not files:
         names = ", ".join(sorted(p.stem for p in (data.path / "logs").glob("*.log")))
-        raise ProcessError(f"no log of {stage!r} in {data.path}; there are: {names or 'none'}")
+        raise ProcessError(f"no log of {stage!r} in {data.path}: use one of {names or '(none)'}")
     arguments = [
         "tail",
         f"--lines={lines}",

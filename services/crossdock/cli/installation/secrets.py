@@ -1,4 +1,4 @@
-"""crossdock secrets: rotate. Nothing is decrypted but data keys, in this process, and written nowhere."""
+"""crossdock secrets: rotate. It decrypts only data keys, in memory; BYOK keys stay encrypted."""
 
 import sys
 from pathlib import Path
@@ -21,38 +21,38 @@ app = typer.Typer(help="Rotate the master key that encrypts BYOK keys.", no_args
 
 @app.callback()
 def secrets() -> None:
-    """Keep `rotate` a command of its own."""
+    """Make `rotate` a subcommand, although it is the only one."""
 
 
 @app.command()
 def rotate(
     ctx: typer.Context, as_json: JsonOption = False, data_dir_: DataDirOption = None
 ) -> None:
-    """Put every own provider key, of all organizations, under the first master key.
+    """Encrypt the BYOK keys of all organizations with the first master key.
 
-    Before: put the new master key in front of the old ones, and restart ingress and provider workers. Afterwards the
-    old ones may go. It may be run again. Needs a key of an owner of the installation's first organization.
+    Before: put the new master key in front of the old ones, and restart ingress and the provider workers. Afterwards:
+    remove the old ones. It is safe to repeat. It needs an owner's key of the installation's first organization.
     """
     keys = _master_keys(data_dir_)
     found = reached(data_dir_)
-    servers = address(found, "KAFKA_BOOTSTRAP_SERVERS", "sealed secrets lie on a topic")
+    servers = address(found, "KAFKA_BOOTSTRAP_SERVERS", "encrypted BYOK keys are on a topic")
     sealed = doors_of(ctx).read_sealed(servers)
     old = {name: one for name, one in sealed.items() if one.master_key_id != keys.first_id}
     with open_management(ctx, data_dir_) as management:
         for name, one in old.items():
             body = keys.rewrap(one).model_dump(mode="json")
             management.create("byok", name, "rewrap", body=body)
-    told = {"master_key_id": keys.first_id, "rewrapped": len(old), "secrets": len(sealed)}
+    result = {"master_key_id": keys.first_id, "rewrapped": len(old), "secrets": len(sealed)}
     if as_json:
-        show_json(told)
+        show_json(result)
     else:
         sys.stderr.write(
-            f"{len(old)} of {len(sealed)} secrets put under the master key {keys.first_id}\n"
+            f"re-encrypted {len(old)} of {len(sealed)} BYOK keys with master key {keys.first_id}\n"
         )
 
 
 def _master_keys(path: Path | None) -> MasterKeys:
-    """Return the master keys of the environment, else those of the installation's folder.
+    """Return the master keys of the environment, else of the installation's folder.
 
     Raises:
         ProcessError: if there are none.
@@ -64,7 +64,7 @@ def _master_keys(path: Path | None) -> MasterKeys:
     given = environ.get("CROSSDOCK_MASTER_KEY", "")
     if not given and not file.exists():
         raise ProcessError(
-            f"no master key: set CROSSDOCK_MASTER_KEY or CROSSDOCK_MASTER_KEY_FILE; there is no {own}"
+            f"no master key: set CROSSDOCK_MASTER_KEY or CROSSDOCK_MASTER_KEY_FILE; {own} does not exist"
         )
     keys = load_master_keys(SecretStr(given), file)
     if keys is None:

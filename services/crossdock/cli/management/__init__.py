@@ -1,1 +1,1 @@
-"""Commands that manage keys, organizations, policies, budgets, presets, own keys, credits."""
+"""Commands that manage organizations, projects, keys, policies, budgets, credits, presets and BYOK keys."""

@@ -6,13 +6,18 @@ import typer
 
 from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import BudgetedName, scope_of
-from crossdock.cli.shared.management_client import Management, given
+from crossdock.cli.shared.management_client import Management, without_none
 from crossdock.cli.shared.options import IncludeByokOption, usd_of
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.windows import Window
 
-WINDOW_HELP = "Begins anew at midnight UTC, on Monday, on the first of the month; total: never."
-WindowOption = Annotated[Window, typer.Option("--window", help=WINDOW_HELP)]
+WindowOption = Annotated[
+    Window,
+    typer.Option(
+        "--window",
+        help="Starts again at midnight UTC, on Monday, or on the first of the month; total: never.",
+    ),
+]
 COLUMNS = (
     *("scope", "level", "window", "limit_usd", "overshoot_usd", "spend_usd", "held_usd"),
     *("remaining_usd", "resets_at"),
@@ -39,7 +44,7 @@ budgets = Resource(
     parts=_parts,
 )
 app = budgets.app
-budgets.add_list("List budgets, with what is left of them in USD.")
+budgets.add_list("List budgets and their headroom, in USD.")
 
 
 @budgets.command("show", show=budgets.show_all)
@@ -61,17 +66,18 @@ def set_(
     overshoot: Annotated[
         str | None,
         typer.Option(
-            help="Makes it fluid: only what calls are likely to cost is held against it; it may be exceeded by as much.",
+            help="Makes the budget fluid: it holds the expected cost of calls instead of the worst case, and may be "
+            "exceeded by this amount.",
             metavar="USD",
         ),
     ] = None,
 ) -> Any:
     """Limit what an organization, a project, a key, an end user or a tag may spend in a window.
 
-    Its other windows stay as they are. What counts for an end user or a tag is counted from its first budget on.
+    Budgets of its other windows stay. Spending of an end user or a tag is counted from its first budget on.
 
-    What a call can cost at most is held before it runs. Beyond the budget a single request is refused, and a batch's
-    lines wait.
+    The worst case of a call is held before the call runs. Without headroom a single request is refused, and the lines
+    of a batch wait.
     """
     body = {
         "limit_usd": usd_of("AMOUNT", amount),
@@ -79,12 +85,12 @@ def set_(
         "include_byok": include_byok,
     }
     path = budgets.path(management, scope=scope, window=window)
-    return management.replace(*path, body=given(body))
+    return management.replace(*path, body=without_none(body))
 
 
 budgets.add_removal(
     "clear",
-    "Remove the budget of one window: in it, nothing is limited from then on.",
+    "Remove the budget of one window.",
     lambda entry: (
         f"the {entry['window']} budget of the {entry['level']} {entry['scope']!r}, {entry['limit_usd']} USD"
     ),

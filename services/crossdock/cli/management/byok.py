@@ -1,4 +1,4 @@
-"""crossdock byok: list, show, create, update, delete. A provider's key is never an argument: others could read it."""
+"""crossdock byok: list, show, create, update, delete. A key is never an argument: other users could read it."""
 
 import os
 import sys
@@ -7,216 +7,193 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Fields, Resource, with_options
+from crossdock.cli.management.resource import (
+    NO_TERMINAL,
+    Fields,
+    OptionSpec,
+    Resource,
+    with_options,
+)
 from crossdock.cli.management.scopes import named
 from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import DisableOption, NewNameOption, values_of
-from crossdock.cli.shared.output import show_entry, show_json
+from crossdock.cli.shared.output import show_entry
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.pricing.catalogue import Region
 
 PROMPT = "The provider's key: "
-ByokName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]
-KeyEnvOption = Annotated[
-    str | None,
-    typer.Option("--key-env", help="The environment variable that holds the key.", metavar="NAME"),
-]
-KeyFileOption = Annotated[
-    Path | None, typer.Option("--key-file", help="A file that holds the key.", metavar="FILE")
-]
-FIELDS = {
-    "is_fallback": Annotated[
-        bool | None,
-        typer.Option(
-            "--fallback/--prioritized",
-            help="Tried after the installation's own capacity, or before.",
-        ),
-    ],
-    "is_required": Annotated[
-        bool | None,
-        typer.Option(
-            "--required/--not-required",
-            help="Models that it covers are never called at its provider with the installation's key.",
-        ),
-    ],
-    "is_byok_only": Annotated[
-        bool | None,
-        typer.Option(
-            "--byok-only/--not-byok-only",
-            help="Nothing is called at its provider with the installation's key.",
-        ),
-    ],
-    "sort_order": Annotated[
-        int | None,
-        typer.Option("--sort-order", min=0, help="Of several the lowest is tried first."),
-    ],
-    "allowed_models": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-model",
-            help="Only such models; `*` stands for any text; may be repeated; '' alone: all.",
-            metavar="PATTERN",
-        ),
-    ],
-    "allowed_api_key_hashes": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-key",
-            help="Only requests of this API key, by hash or id; may be repeated; '' alone: of all.",
-            metavar="HASH_OR_ID",
-        ),
-    ],
-    "allowed_user_ids": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-user",
-            help="Only requests for this end user, as they name it in `user`; may be repeated; '' alone: for all.",
-            metavar="USER",
-        ),
-    ],
-    "declared_zdr": Annotated[
-        bool | None,
-        typer.Option(
-            "--zdr/--no-zdr", help="Declare that the provider keeps nothing, or that it may."
-        ),
-    ],
-    "declared_region": Annotated[
-        Region | None, typer.Option("--region", help="Declare where the provider works.")
-    ],
+ByokName = Annotated[str, typer.Argument(help="Its id, see `list`.", metavar="ID")]
+SOURCES = {
+    "key_env": OptionSpec(
+        str | None, "--key-env", "The environment variable that holds the key.", "NAME"
+    ),
+    "key_file": OptionSpec(Path | None, "--key-file", "The file that holds the key.", "FILE"),
 }
-LISTS = ("allowed_models", "allowed_api_key_hashes", "allowed_user_ids")
+LISTS = {
+    "allowed_models": OptionSpec(
+        list[str] | None,
+        "--allow-model",
+        "Use it only for these models; `*` matches any text; may be repeated; '' alone: for all.",
+        "PATTERN",
+    ),
+    "allowed_api_key_hashes": OptionSpec(
+        list[str] | None,
+        "--allow-key",
+        "Use it only for requests of this API key; may be repeated; '' alone: of all.",
+        "HASH_OR_ID",
+    ),
+    "allowed_user_ids": OptionSpec(
+        list[str] | None,
+        "--allow-user",
+        "Use it only for this end user (`user` in requests); may be repeated; '' alone: for all.",
+        "USER",
+    ),
+}
+FIELDS = {
+    "is_fallback": OptionSpec(
+        bool | None, "--fallback/--prioritized", "Try it after the installation key, or before."
+    ),
+    "is_required": OptionSpec(
+        bool | None,
+        "--required/--not-required",
+        "Never call its models at its provider with the installation key.",
+    ),
+    "is_byok_only": OptionSpec(
+        bool | None,
+        "--byok-only/--not-byok-only",
+        "Never call any model at its provider with the installation key.",
+    ),
+    "sort_order": OptionSpec(
+        int | None, "--sort-order", "Its place among several; the lowest is tried first.", least=0
+    ),
+    **LISTS,
+    "declared_zdr": OptionSpec(
+        bool | None, "--zdr/--no-zdr", "Declare that the provider retains no data, or that it may."
+    ),
+    "declared_region": OptionSpec(
+        Region | None, "--region", "Declare where the provider processes data."
+    ),
+}
 
 
-def _order(entry: Fields) -> str:
-    return f"{'fallback' if entry['is_fallback'] else 'first'} {entry['sort_order']}"
-
-
-def _served(entry: Fields) -> str:
-    """Return how many API keys and end users it is for."""
+def _restrictions(entry: Fields) -> str:
+    """Return how many API keys and end users may use it."""
     limits = {"key": entry["allowed_api_key_hashes"], "user": entry["allowed_user_ids"]}
-    told = [
+    counts = [
         f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
         for what, found in limits.items()
         if found is not None
     ]
-    return ", ".join(told) or "all"
+    return ", ".join(counts) or "all"
 
 
-def _models(entry: Fields) -> object:
-    return "all" if entry["allowed_models"] is None else entry["allowed_models"]
+def _show_created(value: Any, *, as_json: bool) -> None:
+    tested = {"test": value["test"]} if "test" in value else {}
+    show_entry(value if as_json else value["data"] | tested, as_json=as_json)
 
 
 byok = Resource(
     "byok",
-    plural="own provider keys",
-    help="BYOK keys: your own keys of a provider.\n\nCalls with them are billed by the provider under your own contract.",
+    plural="BYOK keys",
+    help="BYOK keys: your own keys of a provider.\n\nThe provider bills calls with them under your own contract.",
     columns=(
-        *(("key", "id"), "provider", "name", "label", ("order", _order)),
-        *(("project", lambda entry: entry["project_id"] or "all"), ("for", _served)),
-        *(("models", _models),),
-        *(("state", lambda entry: "disabled" if entry["disabled"] else "active"),),
+        *(("key", "id"), "provider", "name", "label"),
+        (
+            "order",
+            lambda key: f"{'fallback' if key['is_fallback'] else 'first'} {key['sort_order']}",
+        ),
+        ("project", lambda key: key["project_id"] or "all"),
+        ("for", _restrictions),
+        ("models", lambda key: "all" if key["allowed_models"] is None else key["allowed_models"]),
+        ("state", lambda key: "disabled" if key["disabled"] else "active"),
     ),
     folded="models",
     names={"byok": ByokName},
 )
 app = byok.app
-byok.add_list("List own provider keys, without the keys.")
-byok.add_show("Show an own provider key, without the key, which nobody shows.")
-
-
-def _show_created(value: Any, *, as_json: bool) -> None:
-    if as_json:
-        show_json(value)
-    else:
-        tested = {"test": value["test"]} if "test" in value else {}
-        show_entry(value["data"] | tested, as_json=False)
+byok.add_list("List BYOK keys, without their secrets.")
+byok.add_show("Show a BYOK key, without its secret.")
 
 
 @byok.command("create", show=_show_created)
-@with_options(FIELDS)
+@with_options(SOURCES | FIELDS)
 def create(
     management: Management,
     provider: Annotated[str, typer.Argument(help="Its name in the catalogue.")],
-    key_env: KeyEnvOption = None,
-    key_file: KeyFileOption = None,
-    name: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its purpose.")] = None,
     project: Annotated[
-        str | None,
-        typer.Option(help="Only for this project; for all if not given.", metavar="ID"),
+        str | None, typer.Option(help="Only for this project.  [default: all]", metavar="ID")
     ] = None,
     test: Annotated[
-        bool, typer.Option("--test", help="Ask the provider for its models with it first.")
+        bool, typer.Option("--test", help="List the provider's models with it first.")
     ] = False,
     **fields: Any,
 ) -> Any:
-    """Hand in an own key of a provider, from an environment variable, a file, or a prompt."""
-    secret = read_secret(management, key_env, key_file)
+    """Store a provider's key. It is read from a variable, a file or the terminal."""
+    secret = _read_secret(management, fields)
     own = {"provider": provider, "key": secret, "name": name, "project_id": project}
     body, _ = _body(management, fields)
     return management.create("byok", body={**own, **body, "test": test or None})
 
 
 @byok.command("update")
-@with_options(FIELDS)
+@with_options(SOURCES | FIELDS)
 def update(
     management: Management,
     byok: ByokName,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Ask for another key on the terminal.")
+        bool, typer.Option("--new-key", help="Read a new key from the terminal.")
     ] = False,
-    key_env: KeyEnvOption = None,
-    key_file: KeyFileOption = None,
     name: NewNameOption = None,
     disabled: DisableOption = None,
     **fields: Any,
 ) -> Any:
-    """Change what an own provider key is for, or put another key in its place."""
-    is_replaced = new_key or key_env is not None or key_file is not None
-    secret = read_secret(management, key_env, key_file) if is_replaced else None
+    """Change where a BYOK key is used, or replace its secret."""
+    is_replaced = new_key or any(fields[source] is not None for source in SOURCES)
+    secret = _read_secret(management, fields) if is_replaced else None
     body, emptied = _body(management, fields)
     own = {"key": secret, "name": name, "disabled": disabled}
     return management.change("byok", byok, body=own | body, emptied=emptied)
 
 
 def _body(management: Management, fields: Fields) -> tuple[dict[str, object], list[str]]:
-    """Return what the API takes, and the lists that are to be opened to all."""
+    """Return what the API takes, and the lists that are lifted."""
     lists = {name: values_of(fields[name]) for name in LISTS}
-    lists["allowed_api_key_hashes"] = _hashes(management, lists["allowed_api_key_hashes"])
+    # why: an address is logged, so a plain key is sent as its hash
+    hashes = [management.entry("keys", named(key))["hash"] for key in lists["allowed_api_key_hashes"] or ()]  # fmt: skip
+    given = {name: values or None for name, values in lists.items()}
+    body = {name: fields[name] for name in FIELDS} | given
     emptied = [name for name, values in lists.items() if values == []]
-    return {**fields, **{name: values or None for name, values in lists.items()}}, emptied
-
-
-def _hashes(management: Management, keys: list[str] | None) -> list[str] | None:
-    """Return the hashes of API keys. Of a plain key only its hash is sent."""
-    return keys and [str(management.entry("keys", named(key))["hash"]) for key in keys]
+    return {**body, "allowed_api_key_hashes": hashes or None}, emptied
 
 
 byok.add_removal(
     "delete",
-    "Delete an own provider key: no call is made with it from then on.",
-    lambda entry: f"own key {entry['name']!r} ({entry['label']})",
+    "Delete a BYOK key. No call is made with it from then on.",
+    lambda entry: f"BYOK key {entry['name']!r} ({entry['label']})",
 )
 
 
-def read_secret(management: Management, variable: str | None, file: Path | None) -> str:
-    """Return the provider's key, from where it was said to be, else from the terminal.
+def _read_secret(management: Management, sources: Fields) -> str:
+    """Return the provider's key.
 
     Raises:
-        ProcessError: if it is not there, or nobody can be asked.
+        ProcessError: if it is missing or cannot be read.
     """
+    variable, file = sources["key_env"], sources["key_file"]
     if variable is not None and file is not None:
-        raise ProcessError("give --key-env or --key-file, not both")
+        raise ProcessError("pass --key-env or --key-file, not both")
     if variable is not None:
         text = os.environ.get(variable, "")  # noqa: TID251  # the user names it
-        where = f"the environment variable {variable}"
+        place = f"the environment variable {variable}"
     elif file is not None:
-        text, where = _read(file), str(file)
+        text, place = _read(file), str(file)
     elif sys.stdin.isatty():
-        text, where = management.doors.read_secret(PROMPT), "the terminal"
+        text, place = management.doors.read_secret(PROMPT), "the terminal"
     else:
-        raise ProcessError("nobody to ask for the key: stdin is no terminal; give --key-env or --key-file")  # fmt: skip
+        raise ProcessError(NO_TERMINAL.format("the key", "--key-env or --key-file"))
     if not text.strip():
-        raise ProcessError(f"there is no key in {where}")
+        raise ProcessError(f"no key in {place}")
     return text.strip()
 
 
@@ -224,5 +201,5 @@ def _read(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text"
         raise ProcessError(f"cannot read {file}: {reason}") from None

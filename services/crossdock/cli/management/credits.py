@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Resource, with_options
+from crossdock.cli.management.resource import OptionSpec, Resource, with_options
 from crossdock.cli.shared.management_client import OWN, Management
 from crossdock.cli.shared.options import expiry, signed_usd_of, usd_of
 from crossdock.cli.shared.output import show_entry
@@ -18,25 +18,23 @@ ORGANIZATIONS = "organizations"
 REFERENCE_BYTES = 8
 OrgName = Annotated[
     str,
-    typer.Argument(help="Its id; `organization` for the own one.", metavar="ORG"),
+    typer.Argument(help="`organization`, or the id of one.", metavar="ORG"),
 ]
 Amount = Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")]
 SignedAmount = Annotated[
     str, typer.Argument(help="USD, such as 12.50 or -12.50.", metavar="AMOUNT")
 ]
 BOOKING = {
-    "reference": Annotated[
+    "reference": OptionSpec(
         str | None,
-        typer.Option(
-            help="What it is known by, such as an invoice's number: the same one is booked once. "
-            "Without one it gets a random one, which is printed on stderr."
-        ),
-    ],
-    "note": Annotated[str | None, typer.Option(help="What the organization shall read of it.")],
+        "--reference",
+        "Its reference, such as an invoice's number; a reference is booked once.  [default: a random one, on stderr]",
+    ),
+    "note": OptionSpec(str | None, "--note", "A note that the organization reads."),
 }
 ExpiryOption = Annotated[
     str | None,
-    typer.Option(help="Such as 90d: what is not used by then is written off; never if not given."),
+    typer.Option(help="Such as 90d; the rest is written off then.  [default: never]"),
 ]
 
 
@@ -64,7 +62,7 @@ app = credits.app
 
 @credits.command("show", show=_show)
 def show(management: Management) -> Any:
-    """Show what the organization's credits came to: added, spent, held, left; and what expires when."""
+    """Show the organization's credits: added, spent, held and left, and when they expire."""
     return management.entry("credits")
 
 
@@ -73,10 +71,10 @@ def list_(
     management: Management,
     org: Annotated[
         str | None,
-        typer.Option(help="Another organization's, for the operator's owners.", metavar="ORG"),
+        typer.Option(help="Another organization, for the operator's owners.", metavar="ORG"),
     ] = None,
 ) -> Any:
-    """List credits, the newest first."""
+    """List credits, newest first."""
     if org is None:
         return management.listed("credits", "entries")
     return management.listed(ORGANIZATIONS, _id(management, org), "credits")
@@ -91,12 +89,9 @@ def top_up(
     expires_in: ExpiryOption = None,
     **how: Any,
 ) -> Any:
-    """Book credits that were paid for; the operator's fee comes on top of them.
-
-    For the operator's owners.
-    """
+    """Book credits that were paid for; the operator's fee is added. For the operator's owners."""
     usd = usd_of("AMOUNT", amount)
-    return _book(management, org, CreditKind.TOP_UP, usd, **how, **_end(expires_in))
+    return _book(management, org, CreditKind.TOP_UP, usd, expires_in, **how)
 
 
 @credits.command("grant")
@@ -110,12 +105,10 @@ def grant(
 ) -> Any:
     """Give credits. For the operator's owners."""
     usd = usd_of("AMOUNT", amount)
-    return _book(management, org, CreditKind.GRANT, usd, **how, **_end(expires_in))
+    return _book(management, org, CreditKind.GRANT, usd, expires_in, **how)
 
 
-@credits.command(
-    "adjust", context_settings={"ignore_unknown_options": True}
-)  # so that -5 is an amount
+@credits.command("adjust", context_settings={"ignore_unknown_options": True})  # for -5
 @with_options(BOOKING)
 def adjust(management: Management, org: OrgName, amount: SignedAmount, **how: Any) -> Any:
     """Correct credits, up or down. For the operator's owners."""
@@ -125,9 +118,9 @@ def adjust(management: Management, org: OrgName, amount: SignedAmount, **how: An
 @credits.command("refund")
 @with_options(BOOKING)
 def refund(management: Management, org: OrgName, amount: Amount, **how: Any) -> Any:
-    """Take away credits that are paid back: what is neither spent nor held. The fee is kept.
+    """Book credits that are paid back, at most what is neither spent nor held. For the operator's owners.
 
-    The money itself is paid back where it came from. For the operator's owners.
+    The fee is kept. Pay the money back where it came from.
     """
     return _book(management, org, CreditKind.REFUND, f"-{usd_of('AMOUNT', amount)}", **how)
 
@@ -136,21 +129,11 @@ def refund(management: Management, org: OrgName, amount: Amount, **how: Any) -> 
 def require(
     management: Management,
     org: OrgName,
-    switch: Annotated[Switch, typer.Argument(help="on: without credits nothing runs.")],
+    switch: Annotated[Switch, typer.Argument(help="on: requests need credits.")],
 ) -> Any:
-    """Let an organization need credits for what it spends from now on, or none any more.
-
-    For the operator's owners.
-    """
+    """Switch on or off that an organization needs credits. For the operator's owners."""
     body = {"is_prepaid": switch is Switch.ON}
     return management.replace(ORGANIZATIONS, _id(management, org), "prepayment", body=body)
-
-
-def _end(expires_in: str | None) -> dict[str, str]:
-    # why: an empty text is a mistake, such as an unset variable, and must not make credits that last for ever
-    if expires_in is None:
-        return {}
-    return {"expires_at": expiry(expires_in, SystemClock().now_ms())}
 
 
 def _book(
@@ -158,17 +141,19 @@ def _book(
     org: str,
     kind: CreditKind,
     amount: str,
+    expires_in: str | None = None,
     *,
     reference: str | None,
-    **more: object,
+    note: str | None,
 ) -> Any:
+    end = expiry(expires_in, SystemClock().now_ms())
     id_ = _id(management, org)
     if reference is None:
         reference = f"cli-{secrets.token_hex(REFERENCE_BYTES)}"
-        # why first: whoever gets no answer can ask again, and it is booked once
-        sys.stderr.write(f"reference: {reference} (to try again: --reference with it)\n")
-    body = {"kind": kind.value, "amount_usd": amount, "reference": reference, **more}
-    return management.create(ORGANIZATIONS, id_, "credits", body=body)["data"]
+        # why first: if no answer comes, the user can repeat the command, and it is booked once
+        sys.stderr.write(f"reference: {reference} (to try again, pass it as --reference)\n")
+    body = {"kind": kind.value, "amount_usd": amount, "reference": reference, "note": note}
+    return management.create(ORGANIZATIONS, id_, "credits", body=body | {"expires_at": end})["data"]
 
 
 def _id(management: Management, org: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.management.resource import Fields, Resource, with_options
+from crossdock.cli.management.resource import Fields, OptionSpec, Resource, with_options
 from crossdock.cli.management.scopes import named
 from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import (
@@ -31,43 +31,30 @@ from crossdock_schemas.money import usd_text
 from crossdock_schemas.windows import Window
 
 KeyName = Annotated[
-    str, typer.Argument(help="The key's hash or id, as `list` shows it.", metavar="HASH_OR_ID")
+    str, typer.Argument(help="The key's hash or id, see `list`.", metavar="HASH_OR_ID")
 ]
 LIMITS = {
-    "limit": Annotated[
-        str | None, typer.Option("--limit", help="What it may spend, such as 12.50.", metavar="USD")
-    ],
-    "limit_reset": Annotated[
+    "limit": OptionSpec(str | None, "--limit", "The most that it may spend, such as 12.50.", "USD"),
+    "limit_reset": OptionSpec(
         Window | None,
-        typer.Option(
-            help="When the limit begins anew: midnight UTC, Monday, the first of the month; total: never."
-        ),
-    ],
+        "--limit-reset",
+        "When the limit starts again: midnight UTC, Monday, the first of the month; total: never.",
+    ),
     "include_byok_in_limit": IncludeByokOption,
-    "rpm": Annotated[
-        int | None,
-        typer.Option("--rpm", min=0, help="Requests a minute at most; 0: as many as come."),
-    ],
-    "tpm": Annotated[
-        int | None,
-        typer.Option(
-            "--tpm", min=0, help="Tokens a minute at most, input and output; 0: as many as come."
-        ),
-    ],
+    "rpm": OptionSpec(int | None, "--rpm", "The most requests per minute; 0: no limit.", least=0),
+    "tpm": OptionSpec(
+        int | None, "--tpm", "The most tokens per minute, input and output; 0: no limit.", least=0
+    ),
 }
 
 
 def state_of(key: Fields, now_ms: int) -> str:
-    """Say whether a key is of use."""
+    """Return whether a key works: active, disabled or expired."""
     if key["disabled"]:
         return "disabled"
     end = key["expires_at"]
     is_over = end is not None and datetime.fromisoformat(end).timestamp() * 1000 <= now_ms
     return "expired" if is_over else "active"
-
-
-def _state(key: Fields) -> str:
-    return state_of(key, SystemClock().now_ms())
 
 
 def _limit(key: Fields) -> str | None:
@@ -76,7 +63,7 @@ def _limit(key: Fields) -> str | None:
 
 
 def _usd(amount: float | None) -> str | None:
-    """Return an amount without zeros at its end, and never in powers of ten."""
+    """Return an amount without zeros at its end, and without an exponent."""
     return None if amount is None else usd_text(Decimal(str(amount)))
 
 
@@ -88,17 +75,19 @@ keys = Resource(
     "keys",
     help="API keys: create, limit, rotate and delete them.",
     columns=(
-        *(("key", "id"), "name", "label", "role", ("project", "project_id"), ("state", _state)),
-        *(("limit", _limit), ("remaining", lambda key: _usd(key["limit_remaining"]))),
-        *(("expires", lambda key: _time(key["expires_at"])),),
-        *(("created", lambda key: _time(key["created_at"])),),
+        *(("key", "id"), "name", "label", "role", ("project", "project_id")),
+        ("state", lambda key: state_of(key, SystemClock().now_ms())),
+        ("limit USD", _limit),
+        ("remaining USD", lambda key: _usd(key["limit_remaining"])),
+        ("expires", lambda key: _time(key["expires_at"])),
+        ("created", lambda key: _time(key["created_at"])),
     ),
     folded="name",
     names={"key": KeyName},
     parts=lambda _, key: (named(key),),
 )
 app = keys.app
-keys.add_show("Show one key, without its plain text, which nobody has.")
+keys.add_show("Show a key. Its plain text is not stored and cannot be shown.")
 
 
 @keys.command("list", show=keys.show_all)
@@ -106,42 +95,35 @@ def list_(
     management: Management,
     project: Annotated[str | None, typer.Option(help="Only of this project.", metavar="ID")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Disabled and expired ones too.")
+        bool, typer.Option("--all", help="Also disabled and expired keys.")
     ] = False,
 ) -> Any:
-    """List keys."""
-    wish = {} if project is None else {"project_id": project}
+    """List the keys that work."""
+    wanted = {} if project is None else {"project_id": project}
     if everything:
-        wish |= {"include_disabled": "true", "include_expired": "true"}
-    return management.paged("keys", **wish)
+        wanted |= {"include_disabled": "true", "include_expired": "true"}
+    return management.paged("keys", **wanted)
 
 
 @keys.command("create", show=hand_over)
 @with_options(LIMITS)
 def create(
     management: Management,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
-    project: Annotated[
-        str | None, typer.Option(help="The project that it works in.", metavar="ID")
-    ] = None,
+    name: Annotated[str, typer.Argument(help="Its purpose, such as ci.")],
+    project: Annotated[str | None, typer.Option(help="Its project.", metavar="ID")] = None,
     role: Annotated[
-        Role | None, typer.Option(help="What it may manage; it calls models if not given.")
+        Role | None, typer.Option(help="What it may manage. Without a role it calls models.")
     ] = None,
     expires_in: Annotated[
-        str | None, typer.Option(help="Such as 30d, 12h or 90m; never if not given.")
+        str | None, typer.Option(help="Such as 30d, 12h or 90m.  [default: never]")
     ] = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,
     **limits: Any,
 ) -> Any:
-    """Create a key, and print it: this once, alone on stdout."""
-    body = {
-        "name": name,
-        "project_id": project,
-        "role": role,
-        # why: an empty text is a mistake, such as an unset variable, and must not make a key that lives for ever
-        "expires_at": None if expires_in is None else expiry(expires_in, SystemClock().now_ms()),
-    }
+    """Create a key and print it, once, alone on stdout."""
+    end = expiry(expires_in, SystemClock().now_ms())
+    body = {"name": name, "project_id": project, "role": role, "expires_at": end}
     return management.create("keys", body=body | _body(limits, tag, allow_ip))
 
 
@@ -152,15 +134,15 @@ def update(
     key: KeyName,
     name: NewNameOption = None,
     disabled: DisableOption = None,
-    no_limit: Annotated[bool, typer.Option("--no-limit", help="Take all its limits away.")] = False,
+    no_limit: Annotated[bool, typer.Option("--no-limit", help="Remove its limit.")] = False,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
     **limits: Any,
 ) -> Any:
-    """Rename, disable or enable a key, limit what it may spend, tag it anew, or bind it to other networks."""
+    """Rename, suspend or resume a key, or change its limits, tags or networks."""
     amount, window = limits["limit"], limits["limit_reset"]
     if no_limit and (amount is not None or window is not None):
-        raise ProcessError("--no-limit takes the limit away: give no other limit with it")
+        raise ProcessError("--no-limit removes the limit: do not pass --limit or --limit-reset too")
     removed = {"limit": no_limit, "limit_reset": window is Window.TOTAL}
     body = {"name": name, "disabled": disabled} | _body(limits, tag, allow_ip)
     emptied = [field for field, is_removed in removed.items() if is_removed]
@@ -183,16 +165,16 @@ def rotate(
     management: Management,
     key: KeyName,
     overlap: Annotated[
-        str, typer.Option(help="How long the old one works on, such as 24h; 0: not at all.")
+        str, typer.Option(help="How long the old key still works; 0: not at all.")
     ] = "24h",
 ) -> Any:
-    """Put a new key in a key's place, and print it: this once, alone on stdout."""
+    """Replace a key and print the new one, once, alone on stdout."""
     body = {"overlap_s": duration_s(overlap)}
     return management.create("keys", named(key), "rotate", body=body)
 
 
 keys.add_removal(
     "delete",
-    "Delete a key: what uses it is refused from then on.",
+    "Delete a key. Requests with it are refused from then on.",
     lambda key: f"key {key['name']!r} ({key['label']})",
 )

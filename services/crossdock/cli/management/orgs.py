@@ -20,11 +20,11 @@ def update(
     name: NewNameOption = None,
     max_key_life: Annotated[
         str | None,
-        typer.Option(help="New keys expire within it, such as 90d; 0: they need not expire."),
+        typer.Option(help="The longest life of new keys, such as 90d; 0: no limit."),
     ] = None,
     allow_ip: NewAllowIpOption = None,
 ) -> Any:
-    """Rename the organization, limit its keys' life, or bind them to networks."""
+    """Rename the organization, limit the life of its keys, or restrict them to networks."""
     body = {
         "name": name,
         "max_key_life_s": None if max_key_life is None else duration_s(max_key_life),
@@ -41,5 +41,5 @@ def create(
         str | None, typer.Option(help="Its first project's name.", metavar="PROJECT_NAME")
     ] = None,
 ) -> Any:
-    """Create another organization, and print its owner's key: this once, alone on stdout."""
+    """Create another organization and print its owner's key, once, alone on stdout."""
     return management.create("organizations", body={"name": name, "project_name": project})

@@ -24,7 +24,7 @@ def _show(value: Any, *, as_json: bool) -> None:
         show_json(value)
         return
     rules = policy_of(value).rules
-    # why: an empty list looks like none at all, and means the opposite
+    # why: an empty list and an absent one look alike, and mean the opposite
     nothing = {rule: "nothing" for rule in ALLOWED if value[rule] == []}
     filters = {rule: rule_text(rule, found) for rule in PARSERS if (found := getattr(rules, rule))}
     prices = {name: price for name, price in value["max_price"].items() if price is not None}
@@ -54,8 +54,8 @@ policies.add_show("Show the policy of an organization, a project or a key.")
 def set_(management: Management, scope: ScopeName, **rules: Any) -> Any:
     """Replace the whole policy of an organization, a project or a key.
 
-    What no option says is not demanded any more. A request needs an endpoint that every policy of its organization,
-    project and key permits, and must itself keep to all of them.
+    Rules without an option are lifted. A request must follow the policies of its organization, its project and its key,
+    and needs an endpoint that all of them permit.
     """
     body = body_of(rules_of(rules))
     return management.replace(*policies.path(management, scope=scope), body=body)
@@ -63,6 +63,6 @@ def set_(management: Management, scope: ScopeName, **rules: Any) -> Any:
 
 policies.add_removal(
     "clear",
-    "Remove the policy of an organization, a project or a key: it demands nothing from then on.",
+    "Remove the policy of an organization, a project or a key.",
     lambda entry: f"the policy of the {entry['level']} {entry['scope']!r}",
 )

@@ -1,4 +1,4 @@
-"""crossdock policies test: tries rules on the requests of the past."""
+"""crossdock policies test: replays past requests under new rules."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -35,23 +35,22 @@ def try_rules(
     ctx: typer.Context,
     scope: ScopeName,
     hours: Annotated[
-        float, typer.Option(min=0.01, max=MAX_HOURS, help="How far to look back.")
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="The hours to look back.")
     ] = 24.0,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
     **given: Any,
 ) -> None:
-    """Show which requests of the last hours the given rules would have refused. Nothing is changed.
+    """Show which past requests the given rules would have refused. Nothing changes.
 
-    The rules stand in the place of the scope's present policy, beside all other present ones. Shown are the scope's
-    own requests that have ended, refused ones too. What requests asked for beyond their model is not recorded: of
-    --max-tokens only answers that were longer are counted, and --no-tools, --filter and --filter-pattern are not
-    judged.
+    The rules replace the scope's policy; all other policies apply as they are. The table has the requests of the scope
+    that have ended, also refused ones. Bodies are not recorded: for --max-tokens only longer answers are counted, and
+    --no-tools, --filter and --filter-pattern are not judged.
     """
     rules = rules_of(given)
     found = reached(data_dir_)
-    url = address(found, "CLICKHOUSE_URL", "the requests lie in ClickHouse")
+    url = address(found, "CLICKHOUSE_URL", "past requests are in ClickHouse")
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     with open_management(ctx, data_dir_) as management:
         account, id_ = management.own_id(), scope_of(management, scope)
@@ -98,11 +97,11 @@ def _show(replayed: Sequence[Replayed], hours: float, rules: Rules) -> None:
     )
     if rules.max_tokens is not None:
         typer.echo(
-            f"max_tokens: {total.longer} had answers of more than {rules.max_tokens} tokens; they would have been "
-            "refused, or cut short; others may have asked for more than they got"
+            f"max_tokens: {total.longer} had answers of more than {rules.max_tokens} tokens and would have been refused "
+            "or cut short; other requests may have asked for more tokens than they got"
         )
     if not_judged(rules):
-        typer.echo(f"not judged, for bodies are not recorded: {', '.join(not_judged(rules))}")
+        typer.echo(f"not judged, because bodies are not recorded: {', '.join(not_judged(rules))}")
 
 
 def _row(one: Replayed) -> list[object]:

@@ -26,51 +26,60 @@ class RuleOption(NamedTuple):
 OPTIONS = {
     "allowed_models": RuleOption(
         "--allow-model",
-        "Only such models; `*` stands for any text; may be repeated; '' alone: none.",
+        "Allow only these models; `*` matches any text; may be repeated; '' alone: none.",
         "PATTERN",
     ),
-    "ignored_models": RuleOption("--ignore-model", "No such models; may be repeated.", "PATTERN"),
+    "ignored_models": RuleOption(
+        "--ignore-model", "Exclude these models; may be repeated.", "PATTERN"
+    ),
     "allowed_providers": RuleOption(
-        "--allow-provider", "Only such providers; may be repeated; '' alone: none.", "PATTERN"
+        "--allow-provider",
+        "Allow only these providers; may be repeated; '' alone: none.",
+        "PATTERN",
     ),
     "ignored_providers": RuleOption(
-        "--ignore-provider", "No such providers; may be repeated.", "PATTERN"
+        "--ignore-provider", "Exclude these providers; may be repeated.", "PATTERN"
     ),
     "max_prompt_price": RuleOption(
-        "--max-prompt-price", "USD per million input tokens at most.", "USD"
+        "--max-prompt-price", "The highest price per million input tokens.", "USD"
     ),
     "max_completion_price": RuleOption(
-        "--max-completion-price", "USD per million output tokens at most.", "USD"
+        "--max-completion-price", "The highest price per million output tokens.", "USD"
     ),
     "max_request_price": RuleOption(
-        "--max-request-price", "USD per call at most, besides its tokens.", "USD"
+        "--max-request-price", "The highest price per call, besides its tokens.", "USD"
     ),
-    "data_collection": RuleOption("--no-training", "Nobody who may train on what it is sent."),
-    "zdr": RuleOption("--zdr", "Nobody who may keep what it is sent."),
+    "data_collection": RuleOption("--no-training", "Exclude providers that may train on requests."),
+    "zdr": RuleOption("--zdr", "Exclude providers that may retain requests."),
     "allowed_data_regions": RuleOption(
-        "--allow-region", "Only providers there: global, europe, us; may be repeated.", "REGION"
+        "--allow-region",
+        "Allow only providers in this region: global, europe, us; may be repeated.",
+        "REGION",
     ),
     "quantizations": RuleOption(
         "--quantization",
-        "Only this precision of a model's weights, such as fp8; may be repeated.",
+        "Allow only this precision of a model's weights, such as fp8; may be repeated.",
         "NAME",
     ),
-    "max_tokens": RuleOption("--max-tokens", "Output tokens of one answer at most.", "COUNT"),
-    "tools": RuleOption("--no-tools", "No request may give the model tools to call."),
+    "max_tokens": RuleOption(
+        "--max-tokens", "The most output tokens that a request may ask for.", "COUNT"
+    ),
+    "tools": RuleOption("--no-tools", "Refuse requests with tools."),
     "content_filter_builtins": RuleOption(
         "--filter",
-        f"Where requests hold such data: flag, redact or block; may be repeated. {', '.join(Builtin)}.",
+        "Act on personal data in requests: flag, redact or block; may be repeated. "
+        f"NAME is one of {', '.join(Builtin)}.",
         "NAME=ACTION",
     ),
     "content_filters": RuleOption(
         "--filter-pattern",
-        "The same for what a regular expression of your own matches (RE2's syntax); may be repeated.",
+        "Act on matches of a regular expression (RE2); may be repeated.",
         "[LABEL:]ACTION=PATTERN",
     ),
 }
 """By the rule's field."""
 _GIVEN = {tuple: list[str] | None, Decimal: str | None, int: int | None, bool: bool, Literal: bool}
-"""What the option of a rule takes, by the type of the rule's field; bool: it is a flag."""
+"""The type of an option's value, by the type of the rule's field; bool: the option is a flag."""
 
 
 def _type_of(rule: str) -> Any:
@@ -87,7 +96,7 @@ ALLOWED = tuple(
     for rule, field in Rules.model_fields.items()
     if TYPES[rule] is tuple and field.default is None
 )
-"""Lists that demand something when they are empty."""
+"""Lists that exclude everything when they are empty."""
 RULE_OPTIONS = {
     rule: Annotated[
         _GIVEN[TYPES[rule]],
@@ -98,18 +107,18 @@ RULE_OPTIONS = {
 
 
 def rules_of(given: Mapping[str, Any]) -> Rules:
-    """Return the rules that options demand.
+    """Return the rules of the options.
 
-    An empty text alone allows nothing, and to ignore it is a mistake: a script's unset variable must open nothing.
+    An empty text alone allows nothing, so a script's unset variable does not lift a rule.
 
     Raises:
-        ProcessError: if nothing was said, or something that is no rule.
+        ProcessError: if no option is given, or one is invalid.
     """
     values = {rule: _value(rule, given[rule]) for rule in OPTIONS}
     demanded = {rule: value for rule, value in values.items() if value is not None}
     if not demanded:
         raise ProcessError(
-            "no rule given: give at least one option, see --help; `crossdock policies clear` removes a policy"
+            "no rule given: pass at least one option, see --help; `crossdock policies clear` removes a policy"
         )
     try:
         return Rules.model_validate(demanded)
@@ -118,7 +127,7 @@ def rules_of(given: Mapping[str, Any]) -> Rules:
 
 
 def _value(rule: str, given: Any) -> object:
-    """Return what a rule's option says, None if it was not given."""
+    """Return the rule's value, None if its option is not given."""
     if rule in ALLOWED:
         return values_of(given)
     if rule in PARSERS:
@@ -132,7 +141,7 @@ def _builtin(text: str) -> dict[str, object]:
     """Read NAME=ACTION."""
     name, found, action = text.partition("=")
     if not found:
-        raise ProcessError(f"--filter {text!r}: expected NAME=ACTION, such as email=redact")
+        raise ProcessError(f"invalid --filter {text!r}: use NAME=ACTION, such as email=redact")
     return {"slug": name, "action": action}
 
 
@@ -142,7 +151,7 @@ def _pattern(text: str) -> dict[str, object]:
     label, _, action = head.rpartition(":")
     if not found:
         raise ProcessError(
-            f"--filter-pattern {text!r}: expected [LABEL:]ACTION=PATTERN, such as staff:redact=E-[0-9]{{6}}"
+            f"invalid --filter-pattern {text!r}: use [LABEL:]ACTION=PATTERN, such as staff:redact=E-[0-9]{{6}}"
         )
     return {"pattern": pattern, "action": action, "label": label or None}
 
@@ -151,16 +160,16 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "content_filter_builtins": _builtin,
     "content_filters": _pattern,
 }
-"""How rules are read that are more than a text."""
+"""The functions that read the options of filters."""
 
 
 def _fault(place: Sequence[int | str], error: Mapping[str, Any]) -> str:
-    said = f" {error['input']!r}" if isinstance(error["input"], str | int) else ""
-    return f"{OPTIONS[str(place[0])].name}{said}: {error['msg']}"
+    value = f" {error['input']!r}" if isinstance(error["input"], str | int) else ""
+    return f"invalid {OPTIONS[str(place[0])].name}{value}: {error['msg']}"
 
 
 def body_of(rules: Rules) -> dict[str, object]:
-    """Return what the API takes; what was not said is left out."""
+    """Return the rules as the API takes them; rules that are not set are left out."""
     body = rules.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     prices = {
         short: f"{getattr(rules, rule):f}"
@@ -184,7 +193,7 @@ def policy_of(entry: Mapping[str, Any]) -> Policy:
 
 
 def rules_text(rules: Rules) -> str:
-    """Return what is demanded, by the names that a refusal gives to the rules."""
+    """Return the rules as a text, with the names that a refusal uses."""
     values = {rule: getattr(rules, rule) for rule in sorted(OPTIONS, key=_rank)}
     return "; ".join(
         rule if value is True else f"{rule}: {rule_text(rule, value)}"
@@ -194,12 +203,12 @@ def rules_text(rules: Rules) -> str:
 
 
 def _rank(rule: str) -> tuple[bool, int]:
-    """Return the place of a rule in a text: lists, flags, numbers, prices, filters."""
+    """Order rules: lists, flags, numbers, prices, filters."""
     return rule in PARSERS, [tuple, bool, Literal, int, Decimal].index(TYPES[rule])
 
 
 def rule_text(rule: str, value: Any) -> str:
-    """Return a rule's value as its option says it."""
+    """Return a rule's value as its option takes it."""
     match value:
         case () | []:
             return "nothing"

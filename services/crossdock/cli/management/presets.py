@@ -15,7 +15,7 @@ BRIEF = 40
 SlugName = Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and -.", metavar="SLUG")]
 OwnerName = Annotated[
     str,
-    typer.Argument(help="`organization` for the own one, or the id of a project.", metavar="SCOPE"),
+    typer.Argument(help="`organization`, or the id of a project.", metavar="SCOPE"),
 ]
 
 
@@ -30,7 +30,7 @@ def _parameters(entry: Fields) -> str:
 
 presets = Resource(
     "presets",
-    help="Presets: named settings that requests refer to.\n\nA request names one as `@preset/SLUG`; `default` is applied to all requests.",
+    help="Presets: named settings that requests refer to.\n\nA request names one as `@preset/SLUG`; the preset `default` applies to all requests.",
     columns=(
         *("slug", "scope", "level", "model", ("parameters", _parameters), ("system", _brief)),
         *("version", "updated_at"),
@@ -50,7 +50,7 @@ def set_(
     scope: OwnerName,
     slug: SlugName,
     model: Annotated[
-        str | None, typer.Option("--model", help="For requests that name none.")
+        str | None, typer.Option("--model", help="The model of requests that name none.")
     ] = None,
     parameters: Annotated[
         list[str] | None,
@@ -62,15 +62,15 @@ def set_(
     ] = None,
     system: Annotated[
         str | None,
-        typer.Option(
-            "--system", help="Instructions for requests that bring none; @FILE reads them."
-        ),
+        typer.Option("--system", help="Instructions for requests without any; @FILE reads a file."),
     ] = None,
-    description: Annotated[str | None, typer.Option("--description", help="For people.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="A note for people.")
+    ] = None,
 ) -> Any:
-    """Set a preset of an organization or a project, as a whole. What a request says itself wins over it.
+    """Set a preset of an organization or a project as a whole.
 
-    Batches keep what the preset said when they were created.
+    Values of a request take precedence. A batch keeps the preset as it was when the batch was created.
     """
     body = {
         "model": model,
@@ -84,7 +84,7 @@ def set_(
 def _parameter(text: str) -> tuple[str, object]:
     name, found, value = text.partition("=")
     if not found or not name:
-        raise ProcessError(f"--parameter {text!r} is not NAME=JSON, such as temperature=0.2")
+        raise ProcessError(f"invalid --parameter {text!r}: use NAME=JSON, such as temperature=0.2")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -102,6 +102,6 @@ def _text(given: str | None) -> str | None:
 
 presets.add_removal(
     "clear",
-    "Take a preset away. Requests that name it are refused from then on; batches that run keep it.",
+    "Remove a preset. Requests that name it are refused from then on; running batches keep it.",
     lambda entry: f"the preset {entry['slug']!r} of the {entry['level']} {entry['scope']!r}",
 )

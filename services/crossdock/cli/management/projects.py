@@ -14,7 +14,7 @@ from crossdock.cli.shared.options import (
     tags_of,
 )
 
-ProjectName = Annotated[str, typer.Argument(help="As `list` shows it.", metavar="ID")]
+ProjectName = Annotated[str, typer.Argument(help="Its id, see `list`.", metavar="ID")]
 projects = Resource(
     "projects",
     help="Projects: each key, file and batch belongs to one.",
@@ -24,7 +24,7 @@ projects = Resource(
 )
 app = projects.app
 projects.add_list("List projects.")
-projects.add_show("Show one project.")
+projects.add_show("Show a project.")
 
 
 @projects.command("create")
@@ -45,6 +45,6 @@ def update(
     disabled: DisableOption = None,
     tag: NewTagOption = None,
 ) -> Any:
-    """Rename, disable or enable a project, or tag it anew."""
+    """Rename, suspend or resume a project, or change its tags."""
     body = {"name": name, "disabled": disabled, "tags": tags_of(tag)}
     return management.change("projects", project, body=body)

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
-from typing import Annotated, Any, Protocol, get_args
+from typing import Annotated, Any, NamedTuple, Protocol, get_args
 
 import typer
 
@@ -17,11 +17,22 @@ from crossdock.kernel.process.errors import ProcessError
 Fields = Mapping[str, Any]
 """An entry as the API shows it."""
 Command = Callable[..., Any]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 Cell = str | Callable[[Fields], object]
+NO_TERMINAL = "cannot ask for {}: stdin is not a terminal; pass {}"
 NO_NAMES: Mapping[str, Any] = {}
+
+
+class OptionSpec(NamedTuple):
+    """An option as a row of a table: the type of its value, its name, its help."""
+
+    takes: Any
+    name: str
+    help: str
+    metavar: str | None = None
+    least: int | None = None
 
 
 class Show(Protocol):
@@ -31,7 +42,7 @@ class Show(Protocol):
 def with_options(
     options: Mapping[str, Any], *, required: bool = False
 ) -> Callable[[Command], Command]:
-    """Give a function `options`, by parameter, in the place of its `**` argument."""
+    """Give a function `options`, each an OptionSpec or an annotation, in the place of its `**` argument."""
 
     def decorate(function: Command) -> Command:
         parameters: list[Parameter] = []
@@ -39,13 +50,21 @@ def with_options(
             if own.kind is not Parameter.VAR_KEYWORD:
                 parameters.append(own)
                 continue
-            for name, option in options.items():
-                unset = False if get_args(option)[0] is bool else None
-                default = Parameter.empty if required else unset
-                parameters.append(own.replace(name=name, kind=Parameter.KEYWORD_ONLY, default=default, annotation=option))  # fmt: skip
+            parameters += [_option(name, option, required) for name, option in options.items()]
         return _signed(function, parameters)
 
     return decorate
+
+
+def _option(name: str, given: Any, required: bool) -> Parameter:
+    """Return an option that is False or None if it is not given."""
+    annotation: Any = given
+    if isinstance(given, OptionSpec):
+        option = typer.Option(given.name, help=given.help, metavar=given.metavar, min=given.least)
+        annotation = Annotated[given.takes, option]
+    unset = False if get_args(annotation)[0] is bool else None
+    default = Parameter.empty if required else unset
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _signed(function: Command, parameters: Sequence[Parameter]) -> Command:
@@ -55,7 +74,7 @@ def _signed(function: Command, parameters: Sequence[Parameter]) -> Command:
 
 
 def _heading(field: str) -> str:
-    return field.removesuffix("_usd").removesuffix("_at")
+    return field.replace("_usd", " USD").removesuffix("_at")
 
 
 def _cell(entry: Fields, cell: Cell) -> object:
@@ -156,9 +175,7 @@ class Resource:
         @with_options(names or self._names, required=True)
         def _(management: Management, is_sure: YesOption = False, **given: Any) -> Any:
             if not is_sure and not sys.stdin.isatty():
-                raise ProcessError(
-                    f"nobody to ask whether to {verb}: stdin is no terminal; give --yes"
-                )
+                raise ProcessError(NO_TERMINAL.format("confirmation", "--yes"))
             path = self.path(management, **given)
             if not is_sure:
                 _ask(f"{verb} {question(find(management, *path))}?", f"not {done}")

@@ -1,4 +1,4 @@
-"""Whom a policy or a budget binds, and what they may be called."""
+"""The scopes of policies and budgets, and their names on the command line."""
 
 import re
 from hashlib import sha256
@@ -12,20 +12,20 @@ from crossdock.kernel.process.errors import ProcessError
 ScopeName = Annotated[
     str,
     typer.Argument(
-        help="`organization` for the own one, the id of a project or a key, or a key's hash.",
+        help="`organization`, the id of a project or a key, or a key's hash.",
         metavar="SCOPE",
     ),
 ]
 BudgetedName = Annotated[
     str,
     typer.Argument(
-        help="`organization` for the own one, the id of a project or a key, a key's hash, `user:` and an end user's id, or "
-        "`tag:NAME=VALUE` (`%25` and `%3D` for `%` and `=` in NAME).",
+        help="`organization`, the id of a project or a key, a key's hash, `user:` and an end user's id, or "
+        "`tag:NAME=VALUE` (write `%25` and `%3D` for `%` and `=` in NAME).",
         metavar="SCOPE",
     ),
 ]
 PLACES = {"proj": "projects", "key": "keys"}
-"""Where the API shows what an id names, by the id's beginning."""
+"""The path of an entry, by the beginning of its id."""
 PLAIN = "sk-"
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -36,7 +36,7 @@ def named(key: str) -> str:
 
 
 def scope_of(management: Management, name: str) -> str:
-    """Return the id that `name` means. A plain key becomes its hash, for it must not be in an address."""
+    """Return the id of a scope. A plain key becomes its hash, because addresses are logged."""
     if name == OWN:
         return management.own_id()
     if name.startswith(PLAIN) or _HASH.fullmatch(name):
@@ -45,16 +45,16 @@ def scope_of(management: Management, name: str) -> str:
 
 
 def check_scope(management: Management, scope: str, account: str) -> None:
-    """Make certain that there is what the id `scope` names.
+    """Check that `scope` exists.
 
     Raises:
-        ProcessError: if there is no such thing in the organization `account`.
+        ProcessError: if the organization `account` has no such scope.
     """
     if scope == account:
         return
     place = PLACES.get(scope.partition("_")[0])
     if place is None:
         raise ProcessError(
-            f"{scope!r} is neither this organization, {account!r}, nor the id of a project or a key"
+            f"invalid scope {scope!r}: use `organization`, or the id of a project or a key"
         )
     management.entry(place, scope)

@@ -1,1 +1,1 @@
-"""What the commands share: the installation, clients, output, options."""
+"""Parts that several commands use: the installation, clients, doors, options, output."""

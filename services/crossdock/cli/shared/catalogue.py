@@ -1,4 +1,4 @@
-"""The catalogue that an installation's stages read, for commands that reckon with prices."""
+"""The catalogue of an installation, for commands that need prices."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,23 +14,23 @@ CatalogueOption = Annotated[
     Path | None,
     typer.Option(
         "--catalogue",
-        help="The merged catalogue; the data dir's if not given.",
+        help="The merged catalogue.  [default: the installation's]",
         metavar="FILE",
     ),
 ]
 
 
 def catalogue_of(file: Path | None, path: Path | None, base_url: str) -> Catalogue:
-    """Return the catalogue in `file`, else the data dir's, which is for its own installation only.
+    """Return the catalogue in `file`, else that of the data folder if its installation serves `base_url`.
 
     Raises:
-        ProcessError: if there is none, or it is not one.
+        ProcessError: if there is none, or it is invalid.
     """
     data = data_dir(path)
     is_own = data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url
     if file is None and not is_own:
         raise ProcessError(
-            f"no catalogue for {base_url}: give --catalogue, the file that its stages read, or --data-dir"
+            f"no catalogue for {base_url}: pass --catalogue with the file that its stages read, or --data-dir"
         )
     try:
         return load_catalogue(file or data.path / "catalogue.json")

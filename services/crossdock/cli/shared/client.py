@@ -1,4 +1,4 @@
-"""A small client of our own OpenAI-shaped API, for the commands."""
+"""The commands' client of the OpenAI-compatible API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from crossdock.kernel.process.errors import ProcessError
 class ApiClient:
     """The API of one installation.
 
-    Every method raises ProcessError when the API refuses or does not answer; the message is the API's own.
+    Every method raises ProcessError if the API refuses a request, with the API's message, or does not answer.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class ApiClient:
         self._client.close()
 
     def ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """Send one request, and return its answer's JSON."""
+        """Send a request, and return the JSON of its response."""
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
             raise ProcessError(
-                f"no answer from {self._base_url} ({type(error).__name__}): is it up? See `crossdock status`"
+                f"no answer from {self._base_url} ({type(error).__name__}): see `crossdock status`"
             ) from error
         return self._checked(response)
 
@@ -77,7 +77,7 @@ class ApiClient:
 
     @contextmanager
     def content(self, file_id: str) -> Iterator[Iterator[bytes]]:
-        """Open a file's content as chunks."""
+        """Stream a file's content."""
         with self._client.stream("GET", f"/files/{file_id}/content") as response:
             if response.is_error:
                 response.read()
@@ -89,7 +89,7 @@ def open_client(found: dict[str, str]) -> ApiClient:
     """Return a client for the addresses in `found`.
 
     Raises:
-        ProcessError: if there is no key.
+        ProcessError: if they have no API key.
     """
     if "OPENAI_API_KEY" not in found:
         raise ProcessError('no API key: set OPENAI_API_KEY, or eval "$(crossdock env)"')

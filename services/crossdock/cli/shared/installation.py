@@ -1,4 +1,4 @@
-"""Where the installation is that a command shall talk to: the environment first, then the data dir."""
+"""The addresses and keys of the installation: from the environment, else from the data folder."""
 
 import os
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="The installation's folder.  [default: $CROSSDOCK_DATA_DIR or ~/.local/share/crossdock]",
+        help="The folder of the installation.  [default: $CROSSDOCK_DATA_DIR or ~/.local/share/crossdock]",
     ),
 ]
 
 
 SHOWN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS")
-"""What clients need, as `crossdock env` prints it."""
+"""The variables that clients need; `crossdock env` prints them."""
 GIVEN = "CROSSDOCK_ENV"
-"""What `crossdock env` put into the environment, as NAME=VALUE NAME=VALUE: an installation's, not the user's own."""
+"""The pairs NAME=VALUE that `crossdock env` has put into the environment, which are not the user's own."""
 MANAGEMENT_KEY = "CROSSDOCK_MANAGEMENT_KEY"
-"""A key that manages accounts; it calls no models, so it is none of SHOWN."""
+"""The variable with a key that manages accounts. It calls no models, so SHOWN does not have it."""
 OWNER_KEY = "owner-key"
-"""The file in the data dir with the installation's own management key."""
+"""The file in the data folder with the installation's own management key."""
 
 
 def environment() -> dict[str, str]:
@@ -34,11 +34,11 @@ def environment() -> dict[str, str]:
 
 
 def without_given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what `crossdock env` put there, so that it does not count as the user's own Kafka or ClickHouse."""
+    """Return the environment without what `crossdock env` added, so that `up` starts its own Kafka and ClickHouse."""
     given = dict(pair.split("=", 1) for pair in environ.get(GIVEN, "").split() if "=" in pair)
     own = {name: value for name, value in environ.items() if given.get(name) != value}
     if "OPENAI_BASE_URL" in environ and "OPENAI_BASE_URL" not in own:
-        own.pop("OPENAI_API_KEY", None)  # not in GIVEN, which is no place for secrets
+        own.pop("OPENAI_API_KEY", None)  # GIVEN has no secrets
     own.pop(GIVEN, None)
     return own
 
@@ -48,20 +48,20 @@ def data_dir(path: Path | None) -> DataDir:
 
 
 def reached(path: Path | None) -> dict[str, str]:
-    """Return the addresses that a client's command shall use: --data-dir names the installation, else the shell does.
+    """Return the addresses of the installation. --data-dir takes precedence over the environment.
 
     Raises:
-        ProcessError: if there is no installation to talk to.
+        ProcessError: if no installation is known.
     """
     environ = environment()
     return addresses(data_dir(path), environ if path is None else without_given(environ))
 
 
 def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses that clients need; those in `environ` win.
+    """Return the addresses that clients need; `environ` takes precedence over the folder.
 
     Raises:
-        ProcessError: if there is no installation to talk to.
+        ProcessError: if no installation is known.
     """
     state = data.read_state()
     found = dict(state.get("addresses", {}))
@@ -80,7 +80,7 @@ def address(found: Mapping[str, str], name: str, why: str) -> str:
     """Return one of the addresses.
 
     Raises:
-        ProcessError: if it is not known.
+        ProcessError: if it is unknown; `why` is the reason why it is needed.
     """
     if name not in found:
         raise ProcessError(f"set {name}: {why}")
@@ -88,10 +88,10 @@ def address(found: Mapping[str, str], name: str, why: str) -> str:
 
 
 def managed(path: Path | None) -> dict[str, str]:
-    """Return what `reached` does, and the key for the management of accounts.
+    """Return the addresses of the installation and its management key.
 
     Raises:
-        ProcessError: if there is no installation to talk to, or no such key.
+        ProcessError: if one of them is unknown.
     """
     found = reached(path)
     found[MANAGEMENT_KEY] = management_key(data_dir(path), found["OPENAI_BASE_URL"], environment())
@@ -99,10 +99,10 @@ def managed(path: Path | None) -> dict[str, str]:
 
 
 def management_key(data: DataDir, base_url: str, environ: Mapping[str, str]) -> str:
-    """Return the key that manages the accounts at `base_url`: the environment's, else the data dir's.
+    """Return the management key for `base_url`: the environment's, else the data folder's.
 
-    A key goes to its own installation only: the environment's to the environment's address, if that names one, and
-    the data dir's to the address that its own installation serves.
+    A key is sent only to its own installation: the environment's key to the environment's address, if one is set, and
+    the folder's key to the address that the folder's installation serves.
 
     Raises:
         ProcessError: if there is none.
@@ -114,6 +114,6 @@ def management_key(data: DataDir, base_url: str, environ: Mapping[str, str]) -> 
     if data.read_state().get("addresses", {}).get("OPENAI_BASE_URL") == base_url and file.exists():
         return file.read_text().strip()
     raise ProcessError(
-        f"no management key for {base_url}: set {MANAGEMENT_KEY}, or give --data-dir, "
-        f"a running installation's folder with its {OWNER_KEY}"
+        f"no management key for {base_url}: set {MANAGEMENT_KEY}, or pass --data-dir with the folder of a running "
+        f"installation"
     )

@@ -1,4 +1,4 @@
-"""The part of the API that manages accounts, and who asks it."""
+"""The client of the management API."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ PAGE = 100
 
 
 class Management:
-    """What every kind of entry has in common. Raises ProcessError as the client's client does."""
+    """The requests that all kinds of entries have in common. Raises ProcessError as ApiClient does."""
 
     def __init__(self, client: ApiClient, doors: Doors) -> None:
         self._client = client
@@ -30,12 +30,12 @@ class Management:
         found: list[dict[str, Any]] = self._client.ask("GET", _path(place))["data"]
         return found
 
-    def paged(self, *place: str, **wish: str) -> list[dict[str, Any]]:
+    def paged(self, *place: str, **wanted: str) -> list[dict[str, Any]]:
         """Return the entries of all pages."""
         found: list[dict[str, Any]] = []
         while True:
-            wanted = wish | {"offset": str(len(found))}
-            page = self._client.ask("GET", _path(place), params=wanted)["data"]
+            page_of = wanted | {"offset": str(len(found))}
+            page = self._client.ask("GET", _path(place), params=page_of)["data"]
             found += page
             if len(page) < PAGE:
                 return found
@@ -49,25 +49,25 @@ class Management:
         return str(self.entry(OWN)["id"])
 
     def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Return the whole answer: a plain key, if there is one, lies beside the data. None: not said."""
-        return self._client.ask("POST", _path(place), json=given(body))
+        """Return the whole answer, because a new plain key stands beside `data`. Values that are None are not sent."""
+        return self._client.ask("POST", _path(place), json=without_none(body))
 
     def change(
         self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Change what is not None, take away the fields `emptied`, and return the entry as it is now.
+        """Change the values that are not None, set the fields `emptied` to null, and return the changed entry.
 
         Raises:
-            ProcessError: if nothing shall change.
+            ProcessError: if nothing is to change.
         """
-        changed = given(body) | dict.fromkeys(emptied)
+        changed = without_none(body) | dict.fromkeys(emptied)
         if not changed:
-            raise ProcessError("nothing to change: give at least one option, see --help")
+            raise ProcessError("nothing to change: pass at least one option, see --help")
         found: dict[str, Any] = self._client.ask("PATCH", _path(place), json=changed)["data"]
         return found
 
     def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Put an entry in the place of another, and return it. What is not in `body` is not kept."""
+        """Replace an entry as a whole, and return the new one."""
         found: dict[str, Any] = self._client.ask("PUT", _path(place), json=body)["data"]
         return found
 
@@ -77,20 +77,20 @@ class Management:
 
 def _path(place: tuple[str, ...]) -> str:
     if not all(place):
-        raise ProcessError("an id must not be empty")
+        raise ProcessError("invalid id '': it is empty; `list` shows the ids")
     return "/" + "/".join(quote(part, safe="") for part in place)
 
 
-def given(body: Mapping[str, object]) -> dict[str, object]:
+def without_none(body: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if value is not None}
 
 
 @contextmanager
 def open_management(ctx: typer.Context, path: Path | None) -> Iterator[Management]:
-    """Open the client; the command line's caller may have given another maker of it.
+    """Open the client.
 
     Raises:
-        ProcessError: if there is no installation to talk to, or no key for its management.
+        ProcessError: if no installation or no management key is known.
     """
     found = managed(path)
     doors = doors_of(ctx)

@@ -1,4 +1,4 @@
-"""Options that several groups of commands share, and what their texts mean."""
+"""Options that several commands share, and how their texts are read."""
 
 import re
 from collections.abc import Sequence
@@ -11,108 +11,115 @@ from pydantic import ValidationError
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.accounts.budget import Limit
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TagOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="KEY=VALUE, may be repeated.", metavar="K=V")
+    list[str] | None, typer.Option("--tag", help="KEY=VALUE; may be repeated.", metavar="K=V")
 ]
 NewTagOption = Annotated[
     list[str] | None,
-    typer.Option("--tag", help="KEY=VALUE in place of all tags; '' removes them.", metavar="K=V"),
+    typer.Option("--tag", help="KEY=VALUE; replaces all tags; '' removes them.", metavar="K=V"),
 ]
 AllowIpOption = Annotated[
     list[str] | None,
-    typer.Option("--allow-ip", help="Only from this network, may be repeated.", metavar="CIDR"),
+    typer.Option("--allow-ip", help="Allow only this network; may be repeated.", metavar="CIDR"),
 ]
 NewAllowIpOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--allow-ip", help="In place of all networks; '' allows every one.", metavar="CIDR"
-    ),
+    typer.Option("--allow-ip", help="Replaces all networks; '' allows any.", metavar="CIDR"),
 ]
-NewNameOption = Annotated[str | None, typer.Option("--name", help="Another name.")]
+NewNameOption = Annotated[str | None, typer.Option("--name", help="The new name.")]
 DisableOption = Annotated[
-    bool | None, typer.Option("--disable/--enable", help="Out of use, until enabled again.")
+    bool | None, typer.Option("--disable/--enable", help="Suspend it, or resume it.")
 ]
 IncludeByokOption = Annotated[
     bool | None,
     typer.Option(
         "--include-byok/--exclude-byok",
-        help="Whether what own provider keys pay for counts too; if not given, it does not.",
+        help="Count the cost of calls with BYOK keys.  [default: exclude]",
     ),
 ]
-
+DURATIONS = "use 30d, 12h or 90m"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def duration_s(text: str) -> int:
-    """Return the seconds that a text such as 30d, 12h, 90m or 0 means.
+    """Return the seconds of a text such as 30d, 12h, 90m or 0.
 
     Raises:
-        ProcessError: if it is none.
+        ProcessError: if it is not a duration.
     """
     if text == "0":
         return 0
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ProcessError(f"{text!r} is no duration: say it such as 30d, 12h or 90m")
+        raise ProcessError(f"invalid duration {text!r}: {DURATIONS}")
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def expiry(text: str, now_ms: int) -> str:
-    """Return when a thing ends that lives as long as `text` says, in ISO 8601.
+def expiry(text: str | None, now_ms: int) -> str | None:
+    """Return the time after a duration, in ISO 8601; None for None.
+
+    why: an empty text is an error. A script's unset variable must not make what never expires.
 
     Raises:
-        ProcessError: if it would end at once, or `text` is no duration.
+        ProcessError: if `text` is not a duration, or is 0.
     """
+    if text is None:
+        return None
     life_s = duration_s(text)
     if life_s == 0:
-        raise ProcessError(f"{text!r} would be over at once: say it such as 30d, 12h or 90m")
+        raise ProcessError(f"invalid duration {text!r}: it would expire at once; {DURATIONS}")
     return f"{datetime.fromtimestamp(now_ms // 1000 + life_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def tags_of(texts: Sequence[str] | None) -> dict[str, str] | None:
-    """Return the tags, none for a single empty text, or None if nothing was said.
+def pairs_of(option: str, texts: Sequence[str] | None) -> dict[str, str] | None:
+    """Return the pairs of an option, empty for a single empty text, None if the option is not given.
 
     Raises:
         ProcessError: if one is not KEY=VALUE.
     """
-    if not texts:
+    values = values_of(texts)
+    if values is None:
         return None
-    tags: dict[str, str] = {}
-    for text in () if list(texts) == [""] else texts:
+    pairs = {}
+    for text in values:
         name, is_pair, value = text.partition("=")
         if not (name and is_pair):
-            raise ProcessError(f"--tag {text!r} is not KEY=VALUE")
-        tags[name] = value
-    return tags
+            raise ProcessError(f"invalid {option} {text!r}: use KEY=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def tags_of(texts: Sequence[str] | None) -> dict[str, str] | None:
+    return pairs_of("--tag", texts)
 
 
 def values_of(texts: Sequence[str] | None) -> list[str] | None:
-    """Return the values of an option, none for a single empty text, or None if nothing was said."""
+    """Return the values of an option, empty for a single empty text, None if the option is not given."""
     if not texts:
         return None
     return [] if list(texts) == [""] else list(texts)
 
 
 def usd_of(name: str, text: str) -> str:
-    """Return the amount that the option or argument `name` says, as the API takes it: to the last digit.
+    """Return an amount as the API takes it, to the last digit. `name` is the option or argument.
 
     Raises:
-        ProcessError: if it is none.
+        ProcessError: if it is not an amount.
     """
     try:
         return f"{Limit.model_validate({'limit_usd': text}).limit_usd:f}"
     except ValidationError as error:
         fault = error.errors()[0]["msg"]
-        raise ProcessError(f"{name} {text!r} is no amount of USD such as 12.50: {fault}") from None
+        raise ProcessError(f"invalid {name} {text!r}: use USD such as 12.50 ({fault})") from None
 
 
 def signed_usd_of(name: str, text: str) -> str:
-    """Return the amount that `name` says, which may be below 0, as `usd_of` does.
+    """Return an amount that may be below 0, as `usd_of` does.
 
     Raises:
-        ProcessError: if it is none.
+        ProcessError: if it is not an amount.
     """
     sign, is_negative, amount = text.partition("-")
     if is_negative and not sign and not amount.startswith(("-", "+")):

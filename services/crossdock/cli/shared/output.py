@@ -1,4 +1,4 @@
-"""How entries look: JSON for programs, a table for people, a plain key alone on stdout."""
+"""Output of the commands: JSON for programs, tables for people, a new key alone on stdout."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from rich.text import Text
 
 MAX_WIDTH = 10_000
 MIN_FOLDED = 12
-NOTE = "This key is shown only now: keep it."
+NOTE = "This key is shown only now: store it."
 
 
 def show_json(value: object) -> None:
@@ -20,12 +20,13 @@ def show_json(value: object) -> None:
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], folded: str) -> None:
-    """Show rows on stdout; the column `folded` breaks its lines where the terminal is narrow."""
+    """Print a table; only the column `folded` is wrapped on a narrow terminal."""
     table = Table(box=None, pad_edge=False)
     cells = [[_cell(value) for value in row] for row in rows]
     for column, *below in zip(columns, *cells, strict=True):
         is_folded = column == folded
-        width = MIN_FOLDED if is_folded else max(cell.cell_len for cell in below)
+        least = (len(column), *(cell.cell_len for cell in below))
+        width = MIN_FOLDED if is_folded else max(least)
         table.add_column(column, no_wrap=not is_folded, overflow="fold", min_width=width)
     for row_cells in cells:
         table.add_row(*row_cells)
@@ -33,7 +34,7 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], folded: 
 
 
 def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
-    """Show one entry, a field a line."""
+    """Print one entry, a field per line."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", min_width=64)
@@ -50,7 +51,7 @@ def show_entry(value: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def hand_over(value: Mapping[str, Any], *, as_json: bool) -> None:
-    """Show an answer with a new key, for the only time: a program that reads stdout gets the key and nothing else."""
+    """Print a response with a new key. Without --json stdout has the key alone, for scripts."""
     if as_json:
         show_json(value)
         return
@@ -61,14 +62,14 @@ def hand_over(value: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _print(table: Table, console: Console) -> None:
-    # why: a narrow terminal may break the lines, but an id that is cut is of no use
+    # why: a truncated id is useless, so a narrow terminal wraps the lines
     wide = console.options.update(max_width=MAX_WIDTH)
     console.width = max(console.width, Measurement.get(console, wide, table).minimum)
     console.print(table)
 
 
 def _cell(value: object) -> Text:
-    """Return a value's text: as it is, not as markup, and without what would steer the terminal."""
+    """Return the text of a value, without markup and control characters."""
     return Text("".join(char if char.isprintable() else "?" for char in text_of(value)))
 
 

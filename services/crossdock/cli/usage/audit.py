@@ -1,4 +1,4 @@
-"""crossdock audit: proves that the books are whole, from ClickHouse and from the shards' own word."""
+"""crossdock audit: proves that ClickHouse's records and the shards' state agree."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ def audit(
     ctx: typer.Context,
     wait: Annotated[
         float,
-        typer.Option(min=0, help="How long to wait until all agree.", metavar="SECONDS"),
+        typer.Option(
+            min=0, help="The longest time to wait until all checks hold.", metavar="SECONDS"
+        ),
     ] = 15.0,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
@@ -47,13 +49,15 @@ def audit(
 def _addresses(path: Path | None) -> tuple[str, str]:
     found = reached(path)
     return (
-        address(found, "CLICKHOUSE_URL", "the books lie in ClickHouse"),
-        address(found, "KAFKA_BOOTSTRAP_SERVERS", "what the shards say lies on a topic"),
+        address(found, "CLICKHOUSE_URL", "the journal and the calls are in ClickHouse"),
+        address(found, "KAFKA_BOOTSTRAP_SERVERS", "the shards' state is on a topic"),
     )
 
 
 def _show(checks: Sequence[Check]) -> None:
     show_rows(COLUMNS, [_row(check) for check in checks], folded="figures")
+    if all(check.is_ok for check in checks):
+        typer.echo(f"all {len(checks)} checks hold")
     for check in checks:
         if check.is_ok:
             continue

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from crossdock.cli.shared.client import open_client, save
 from crossdock.cli.shared.installation import DataDirOption, reached
-from crossdock.cli.usage import estimate
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json, show_rows
+from crossdock.cli.usage.estimate import FILE, estimate_file
 from crossdock.cli.usage.watching import status_of, watch_batch
 from crossdock.kernel.process.errors import ProcessError
 
 app = typer.Typer(
     help="Submit files of requests, watch them, fetch the results.", no_args_is_help=True
 )
-app.command("estimate")(estimate.estimate_file)
-TABLE_WIDTH = 122
-BatchId = Annotated[str, typer.Argument(help="batch_...")]
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+app.command("estimate")(estimate_file)
+COLUMNS = ("batch", "status", "created", "total", "completed", "failed", "USD")
+BatchId = Annotated[str, typer.Argument(help="Its id, see `list`.", metavar="BATCH")]
 
 
 def _client(path: Path | None) -> Any:
@@ -33,15 +32,15 @@ def _client(path: Path | None) -> Any:
 def submit(
     file: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, help="JSONL in OpenAI's batch input form."),
+        FILE,
     ],
     endpoint: Annotated[
         str | None,
-        typer.Option(help="Such as /v1/chat/completions; the first line's url if not given."),
+        typer.Option(help="Such as /v1/embeddings.  [default: the url of the first line]"),
     ] = None,
-    window: Annotated[str, typer.Option(help="24h, or 1m to 7d.")] = "24h",
+    window: Annotated[str, typer.Option(help="The time to complete it: 1m to 7d.")] = "24h",
     metadata: Annotated[
-        list[str] | None, typer.Option("--metadata", "-m", help="KEY=VALUE, may be repeated.")
+        list[str] | None, typer.Option("--metadata", "-m", help="KEY=VALUE; may be repeated.")
     ] = None,
     watching: Annotated[
         bool, typer.Option("--watch/--no-watch", help="Show progress until it ends.")
@@ -64,12 +63,12 @@ def _endpoint_of(file: Path) -> str:
         try:
             return str(json.loads(lines.readline())["url"])
         except (ValueError, KeyError, TypeError):
-            raise ProcessError(f"{file}: its first line names no url; give --endpoint") from None
+            raise ProcessError(f"{file}: its first line has no url; pass --endpoint") from None
 
 
 @app.command()
 def watch(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
-    """Show a batch's progress until it ends. Ctrl-C stops the watching, not the batch."""
+    """Show a batch's progress until it ends. Ctrl-C does not stop the batch."""
     watch_batch(_client(data_dir_), batch_id)
 
 
@@ -77,18 +76,18 @@ def watch(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
 def results(
     batch_id: BatchId,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file; stdout if not given.")
+        Path | None, typer.Option("--output", "-o", help="The file to write.  [default: stdout]")
     ] = None,
     errors: Annotated[
-        bool, typer.Option("--errors", help="The lines that failed instead.")
+        bool, typer.Option("--errors", help="The failed lines instead of the results.")
     ] = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Write a batch's answers, also while it runs."""
+    """Write a batch's results, also while it runs."""
     client = _client(data_dir_)
     file_id = client.batch(batch_id)["error_file_id" if errors else "output_file_id"]
     if file_id is None:
-        sys.stderr.write(f"no {'failed line' if errors else 'answer'} yet\n")
+        sys.stderr.write(f"no {'failed lines' if errors else 'results'} yet\n")
         return
     if output is not None:
         save(client, file_id, output)
@@ -99,7 +98,7 @@ def results(
 
 @app.command()
 def cancel(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
-    """Cancel a batch; finished lines stay readable."""
+    """Cancel a batch. Results of finished lines stay readable."""
     sys.stdout.write(_client(data_dir_).cancel(batch_id)["status"] + "\n")
 
 
@@ -112,17 +111,16 @@ def list_(
     """List batches, newest first."""
     found = _client(data_dir_).batches(limit)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        show_json(found)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("batch", "status", "created", "total", "completed", "failed", "USD"):
-        table.add_column(column, no_wrap=True)
-    for batch in found:
-        counts = batch["request_counts"]
-        created = datetime.fromtimestamp(batch["created_at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-        numbers = [str(counts[name]) for name in ("total", "completed", "failed")]
-        table.add_row(
-            batch["id"], status_of(batch), created, *numbers, batch["crossdock"]["cost_usd"]
-        )
-    # why: a narrow terminal may break the lines, but an id that is cut is of no use
-    Console(width=max(Console().width, TABLE_WIDTH)).print(table)
+    if not found:
+        sys.stderr.write("no batches yet: submit one with `crossdock batches submit FILE`\n")
+        return
+    show_rows(COLUMNS, [_row(batch) for batch in found], folded="status")
+
+
+def _row(batch: dict[str, Any]) -> list[object]:
+    counts = batch["request_counts"]
+    created = f"{datetime.fromtimestamp(batch['created_at'], UTC):%Y-%m-%d %H:%M:%S}"
+    numbers = (counts[name] for name in ("total", "completed", "failed"))
+    return [batch["id"], status_of(batch), created, *numbers, batch["crossdock"]["cost_usd"]]

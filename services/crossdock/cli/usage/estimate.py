@@ -1,4 +1,4 @@
-"""crossdock batches estimate: what a file would cost, before it is submitted."""
+"""crossdock batches estimate: the cost of a file before it is submitted."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +23,17 @@ from crossdock_schemas.operations import CHAT
 from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
 
+FILE = typer.Argument(
+    exists=True, dir_okay=False, help="JSONL in OpenAI's batch input format.", metavar="FILE"
+)
 MAX_SHOWN = 20  # errors
 MAX_LINE_BYTES = 10_485_760
-COLUMNS = ("model", "lines", "low", "likely", "worst")
+COLUMNS = ("model", "lines", "lowest USD", "expected USD", "worst case USD")
 
 
 @dataclass
 class FileSummary:
-    """What a file asks for."""
+    """The requests of a file, by model, and its invalid lines."""
 
     sums: dict[str, Sums] = field(default_factory=dict)
     errors: list[LineError] = field(default_factory=list)
@@ -41,33 +44,33 @@ def estimate_file(
     ctx: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, help="JSONL in OpenAI's batch input form."),
+        FILE,
     ],
     endpoint: Annotated[
-        str, typer.Option(help="Such as /v1/embeddings.", metavar="PATH")
+        str, typer.Option(help="The URL of its requests.", metavar="PATH")
     ] = CHAT.path,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Show what FILE would cost as a batch. Nothing is sent.
+    """Estimate the cost of FILE as a batch. Nothing is sent.
 
-    low: the cheapest endpoint, a token for four bytes, no answer at all. likely: answers as long as those of the last
-    week, endpoints as often as they are drawn. worst: what would be held if all lines ran at once; a budget that leaves
-    less lets some lines wait. Policies are not asked. Lines that would be refused end with exit code 1.
+    lowest: the cheapest endpoint, a token per four bytes, empty answers. expected: answers as long as in the last week,
+    endpoints as often as the router draws them. worst case: the hold if all lines ran at once; with less headroom some
+    lines wait. Policies are ignored. The exit code is 1 if lines are invalid.
     """
     found = reached(data_dir_)
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     doors = doors_of(ctx)
     rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
-    caller = _ask(found, doors)
+    caller = _caller(found, doors)
     summary = summarize(file, rules, None if caller is None else caller.preparation)
-    usual = _usual(found, caller, doors)
+    lengths = _answer_lengths(found, caller, doors)
     estimates = {
-        model: _estimate(offers, endpoint, {model: sums}, usual)
+        model: _estimate(offers, endpoint, {model: sums}, lengths)
         for model, sums in summary.sums.items()
     }
-    total = _estimate(offers, endpoint, summary.sums, usual)
+    total = _estimate(offers, endpoint, summary.sums, lengths)
     if as_json:
         show_json(_as_json(summary, estimates, total))
     else:
@@ -88,12 +91,12 @@ def summarize(file: Path, rules: Rules, preparation: Preparation | None = None) 
             summary.wrong += 1
             summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []
     if not summary.sums and not summary.wrong:
-        raise ProcessError(f"{file}: it has no lines")
+        raise ProcessError(f"{file} is empty: write one request per line")
     return summary
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers, from 1."""
+    """Yield the lines that are not blank, numbered from 1."""
     with file.open("rb") as content:
         for number, line in enumerate(content, start=1):
             raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
@@ -102,22 +105,22 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _estimate(
-    offers: Catalogue, operation: str, sums: Mapping[str, Sums], usual: Mapping[str, float]
+    offers: Catalogue, operation: str, sums: Mapping[str, Sums], lengths: Mapping[str, float]
 ) -> Estimate:
     serving = {model: offers.serving(model, operation) for model in sums}
-    return estimate(sums, serving, usual)
+    return estimate(sums, serving, lengths)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who would submit the file, and what its lines would go through."""
+    """The account that would submit the file, and the preparation of its lines."""
 
     account: str
     preparation: Preparation | None
 
 
-def _ask(found: Mapping[str, str], doors: Doors) -> Caller | None:
-    """Ask the API whose key it is, and for its presets; None where it cannot be asked."""
+def _caller(found: Mapping[str, str], doors: Doors) -> Caller | None:
+    """Return the account of the API key, with its presets; None if the API does not answer."""
     if "OPENAI_API_KEY" not in found:
         return None
     with suppress(CrossdockError):
@@ -134,9 +137,9 @@ def _ask(found: Mapping[str, str], doors: Doors) -> Caller | None:
 def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> Preparation | None:
     by_scope: dict[str, dict[str, Preset]] = {}
     for one in shown:
-        said = {name: one[name] for name in Settings.model_fields}
+        settings = {name: one[name] for name in Settings.model_fields}
         preset = Preset(
-            **said,
+            **settings,
             account=key["organization_id"],
             scope=one["scope"],
             slug=one["slug"],
@@ -148,8 +151,10 @@ def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> 
     return preparation_of(*(by_scope.get(scope, {}) for scope in scopes))
 
 
-def _usual(found: Mapping[str, str], caller: Caller | None, doors: Doors) -> Mapping[str, float]:
-    """Return what earlier answers were like; nothing where ClickHouse or the API cannot be asked."""
+def _answer_lengths(
+    found: Mapping[str, str], caller: Caller | None, doors: Doors
+) -> Mapping[str, float]:
+    """Return the mean length of past answers by model; empty if ClickHouse or the API does not answer."""
     if caller is None or "CLICKHOUSE_URL" not in found:
         return {}
     with suppress(CrossdockError):
@@ -177,11 +182,11 @@ def _show(summary: FileSummary, estimates: Mapping[str, Estimate], total: Estima
     lines = sum(sums.lines for sums in summary.sums.values())
     show_rows(COLUMNS, [*rows, _row("all", lines, total)], folded="model")
     if not total.is_from_history:
-        typer.echo("no earlier answers of some model: 256 tokens are assumed for each")
+        typer.echo("some models have no past answers: 256 tokens per answer are assumed for them")
     for error in summary.errors:
         sys.stderr.write(f"line {error.line}: {error.code}: {error.message}\n")
     if summary.wrong:
-        sys.stderr.write(f"{summary.wrong} lines are not sound: as a batch the file would fail\n")
+        sys.stderr.write(f"{summary.wrong} lines are invalid: as a batch the file would fail\n")
 
 
 def _row(model: str, lines: int, one: Estimate) -> list[object]:

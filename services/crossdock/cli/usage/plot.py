@@ -9,7 +9,7 @@ from crossdock.kernel.process.record import Row
 
 
 def plot(times: Sequence[Row], slots: Sequence[datetime], hours: float, width: int) -> None:
-    """Print cost by model; time runs in minutes up to now, which the title names."""
+    """Plot cost by model over the minutes before now."""
     minutes = [(slot - slots[-1]).total_seconds() / 60 for slot in slots]
     figure = plotext.figure
     figure.clear()

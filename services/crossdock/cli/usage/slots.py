@@ -6,7 +6,7 @@ SLOTS = 60
 
 
 def slots_until(now: datetime, hours: float) -> list[datetime]:
-    """Return the beginnings of the plot's slots, the last one under way."""
+    """Return the start of each slot of the plot; the last slot is not over."""
     step = span_of(hours) // SLOTS
     last = int(now.timestamp()) // step * step
     return [datetime.fromtimestamp(last - step * n, UTC) for n in reversed(range(SLOTS + 1))]

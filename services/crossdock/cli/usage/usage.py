@@ -1,6 +1,5 @@
-"""crossdock usage: what it cost, as a table and as a plot over time."""
+"""crossdock usage: tokens and cost, as a table and as a plot over time."""
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,8 @@ from rich.table import Table
 
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
+from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.output import show_json
 from crossdock.cli.usage.slots import SLOTS, slots_until, span_of
 from crossdock.kernel.process.clock import SystemClock
 
@@ -30,8 +31,8 @@ COLUMNS = (
 
 def usage(
     ctx: typer.Context,
-    hours: Annotated[float, typer.Option(help="How far back the plot goes.")] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    hours: Annotated[float, typer.Option(help="The hours that the plot shows.")] = 1.0,
+    as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:
     """Show tokens and cost by model and provider, and over time."""
@@ -41,7 +42,10 @@ def usage(
     rows, times = doors.read_usage(url, span_s, span_s // SLOTS)
     if as_json:
         plain = [dict(zip(COLUMNS, (*row[:-1], str(row[-1])), strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(plain, indent=1) + "\n")
+        show_json(plain)
+        return
+    if not rows:
+        sys.stderr.write("no calls yet: submit a batch with `crossdock batches submit FILE`\n")
         return
     console = Console()
     console.print(usage_table(COLUMNS, rows))
@@ -51,7 +55,7 @@ def usage(
 
 
 def usage_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Return the table with its totals. Headers break, numbers never do: a cut amount is a wrong one."""
+    """Return the table with its totals. Headers are wrapped; numbers never are, because a truncated amount is wrong."""
     table = Table(box=None, pad_edge=False, show_footer=True, padding=(0, 1, 0, 0))
     for number, name in enumerate(names):
         justify: JustifyMethod = "right" if number > 1 else "left"
@@ -70,5 +74,5 @@ def usage_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 
 
 def _text(value: object) -> str:
-    """Return a cell; of an amount no digit is left out but the zeros at its end."""
+    """Return a cell. An amount keeps all digits except zeros at its end."""
     return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

@@ -32,51 +32,53 @@ def watch_batch(client: Any, batch_id: str) -> dict[str, Any]:
         TextColumn("${task.fields[cost]}"),
         TimeRemainingColumn(),
     )
+    batch = client.batch(batch_id)
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("validating", total=None, failed=0, rate=0.0, cost="0")
-        started = time.monotonic()
-        told = None
+        started, before = time.monotonic(), _done(batch)
+        shown = None
         is_estimated = False
         while True:
-            batch = client.batch(batch_id)
-            is_estimated = is_estimated or _tell_estimate(console, batch)
-            _show(progress, task, batch, time.monotonic() - started)
-            told = _tell_waiting(console, batch, told)
+            is_estimated = is_estimated or _show_estimate(console, batch)
+            rate = (_done(batch) - before) / max(time.monotonic() - started, 0.001)
+            _show(progress, task, batch, rate)
+            shown = _show_waiting(console, batch, shown)
             if batch["status"] in FINAL:
                 break
             time.sleep(POLL_S)
+            batch = client.batch(batch_id)
     _conclude(console, batch)
     final: dict[str, Any] = batch
     return final
 
 
-def _tell_estimate(console: Console, batch: dict[str, Any]) -> bool:
-    """Tell what a batch may cost, if that is known; say whether it is."""
+def _show_estimate(console: Console, batch: dict[str, Any]) -> bool:
+    """Print the batch's estimate, and return whether it has one."""
     found = batch["crossdock"].get("estimate")
     if found is None:
         return False
     likely, worst = (float(found[name]) for name in ("likely_usd", "worst_usd"))
-    console.print(f"likely ${likely:.6f}, at most ${worst:.6f}", highlight=False)
+    console.print(f"expected cost ${likely:.6f}, worst case ${worst:.6f}", highlight=False)
     return True
 
 
-def _tell_waiting(console: Console, batch: dict[str, Any], told: str | None) -> str | None:
-    """Tell why lines wait unless that was `told` last, and return it; None: none wait."""
+def _show_waiting(console: Console, batch: dict[str, Any], shown: str | None) -> str | None:
+    """Print the wait reason, unless `shown` is the same, and return it; None if no line waits."""
     waiting = _waiting(batch)
     message = None if waiting is None else str(waiting["message"])
-    if message is not None and message != told:
+    if message is not None and message != shown:
         console.print(Text(f"waiting: {message}"), highlight=False)
     return message
 
 
 def _waiting(batch: dict[str, Any]) -> dict[str, Any] | None:
-    # why: an installation of before there were budgets does not say it
+    # why: installations older than budgets do not report it
     waiting: dict[str, Any] | None = batch["crossdock"].get("waiting")
     return waiting
 
 
 def status_of(batch: dict[str, Any]) -> str:
-    """Return a batch's status, and whether it waits."""
+    """Return a batch's status, marked if lines wait."""
     return f"{batch['status']} (waiting)" if _waiting(batch) else str(batch["status"])
 
 
@@ -85,16 +87,20 @@ def _description(batch: dict[str, Any]) -> str:
     return f"{batch['status']}, waiting: {waiting['code']}" if waiting else str(batch["status"])
 
 
-def _show(progress: Progress, task: TaskID, batch: dict[str, Any], elapsed_s: float) -> None:
+def _done(batch: dict[str, Any]) -> int:
     counts = batch["request_counts"]
-    done = counts["completed"] + counts["failed"]
+    return int(counts["completed"]) + int(counts["failed"])
+
+
+def _show(progress: Progress, task: TaskID, batch: dict[str, Any], rate: float) -> None:
+    counts = batch["request_counts"]
     progress.update(
         task,
         description=_description(batch),
         total=counts["total"] or None,
-        completed=done,
+        completed=_done(batch),
         failed=counts["failed"],
-        rate=done / elapsed_s if elapsed_s else 0.0,
+        rate=rate,
         cost=batch["crossdock"]["cost_usd"],
     )
 
@@ -104,10 +110,11 @@ def _conclude(console: Console, batch: dict[str, Any]) -> None:
         place = f"line {error['line']}: " if error["line"] else ""
         console.print(f"  {place}{error['code']}: {error['message']}", highlight=False)
     if batch["status"] == "failed":
-        raise ProcessError(f"{batch['id']} failed validation; nothing ran, nothing was billed")
+        raise ProcessError(f"{batch['id']} failed validation: no line ran, nothing was billed")
     counts = batch["request_counts"]
     console.print(
         f"{batch['id']} {batch['status']}: {counts['completed']} completed, {counts['failed']} failed; "
-        f"`crossdock batches results {batch['id']}` prints the answers",
+        f"see `crossdock batches results {batch['id']}`",
         highlight=False,
+        soft_wrap=True,
     )

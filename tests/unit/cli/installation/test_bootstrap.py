@@ -50,5 +50,5 @@ def test_only_its_owner_may_read_it_and_it_is_never_written_over(
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert (again.code, file.read_bytes()) == (1, before)
-    assert "is there already" in again.err
+    assert "exists: pass another --file" in again.err
     assert "cannot write" in nowhere.err

@@ -35,7 +35,9 @@ def test_budgets_are_shown_with_what_is_left(
     head, *rows = lines_of(shell.run("budgets", *words).out)
     plain = shell.run("budgets", *words, "--json").json
 
-    assert head == "scope level window limit overshoot spend held remaining resets"
+    assert (
+        head == "scope level window limit USD overshoot USD spend USD held USD remaining USD resets"
+    )
     assert rows == [
         "proj_1 project daily 12.50 0 2.25 0.25 10.00 2026-02-01T00:00:00Z",
         "proj_1 project total 12.50 0 2.25 0.25 10.00 -",
@@ -140,7 +142,7 @@ def test_what_is_no_amount_sets_nothing(shell: Shell, amount: str) -> None:
     outcome = shell.run("budgets", "set", "proj_1", amount)
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert outcome.err.startswith(f"crossdock: AMOUNT {amount!r} is no amount of USD")
+    assert outcome.err.startswith(f"crossdock: invalid AMOUNT {amount!r}: use USD such as 12.50")
     assert outcome.err.count("\n") == 1
 
 
@@ -165,7 +167,7 @@ def test_a_removal_without_anybody_to_ask_needs_yes(shell: Shell) -> None:
 
     assert (outcome.code, shell.asked) == (1, [])
     assert outcome.err == (
-        "crossdock: nobody to ask whether to clear: stdin is no terminal; give --yes\n"
+        "crossdock: cannot ask for confirmation: stdin is not a terminal; pass --yes\n"
     )
 
 
@@ -234,4 +236,4 @@ def test_an_overshoot_is_an_amount(shell: Shell) -> None:
     outcome = shell.run("budgets", "set", "proj_1", "12.50", "--overshoot", "much")
 
     assert outcome.code == 1
-    assert "--overshoot 'much' is no amount of USD" in outcome.err
+    assert "invalid --overshoot 'much': use USD such as 12.50" in outcome.err

@@ -79,7 +79,7 @@ def test_an_empty_list_says_so(shell: Shell) -> None:
 
     outcome = shell.run("byok", "list")
 
-    assert (outcome.out, outcome.err) == ("", "no own provider keys\n")
+    assert (outcome.out, outcome.err) == ("", "no BYOK keys\n")
 
 
 def test_one_is_shown_as_it_is(shell: Shell) -> None:
@@ -153,7 +153,7 @@ def test_all_that_it_is_for_is_said(shell: Shell, key_file: Path) -> None:
         (("--key-env", "NOT_SET"), "NOT_SET"),
         (("--key-file", "nowhere"), "nowhere"),
         (("--key-env", "A", "--key-file", "b"), "not both"),
-        ((), "no terminal"),
+        ((), "not a terminal"),
     ],
 )
 def test_without_a_key_nothing_is_asked(shell: Shell, words: tuple[str, ...], why: str) -> None:
@@ -249,7 +249,7 @@ def test_a_rotation_puts_the_old_ones_under_the_first_master_key(
     sent = SealedSecret.model_validate(shell.body)
     place = AccountId("org_1"), CredentialId("byok_1")
     assert MasterKeys([NEW]).open(sent, *place).get_secret_value() == SECRET
-    assert outcome.err.startswith("1 of 2 secrets")
+    assert outcome.err.startswith("re-encrypted 1 of 2 BYOK keys")
     assert SECRET not in json.dumps(shell.body)
 
 

@@ -50,7 +50,7 @@ def test_credits_are_listed_as_they_come(
     plain = shell.run("credits", "list", *words, "--json").json
 
     assert told == [
-        "at kind amount fee expires reference note id",
+        "at kind amount USD fee USD expires reference note id",
         "2026-01-31T12:00:00Z top_up 100 5.5 2026-04-30T12:00:00Z invoice-17 card credit_1",
         "2026-01-31T12:00:00Z refund -5 0 - invoice-17 - credit_1",
     ]
@@ -123,7 +123,7 @@ def test_only_an_adjustment_may_be_below_0(shell: Shell, command: str) -> None:
     outcome = shell.run("credits", command, "org_2", "--", "-5")
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert outcome.err.startswith("crossdock: AMOUNT '-5' is no amount of USD")
+    assert outcome.err.startswith("crossdock: invalid AMOUNT '-5': use USD such as 12.50")
 
 
 def test_a_typo_of_an_adjustment_is_none_of_its_amounts(shell: Shell) -> None:
@@ -180,5 +180,5 @@ def test_an_empty_time_is_a_mistake(shell: Shell, command: str) -> None:
     outcome = shell.run("credits", command, "org_2", "5", "--expires-in", "")
 
     assert outcome.code == 1
-    assert "no duration" in outcome.err
+    assert "invalid duration" in outcome.err
     assert shell.calls == []

@@ -109,7 +109,7 @@ def test_a_limit_that_is_none_is_named(shell: Shell, command: list[str], amount:
     outcome = shell.run("keys", *command, "--limit", amount)
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert outcome.err.startswith(f"crossdock: --limit {amount!r} is no amount of USD")
+    assert outcome.err.startswith(f"crossdock: invalid --limit {amount!r}: use USD such as 12.50")
 
 
 @pytest.mark.parametrize("more", [["--limit", "1"], ["--limit-reset", "daily"]], ids=" ".join)
@@ -269,7 +269,7 @@ def test_a_deletion_without_anybody_to_ask_needs_yes(shell: Shell) -> None:
 
     assert (outcome.code, shell.asked) == (1, [])
     assert outcome.err == (
-        "crossdock: nobody to ask whether to delete: stdin is no terminal; give --yes\n"
+        "crossdock: cannot ask for confirmation: stdin is not a terminal; pass --yes\n"
     )
 
 

@@ -217,7 +217,7 @@ def test_without_a_rule_it_says_what_to_do(shell: Shell, command: str) -> None:
     outcome = shell.run("policies", command, "proj_1")
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert "give at least one option, see --help" in outcome.err
+    assert "pass at least one option, see --help" in outcome.err
     assert "`crossdock policies clear`" in outcome.err
 
 
@@ -228,10 +228,12 @@ def test_without_a_rule_it_says_what_to_do(shell: Shell, command: str) -> None:
         pytest.param(["--ignore-provider", ""], "--ignore-provider '': ", id="another one"),
         pytest.param(["--allow-model", "a b"], "--allow-model 'a b': ", id="a space"),
         pytest.param(["--max-tokens", "0"], "--max-tokens 0: ", id="no tokens"),
-        pytest.param(["--filter", "email"], "--filter 'email': expected", id="no action"),
+        pytest.param(["--filter", "email"], "--filter 'email': use NAME=ACTION", id="no action"),
         pytest.param(["--filter", "name=flag"], "--filter 'name': ", id="no detector"),
         pytest.param(["--filter", "email=x"], "--filter 'x': ", id="another action"),
-        pytest.param(["--filter-pattern", "a"], "--filter-pattern 'a': expected", id="no pattern"),
+        pytest.param(
+            ["--filter-pattern", "a"], "--filter-pattern 'a': use [LABEL:]", id="no pattern"
+        ),
         pytest.param(["--filter-pattern", "flag="], "--filter-pattern '': ", id="an empty pattern"),
         pytest.param(
             ["--allow-model", "a", "--allow-model", ""], "--allow-model '': ", id="one of two"
@@ -251,7 +253,7 @@ def test_a_rule_that_is_none_is_named_by_its_option(
     outcome = shell.run("policies", "set", "proj_1", *words)
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert outcome.err.startswith(f"crossdock: {said}")
+    assert outcome.err.startswith(f"crossdock: invalid {said}")
     assert outcome.err.count("\n") == 1
 
 
@@ -266,7 +268,7 @@ def test_a_removal_without_anybody_to_ask_needs_yes(shell: Shell) -> None:
 
     assert (outcome.code, shell.asked) == (1, [])
     assert outcome.err == (
-        "crossdock: nobody to ask whether to clear: stdin is no terminal; give --yes\n"
+        "crossdock: cannot ask for confirmation: stdin is not a terminal; pass --yes\n"
     )
 
 

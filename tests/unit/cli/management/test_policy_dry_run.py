@@ -129,7 +129,7 @@ def test_of_a_cap_it_is_told_how_many_answers_were_longer(dock: Shell) -> None:
     assert dock.looks[0][-1] == 100
     assert text[0] == "total: 0 of 20 requests of the last 24 h would be refused"
     assert text[1].startswith("max_tokens: 4 had answers of more than 100 tokens")
-    assert text[2] == "not judged, for bodies are not recorded: tools, content_filter_builtins"
+    assert text[2] == "not judged, because bodies are not recorded: tools, content_filter_builtins"
     assert (told["longer"], told["not_judged"]) == (4, ["tools", "content_filter_builtins"])
 
 
@@ -159,8 +159,8 @@ def test_without_requests_there_is_only_the_total(dock: Shell) -> None:
     [
         pytest.param("proj_9", "No such thing.", id="a project"),
         pytest.param("key_9", "No such thing.", id="a key"),
-        pytest.param("org_9", "'org_9' is neither this organization, 'org_1', nor", id="others"),
-        pytest.param("production", "'production' is neither", id="a name"),
+        pytest.param("org_9", "invalid scope 'org_9': use `organization`", id="others"),
+        pytest.param("production", "invalid scope 'production': use `organization`", id="a name"),
     ],
 )
 def test_a_scope_that_is_not_there_is_no_clean_result(dock: Shell, scope: str, said: str) -> None:
@@ -191,7 +191,7 @@ def test_a_data_dirs_catalogue_is_for_its_own_installation_only(
     outcome = dock.run("policies", "test", "proj_1", "--ignore-model", "tern")
 
     assert (outcome.code, dock.asked) == (1, [])
-    assert outcome.err.startswith("crossdock: no catalogue for http://elsewhere/v1: give ")
+    assert outcome.err.startswith("crossdock: no catalogue for http://elsewhere/v1: pass ")
 
 
 def test_a_catalogue_that_is_none_is_one_line(dock: Shell, tmp_path: Path) -> None:
@@ -211,4 +211,4 @@ def test_clickhouses_address_is_asked_for(dock: Shell, monkeypatch: pytest.Monke
     outcome = dock.run("policies", "test", "proj_1", "--ignore-model", "tern")
 
     assert outcome.code == 1
-    assert outcome.err == "crossdock: set CLICKHOUSE_URL: the requests lie in ClickHouse\n"
+    assert outcome.err == "crossdock: set CLICKHOUSE_URL: past requests are in ClickHouse\n"

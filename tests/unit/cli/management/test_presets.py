@@ -74,8 +74,8 @@ def test_what_is_not_said_is_not_kept(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--parameter", "temperature"), "is not NAME=JSON"),
-        (("--parameter", "=1"), "is not NAME=JSON"),
+        (("--parameter", "temperature"), ": use NAME=JSON"),
+        (("--parameter", "=1"), ": use NAME=JSON"),
         (("--system", "@/nowhere/system.txt"), "cannot read '/nowhere/system.txt'"),
     ],
 )

@@ -53,4 +53,4 @@ def test_a_tag_without_a_value_is_a_mistake(shell: Shell) -> None:
     outcome = shell.run("projects", "create", "production", "--tag", "team")
 
     assert (outcome.code, shell.asked) == (1, [])
-    assert outcome.err == "crossdock: --tag 'team' is not KEY=VALUE\n"
+    assert outcome.err == "crossdock: invalid --tag 'team': use KEY=VALUE\n"

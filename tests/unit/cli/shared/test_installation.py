@@ -89,5 +89,5 @@ def test_with_a_data_dir_the_key_for_another_address_is_not_its_own(data: DataDi
 def test_without_a_management_key_it_says_what_to_set(data: DataDir) -> None:
     (data.path / "owner-key").unlink()
 
-    with pytest.raises(ProcessError, match="set CROSSDOCK_MANAGEMENT_KEY, or give --data-dir"):
+    with pytest.raises(ProcessError, match="set CROSSDOCK_MANAGEMENT_KEY, or pass --data-dir"):
         management_key(data, HERE, {})

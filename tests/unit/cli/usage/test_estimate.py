@@ -71,7 +71,7 @@ def test_people_see_a_table_and_what_is_assumed(dock: Shell, tmp_path: Path) -> 
 
     assert outcome.code == 0
     assert "tern" in outcome.out
-    assert "256 tokens are assumed" in outcome.out
+    assert "256 tokens per answer are assumed" in outcome.out
 
 
 def test_lines_that_are_not_sound_are_told_and_end_it_with_1(dock: Shell, tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_lines_that_are_not_sound_are_told_and_end_it_with_1(dock: Shell, tmp_pa
     assert outcome.code == 1
     assert "line 2: invalid_json_line" in outcome.err
     assert "line 3: model_not_found" in outcome.err
-    assert "2 lines are not sound" in outcome.err
+    assert "2 lines are invalid" in outcome.err
 
 
 def test_an_empty_file_is_said_to_be_empty(dock: Shell, tmp_path: Path) -> None:
     outcome = estimate(dock, tmp_path, b"")
 
-    assert "it has no lines" in outcome.err
+    assert "is empty: write one request per line" in outcome.err
 
 
 @pytest.mark.parametrize("missing", ["CLICKHOUSE_URL", "OPENAI_API_KEY"])

@@ -88,4 +88,4 @@ def test_whoever_watches_is_told_once_what_it_may_cost(capsys: pytest.CaptureFix
 
     watch_batch(Dock(*states), "batch_1")
 
-    assert capsys.readouterr().err.count("likely $0.015400, at most $0.800000") == 1
+    assert capsys.readouterr().err.count("expected cost $0.015400, worst case $0.800000") == 1
