@@ -74,3 +74,20 @@ def test_a_mistyped_command_is_corrected(shell: Shell) -> None:
 
     assert outcome.code == 2
     assert "Did you mean 'batches'" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "default"),
+    [
+        (["keys", "create"], "[default: never]"),
+        (["batches", "results"], "[default: stdout]"),
+        (["env"], "[default: $CROSSDOCK_DATA_DIR or ~/.local/share/crossdock]"),
+    ],
+    ids=["keys create", "batches results", "env"],
+)
+def test_a_default_is_shown_though_brackets_are_markup(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, words: list[str], default: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert default in shell.run(*words, "--help").out

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,7 @@ import typer
 from rich.console import Console
 
 from crossdock.audit.looks import audited
-from crossdock.cli.installation.local import spawn
+from crossdock.cli.installation.local import spawn, wait_until_ready
 from crossdock.cli.shared.client import open_client, save
 from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import addresses, data_dir, environment, without_given
@@ -28,9 +27,11 @@ from crossdock.kernel.process.record import Row
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.datadir import DataDir
 
+ENDPOINT = "/v1/chat/completions"
 MODELS = ("tern-mini", "gull-base", "heron-large")
 AUDIT_S = 15.0  # rows and sums arrive about a second after their calls
 START_S = 240.0
+STARTING = "starting Kafka, ClickHouse, a simulated provider and all stages"
 
 
 def demo(
@@ -48,7 +49,8 @@ def demo(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped as with Ctrl-C
     running = spawn(data, ["up", "--data-dir", str(data.path)])
     try:
-        _until_ready(data, running)
+        with Console(stderr=True).status(STARTING):
+            wait_until_ready(data, running, START_S)
         found = addresses(data, without_given(environment()))
         client = open_client(found)
         before = _ledger_calls(found)
@@ -56,9 +58,7 @@ def demo(
         uploaded = client.upload(source)
         summary = f"{lines} prompts in {_near(source)}, models {', '.join(MODELS)}"
         console.print(summary, highlight=False, soft_wrap=True)
-        batch = client.create_batch(
-            uploaded["id"], "/v1/chat/completions", "24h", {"made-by": "demo"}
-        )
+        batch = client.create_batch(uploaded["id"], ENDPOINT, "24h", {"made-by": "demo"})
         batch = watch_batch(client, batch["id"])
         output = data.path / "answers.jsonl"
         save(client, batch["output_file_id"], output)
@@ -90,20 +90,6 @@ def _near(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _until_ready(data: DataDir, running: subprocess.Popen[bytes]) -> None:
-    log = data.log_path("supervisor")
-    with Console(stderr=True).status(
-        "starting Kafka, ClickHouse, a simulated provider and all stages"
-    ):
-        give_up = time.monotonic() + START_S
-        while data.read_state().get("phase") != "ready":
-            if time.monotonic() > give_up:
-                raise ProcessError(f"not ready after {START_S:.0f} s; see {log}")
-            if running.poll() is not None:
-                raise data.supervisors_error()
-            time.sleep(0.1)
-
-
 def _stop(running: subprocess.Popen[bytes]) -> None:
     if running.poll() is None:
         running.send_signal(signal.SIGTERM)
@@ -115,17 +101,10 @@ def _write_prompts(path: Path, count: int) -> Path:
     with path.open("w") as out:
         for number, (name, text) in zip(range(count), _passages(), strict=False):
             prompt = f"Summarise this passage on {name!r} in one sentence:\n\n{text}"
-            body = {
-                "model": MODELS[number % len(MODELS)],
-                "messages": [{"role": "user", "content": prompt}],
-            }
-            line = {
-                "custom_id": f"{name}-{number}",
-                "method": "POST",
-                "url": "/v1/chat/completions",
-                "body": body,
-            }
-            out.write(json.dumps(line) + "\n")
+            messages = [{"role": "user", "content": prompt}]
+            line = {"custom_id": f"{name}-{number}", "method": "POST", "url": ENDPOINT}
+            body = {"model": MODELS[number % len(MODELS)], "messages": messages}
+            out.write(json.dumps(line | {"body": body}) + "\n")
     return path
 
 
@@ -136,11 +115,10 @@ def _passages() -> Iterator[tuple[str, str]]:
                 yield name, text[start : start + 900]
 
 
-def _ledger_calls(found: dict[str, str]) -> dict[str, Any]:
+def _ledger_calls(found: dict[str, str]) -> int:
     url = f"{found['CROSSDOCK_SIMULATOR_URL']}/_simulator/ledger/summary"
     with urlopen(url) as answer:  # noqa: S310  # our own address
-        summary: dict[str, Any] = json.load(answer)
-    return summary
+        return int(json.load(answer)["calls"])
 
 
 def _report(
@@ -150,37 +128,31 @@ def _report(
     found: dict[str, str],
     batch: dict[str, Any],
     output: Path,
-    before: dict[str, Any],
+    before: int,
 ) -> None:
     """Show the batch's usage, and compare it with the results, the provider's ledger and the prices."""
-    ledger = _ledger_calls(found)
-    provider_calls = ledger["calls"] - before["calls"]
+    ledger = _ledger_calls(found) - before
     counts = batch["request_counts"]
-    rows = doors.read_batch_usage(
-        found["CLICKHOUSE_URL"], batch["id"], counts["total"], provider_calls
-    )
+    rows = doors.read_batch_usage(found["CLICKHOUSE_URL"], batch["id"], counts["total"], ledger)
     calls = sum(row[3] for row in rows)
     console.print(usage_table(COLUMNS, rows))
     with output.open("rb") as answers:
         written = sum(1 for _ in answers)
     cost = sum((row[-1] for row in rows), Decimal(0))
     expected = _expected_cost(data, rows)
+    lines = f"{counts['total']} in = {written} answered + {counts['failed']} failed"
     checks = [
+        (written + counts["failed"] == counts["total"], f"lines: {lines}"),
         (
-            written + counts["failed"] == counts["total"],
-            f"lines: {counts['total']} in = {written} answered + {counts['failed']} failed",
-        ),
-        (
-            calls == provider_calls,
-            f"calls: {calls} rows in ClickHouse = {provider_calls} in the provider's own ledger",
+            calls == ledger,
+            f"calls: {calls} rows in ClickHouse = {ledger} in the provider's own ledger",
         ),
         (cost == expected, f"cost: {cost.normalize()} USD = price x tokens, exactly"),
         _audit(doors, found),
     ]
     for good, text in checks:
-        console.print(
-            f"[{'green' if good else 'red'}]{'ok' if good else 'NO'}[/]  {text}", highlight=False
-        )
+        mark = "[green]ok[/]" if good else "[red]NO[/]"
+        console.print(f"{mark}  {text}", highlight=False)
     console.print(f"answers: {_near(output)}", highlight=False, soft_wrap=True)
     if not all(good for good, _ in checks):
         raise ProcessError(f"the records do not agree: see {data.path / 'logs'}")

@@ -1,6 +1,7 @@
 """crossdock up, down, status, logs, check, env: one installation on this machine."""
 
 import asyncio
+import math
 import shlex
 import subprocess
 import sys
@@ -119,12 +120,8 @@ def _detach(data: DataDir, arguments: Sequence[str]) -> None:
             return
     _, is_new = data.api_key()
     process = spawn(data, [argument for argument in arguments if argument != "--detach"])
-    while process.poll() is None:
-        if data.read_state().get("phase") == "ready":
-            sys.stderr.write(welcome(data, show_key=is_new, is_detached=True) + "\n")
-            return
-        time.sleep(0.1)
-    raise data.supervisors_error()
+    wait_until_ready(data, process)
+    sys.stderr.write(welcome(data, show_key=is_new, is_detached=True) + "\n")
 
 
 def spawn(data: DataDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -139,6 +136,25 @@ def spawn(data: DataDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
             stderr=out,
             start_new_session=True,
         )
+
+
+def wait_until_ready(
+    data: DataDir, process: subprocess.Popen[bytes], limit_s: float = math.inf
+) -> None:
+    """Wait for an installation that `spawn` started.
+
+    Raises:
+        ProcessError: if its process ended, or it is not ready in time.
+    """
+    give_up = time.monotonic() + limit_s
+    while data.read_state().get("phase") != "ready":
+        if time.monotonic() > give_up:
+            raise ProcessError(
+                f"not ready after {limit_s:.0f} s: see {data.log_path('supervisor')}"
+            )
+        if process.poll() is not None:
+            raise data.supervisors_error()
+        time.sleep(0.1)
 
 
 def down(data_dir_: DataDirOption = None) -> None:

@@ -16,7 +16,7 @@ from crossdock.cli.management.resource import (
 )
 from crossdock.cli.management.scopes import named
 from crossdock.cli.shared.management_client import Management
-from crossdock.cli.shared.options import DisableOption, NewNameOption, values_of
+from crossdock.cli.shared.options import DisableOption, NewNameOption, text_of, values_of
 from crossdock.cli.shared.output import show_entry
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.pricing.catalogue import Region
@@ -122,7 +122,7 @@ def create(
     provider: Annotated[str, typer.Argument(help="Its name in the catalogue.")],
     name: Annotated[str | None, typer.Option(help="Its purpose.")] = None,
     project: Annotated[
-        str | None, typer.Option(help="Only for this project.  [default: all]", metavar="ID")
+        str | None, typer.Option(help="Only for this project.  \\[default: all]", metavar="ID")
     ] = None,
     test: Annotated[
         bool, typer.Option("--test", help="List the provider's models with it first.")
@@ -187,7 +187,7 @@ def _read_secret(management: Management, sources: Fields) -> str:
         text = os.environ.get(variable, "")  # noqa: TID251  # the user names it
         place = f"the environment variable {variable}"
     elif file is not None:
-        text, place = _read(file), str(file)
+        text, place = text_of(file), str(file)
     elif sys.stdin.isatty():
         text, place = management.doors.read_secret(PROMPT), "the terminal"
     else:
@@ -195,11 +195,3 @@ def _read_secret(management: Management, sources: Fields) -> str:
     if not text.strip():
         raise ProcessError(f"no key in {place}")
     return text.strip()
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text"
-        raise ProcessError(f"cannot read {file}: {reason}") from None

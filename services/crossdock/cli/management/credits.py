@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -21,21 +22,19 @@ OrgName = Annotated[
     typer.Argument(help="`organization`, or the id of one.", metavar="ORG"),
 ]
 Amount = Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")]
-SignedAmount = Annotated[
-    str, typer.Argument(help="USD, such as 12.50 or -12.50.", metavar="AMOUNT")
-]
 BOOKING = {
     "reference": OptionSpec(
         str | None,
         "--reference",
-        "Its reference, such as an invoice's number; a reference is booked once.  [default: a random one, on stderr]",
+        "Its reference, such as an invoice's number; a reference is booked once.  \\[default: a random one, on stderr]",
     ),
     "note": OptionSpec(str | None, "--note", "A note that the organization reads."),
 }
-ExpiryOption = Annotated[
-    str | None,
-    typer.Option(help="Such as 90d; the rest is written off then.  [default: never]"),
-]
+EXPIRY = {
+    "expires_in": OptionSpec(
+        str | None, "--expires-in", "Such as 90d; the rest is written off then.  \\[default: never]"
+    )
+}
 
 
 class Switch(StrEnum):
@@ -80,51 +79,6 @@ def list_(
     return management.listed(ORGANIZATIONS, _id(management, org), "credits")
 
 
-@credits.command("top-up")
-@with_options(BOOKING)
-def top_up(
-    management: Management,
-    org: OrgName,
-    amount: Amount,
-    expires_in: ExpiryOption = None,
-    **how: Any,
-) -> Any:
-    """Book credits that were paid for; the operator's fee is added. For the operator's owners."""
-    usd = usd_of("AMOUNT", amount)
-    return _book(management, org, CreditKind.TOP_UP, usd, expires_in, **how)
-
-
-@credits.command("grant")
-@with_options(BOOKING)
-def grant(
-    management: Management,
-    org: OrgName,
-    amount: Amount,
-    expires_in: ExpiryOption = None,
-    **how: Any,
-) -> Any:
-    """Give credits. For the operator's owners."""
-    usd = usd_of("AMOUNT", amount)
-    return _book(management, org, CreditKind.GRANT, usd, expires_in, **how)
-
-
-@credits.command("adjust", context_settings={"ignore_unknown_options": True})  # for -5
-@with_options(BOOKING)
-def adjust(management: Management, org: OrgName, amount: SignedAmount, **how: Any) -> Any:
-    """Correct credits, up or down. For the operator's owners."""
-    return _book(management, org, CreditKind.ADJUSTMENT, signed_usd_of("AMOUNT", amount), **how)
-
-
-@credits.command("refund")
-@with_options(BOOKING)
-def refund(management: Management, org: OrgName, amount: Amount, **how: Any) -> Any:
-    """Book credits that are paid back, at most what is neither spent nor held. For the operator's owners.
-
-    The fee is kept. Pay the money back where it came from.
-    """
-    return _book(management, org, CreditKind.REFUND, f"-{usd_of('AMOUNT', amount)}", **how)
-
-
 @credits.command("require")
 def require(
     management: Management,
@@ -158,3 +112,31 @@ def _book(
 
 def _id(management: Management, org: str) -> str:
     return management.own_id() if org == OWN else org
+
+
+def _add_booking(
+    name: str,
+    kind: CreditKind,
+    help: str,
+    read: Callable[[str, str], str] = usd_of,
+    options: Mapping[str, Any] = BOOKING | EXPIRY,
+    **settings: Any,
+) -> None:
+    @credits.command(name, help=f"{help} For the operator's owners.", **settings)
+    @with_options(options)
+    def _(management: Management, org: OrgName, amount: Amount, **how: Any) -> Any:
+        return _book(management, org, kind, read("AMOUNT", amount), **how)
+
+
+_add_booking("top-up", CreditKind.TOP_UP, "Book credits that were paid for; the fee is added.")
+_add_booking("grant", CreditKind.GRANT, "Give credits.")
+_add_booking(
+    *("adjust", CreditKind.ADJUSTMENT, "Correct credits; AMOUNT may be below 0."),
+    *(signed_usd_of, BOOKING),
+    context_settings={"ignore_unknown_options": True},  # for -5
+)
+_add_booking(
+    *("refund", CreditKind.REFUND),
+    "Book credits that are paid back, at most what is neither spent nor held; the fee is kept.",
+    *(lambda name, text: f"-{usd_of(name, text)}", BOOKING),
+)

@@ -115,7 +115,7 @@ def create(
         Role | None, typer.Option(help="What it may manage. Without a role it calls models.")
     ] = None,
     expires_in: Annotated[
-        str | None, typer.Option(help="Such as 30d, 12h or 90m.  [default: never]")
+        str | None, typer.Option(help="Such as 30d, 12h or 90m.  \\[default: never]")
     ] = None,
     tag: TagOption = None,
     allow_ip: AllowIpOption = None,

@@ -9,6 +9,7 @@ import typer
 from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import scope_of
 from crossdock.cli.shared.management_client import Management
+from crossdock.cli.shared.options import text_of
 from crossdock.kernel.process.errors import ProcessError
 
 BRIEF = 40
@@ -75,7 +76,7 @@ def set_(
     body = {
         "model": model,
         "parameters": dict(_parameter(text) for text in parameters or ()),
-        "system": _text(system),
+        "system": text_of(Path(system[1:])) if system and system[0] == "@" else system,
         "description": description,
     }
     return management.replace(*presets.path(management, scope=scope, slug=slug), body=body)
@@ -89,15 +90,6 @@ def _parameter(text: str) -> tuple[str, object]:
         return name, json.loads(value)
     except ValueError:
         return name, value  # a bare word is text
-
-
-def _text(given: str | None) -> str | None:
-    if given is None or not given.startswith("@"):
-        return given
-    try:
-        return Path(given[1:]).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProcessError(f"cannot read {given[1:]!r}: {error}") from None
 
 
 presets.add_removal(

@@ -14,7 +14,7 @@ CatalogueOption = Annotated[
     Path | None,
     typer.Option(
         "--catalogue",
-        help="The merged catalogue.  [default: the installation's]",
+        help="The merged catalogue.  \\[default: the installation's]",
         metavar="FILE",
     ),
 ]

@@ -1,4 +1,7 @@
-"""The addresses and keys of the installation: from the environment, else from the data folder."""
+"""The addresses and keys of the installation: from the environment, else from the data folder.
+
+The functions raise ProcessError if an address or a key is unknown.
+"""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="The folder of the installation.  [default: $CROSSDOCK_DATA_DIR or ~/.local/share/crossdock]",
+        help="The folder of the installation.  \\[default: $CROSSDOCK_DATA_DIR or ~/.local/share/crossdock]",
     ),
 ]
 
@@ -48,21 +51,13 @@ def data_dir(path: Path | None) -> DataDir:
 
 
 def reached(path: Path | None) -> dict[str, str]:
-    """Return the addresses of the installation. --data-dir takes precedence over the environment.
-
-    Raises:
-        ProcessError: if no installation is known.
-    """
+    """Return the addresses of the installation. --data-dir takes precedence over the environment."""
     environ = environment()
     return addresses(data_dir(path), environ if path is None else without_given(environ))
 
 
 def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses that clients need; `environ` takes precedence over the folder.
-
-    Raises:
-        ProcessError: if no installation is known.
-    """
+    """Return the addresses that clients need; `environ` takes precedence over the folder."""
     state = data.read_state()
     found = dict(state.get("addresses", {}))
     key_file = data.path / "api-key"
@@ -77,22 +72,14 @@ def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def address(found: Mapping[str, str], name: str, why: str) -> str:
-    """Return one of the addresses.
-
-    Raises:
-        ProcessError: if it is unknown; `why` is the reason why it is needed.
-    """
+    """Return one of the addresses; `why` is the reason why it is needed."""
     if name not in found:
         raise ProcessError(f"set {name}: {why}")
     return found[name]
 
 
 def managed(path: Path | None) -> dict[str, str]:
-    """Return the addresses of the installation and its management key.
-
-    Raises:
-        ProcessError: if one of them is unknown.
-    """
+    """Return the addresses of the installation and its management key."""
     found = reached(path)
     found[MANAGEMENT_KEY] = management_key(data_dir(path), found["OPENAI_BASE_URL"], environment())
     return found
@@ -103,9 +90,6 @@ def management_key(data: DataDir, base_url: str, environ: Mapping[str, str]) -> 
 
     A key is sent only to its own installation: the environment's key to the environment's address, if one is set, and
     the folder's key to the address that the folder's installation serves.
-
-    Raises:
-        ProcessError: if there is none.
     """
     key = environ.get(MANAGEMENT_KEY, "").strip()
     if key and (environ.get("OPENAI_BASE_URL") or base_url) == base_url:

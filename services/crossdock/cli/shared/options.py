@@ -1,8 +1,9 @@
-"""Options that several commands share, and how their texts are read."""
+"""Options that several commands share, and readers of their texts, which raise ProcessError if a text is invalid."""
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ IncludeByokOption = Annotated[
     bool | None,
     typer.Option(
         "--include-byok/--exclude-byok",
-        help="Count the cost of calls with BYOK keys.  [default: exclude]",
+        help="Count the cost of calls with BYOK keys.  \\[default: exclude]",
     ),
 ]
 DURATIONS = "use 30d, 12h or 90m"
@@ -44,11 +45,7 @@ _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def duration_s(text: str) -> int:
-    """Return the seconds of a text such as 30d, 12h, 90m or 0.
-
-    Raises:
-        ProcessError: if it is not a duration.
-    """
+    """Return the seconds of a text such as 30d, 12h, 90m or 0."""
     if text == "0":
         return 0
     match = _DURATION.fullmatch(text)
@@ -61,9 +58,6 @@ def expiry(text: str | None, now_ms: int) -> str | None:
     """Return the time after a duration, in ISO 8601; None for None.
 
     why: an empty text is an error. A script's unset variable must not make what never expires.
-
-    Raises:
-        ProcessError: if `text` is not a duration, or is 0.
     """
     if text is None:
         return None
@@ -74,11 +68,7 @@ def expiry(text: str | None, now_ms: int) -> str | None:
 
 
 def pairs_of(option: str, texts: Sequence[str] | None) -> dict[str, str] | None:
-    """Return the pairs of an option, empty for a single empty text, None if the option is not given.
-
-    Raises:
-        ProcessError: if one is not KEY=VALUE.
-    """
+    """Return the pairs of an option, empty for a single empty text, None if the option is not given."""
     values = values_of(texts)
     if values is None:
         return None
@@ -103,11 +93,7 @@ def values_of(texts: Sequence[str] | None) -> list[str] | None:
 
 
 def usd_of(name: str, text: str) -> str:
-    """Return an amount as the API takes it, to the last digit. `name` is the option or argument.
-
-    Raises:
-        ProcessError: if it is not an amount.
-    """
+    """Return an amount as the API takes it, to the last digit. `name` is the option or argument."""
     try:
         return f"{Limit.model_validate({'limit_usd': text}).limit_usd:f}"
     except ValidationError as error:
@@ -116,12 +102,16 @@ def usd_of(name: str, text: str) -> str:
 
 
 def signed_usd_of(name: str, text: str) -> str:
-    """Return an amount that may be below 0, as `usd_of` does.
-
-    Raises:
-        ProcessError: if it is not an amount.
-    """
+    """Return an amount that may be below 0, as `usd_of` does."""
     sign, is_negative, amount = text.partition("-")
     if is_negative and not sign and not amount.startswith(("-", "+")):
         return f"-{usd_of(name, amount)}"
     return usd_of(name, text)
+
+
+def text_of(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text"
+        raise ProcessError(f"cannot read {str(file)!r}: {reason}") from None

@@ -36,7 +36,7 @@ def submit(
     ],
     endpoint: Annotated[
         str | None,
-        typer.Option(help="Such as /v1/embeddings.  [default: the url of the first line]"),
+        typer.Option(help="Such as /v1/embeddings.  \\[default: the url of the first line]"),
     ] = None,
     window: Annotated[str, typer.Option(help="The time to complete it: 1m to 7d.")] = "24h",
     metadata: Annotated[
@@ -76,7 +76,7 @@ def watch(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
 def results(
     batch_id: BatchId,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write.  [default: stdout]")
+        Path | None, typer.Option("--output", "-o", help="The file to write.  \\[default: stdout]")
     ] = None,
     errors: Annotated[
         bool, typer.Option("--errors", help="The failed lines instead of the results.")

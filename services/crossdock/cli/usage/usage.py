@@ -18,13 +18,7 @@ from crossdock.cli.usage.slots import SLOTS, slots_until, span_of
 from crossdock.kernel.process.clock import SystemClock
 
 COLUMNS = (
-    "model",
-    "provider",
-    "requests",
-    "calls",
-    "failed calls",
-    "input tokens",
-    "output tokens",
+    *("model", "provider", "requests", "calls", "failed calls", "input tokens", "output tokens"),
     "USD",
 )
 
