@@ -50,16 +50,16 @@ def check_books(books: Books) -> list[Check]:
         _check_numbers("journal has no gap", "entries", books.journal),
         _check_balance(books),
         _check_calls(books),
-        _check_amounts("journal is what the shards say", "keys", books.spent, books.shard_spent),
-        _check_amounts("holds are what the shards say", "keys", books.held, books.shard_held),
+        _check_amounts("journal matches the shards", "keys", books.spent, books.shard_spent),
+        _check_amounts("holds match the shards", "keys", books.held, books.shard_held),
         _check_amounts(
-            "end users and tags are what the shards say",
+            "end users and tags match the shards",
             "scopes",
             books.attributed,
             books.shard_attributed,
         ),
         _check_amounts(
-            "credits are what the shards say",
+            "credits match the shards",
             "organizations",
             books.credits,
             books.shard_credits,
@@ -109,7 +109,7 @@ def _check_calls(books: Books) -> Check:
     ]
     spent = sum(books.spent.values(), NOTHING)
     return _check(
-        "journal is what the calls cost", {"journal_usd": spent, "differing": len(wrong)}, wrong
+        "journal matches the cost of calls", {"journal_usd": spent, "differing": len(wrong)}, wrong
     )
 
 

@@ -22,7 +22,7 @@ class PastRequests(NamedTuple):
     operation: str
     requests: int
     longer: int = 0
-    """Those whose answers have more tokens than the tried rules permit."""
+    """Those whose answers have more tokens than the new rules permit."""
 
     @property
     def scopes(self) -> tuple[str, str, str]:

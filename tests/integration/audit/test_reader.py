@@ -106,7 +106,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
 
     assert early.shard_spent == {owner: Decimal("0.000000000001")}
     assert [check.name for check in of(account, early) if not check.is_ok] == [
-        "journal is what the shards say"
+        "journal matches the shards"
     ]
     assert [check.is_ok for check in of(account, late)] == [True] * 10
 
@@ -207,7 +207,7 @@ async def test_credits_are_read_with_the_rest(kafka: RunningKafka, clickhouse_ur
             late = await look()
 
     wrong = [[check.name for check in of(account, b) if not check.is_ok] for b in (early, late)]
-    assert wrong == [["credits are what the shards say"], []]
+    assert wrong == [["credits match the shards"], []]
     assert late.credits[account] == late.shard_credits[account] == 10
 
 
@@ -250,7 +250,7 @@ async def test_credits_that_expire_are_held_against_the_shards_word(
                 booked |= books.expiries.booked
                 wrong.append([check.name for check in of(account, books) if not check.is_ok])
 
-    assert wrong == [[], ["credits are what the shards say", "credits expire as they should"], []]
+    assert wrong == [[], ["credits match the shards", "credits expire as they should"], []]
     assert booked[ExpiringLot(account, NOW_MS + 1000)] == LotTotals(Decimal(10), Decimal(10))
 
 

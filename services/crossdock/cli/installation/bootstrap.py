@@ -21,8 +21,7 @@ OWNER_ONLY = 0o600
 
 def bootstrap(
     file: Annotated[
-        Path,
-        typer.Option(help="The file to write; it must not exist.", metavar="FILE"),
+        Path, typer.Option(help="The file to write; it must not exist.", metavar="FILE")
     ] = Path(".env"),
 ) -> None:
     """Make the keys and secrets of a production installation.

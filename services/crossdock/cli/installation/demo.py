@@ -20,6 +20,7 @@ from crossdock.cli.installation.local import spawn, wait_until_ready
 from crossdock.cli.shared.client import open_client, save
 from crossdock.cli.shared.doors import Doors, doors_of
 from crossdock.cli.shared.installation import addresses, data_dir, environment, without_given
+from crossdock.cli.shared.output import print_whole
 from crossdock.cli.usage.usage import COLUMNS, usage_table
 from crossdock.cli.usage.watching import watch_batch
 from crossdock.kernel.process.errors import ProcessError
@@ -135,7 +136,7 @@ def _report(
     counts = batch["request_counts"]
     rows = doors.read_batch_usage(found["CLICKHOUSE_URL"], batch["id"], counts["total"], ledger)
     calls = sum(row[3] for row in rows)
-    console.print(usage_table(COLUMNS, rows))
+    print_whole(usage_table(COLUMNS, rows), console)
     with output.open("rb") as answers:
         written = sum(1 for _ in answers)
     cost = sum((row[-1] for row in rows), Decimal(0))

@@ -28,7 +28,7 @@ def serve(
     return asyncio.run(_serve(data, Wish(catalogues, scale, latency_ms), show_key=show_key))
 
 
-async def _serve(data: DataDir, wish: Wish, *, show_key: bool) -> list[str]:
+async def _serve(data: DataDir, wanted: Wish, *, show_key: bool) -> list[str]:
     console = Console(stderr=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ async def _serve(data: DataDir, wish: Wish, *, show_key: bool) -> list[str]:
         loop.add_signal_handler(number, stop.set)
     console.print(f"Crossdock in {data.path}", highlight=False)
     with console.status("preparing Kafka and its storage (only the first time, up to a minute)"):
-        installation = await asyncio.to_thread(plan, data, wish, without_given(environment()))
+        installation = await asyncio.to_thread(plan, data, wanted, without_given(environment()))
     with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
 
         def show() -> None:

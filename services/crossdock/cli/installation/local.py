@@ -176,10 +176,7 @@ def down(data_dir_: DataDirOption = None) -> None:
     )
 
 
-def status(
-    data_dir_: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def status(data_dir_: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Show each process: state, restarts, lag.
 
     The exit code is 3 if the installation does not run.

@@ -17,10 +17,7 @@ from crossdock_schemas.accounts.credit import CreditKind
 
 ORGANIZATIONS = "organizations"
 REFERENCE_BYTES = 8
-OrgName = Annotated[
-    str,
-    typer.Argument(help="`organization`, or the id of one.", metavar="ORG"),
-]
+OrgName = Annotated[str, typer.Argument(help="`organization`, or the id of one.", metavar="ORG")]
 Amount = Annotated[str, typer.Argument(help="USD, such as 12.50.", metavar="AMOUNT")]
 BOOKING = {
     "reference": OptionSpec(

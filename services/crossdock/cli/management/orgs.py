@@ -19,8 +19,7 @@ def update(
     management: Management,
     name: NewNameOption = None,
     max_key_life: Annotated[
-        str | None,
-        typer.Option(help="The longest life of new keys, such as 90d; 0: no limit."),
+        str | None, typer.Option(help="The longest life of new keys, such as 90d; 0: no limit.")
     ] = None,
     allow_ip: NewAllowIpOption = None,
 ) -> Any:

@@ -6,9 +6,9 @@ from decimal import Decimal
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-import typer
 from pydantic import ValidationError
 
+from crossdock.cli.management.resource import OptionSpec
 from crossdock.cli.shared.options import values_of
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.accounts.content_filter import Builtin
@@ -97,13 +97,7 @@ ALLOWED = tuple(
     if TYPES[rule] is tuple and field.default is None
 )
 """Lists that exclude everything when they are empty."""
-RULE_OPTIONS = {
-    rule: Annotated[
-        _GIVEN[TYPES[rule]],
-        typer.Option(option.name, help=option.help, metavar=option.metavar),
-    ]
-    for rule, option in OPTIONS.items()
-}
+RULE_OPTIONS = {rule: OptionSpec(_GIVEN[TYPES[rule]], *option) for rule, option in OPTIONS.items()}
 
 
 def rules_of(given: Mapping[str, Any]) -> Rules:

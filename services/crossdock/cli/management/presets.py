@@ -15,8 +15,7 @@ from crossdock.kernel.process.errors import ProcessError
 BRIEF = 40
 SlugName = Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and -.", metavar="SLUG")]
 OwnerName = Annotated[
-    str,
-    typer.Argument(help="`organization`, or the id of a project.", metavar="SCOPE"),
+    str, typer.Argument(help="`organization`, or the id of a project.", metavar="SCOPE")
 ]
 
 

@@ -125,7 +125,7 @@ class Resource:
     def command(
         self, name: str, *, show: Show | None = None, **settings: Any
     ) -> Callable[[Command], Command]:
-        """Make a command of a function whose first argument is the API's client. Its result is shown."""
+        """Make a command of a function whose first argument is the API's client. It shows the result."""
         display = show or self._show
 
         def decorate(function: Command) -> Command:
@@ -162,16 +162,16 @@ class Resource:
         names: Mapping[str, Any] | None = None,
         find: Callable[..., Fields] = Management.entry,
     ) -> None:
-        """Add a command that removes an entry, after it asked `question`, unless --yes is given."""
+        """Add a command that removes an entry. It asks `question` first, unless --yes is given."""
         done = f"{verb.removesuffix('e')}ed"
 
-        def told(value: Any, *, as_json: bool) -> None:
+        def shown(value: Any, *, as_json: bool) -> None:
             if as_json:
                 show_json(value)
             else:
                 sys.stderr.write(f"{done}\n")
 
-        @self.command(verb, help=help, show=told)
+        @self.command(verb, help=help, show=shown)
         @with_options(names or self._names, required=True)
         def _(management: Management, is_sure: YesOption = False, **given: Any) -> Any:
             if not is_sure and not sys.stdin.isatty():

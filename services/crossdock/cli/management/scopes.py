@@ -12,8 +12,7 @@ from crossdock.kernel.process.errors import ProcessError
 ScopeName = Annotated[
     str,
     typer.Argument(
-        help="`organization`, the id of a project or a key, or a key's hash.",
-        metavar="SCOPE",
+        help="`organization`, the id of a project or a key, or a key's hash.", metavar="SCOPE"
     ),
 ]
 BudgetedName = Annotated[

@@ -13,9 +13,7 @@ from crossdock_schemas.pricing.catalogue import Catalogue
 CatalogueOption = Annotated[
     Path | None,
     typer.Option(
-        "--catalogue",
-        help="The merged catalogue.  \\[default: the installation's]",
-        metavar="FILE",
+        "--catalogue", help="The merged catalogue.  \\[default: the installation's]", metavar="FILE"
     ),
 ]
 

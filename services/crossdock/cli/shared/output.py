@@ -30,7 +30,7 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], folded: 
         table.add_column(column, no_wrap=not is_folded, overflow="fold", min_width=width)
     for row_cells in cells:
         table.add_row(*row_cells)
-    _print(table, Console())
+    print_whole(table, Console())
 
 
 def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
@@ -40,7 +40,7 @@ def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
     table.add_column(overflow="fold", min_width=64)
     for name, value in entry.items():
         table.add_row(_cell(name), _cell(value))
-    _print(table, Console(stderr=to_stderr))
+    print_whole(table, Console(stderr=to_stderr))
 
 
 def show_entry(value: Mapping[str, Any], *, as_json: bool) -> None:
@@ -61,8 +61,8 @@ def hand_over(value: Mapping[str, Any], *, as_json: bool) -> None:
     sys.stderr.write(f"{NOTE}\n")
 
 
-def _print(table: Table, console: Console) -> None:
-    # why: a truncated id is useless, so a narrow terminal wraps the lines
+def print_whole(table: Table, console: Console) -> None:
+    """Print a table without truncated cells, also where the terminal is too narrow."""
     wide = console.options.update(max_width=MAX_WIDTH)
     console.width = max(console.width, Measurement.get(console, wide, table).minimum)
     console.print(table)

@@ -1,1 +1,1 @@
-"""Commands that run requests, and tell what was used."""
+"""Commands that run batches, and show usage and the audit."""

@@ -30,10 +30,7 @@ def _client(path: Path | None) -> Any:
 
 @app.command()
 def submit(
-    file: Annotated[
-        Path,
-        FILE,
-    ],
+    file: Annotated[Path, FILE],
     endpoint: Annotated[
         str | None,
         typer.Option(help="Such as /v1/embeddings.  \\[default: the url of the first line]"),

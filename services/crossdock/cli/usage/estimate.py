@@ -42,10 +42,7 @@ class FileSummary:
 
 def estimate_file(
     ctx: typer.Context,
-    file: Annotated[
-        Path,
-        FILE,
-    ],
+    file: Annotated[Path, FILE],
     endpoint: Annotated[
         str, typer.Option(help="The URL of its requests.", metavar="PATH")
     ] = CHAT.path,

@@ -13,7 +13,7 @@ from rich.table import Table
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
 from crossdock.cli.shared.options import JsonOption
-from crossdock.cli.shared.output import show_json
+from crossdock.cli.shared.output import print_whole, show_json
 from crossdock.cli.usage.slots import SLOTS, slots_until, span_of
 from crossdock.kernel.process.clock import SystemClock
 
@@ -35,14 +35,14 @@ def usage(
     doors = doors_of(ctx)
     rows, times = doors.read_usage(url, span_s, span_s // SLOTS)
     if as_json:
-        plain = [dict(zip(COLUMNS, (*row[:-1], str(row[-1])), strict=True)) for row in rows]
+        plain = [dict(zip(COLUMNS, (*row[:-1], f"{row[-1]:f}"), strict=True)) for row in rows]
         show_json(plain)
         return
     if not rows:
         sys.stderr.write("no calls yet: submit a batch with `crossdock batches submit FILE`\n")
         return
     console = Console()
-    console.print(usage_table(COLUMNS, rows))
+    print_whole(usage_table(COLUMNS, rows), console)
     if times:
         now = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
         doors.plot(times, slots_until(now, hours), hours, console.width)

@@ -57,8 +57,8 @@ def _show_estimate(console: Console, batch: dict[str, Any]) -> bool:
     found = batch["crossdock"].get("estimate")
     if found is None:
         return False
-    likely, worst = (float(found[name]) for name in ("likely_usd", "worst_usd"))
-    console.print(f"expected cost ${likely:.6f}, worst case ${worst:.6f}", highlight=False)
+    expected, worst = (float(found[name]) for name in ("likely_usd", "worst_usd"))
+    console.print(f"expected cost ${expected:.6f}, worst case ${worst:.6f}", highlight=False)
     return True
 
 

@@ -108,7 +108,7 @@ def test_for_programs_it_is_json(shell: Shell) -> None:
     assert told["ok"] is True
     assert len(told["checks"]) == 10
     assert told["checks"][4] == {
-        "check": "journal is what the shards say",
+        "check": "journal matches the shards",
         "ok": True,
         "figures": {"keys": 1, "journal_usd": "0.01", "shard_usd": "0.01", "differing": 0},
         "wrong": 0,
@@ -122,7 +122,7 @@ def test_a_difference_that_stays_is_named_and_the_exit_code_is_1(shell: Shell) -
 
     said = "org_1 proj_1 key_a: journal 0.01 USD, shard nothing"
     assert outcome.code == 1
-    assert outcome.out.endswith(f"\njournal is what the shards say: no\n  {said}\n")
+    assert outcome.out.endswith(f"\njournal matches the shards: no\n  {said}\n")
     assert plain.code == 1
     assert plain.json["ok"] is False
     assert plain.json["checks"][4]["differences"] == [said]
