@@ -88,7 +88,7 @@ def _restrictions(entry: Fields) -> str:
 
 
 def _show_created(value: Any, *, as_json: bool) -> None:
-    tested = {"test": value["test"]} if "test" in value else {}
+    tested = {"test": value["test"]} if value.get("test") else {}
     show_entry(value if as_json else value["data"] | tested, as_json=as_json)
 
 

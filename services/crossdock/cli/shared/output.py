@@ -1,6 +1,7 @@
 """Output of the commands: JSON for programs, tables for people, a new key alone on stdout."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,14 @@ from rich.text import Text
 
 MAX_WIDTH = 10_000
 MIN_FOLDED = 12
+REPEATED = frozenset(
+    {
+        *("workspace_id", "creator_user_id", "external_user", "status_updated_at"),
+        *("designated_version", "designated_version_id"),
+    }
+)
+"""Fields for OpenRouter's clients, which repeat others or are empty. Only JSON has them."""
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?|-")
 NOTE = "This key is shown only now: store it."
 
 
@@ -20,14 +29,22 @@ def show_json(value: object) -> None:
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], folded: str) -> None:
-    """Print a table; only the column `folded` is wrapped on a narrow terminal."""
+    """Print a table. Numbers are aligned; only the column `folded` is wrapped on a narrow terminal."""
     table = Table(box=None, pad_edge=False)
     cells = [[_cell(value) for value in row] for row in rows]
     for column, *below in zip(columns, *cells, strict=True):
         is_folded = column == folded
         least = (len(column), *(cell.cell_len for cell in below))
         width = MIN_FOLDED if is_folded else max(least)
-        table.add_column(column, no_wrap=not is_folded, overflow="fold", min_width=width)
+        texts = {cell.plain for cell in below}
+        is_number = texts != {"-"} and all(map(_NUMBER.fullmatch, texts))
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            no_wrap=not is_folded,
+            overflow="fold",
+            min_width=width,
+        )
     for row_cells in cells:
         table.add_row(*row_cells)
     print_whole(table, Console())
@@ -39,7 +56,8 @@ def show_fields(entry: Mapping[str, Any], *, to_stderr: bool = False) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", min_width=64)
     for name, value in entry.items():
-        table.add_row(_cell(name), _cell(value))
+        if name not in REPEATED:
+            table.add_row(_cell(name), _cell(value))
     print_whole(table, Console(stderr=to_stderr))
 
 
