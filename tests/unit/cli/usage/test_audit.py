@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from crossdock.audit.books import Books, Look, NumberRange, SpendingKey
 from crossdock.audit.checks import NAMED
-from crossdock.audit.looks import until_whole
 from crossdock.cli.app import main
 from crossdock.cli.shared.doors import Doors
 from crossdock.kernel.process.errors import CrossdockError, LogUnreachableError, TableError
@@ -136,24 +135,6 @@ def test_of_many_differences_some_are_named(shell: Shell, count: int, last: str)
 
     assert outcome.out.count("shard nothing") == NAMED
     assert outcome.out.rstrip().endswith(last)
-
-
-async def test_books_that_are_a_moment_behind_are_looked_at_again() -> None:
-    books = FakeBooks(BEHIND, BEHIND, WHOLE)
-
-    checks = await until_whole(books.look, wait_s=30, pause_s=0)
-
-    assert all(check.is_ok for check in checks)
-    assert books.looks == 3
-
-
-async def test_the_last_look_is_when_the_time_is_over() -> None:
-    books = FakeBooks(BEHIND, WHOLE)
-
-    checks = await until_whole(books.look, wait_s=0.01, pause_s=60)
-
-    assert all(check.is_ok for check in checks)
-    assert books.looks == 2
 
 
 @pytest.mark.parametrize("name", ["CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS"])
