@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
-from typing import Annotated, Any, NamedTuple, Protocol, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 import typer
 
@@ -20,6 +20,8 @@ Command = Callable[..., Any]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
+Show = Callable[..., None]
+"""A function of a value and `as_json`."""
 Cell = str | Callable[[Fields], object]
 NO_TERMINAL = "cannot ask for {}: stdin is not a terminal; pass {}"
 NO_NAMES: Mapping[str, Any] = {}
@@ -33,10 +35,6 @@ class OptionSpec(NamedTuple):
     help: str
     metavar: str | None = None
     least: int | None = None
-
-
-class Show(Protocol):
-    def __call__(self, value: Any, *, as_json: bool) -> None: ...
 
 
 def with_options(

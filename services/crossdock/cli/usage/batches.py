@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.cli.shared.client import open_client, save
+from crossdock.cli.shared.client import ApiClient, open_client, save
 from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
@@ -24,7 +24,7 @@ COLUMNS = ("batch", "status", "created", "total", "completed", "failed", "USD")
 BatchId = Annotated[str, typer.Argument(help="Its id, see `list`.", metavar="BATCH")]
 
 
-def _client(path: Path | None) -> Any:
+def _client(path: Path | None) -> ApiClient:
     return open_client(reached(path))
 
 

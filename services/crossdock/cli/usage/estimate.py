@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,9 +60,9 @@ def estimate_file(
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     doors = doors_of(ctx)
     rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
-    caller = _caller(found, doors)
-    summary = summarize(file, rules, None if caller is None else caller.preparation)
-    lengths = _answer_lengths(found, caller, doors)
+    account, preparation = _caller(found, doors)
+    summary = summarize(file, rules, preparation)
+    lengths = _answer_lengths(found, account, doors)
     estimates = {
         model: _estimate(offers, endpoint, {model: sums}, lengths)
         for model, sums in summary.sums.items()
@@ -108,54 +108,34 @@ def _estimate(
     return estimate(sums, serving, lengths)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """The account that would submit the file, and the preparation of its lines."""
-
-    account: str
-    preparation: Preparation | None
-
-
-def _caller(found: Mapping[str, str], doors: Doors) -> Caller | None:
-    """Return the account of the API key, with its presets; None if the API does not answer."""
+def _caller(found: Mapping[str, str], doors: Doors) -> tuple[str | None, Preparation | None]:
+    """Return the account that would submit the file, and the preparation of its lines; None if the API is silent."""
     if "OPENAI_API_KEY" not in found:
-        return None
-    with suppress(CrossdockError):
-        client = doors.make_client(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
-        try:
-            key = client.ask("GET", "/key")["data"]
-            shown = client.ask("GET", "/presets")["data"]
-        finally:
-            client.close()
-        return Caller(key["organization_id"], _preparation(key, shown))
-    return None
+        return None, None
+    client = doors.make_client(found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"])
+    with suppress(CrossdockError), closing(client):
+        key = client.ask("GET", "/key")["data"]
+        return key["organization_id"], _preparation(key, client.ask("GET", "/presets")["data"])
+    return None, None
 
 
 def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> Preparation | None:
     by_scope: dict[str, dict[str, Preset]] = {}
     for one in shown:
-        settings = {name: one[name] for name in Settings.model_fields}
-        preset = Preset(
-            **settings,
-            account=key["organization_id"],
-            scope=one["scope"],
-            slug=one["slug"],
-            version=one["version"],
-            updated_at_ms=0,
-        )
+        shared = {name: one[name] for name in (*Settings.model_fields, "scope", "slug", "version")}
+        preset = Preset(**shared, account=key["organization_id"], updated_at_ms=0)
         by_scope.setdefault(preset.scope, {})[preset.slug] = preset
     scopes = (key["organization_id"], key["project_id"])
     return preparation_of(*(by_scope.get(scope, {}) for scope in scopes))
 
 
 def _answer_lengths(
-    found: Mapping[str, str], caller: Caller | None, doors: Doors
+    found: Mapping[str, str], account: str | None, doors: Doors
 ) -> Mapping[str, float]:
     """Return the mean length of past answers by model; empty if ClickHouse or the API does not answer."""
-    if caller is None or "CLICKHOUSE_URL" not in found:
-        return {}
-    with suppress(CrossdockError):
-        return doors.read_answer_lengths(found["CLICKHOUSE_URL"], caller.account)
+    if account is not None and "CLICKHOUSE_URL" in found:
+        with suppress(CrossdockError):
+            return doors.read_answer_lengths(found["CLICKHOUSE_URL"], account)
     return {}
 
 

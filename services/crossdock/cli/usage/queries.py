@@ -4,16 +4,16 @@ Each function raises TableError if ClickHouse does not answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from crossdock.audit.policy_replay import PastRequests
-from crossdock.kernel.drivers.clickhouse import Tables, open_tables
+from crossdock.kernel.drivers.clickhouse import open_tables
 from crossdock.kernel.process.record import Row
 
 TRIES = 100
 PAUSE_S = 0.1
-T = TypeVar("T")
 _USAGE = """
 SELECT model, provider, sum(requests), sum(calls), sum(failed_calls), sum(input_tokens), sum(output_tokens), sum(cost_usd)
 FROM crossdock.usage_by_provider GROUP BY model, provider ORDER BY model, provider
@@ -47,12 +47,8 @@ GROUP BY account, project, key_id, model, operation
 
 def read_usage(url: str, span_s: int, step_s: int) -> tuple[list[Row], list[Row]]:
     """Return usage by model and provider, and cost by step of time and model."""
-
-    async def read(tables: Tables) -> tuple[list[Row], list[Row]]:
-        over_time = await tables.query(_OVER_TIME, {"step": step_s, "span": span_s})
-        return await tables.query(_USAGE), over_time
-
-    return asyncio.run(_with_tables(url, read))
+    over_time = _rows(url, _OVER_TIME, {"step": step_s, "span": span_s})
+    return _rows(url, _USAGE), over_time
 
 
 def read_batch_usage(url: str, batch_id: str, requests: int, calls: int) -> list[Row]:
@@ -60,16 +56,12 @@ def read_batch_usage(url: str, batch_id: str, requests: int, calls: int) -> list
 
     The two kinds of rows arrive independently of each other.
     """
-
-    async def read(tables: Tables) -> list[Row]:
-        for _ in range(TRIES):
-            ((arrived, called),) = await tables.query(_ARRIVED, {"id": batch_id})
-            if arrived >= requests and called >= calls:
-                break
-            await asyncio.sleep(PAUSE_S)
-        return await tables.query(_BATCH_USAGE, {"id": batch_id})
-
-    return asyncio.run(_with_tables(url, read))
+    for _ in range(TRIES):
+        ((arrived, called),) = _rows(url, _ARRIVED, {"id": batch_id})
+        if arrived >= requests and called >= calls:
+            break
+        time.sleep(PAUSE_S)
+    return _rows(url, _BATCH_USAGE, {"id": batch_id})
 
 
 def read_answer_lengths(url: str, account: str) -> Mapping[str, float]:
@@ -84,10 +76,9 @@ def read_requests(url: str, account: str, hours: float, most: int) -> list[PastR
     return [PastRequests(*row) for row in _rows(url, _REQUESTS, parameters)]
 
 
-def _rows(url: str, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    return asyncio.run(_with_tables(url, lambda tables: tables.query(sql, parameters)))
+def _rows(url: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+    async def read() -> list[Row]:
+        async with open_tables(url) as tables:
+            return await tables.query(sql, parameters)
 
-
-async def _with_tables(url: str, read: Callable[[Tables], Awaitable[T]]) -> T:
-    async with open_tables(url) as tables:
-        return await read(tables)
+    return asyncio.run(read())
