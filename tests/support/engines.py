@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossdock.local.aot_training import practised_jars
+from crossdock.local.aot_training import trained_jars
 from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
@@ -56,7 +56,7 @@ def _wait_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def fetched_jars() -> Path:
     """Return the folder of Kafka's jars, in the user's cache."""
-    return practised_jars(java(), os.environ)  # noqa: TID251  # the user's cache
+    return trained_jars(java(), os.environ)  # noqa: TID251  # the user's cache
 
 
 @contextmanager

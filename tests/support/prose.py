@@ -19,6 +19,7 @@ CLEAN = (
     "services/crossdock/kernel/process",
     "services/crossdock/kernel/provisioning",
     "services/crossdock/kernel/requests",
+    "services/crossdock/local",
     "infra/docker",
 )
 """Folders and files that are checked."""

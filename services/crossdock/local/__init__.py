@@ -1,4 +1,4 @@
-"""One machine, no infrastructure: a real Apache Kafka, ClickHouse's engine behind its HTTP interface, a supervisor.
+"""An installation on one machine: Apache Kafka, ClickHouse's engine behind its HTTP interface, and a supervisor.
 
-Nothing here is used in production: there the same stages run with other addresses.
+Production does not use this package: there the same stages run with other addresses.
 """

@@ -1,7 +1,7 @@
-"""A Kafka node that practises once, so that all later ones start in half the time and are quick from the beginning on.
+"""Trains a Kafka node once, so that later nodes start in half the time and are fast from the beginning.
 
-Its JVM writes down which classes it loaded, and which methods are worth compiling (JEP 483 and 515): 80 MB, beside the
-jars. Whoever reads it checks that it fits, and goes without where it does not.
+The JVM of the trained node stores the classes that it loaded and the methods to compile (JEP 483 and 515): 80 MB,
+beside the jars. A JVM that this file does not fit ignores it.
 """
 
 import asyncio
@@ -33,53 +33,53 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 ROUNDS = 1000
 START_S = 60.0
 LIMIT_S = 120.0
-"""For the work, and for the writing down: on a busy machine some 20 s each."""
+"""Limit for the work, and for the file: on a busy machine each takes some 20 s."""
 
 
-def practised_jars(java: Path, environ: Mapping[str, str]) -> Path:
-    """Return the folder of Kafka's jars, in the user's cache; on first use they are fetched, and a node practises.
+def trained_jars(java: Path, environ: Mapping[str, str]) -> Path:
+    """Return the folder of Kafka's jars in the user's cache; the first use fetches them and trains a node.
 
     Raises:
-        ProcessError: if they are not there and cannot be fetched.
+        ProcessError: if they are missing and cannot be fetched.
     """
     jars = kafka_jars(cache_folder(environ))
-    practise(java, jars)
+    train(java, jars)
     return jars
 
 
-def practise(java: Path, jars: Path) -> None:
-    """Let a node practise, if none did with this JRE; one that cannot is not asked again, and nothing else changes."""
+def train(java: Path, jars: Path) -> None:
+    """Train a node for this JRE, unless one was trained. A failed training is not repeated; nodes start without."""
     memory = memory_path(jars)
     if memory.exists():
         return
     try:
         with alone(jars.parent), tempfile.TemporaryDirectory(dir=jars.parent) as scratch:
-            if memory.exists():  # somebody else's did while we waited
+            if memory.exists():  # another process did it during the wait
                 return
-            log.info("kafka.practises", remedy="once, for 15 to 40 s: later starts are quicker")
+            log.info("kafka.training", remedy="none: once, for 15 to 40 s; later starts are faster")
             found = Path(scratch) / "memory"
             try:
                 _learn(
                     KafkaNode(Path(scratch) / "kafka", free_port(), free_port(), java, jars), found
                 )
             except (CrossdockError, TimeoutError, subprocess.TimeoutExpired) as error:
-                log.warning("kafka.not_practised", reason=str(error))
+                log.warning("kafka.not_trained", reason=str(error))
             found.touch()
             found.rename(memory)
     except OSError as error:
-        log.warning("kafka.not_practised", reason=str(error))
+        log.warning("kafka.not_trained", reason=str(error))
 
 
 def _learn(node: KafkaNode, memory: Path) -> None:
     node.prepare()
     process = subprocess.Popen(  # noqa: S603  # our own arguments
-        node.practising_argv(memory),
+        node.training_argv(memory),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        with ThreadPoolExecutor(1) as elsewhere:  # here a loop may run already
+        with ThreadPoolExecutor(1) as elsewhere:  # a loop may run in this thread
             elsewhere.submit(asyncio.run, _work(node.bootstrap_servers)).result()
         process.terminate()
         process.wait(LIMIT_S)
@@ -89,7 +89,7 @@ def _learn(node: KafkaNode, memory: Path) -> None:
 
 
 async def _work(servers: str) -> None:
-    """Do what stages do: take a record, and write others in a transaction over several topics, which somebody reads."""
+    """Work as the stages do: read a record, and write others in one transaction over topics that a reader follows."""
     await wait_for_broker(servers, timeout_s=START_S)
     async with asyncio.timeout(LIMIT_S):
         await provision(servers, provisioned((), 1))
@@ -98,10 +98,10 @@ async def _work(servers: str) -> None:
             for topic in (REQUESTS, ADMITTED, ACCOUNT_JOURNAL, ACCOUNT_STATE)
         )
         async with (
-            open_producer(servers, client="practice") as ingress,
-            open_reader(servers, [(REQUESTS.name, 0)], client="practice.requests") as requests,
+            open_producer(servers, client="training") as ingress,
+            open_reader(servers, [(REQUESTS.name, 0)], client="training.requests") as requests,
             open_transactional_producer(servers, client="p", transactional_id="p") as accounts,
-            open_reader(servers, [(ADMITTED.name, 0)], client="practice.admitted") as admitted,
+            open_reader(servers, [(ADMITTED.name, 0)], client="training.admitted") as admitted,
         ):
             for _ in range(ROUNDS):
                 await ingress.send([request])

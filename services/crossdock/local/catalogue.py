@@ -1,4 +1,4 @@
-"""The built-in catalogue: three simulated providers, whose models overlap so that routing has something to choose."""
+"""The built-in catalogue: three simulated providers with overlapping models, so that the router has a choice."""
 
 from decimal import Decimal
 
@@ -10,9 +10,7 @@ CHAT: tuple[Operation, ...] = (operations.CHAT.path,)
 EMBED: tuple[Operation, ...] = (operations.EMBEDDINGS.path,)
 
 CONTEXT = 128_000
-MAX_OUTPUT = (
-    4096  # the simulator's answers have 48 tokens at most, unless a behaviour says otherwise
-)
+MAX_OUTPUT = 4096  # answers of the simulator have 48 tokens at most, unless a behaviour sets more
 
 # name → (input, output) in USD per million tokens
 _MODELS: dict[str, dict[str, tuple[str, str]]] = {

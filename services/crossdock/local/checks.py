@@ -1,4 +1,4 @@
-"""What `crossdock check` looks at."""
+"""The checks of `crossdock check`."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import KAFKA_VERSION, cache_folder
 
 Finding = tuple[bool, str, str]
-_NEEDED_BYTES = 1_073_741_824  # Kafka's first segments, the engine's own files, some input
+_NEEDED_BYTES = 1_073_741_824  # Kafka's first segments, the engine's files, some input
 
 
 def findings(
     data: DataDir, catalogues: Sequence[Path], environ: Mapping[str, str]
 ) -> list[Finding]:
-    """Return (good, what, words) for each thing looked at."""
+    """Return (is_ok, subject, text) of each check."""
     return [
         _data_dir(data),
         _kafka(environ),
@@ -39,11 +39,11 @@ def _data_dir(data: DataDir) -> Finding:
 
 
 def lack_of_space(data: DataDir) -> str:
-    """Say how little is free where too little is; empty otherwise."""
+    """Return a text if too little disk space is free; empty otherwise."""
     free = shutil.disk_usage(data.path).free
     if free >= _NEEDED_BYTES:
         return ""
-    return f"{data.path}: only {free >> 20} MiB free, 1 GiB is the least"
+    return f"{data.path}: only {free >> 20} MiB free, at least 1 GiB is required"
 
 
 def _kafka(environ: Mapping[str, str]) -> Finding:
@@ -53,11 +53,8 @@ def _kafka(environ: Mapping[str, str]) -> Finding:
     if missing:
         return False, "Kafka", f"{', '.join(missing)} not installed: pip install 'crossdock[local]'"
     cached = any(cache_folder(environ).glob(f"kafka-{KAFKA_VERSION}-*"))
-    return (
-        True,
-        "Kafka",
-        f"{KAFKA_VERSION} as a child process, jars {'cached' if cached else 'to be fetched once'}",
-    )
+    jars = "cached" if cached else "to be fetched once"
+    return True, "Kafka", f"{KAFKA_VERSION} as a child process, jars {jars}"
 
 
 def _clickhouse(environ: Mapping[str, str]) -> Finding:

@@ -1,4 +1,4 @@
-"""Everything that one installation keeps on this machine: data, ports, logs, its key, and who runs it."""
+"""The data of an installation on this machine: stores, ports, logs, keys, and the state of its supervisor."""
 
 import fcntl
 import json
@@ -15,20 +15,14 @@ from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import make_plain_key
 from crossdock.local.ports import free_port, reserve
 
-PREFERRED = {
-    "ingress": 7700,
-    "clickhouse": 7701,
-    "kafka": 7702,
-    "kafka_controller": 7703,
-    "simulator": 7704,
-}
-
+_NAMES = ("ingress", "clickhouse", "kafka", "kafka_controller", "simulator")
+PREFERRED = {name: 7700 + number for number, name in enumerate(_NAMES)}
 MASTER_KEY = "master-key"
-_OWN_WORDS = "crossdock: "
+_PREFIX = "crossdock: "
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Return $CROSSDOCK_DATA_DIR, or the user's own data folder."""
+    """Return $CROSSDOCK_DATA_DIR, or the user's data folder."""
     if environ.get("CROSSDOCK_DATA_DIR"):
         return Path(environ["CROSSDOCK_DATA_DIR"])
     root = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -36,17 +30,17 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
 
 
 class DataDir:
-    """The folder. Only its owner may look inside."""
+    """The folder. Only its owner can read it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self._held: list[IO[str]] = []
 
     def make(self) -> None:
-        """Make the folders.
+        """Create the folders.
 
         Raises:
-            ProcessError: if the disk does not let us.
+            ProcessError: if the disk refuses.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,15 +51,15 @@ class DataDir:
             probe.unlink()
         except OSError as error:
             raise ProcessError(
-                f"cannot write to {self.path}: {error.strerror}; free some space, or choose another --data-dir"
+                f"cannot write to {self.path}: {error.strerror}: free some space, or choose another --data-dir"
             ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, one supervisor at a time, and the ports that are chosen meanwhile.
+        """Lock the folder for one supervisor, and the ports that it chooses meanwhile.
 
         Raises:
-            ProcessError: if another holds it.
+            ProcessError: if another supervisor has the lock.
         """
         with (self.path / "run" / "lock").open("a") as file:
             try:
@@ -82,12 +76,12 @@ class DataDir:
         state = self.read_state()
         address = state.get("addresses", {}).get("OPENAI_BASE_URL", "starting")
         return (
-            f"Crossdock runs already on {self.path} (pid {state.get('pid', '?')}, {address}): use it, "
+            f"Crossdock already runs on {self.path} (pid {state.get('pid', '?')}, {address}): use it, "
             f"or stop it with `crossdock down --data-dir '{self.path}'`"
         )
 
     def is_running(self) -> bool:
-        """Say whether a supervisor holds the folder."""
+        """Return whether a supervisor has the lock."""
         try:
             with self.locked():
                 return False
@@ -107,14 +101,14 @@ class DataDir:
         """Replace the state as a whole: a reader sees the old or the new.
 
         Raises:
-            OSError: if the disk does not take it; the old one stays.
+            OSError: if the disk refuses it; the old one stays.
         """
         partial = self.path / "run" / f"state.{os.getpid()}"
         partial.write_text(json.dumps(state, indent=1))
         partial.replace(self.path / "run" / "state.json")
 
     def served(self) -> list[str]:
-        """Return which addresses are this installation's own, by the name of their variable; others are the user's."""
+        """Return the variables of the addresses that this installation serves itself; the others are the user's."""
         by_process = {
             "ingress.0": "OPENAI_BASE_URL",
             "clickhouse.0": "CLICKHOUSE_URL",
@@ -127,15 +121,15 @@ class DataDir:
         return self.path / "logs" / f"{name}.log"
 
     def supervisors_error(self) -> ProcessError:
-        """Return what the supervisor said when it ended; its own words, where it has some, before a library's."""
+        """Return the last message of the supervisor; its own messages go before a library's."""
         log = self.log_path("supervisor")
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        own = [line for line in lines if line.startswith(_OWN_WORDS)]
-        told = (own or lines or ["the supervisor ended"])[-1]
-        return ProcessError(told.removeprefix(_OWN_WORDS))
+        own = [line for line in lines if line.startswith(_PREFIX)]
+        message = (own or lines or ["the supervisor ended"])[-1]
+        return ProcessError(message.removeprefix(_PREFIX))
 
     def ports(self, names: list[str]) -> dict[str, int]:
-        """Return a free port for each name: the one of last time where it is free still."""
+        """Return a free port for each name: the last one if it is still free."""
         file = self.path / "ports.json"
         try:
             kept: dict[str, int] = json.loads(file.read_text())
@@ -152,7 +146,7 @@ class DataDir:
         return chosen
 
     def api_key(self) -> tuple[str, bool]:
-        """Return the installation's first inference key, and whether it was made just now."""
+        """Return the installation's first inference key, and whether it is new."""
         return self._kept("api-key", self._make_key)
 
     def owner_key(self) -> str:
@@ -163,16 +157,16 @@ class DataDir:
         return make_plain_key(OPERATOR, self.key_secret(), SystemClock().now_ms())
 
     def key_secret(self) -> str:
-        """Return the secret with which keys are told to be authentic."""
+        """Return the secret that authenticates keys."""
         return self._kept("key-secret", lambda: secrets.token_hex(32))[0]
 
     def master_key(self) -> Path:
-        """Return the file of the keys that own provider keys are sealed with; a line each, the first one seals."""
+        """Return the file of the master keys of BYOK keys, one a line; the first one encrypts."""
         self._kept(MASTER_KEY, lambda: secrets.token_hex(32))
         return self.path / MASTER_KEY
 
     def _kept(self, name: str, make: Callable[[], str]) -> tuple[str, bool]:
-        """Return a secret, and whether it was made just now. Its file is its owner's alone."""
+        """Return a secret, and whether it is new. Only the owner can read its file."""
         file = self.path / name
         if file.exists():
             return file.read_text().strip(), False

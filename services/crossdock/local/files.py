@@ -1,4 +1,4 @@
-"""Reads the operator's own catalogue: TOML or JSON."""
+"""Reads the operator's catalogue: TOML or JSON."""
 
 import json
 import tomllib
@@ -16,7 +16,7 @@ def read_catalogue(path: Path) -> Catalogue:
     """Return the providers in `path`.
 
     Raises:
-        SettingsError: if the file cannot be read, or is no catalogue; every fault is named.
+        SettingsError: if the file cannot be read or is not a catalogue, with every fault.
     """
     try:
         value: Any = _parse(path)
@@ -30,12 +30,12 @@ def read_catalogue(path: Path) -> Catalogue:
         raise SettingsError(f"--catalogue {path}: {error}") from None
 
 
-def _parse(path: Path) -> Any:  # whatever the file holds; the model checks it
+def _parse(path: Path) -> Any:  # any value; the model checks it
     text = path.read_text()
     return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
 
 
 def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that providers take their keys from and that are not set."""
+    """Return the variables of providers' keys that are not set."""
     wanted = {provider.api_key_env for provider in catalogue.providers if provider.api_key_env}
     return sorted(name for name in wanted if not environ.get(name))

@@ -1,4 +1,4 @@
-"""Which processes make one installation on this machine, with which addresses."""
+"""The processes of an installation on this machine, and their addresses."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from crossdock.kernel.process.errors import ProcessError
 from crossdock.kernel.requests.api_keys import digest
 from crossdock.kernel.requests.catalogue import load_catalogue
-from crossdock.local.aot_training import practised_jars
+from crossdock.local.aot_training import trained_jars
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
@@ -19,20 +19,22 @@ from crossdock.local.process import ProcessSpec
 from crossdock_schemas.pricing.catalogue import Catalogue, merge_catalogues
 from crossdock_schemas.stages import PROVISION, STAGES
 
-# jemalloc inside chdb: give freed pages back at once, in two arenas. Measured with 200,000 rows into two tables: at the
-# peak 150 MiB beside the mapped library instead of 220, for 6 ms of CPU more per 1,000 rows.
+# jemalloc inside chdb: return freed pages at once, in two arenas. Measured with 200,000 rows into two tables: a peak of
+# 150 MiB beside the mapped library instead of 220, for 6 ms of CPU more per 1,000 rows.
 ENGINE_ALLOCATOR = (
     "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:2,percpu_arena:disabled,"
     "oversize_threshold:1048576,tcache_max:4096"
 )
 STOP_S = 25.0
-PROVIDER_STOP_S = 130.0  # calls that run are paid for: its drain limit, and a little more
+PROVIDER_STOP_S = (
+    130.0  # running calls are paid for: the drain limit of the stage, and a little more
+)
 MASTER_KEYS = ("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What `crossdock up` was asked for."""
+class UpOptions:
+    """Options of `crossdock up`."""
 
     catalogues: Sequence[Path] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Installation:
-    """Engines first, then what provisions them, then the stages."""
+    """Engines, the job that provisions them, and stages, in the order of their start."""
 
     engines: tuple[ProcessSpec, ...]
     provision: ProcessSpec
@@ -52,18 +54,18 @@ class Installation:
     addresses: Mapping[str, str]
 
 
-def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
+def plan(data: DataDir, options: UpOptions, environ: Mapping[str, str]) -> Installation:
     """Decide on ports, write the merged catalogue, prepare Kafka's storage.
 
     Raises:
-        ProcessError: if something that is needed is missing.
-        SettingsError: if a catalogue file is none.
+        ProcessError: if a requirement is missing.
+        SettingsError: if a catalogue file is invalid.
     """
-    names = [f"{stage.name}.{n}" for stage in STAGES for n in range(wish.count(stage.name))]
+    names = [f"{stage.name}.{n}" for stage in STAGES for n in range(options.count(stage.name))]
     ports = data.ports(
         ["ingress", "clickhouse", "kafka", "kafka_controller", "simulator"]
         + [f"ops.{name}" for name in (*names, "simulator.0", "clickhouse.0")]
-        + [f"ingress.{number}" for number in range(1, wish.count("ingress"))]
+        + [f"ingress.{number}" for number in range(1, options.count("ingress"))]
     )
     addresses = {
         "OPENAI_BASE_URL": f"http://127.0.0.1:{ports['ingress']}/v1",
@@ -73,7 +75,7 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
         or f"127.0.0.1:{ports['kafka']}",
         "CROSSDOCK_SIMULATOR_URL": f"http://127.0.0.1:{ports['simulator']}",
     }
-    env = _environment(data, wish, environ, ports, addresses)
+    env = _environment(data, options, environ, ports, addresses)
     engines = [
         *([] if environ.get("KAFKA_BOOTSTRAP_SERVERS") else [_kafka(data, ports, environ)]),
         *([] if environ.get("CLICKHOUSE_URL") else [_clickhouse(data, ports, env)]),
@@ -84,14 +86,14 @@ def plan(data: DataDir, wish: Wish, environ: Mapping[str, str]) -> Installation:
     stages = tuple(
         _python(stage.name, number, {**env, **(master if stage.has_master_keys else {})}, ports)
         for stage in reversed(STAGES)  # readers of a topic start before its writers
-        for number in range(wish.count(stage.name))
+        for number in range(options.count(stage.name))
     )
     return Installation(tuple(engines), provision, stages, addresses)
 
 
 def _environment(
     data: DataDir,
-    wish: Wish,
+    options: UpOptions,
     environ: Mapping[str, str],
     ports: Mapping[str, int],
     addresses: Mapping[str, str],
@@ -102,7 +104,7 @@ def _environment(
         env.pop(name, None)
     env |= {
         "CROSSDOCK_OBJECTS_URL": (data.path / "objects").as_uri(),
-        "CROSSDOCK_CATALOGUE": str(_write_catalogue(data, wish, environ, ports["simulator"])),
+        "CROSSDOCK_CATALOGUE": str(_write_catalogue(data, options, environ, ports["simulator"])),
         "CROSSDOCK_INGRESS_HOST": "127.0.0.1",
         "CROSSDOCK_INGRESS_PORT": str(ports["ingress"]),
         "CROSSDOCK_INGRESS_KEY_SECRET": data.key_secret(),
@@ -112,32 +114,30 @@ def _environment(
         "CROSSDOCK_SIMULATOR_LEDGER": str(data.path / "simulator-ledger.jsonl"),
         "PYTHONUNBUFFERED": "1",
     }
-    if wish.latency_ms is not None:
-        env["CROSSDOCK_SIMULATOR_LATENCY_MS"] = str(wish.latency_ms)
+    if options.latency_ms is not None:
+        env["CROSSDOCK_SIMULATOR_LATENCY_MS"] = str(options.latency_ms)
     return env
 
 
 def _without_master_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what every process is told: the keys of own provider keys are for those alone that seal and open them."""
+    """Return the environment of every process: only stages that encrypt or decrypt BYOK keys get the master keys."""
     return {name: value for name, value in environ.items() if name not in MASTER_KEYS}
 
 
 def _master_keys(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return where the stages that seal and open find the keys: the user's own, else the installation's file."""
+    """Return the variables of the master keys: the user's, else the installation's file."""
     given = {name: environ[name] for name in MASTER_KEYS if environ.get(name)}
     return given or {MASTER_KEYS[1]: str(data.master_key())}
 
 
 def _write_catalogue(
-    data: DataDir, wish: Wish, environ: Mapping[str, str], simulator_port: int
+    data: DataDir, options: UpOptions, environ: Mapping[str, str], simulator_port: int
 ) -> Path:
-    catalogues = [simulated_catalogue(simulator_port), *map(read_catalogue, wish.catalogues)]
+    catalogues = [simulated_catalogue(simulator_port), *map(read_catalogue, options.catalogues)]
     merged: Catalogue = merge_catalogues(catalogues)
     missing = missing_keys(merged, environ)
     if missing:
-        raise ProcessError(
-            f"--catalogue: the keys of providers are missing: set {', '.join(missing)}"
-        )
+        raise ProcessError(f"--catalogue: keys of providers are missing: set {', '.join(missing)}")
     file = data.path / "catalogue.json"
     file.write_text(json.dumps(json.loads(merged.model_dump_json()), indent=1))
     load_catalogue(file)
@@ -170,7 +170,7 @@ def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str])
 
 def _kafka(data: DataDir, ports: Mapping[str, int], environ: Mapping[str, str]) -> ProcessSpec:
     jre = java()
-    jars = practised_jars(jre, environ)
+    jars = trained_jars(jre, environ)
     node = KafkaNode(data.path / "kafka", ports["kafka"], ports["kafka_controller"], jre, jars)
     node.prepare()
     return ProcessSpec(

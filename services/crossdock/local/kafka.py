@@ -1,4 +1,4 @@
-"""One Apache Kafka node (KRaft, broker and controller in one) as a child process: how it is set up and started."""
+"""One Apache Kafka node (KRaft, broker and controller in one) as a child process: settings, storage, command."""
 
 import base64
 import subprocess
@@ -17,13 +17,13 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 """
 _HEAP = "512m"
 _QUICK = "-XX:TieredStopAtLevel=1"
-"""The full JIT needs minutes of load before it pays; but for a node that remembers them."""
-_BEFORE_IT_WAS_WRITTEN_DOWN = "4.3.1"
+"""The full JIT pays only after minutes of load, except in a trained node."""
+_UNRECORDED_VERSION = "4.3.1"
 
 
 @dataclass(frozen=True)
 class KafkaNode:
-    """A node on this machine. `folder` holds its data, its settings and nothing else."""
+    """A node on this machine. `folder` contains only its data and settings."""
 
     folder: Path
     port: int
@@ -39,7 +39,7 @@ class KafkaNode:
         """Write the settings and, once, format the storage.
 
         Raises:
-            ProcessError: if the folder cannot be written, a newer Kafka made it, or Kafka's own formatter refuses.
+            ProcessError: if the folder cannot be written, a newer Kafka created it, or Kafka's formatter fails.
         """
         is_made = (self._data / "meta.properties").exists()
         if is_made:
@@ -70,12 +70,11 @@ class KafkaNode:
 
     def _check_version(self) -> None:
         path = self._version_path
-        made_by = path.read_text().strip() if path.exists() else _BEFORE_IT_WAS_WRITTEN_DOWN
+        made_by = path.read_text().strip() if path.exists() else _UNRECORDED_VERSION
         if _numbers(made_by) > _numbers(KAFKA_VERSION):
             raise ProcessError(
-                f"{self.folder} was made by Kafka {made_by}, and Kafka {KAFKA_VERSION}, which this Crossdock runs, cannot "
-                f"read it. Let the Crossdock that made it finish what runs, save what you need, and start anew with "
-                f"another --data-dir."
+                f"{self.folder} was created by Kafka {made_by}, which Kafka {KAFKA_VERSION} of this Crossdock cannot read: "
+                f"let the earlier Crossdock finish its work, save your data, and start with another --data-dir"
             )
 
     def _properties(self) -> str:
@@ -101,7 +100,7 @@ class KafkaNode:
             "transaction.state.log.num.partitions": 4,
             "share.coordinator.state.topic.replication.factor": 1,
             "share.coordinator.state.topic.min.isr": 1,
-            # why: after a kill -9 the new broker may register only when the old one's session is over (default 9 s)
+            # why: after a kill -9 the new broker can register only after the session of the old one (default 9 s)
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
@@ -110,7 +109,7 @@ class KafkaNode:
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16_777_216,
             "log.segment.bytes": 134_217_728,
-            # why: read-committed readers wait for an open transaction; a dead owner's is looked for often
+            # why: read-committed readers wait for an open transaction; Kafka looks often for those of dead owners
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
@@ -118,7 +117,7 @@ class KafkaNode:
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         if cluster.startswith("-"):
-            cluster = f"x{cluster[1:]}"  # Kafka's option parser takes a leading dash for an option
+            cluster = f"x{cluster[1:]}"  # Kafka reads a leading dash as an option
         done = subprocess.run(  # noqa: S603  # our own arguments
             [*self._jvm("-Xmx128m", _QUICK, *self._memory), "kafka.tools.StorageTool", "format", "--cluster-id", cluster,
              "--config", str(self._properties_path)],
@@ -150,8 +149,8 @@ class KafkaNode:
         """Return the command that runs the node in the foreground."""
         return self._run(*(self._memory or [_QUICK]))
 
-    def practising_argv(self, memory: Path) -> Sequence[str]:
-        """Return the command that runs the node, and that leaves in `memory` what it learned when it is stopped."""
+    def training_argv(self, memory: Path) -> Sequence[str]:
+        """Return the command that runs the node and, when it stops, writes the training to `memory`."""
         return self._run(f"-XX:AOTCacheOutput={memory}")
 
     def _run(self, *options: str) -> list[str]:

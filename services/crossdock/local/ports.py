@@ -31,9 +31,9 @@ def is_open(port: int) -> bool:
 
 
 def reserve(port: int) -> IO[str] | None:
-    """Return what holds `port` for us until it is closed or we end; None if it is in use, or held for another.
+    """Return a file that reserves `port` until it is closed; None if the port is in use or reserved.
 
-    why: seconds pass between the choice of a port and its use; an installation that starts meanwhile finds it free.
+    why: seconds pass between the choice of a port and its use; another installation could choose it meanwhile.
     """
     folder = Path(tempfile.gettempdir()) / f"crossdock-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Asks an ops port: is it ready, how is it."""
+"""Queries ops ports: readiness and status."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from crossdock.local.process import ProcessSpec
 
 
 async def get(port: int, path: str, *, timeout_s: float = 2.0) -> tuple[int, bytes]:
-    """Return status and body of a GET on 127.0.0.1; status 0 if nothing answers in time."""
+    """Return status and body of a GET on 127.0.0.1; status 0 without an answer in time."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -38,7 +38,7 @@ async def is_ready(spec: ProcessSpec) -> bool:
 
 
 async def status_of(port: int) -> dict[str, Any]:
-    """Return what the process on this ops port says of itself; empty if it does not answer."""
+    """Return the status that the process on this ops port reports; empty without an answer."""
     status, body = await get(port, "/status")
     if status != HTTPStatus.OK:
         return {}

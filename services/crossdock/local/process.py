@@ -1,4 +1,4 @@
-"""Child processes: started so that they die with us, known again by pid and start time, stopped in order."""
+"""Child processes: they die with their parent, are recognized by pid and start time, and stop in order."""
 
 import asyncio
 import ctypes
@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG = 1
-_LOG_LIMIT = 16_777_216  # bytes; a longer log is moved aside, in place of the one before
+_LOG_LIMIT = 16_777_216  # bytes; a longer log replaces the earlier copy beside it
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run. `ops_port` answers /ready; without one, `open_port` accepting connections means ready."""
+    """A process to run. It is ready when `ops_port` answers /ready; without one, when `open_port` accepts connections."""
 
     name: str
     argv: Sequence[str]
@@ -31,7 +31,7 @@ class ProcessSpec:
 
 @dataclass
 class Child:
-    """A spec and its present process."""
+    """A spec and its current process."""
 
     spec: ProcessSpec
     log: Path
@@ -60,13 +60,13 @@ class Child:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),  # no threads of ours hold locks here
+                preexec_fn=_die_with(os.getpid()),  # no thread holds a lock here
             )
         self.started_at = psutil.Process(self.process.pid).create_time()
         self.become("starting")
 
     async def stop(self) -> bool:
-        """Ask the process to end, then end it; False if it had to be killed."""
+        """Stop the process; return False if it had to be killed."""
         process = self.process
         if process is None or process.returncode is not None:
             return True
@@ -81,7 +81,7 @@ class Child:
         return True
 
     def shorten_log(self, limit: int = _LOG_LIMIT) -> None:
-        """Move a long log aside while its process goes on writing; on a full disk it is dropped instead."""
+        """Copy a long log and empty it while its process continues to write; on a full disk it is only emptied."""
         try:
             if self.log.stat().st_size <= limit:
                 return
@@ -99,7 +99,7 @@ class Child:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child does first: on Linux, have the kernel kill it when its parent dies."""
+    """Return the first action of a child: on Linux the kernel shall kill it when its parent dies."""
 
     def ask() -> None:
         if sys.platform == "linux":
@@ -111,7 +111,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 def find(entry: Mapping[str, float]) -> psutil.Process | None:
-    """Return the process of an entry of the state, if it is what it was: same pid and same start time."""
+    """Return the process of an entry of the state, if pid and start time are the same."""
     try:
         process = psutil.Process(int(entry["pid"]))
         is_same = abs(process.create_time() - entry["started_at"]) < 1.0
@@ -122,7 +122,7 @@ def find(entry: Mapping[str, float]) -> psutil.Process | None:
 
 
 def end_leftovers(processes: Sequence[Mapping[str, float]]) -> list[int]:
-    """Kill what an earlier supervisor left. Return the pids."""
+    """Kill the processes that an earlier supervisor left; return their pids."""
     ended = []
     for process in filter(None, map(find, processes)):
         try:

@@ -1,8 +1,8 @@
 """Starts an installation, keeps it running, stops it in order.
 
-Engines start side by side, then topics and tables are made, then the stages start. A process that ends by itself is
-started again, at once the first time, then with growing pauses. Stages stop first and Kafka last, so that what is in
-flight can be finished and booked.
+Engines start side by side, then topics and tables are created, then the stages start. A process that ends is started
+again: at once the first time, then with growing pauses. Stages stop first and Kafka last, so that calls in flight can
+be finished and booked.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from crossdock.local.installation import Installation
 from crossdock.local.probe import is_ready
 from crossdock.local.process import Child, ProcessSpec, end_leftovers
 
-READY_S = 180.0  # until everything must have become ready
-STABLE_S = 30.0  # a process that ran this long starts anew without a pause
+READY_S = 180.0  # limit until every process is ready
+STABLE_S = 30.0  # a process that ran this long restarts without a pause
 BACKOFF_LIMIT_S = 5.0
-START_TRIES = 3  # a process that ends that often before it was ever ready stops the start
+START_TRIES = 3  # a process that ends this often before it was ready stops the start
 PROBE_S = 0.1
-SAVE_S = 1.0  # between two tries to write the state down
+SAVE_S = 1.0  # between two tries to write the state
 
 
 class Supervisor:
-    """Runs one installation in a data dir that its caller holds."""
+    """Runs one installation in a data dir that its caller has locked."""
 
     def __init__(
         self, data: DataDir, pid: int, *, on_change: Callable[[], None] = lambda: None
@@ -45,10 +45,10 @@ class Supervisor:
         self.phase = "starting"
 
     async def run(self, installation: Installation, stop: asyncio.Event) -> list[str]:
-        """Serve until `stop`; return what had to be killed in the end.
+        """Serve until `stop`; return the processes that had to be killed at the end.
 
         Raises:
-            ProcessError: if it could not be started; what was started is stopped again.
+            ProcessError: if a process could not start; started processes are stopped again.
         """
         end_leftovers(self._data.read_state().get("processes", []))
         self._addresses = dict(installation.addresses)
@@ -93,11 +93,13 @@ class Supervisor:
         finally:
             stopping.cancel()
             ready.cancel()
-            await asyncio.gather(ready, return_exceptions=True)  # else its end is told at ours
+            await asyncio.gather(
+                ready, return_exceptions=True
+            )  # otherwise its error is reported at exit
         return keeping
 
     async def _keep(self, child: Child) -> None:
-        """Start `child` again whenever it ends, and follow whether it is ready."""
+        """Restart `child` whenever it ends, and follow its readiness."""
         quick = 0
         while not self._stopping and child.process is not None:
             started = time.monotonic()
@@ -116,7 +118,7 @@ class Supervisor:
             await self._start_again(child)
 
     async def _start_again(self, child: Child) -> None:
-        """Start `child`; what the machine refuses now, for want of disk or memory, is tried again."""
+        """Start `child`; retry while the machine lacks disk or memory."""
         while not self._stopping:
             try:
                 await child.start()
@@ -148,7 +150,7 @@ class Supervisor:
             raise ProcessError(reason)
 
     async def _stop_all(self) -> list[str]:
-        """Stages together, then the engines, Kafka last."""
+        """Stop the stages together, then the engines, Kafka last."""
         left: list[str] = []
         engines = [
             c for c in self.children if c.spec.name.startswith(("kafka", "clickhouse", "simulator"))
@@ -174,7 +176,7 @@ class Supervisor:
         self._on_change()
 
     def _save(self) -> None:
-        """Write the state down for `crossdock status`; what a full disk refuses is tried again."""
+        """Write the state for `crossdock status`; `_serve` retries after a full disk."""
         try:
             self._data.write_state(self.state())
         except OSError:
@@ -183,7 +185,7 @@ class Supervisor:
             self._is_saved = True
 
     async def _serve(self, stop: asyncio.Event, keeping: Sequence[asyncio.Task[None]]) -> None:
-        """Wait for `stop`. A keeper that failed ends the installation: its process would stay down unseen."""
+        """Wait for `stop`. A keeper that failed ends the installation: its process would stay down unnoticed."""
         while not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SAVE_S)
@@ -194,7 +196,7 @@ class Supervisor:
                     task.result()
 
     def state(self) -> dict[str, Any]:
-        """Return what `crossdock status` shows."""
+        """Return the state for `crossdock status`."""
         return {
             "pid": self._pid,
             "phase": self.phase,

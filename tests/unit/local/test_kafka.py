@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.kernel.process.errors import ProcessError
-from crossdock.local.aot_training import practise
+from crossdock.local.aot_training import train
 from crossdock.local.jars import memory_path
 from crossdock.local.kafka import KafkaNode
 
@@ -24,7 +24,7 @@ def test_what_a_newer_kafka_made_is_refused_with_a_way_out(
     tmp_path: Path, made_by: str | None
 ) -> None:
     """Before its version was written down it was 4.3.1. Kafka itself ends with a stack trace."""
-    with pytest.raises(ProcessError, match=f"made by Kafka {made_by or '4.3.1'}.*--data-dir"):
+    with pytest.raises(ProcessError, match=f"created by Kafka {made_by or '4.3.1'}.*--data-dir"):
         node_on(tmp_path, made_by=made_by).prepare()
 
     assert not (tmp_path / "server.properties").exists()
@@ -59,12 +59,12 @@ def test_a_node_uses_what_another_one_learned(
     assert told == [option.format(memory) for option in options]
 
 
-def test_a_node_that_cannot_practise_is_not_asked_again(tmp_path: Path) -> None:
+def test_a_node_that_cannot_be_trained_is_not_trained_again(tmp_path: Path) -> None:
     jars = tmp_path / "jars"
     jars.mkdir()
 
-    practise(Path("/bin/false"), jars)
-    practise(tmp_path / "no java at all", jars)
+    train(Path("/bin/false"), jars)
+    train(tmp_path / "no java at all", jars)
 
     assert memory_path(jars).read_bytes() == b""
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]

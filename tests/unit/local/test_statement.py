@@ -120,10 +120,10 @@ def test_a_body_of_several_frames_is_unpacked_to_its_end(
 def test_a_frame_that_is_cut_off_is_told() -> None:
     packed = lz4.frame.compress(b"first") + lz4.frame.compress(b"second" * 1000)[:-8]
 
-    with pytest.raises(TableError, match="cut off"):
+    with pytest.raises(TableError, match="incomplete"):
         decompress(packed, "lz4")
 
 
 def test_an_unknown_packing_is_told() -> None:
-    with pytest.raises(TableError, match="none of gzip, lz4, zstd"):
+    with pytest.raises(TableError, match="use gzip, lz4 or zstd"):
         decompress(b"", "br")

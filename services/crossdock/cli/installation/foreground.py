@@ -12,7 +12,7 @@ from rich.live import Live
 from crossdock.cli.installation.local import process_table, welcome
 from crossdock.cli.shared.installation import environment, without_given
 from crossdock.local.datadir import DataDir
-from crossdock.local.installation import Wish, plan
+from crossdock.local.installation import UpOptions, plan
 from crossdock.local.supervisor import Supervisor
 
 
@@ -25,10 +25,10 @@ def serve(
     show_key: bool,
 ) -> list[str]:
     """Run until SIGINT or SIGTERM; return the names of the processes that had to be killed."""
-    return asyncio.run(_serve(data, Wish(catalogues, scale, latency_ms), show_key=show_key))
+    return asyncio.run(_serve(data, UpOptions(catalogues, scale, latency_ms), show_key=show_key))
 
 
-async def _serve(data: DataDir, wanted: Wish, *, show_key: bool) -> list[str]:
+async def _serve(data: DataDir, options: UpOptions, *, show_key: bool) -> list[str]:
     console = Console(stderr=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ async def _serve(data: DataDir, wanted: Wish, *, show_key: bool) -> list[str]:
         loop.add_signal_handler(number, stop.set)
     console.print(f"Crossdock in {data.path}", highlight=False)
     with console.status("preparing Kafka and its storage (only the first time, up to a minute)"):
-        installation = await asyncio.to_thread(plan, data, wanted, without_given(environment()))
+        installation = await asyncio.to_thread(plan, data, options, without_given(environment()))
     with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
 
         def show() -> None:

@@ -1,4 +1,4 @@
-"""The engine: chdb, a few connections on one data directory, each in a thread of its own (chdb blocks)."""
+"""The engine: chdb with a few connections on one data directory, each in its own thread, because chdb blocks."""
 
 import re
 import tempfile
@@ -10,7 +10,7 @@ from typing import Any
 from crossdock.kernel.process.errors import ProcessError, TableError
 from crossdock.local.clickhouse.statement import Statement
 
-CONNECTIONS = 4  # queries at once; the rest wait
+CONNECTIONS = 4  # queries at the same time; others wait
 _NAME = re.compile(r"^\w+$")
 _CODE = re.compile(r"Code: (\d+)")
 _STATUS = {60: 404, 81: 404, 47: 404, 46: 404, 62: 400, 36: 400, 53: 400, 115: 404, 516: 403}
@@ -44,7 +44,7 @@ class Engine:
         self._scratch = folder.parent / f"{folder.name}-inserts"
         self._scratch.mkdir(exist_ok=True)
         for left in self._scratch.iterdir():
-            left.unlink()  # of an insert that a crash cut short
+            left.unlink()  # left by an insert that a crash interrupted
         self._local = threading.local()
         self.threads = ThreadPoolExecutor(CONNECTIONS, "engine")
 
@@ -77,7 +77,7 @@ class Engine:
             self._local.database = database
 
     def _insert(self, connection: Any, statement: Statement, data: bytes) -> bytes:
-        """Insert through a file: the engine reads it by itself, in its own format code."""
+        """Insert through a file, which the engine reads in native code."""
         if not data.strip():
             return b""
         with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
@@ -103,7 +103,7 @@ def _settings(statement: Statement) -> str:
 
 
 def _settings_clause(statement: Statement) -> str:
-    """Settings of a SELECT that does not carry its own format or settings; others the engine takes none for."""
+    """Return the settings of a SELECT without a format or settings of its own; the engine accepts none for others."""
     is_plain = statement.gives_rows and not re.search(
         r"\b(SETTINGS|FORMAT)\b", statement.sql, re.IGNORECASE
     )

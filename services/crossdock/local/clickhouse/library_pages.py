@@ -1,7 +1,7 @@
-"""The engine's library is mapped from a file of 555 MB, of which loading touches 190 to 260 MiB.
+"""Drops resident pages of the engine's library: a mapped file of 555 MB, of which loading touches 190 to 260 MiB.
 
-Most of that (relocation tables, code of static constructors) is never read again, but stays in the process's resident
-set. Dropping it costs a minor fault for each page that is wanted again: the file's pages stay in the page cache.
+Most of these pages (relocation tables, code of static constructors) are never read again. A page that is read again
+costs a minor fault, because the file stays in the page cache.
 """
 
 import ctypes
@@ -28,12 +28,12 @@ class Mapping:
 
     @property
     def is_droppable(self) -> bool:
-        """Whether every resident page of it can be read from its file again."""
+        """Whether all its resident pages can be read from the file again."""
         return "w" not in self.permissions and self.anonymous == 0 and self.rss > 0
 
 
 def read_mappings(lines: Iterable[str]) -> Iterator[Mapping]:
-    """Parse what Linux says in /proc/PID/smaps."""
+    """Parse the lines of /proc/PID/smaps on Linux."""
     mapping: Mapping | None = None
     for line in lines:
         if place := _PLACE.match(line):
@@ -47,7 +47,7 @@ def read_mappings(lines: Iterable[str]) -> Iterator[Mapping]:
 
 
 def drop_library(name: str) -> int:
-    """Drop the resident pages of the library whose path contains `name`; return how many KiB they were. Linux only."""
+    """Drop the resident pages of the library whose path contains `name`; return their KiB. Linux only."""
     if not sys.platform.startswith("linux"):
         return 0
     madvise = ctypes.CDLL(None).madvise

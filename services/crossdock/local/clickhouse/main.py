@@ -27,7 +27,7 @@ class EngineSettings(Settings):
     """CROSSDOCK_ENGINE_*."""
 
     folder: Path
-    """Where the embedded engine keeps its data."""
+    """Folder of the embedded engine's data."""
     port: int = Field(ge=1, le=65535)
     """Port on 127.0.0.1 for ClickHouse's HTTP interface."""
 
@@ -57,7 +57,7 @@ async def main(environ: Mapping[str, str]) -> int:
 
         async def serve(stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
-                group.create_task(server._serve())  # noqa: SLF001  # `serve` would take the signals from us
+                group.create_task(server._serve())  # noqa: SLF001  # `serve` would install its own signal handlers
                 health.clear("start")
                 await stop.wait()
                 server.should_exit = True

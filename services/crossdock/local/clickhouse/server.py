@@ -1,4 +1,4 @@
-"""The HTTP face: GET and POST on /, /ping."""
+"""The HTTP interface: GET and POST on /, and /ping."""
 
 import asyncio
 import json

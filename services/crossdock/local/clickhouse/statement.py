@@ -31,7 +31,7 @@ _ROWS = frozenset(
 
 @dataclass(frozen=True)
 class Statement:
-    """What the engine shall run. `data` holds rows of an INSERT in `data_format`."""
+    """A statement for the engine. `data` contains rows of an INSERT in `data_format`."""
 
     sql: str
     output_format: str
@@ -53,10 +53,10 @@ def first_word(sql: str) -> str:
 
 
 def decompress(body: bytes, encoding: str | None) -> bytes:
-    """Undo a request's Content-Encoding.
+    """Decode a body by its Content-Encoding.
 
     Raises:
-        TableError: if there is no such encoding here, or the body is cut off.
+        TableError: if the encoding is unknown, or the body is incomplete.
     """
     match (encoding or "").lower():
         case "" | "identity":
@@ -68,17 +68,17 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
         case "zstd":
             return _unzstd(body)
         case _:
-            raise TableError(f"Content-Encoding {encoding!r} is none of gzip, lz4, zstd")
+            raise TableError(f"unknown Content-Encoding {encoding!r}: use gzip, lz4 or zstd")
 
 
 def _unlz4(body: bytes) -> bytes:
-    """Unpack every frame: the client packs each block by itself, and the library's own function stops at the first."""
+    """Unpack every frame: the client packs each block separately, and the library's function stops at the first."""
     pieces = []
     while body:
         unpacking = lz4.frame.LZ4FrameDecompressor()
         pieces.append(unpacking.decompress(body))
         if not unpacking.eof:
-            raise TableError("the body's last lz4 frame is cut off")
+            raise TableError("the last lz4 frame of the body is incomplete")
         body = unpacking.unused_data or b""
     return b"".join(pieces)
 
@@ -87,14 +87,14 @@ def _unzstd(body: bytes) -> bytes:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  # Python 3.14
     except ImportError:
-        from backports import zstd  # noqa: PLC0415  # clickhouse-connect brings it before 3.14
+        from backports import zstd  # noqa: PLC0415  # installed with clickhouse-connect before 3.14
     return bytes(zstd.decompress(body))
 
 
 def read_statement(
     arguments: Mapping[str, str], headers: Mapping[str, str], body: bytes
 ) -> Statement:
-    """Put `query` and body together as ClickHouse does: the query first, then the body."""
+    """Join `query` and body as ClickHouse does: the query first, then the body."""
     query = arguments.get("query", "").encode()
     whole = query + (b"\n" if query and body else b"") + body
     sql, data, data_format = _split_insert(whole)
