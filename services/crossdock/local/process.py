@@ -19,7 +19,7 @@ _LOG_LIMIT = 16_777_216  # bytes; a longer log replaces the earlier copy beside 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """A process to run. It is ready when `ops_port` answers /ready; without one, when `open_port` accepts connections."""
+    """A process to run. It is ready when `ops_port` answers /ready, or, without one, when `open_port` is open."""
 
     name: str
     argv: Sequence[str]

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the simulator: a protocol by hand on httptools, for no framework fits into 35 us a call."""
+"""HTTP/1.1 for the simulator: a protocol on httptools, because no framework fits into 35 us a call."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from crossdock.simulator.core.reply import Reply
 from crossdock.simulator.timer_wheel import Wheel
 
 MAX_BODY_BYTES = 67_108_864  # 64 MiB
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds: closing sends RST
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends RST
 _WANTED = frozenset(
     {b"x-crossdock-request-id", b"x-crossdock-attempt", b"authorization", b"expect"}
 )
@@ -37,7 +37,7 @@ class Site(Protocol):
 class Connection(asyncio.Protocol):
     """One client's connection; replies leave in the order of the requests, one at a time.
 
-    `all_open` holds the connections that are open, so that the server can end them.
+    `all_open` contains the open connections, so that the server can end them.
     """
 
     def __init__(self, site: Site, wheel: Wheel, all_open: "set[Connection]") -> None:
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # why a cast: uvloop's transport is none of asyncio's classes
+        # why: uvloop's transport is not one of asyncio's classes
         self._transport = cast("asyncio.Transport", transport)
         self._all_open.add(self)
 
@@ -89,13 +89,13 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
-            raise  # ours, not the client's: the loop reports it and closes
+            raise  # a fault of this server: the loop reports it and closes
         except httptools.HttpParserUpgrade:
-            self.end()  # what else the client may send is HTTP no more; its request is answered
+            self.end()  # later bytes are not HTTP; the request is answered
         except httptools.HttpParserError:
-            self._turn_away(refuse(400, "this is no HTTP/1.1 request"))
+            self._turn_away(refuse(400, "invalid HTTP/1.1 request"))
 
-    # what httptools calls
+    # callbacks of httptools
 
     def on_url(self, url: bytes) -> None:
         self._target = self._target + url if self._target else url
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._room -= len(body)
         if self._room < 0:
-            self._turn_away(refuse(413, f"a body may have {MAX_BODY_BYTES} bytes at most"))
+            self._turn_away(refuse(413, f"the body is longer than {MAX_BODY_BYTES} bytes"))
         elif not self._body:
             self._body = body
         else:
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def _turn_away(self, reply: Reply) -> None:
-        """Answer what cannot be read on; nothing more is read from this client."""
+        """Answer a request that cannot be read; this client is not read any more."""
         if self._is_ending:
             return
         self._is_ending = True
@@ -194,10 +194,10 @@ class Connection(asyncio.Protocol):
         else:
             self._next()
 
-    # the server's end
+    # the server's stop
 
     def end(self) -> None:
-        """Take no more requests; close when what was asked is answered, at once if that is nothing, or never."""
+        """Accept no more requests; close when all requests are answered. A hanging call is aborted."""
         self._is_ending = True
         if self._transport is None:
             return

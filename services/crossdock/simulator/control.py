@@ -1,11 +1,11 @@
 """The simulator's own API, under /_simulator.
 
 GET    ledger[?provider=NAME&since=NANOSECONDS]   JSON lines, a call each
-GET    ledger/summary                             counts, and which calls came more than once
+GET    ledger/summary                             counts, and the calls that were repeated
 DELETE ledger
 GET    providers[/NAME]                           behaviours
-PUT    providers/NAME                             what the body leaves out is as at the start; unknown is refused
-POST   reset                                      all behaviours as at the start, and an empty ledger
+PUT    providers/NAME                             missing fields get their initial values; unknown fields are refused
+POST   reset                                      initial behaviours, and an empty ledger
 """
 
 from collections.abc import Callable, Iterator
@@ -17,16 +17,16 @@ from pydantic_core import from_json, to_json
 
 from crossdock.simulator.core import answers
 from crossdock.simulator.core.behaviour import Behaviour
-from crossdock.simulator.core.call_table import Row
+from crossdock.simulator.core.call_table import CallRow
 from crossdock.simulator.core.reply import Reply, chunked, plain
 from crossdock.simulator.provider import SimulatedProvider, World
 
-_ROWS_A_PIECE = 500  # about 100 kB: a long ledger is sent while others are answered
+_ROWS_A_PIECE = 500  # about 100 kB: other requests are answered between two pieces
 _ROUTES = "ledger, ledger/summary, providers, providers/<name>, reset"
 
 
-class Fleet:
-    """All providers by name; one that nobody configured appears when it is first named."""
+class SimulatedFleet:
+    """All providers by name; a provider appears when it is first named."""
 
     def __init__(self, world: World, default: Behaviour) -> None:
         self.world = world
@@ -45,9 +45,9 @@ class Fleet:
 
 
 class Control:
-    """Answers what is asked under /_simulator."""
+    """Answers requests under /_simulator."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: SimulatedFleet) -> None:
         self._fleet = fleet
 
     def respond(self, method: str, path: str, query: str, body: bytes) -> Reply:
@@ -63,14 +63,16 @@ class Control:
             ("POST", "reset"): self._reset,
         }
         route = routes.get((method, "providers/<name>" if name else path))
-        return route() if route else refuse(404, f"no {method} {path!r} here; there is: {_ROUTES}")
+        return route() if route else refuse(404, f"unknown route {method} {path!r}: use {_ROUTES}")
 
     def _rows(self, query: str) -> Reply:
         asked = parse_qs(query)
         unknown = sorted(asked.keys() - {"provider", "since"})
         since = asked.get("since", ["0"])[0]
         if unknown or not since.isdecimal():
-            return refuse(400, "filters are provider=NAME and since=NANOSECONDS (Unix time)")
+            return refuse(
+                400, "unknown filter: use provider=NAME and since=NANOSECONDS (Unix time)"
+            )
         rows = self._fleet.world.ledger.rows(
             provider=asked.get("provider", [None])[0], since_ns=int(since)
         )
@@ -100,12 +102,12 @@ class Control:
         except ValidationError as error:
             return refuse(400, _faults(error))
         except ValueError as error:
-            return refuse(400, f"the body is no JSON: {error}")
+            return refuse(400, f"the body is not JSON: {error}")
         self._fleet.provider(name).configure(behaviour)
         return _json(behaviour)
 
 
-def _lines(rows: Iterator[Row]) -> Iterator[bytes]:
+def _lines(rows: Iterator[CallRow]) -> Iterator[bytes]:
     while piece := list(islice(rows, _ROWS_A_PIECE)):
         yield b"".join([to_json(row._asdict()) + b"\n" for row in piece])
 

@@ -1,6 +1,6 @@
-"""The ledger's file: a line for each call received, a shorter one when it is over. Survives kill -9.
+"""The ledger's file: a line for each received call, and a shorter one for its end. Survives kill -9.
 
-A received line is a JSON array [number, *Entry], a finished one [number, finished_ns, is_whole].
+A received line is a JSON array [number, *ReceivedCall], a finished one [number, finished_ns, is_whole].
 """
 
 import errno
@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from crossdock.simulator.core.call_table import Columns, Entry
+from crossdock.simulator.core.call_table import Columns, ReceivedCall
 
-_RECEIVED_FIELDS = 1 + len(Entry._fields)
+_RECEIVED_FIELDS = 1 + len(ReceivedCall._fields)
 _FINISHED_FIELDS = 3
 
 
 class Journal:
-    """Lines wait until `flush`, which hands them to the system in one write; a full disk lets them wait on."""
+    """Lines wait until `flush`, which writes them at once; on a full disk they continue to wait."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,12 +28,12 @@ class Journal:
         self._mend()
 
     def _mend(self) -> None:
-        """End a last line that a kill cut short, lest the next is glued to it."""
+        """End an incomplete last line, so that the next one begins a new line."""
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             self._pending.append(b"\n")
 
-    def received(self, number: int, entry: Entry) -> None:
+    def received(self, number: int, entry: ReceivedCall) -> None:
         request_id, attempt, *others = entry
         fields = (number, request_id.decode("latin-1"), attempt.decode("latin-1"), *others)
         self._pending.append(to_json(fields) + b"\n")
@@ -62,13 +62,13 @@ class Journal:
         os.close(self._file)
 
     def replay(self, columns: Columns) -> None:
-        """Add what an earlier life wrote to `columns`; a line cut short by a kill is none."""
+        """Add the lines of an earlier process to `columns`; incomplete lines are skipped."""
         indexes: dict[int, int] = {}
         for values in self._lines():
             if len(values) == _RECEIVED_FIELDS:
                 indexes[values[0]] = len(columns)
                 request_id, attempt = (str(value).encode("latin-1") for value in values[1:3])
-                columns.add(Entry(request_id, attempt, *values[3:]))
+                columns.add(ReceivedCall(request_id, attempt, *values[3:]))
             elif len(values) == _FINISHED_FIELDS and values[0] in indexes:
                 columns.finish(indexes[values[0]], values[1], is_whole=bool(values[2]))
 

@@ -1,17 +1,17 @@
-"""Every call that the simulator received: what a test holds against the books."""
+"""Every call that the simulator received. Tests compare it with the journal."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crossdock.simulator.core.call_table import Columns, Entry, Row
+from crossdock.simulator.core.call_table import CallRow, Columns, ReceivedCall
 from crossdock.simulator.journal import Journal
 
 _SHOWN_REPEATS = 100
 
 
-class Ledger:
-    """Kept in memory, and in a file when there is one. Numbers of entries are never used twice."""
+class CallLedger:
+    """Calls in memory, and in a file if there is one. Numbers are never used twice."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._columns = Columns()
@@ -23,8 +23,8 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._columns)
 
-    def add(self, entry: Entry) -> int:
-        """Take a call in and return its number; it is in the file after the next `flush`."""
+    def add(self, entry: ReceivedCall) -> int:
+        """Add a call and return its number; it is in the file after the next `flush`."""
         number = self._first + len(self._columns)
         self._columns.add(entry)
         if self._journal is not None:
@@ -32,7 +32,7 @@ class Ledger:
         return number
 
     def finish(self, number: int, finished_ns: int, *, is_whole: bool) -> None:
-        """Say how a call ended; of one that was cleared meanwhile nothing is kept."""
+        """Store the end of a call; a call that was cleared meanwhile is ignored."""
         if number < self._first:
             return
         self._columns.finish(number - self._first, finished_ns, is_whole=is_whole)
@@ -53,16 +53,16 @@ class Ledger:
         if self._journal is not None:
             self._journal.close()
 
-    def rows(self, *, provider: str | None = None, since_ns: int = 0) -> Iterator[Row]:
+    def rows(self, *, provider: str | None = None, since_ns: int = 0) -> Iterator[CallRow]:
         """Yield the calls of `provider` (None: of all) that started at or after `since_ns`."""
         for row in self._columns.rows():
             if provider in {None, row.provider} and row.started_ns >= since_ns:
                 yield row
 
     def summary(self) -> dict[str, object]:
-        """Return counts over all calls, and which (request, attempt) came more than once.
+        """Return counts over all calls, and each (request, attempt) that was repeated.
 
-        A call without a request id is a call of its own. Takes about a second per million calls.
+        A call without a request id counts separately. Takes about a second per million calls.
         """
         columns, names = self._columns, self._columns.names.names
         calls = Counter(

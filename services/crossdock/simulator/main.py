@@ -10,15 +10,15 @@ from crossdock.kernel.process import lifecycle
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.ops_server import open_ops
-from crossdock.simulator.control import Fleet
+from crossdock.simulator.control import SimulatedFleet
 from crossdock.simulator.core.behaviour import Behaviour, Latency
-from crossdock.simulator.ledger import Ledger
+from crossdock.simulator.ledger import CallLedger
 from crossdock.simulator.provider import World
 from crossdock.simulator.server import open_server
 from crossdock.simulator.settings import SimulatorSettings
 from crossdock.simulator.site import SimulatorSite
 
-_FLUSH_EVERY_S = 0.1  # for what no answer flushes: calls that hang, and how the last ones ended
+_FLUSH_EVERY_S = 0.1  # for rows that no answer flushes: hanging calls, and ends of the last calls
 
 
 async def main(environ: Mapping[str, str]) -> int:
@@ -26,9 +26,11 @@ async def main(environ: Mapping[str, str]) -> int:
     configure_logs(settings.log_level, "simulator")
     health = Health("simulator", settings.ordinal)
     async with AsyncExitStack() as stack:
-        ledger = stack.enter_context(closing(Ledger(settings.ledger)))
+        ledger = stack.enter_context(closing(CallLedger(settings.ledger)))
         world = World(ledger, settings.seed, time.time_ns, time.monotonic)
-        site = SimulatorSite(Fleet(world, Behaviour(latency=Latency(ms=settings.latency_ms))))
+        site = SimulatorSite(
+            SimulatedFleet(world, Behaviour(latency=Latency(ms=settings.latency_ms)))
+        )
         await stack.enter_async_context(open_ops(health, settings.ops_port))
         server = await stack.enter_async_context(open_server(site, settings.host, settings.port))
         health.report(lambda: {"calls": len(ledger), "connections": server.connections})

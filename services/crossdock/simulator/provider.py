@@ -1,4 +1,4 @@
-"""A simulated provider: decides what a call meets, and which bytes answer it. No sockets."""
+"""A simulated provider: decides the outcome of a call and the bytes of its answer. No sockets."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from crossdock.simulator.core.behaviour import (
     REFUSALS,
     Behaviour,
     Draws,
-    Fault,
+    FaultKind,
     choose_fault,
     count_output,
     draw,
@@ -26,26 +26,26 @@ from crossdock.simulator.core.call import (
     read_chat,
     read_embedding,
 )
-from crossdock.simulator.core.call_table import Entry
+from crossdock.simulator.core.call_table import ReceivedCall
 from crossdock.simulator.core.embeddings import embeddings
-from crossdock.simulator.core.rate_limits import Limits
+from crossdock.simulator.core.rate_limits import MinuteLimits
 from crossdock.simulator.core.reply import Reply, plain
 from crossdock.simulator.core.sample_text import text_of
-from crossdock.simulator.ledger import Ledger
+from crossdock.simulator.ledger import CallLedger
 
 CHAT = "chat/completions"
 READERS: dict[str, Callable[[bytes], ChatCall | EmbeddingCall]] = {
     CHAT: read_chat,
     "embeddings": read_embedding,
 }
-NO_STATUS: frozenset[Fault] = frozenset({"timeout", "reset"})
+NO_STATUS: frozenset[FaultKind] = frozenset({"timeout", "reset"})
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all simulated providers share. `now_ns` is Unix time, `monotonic_s` drives the rate limits."""
+    """Objects that all simulated providers share. `now_ns` is Unix time, `monotonic_s` drives the rate limits."""
 
-    ledger: Ledger
+    ledger: CallLedger
     seed: int
     now_ns: Callable[[], int]
     monotonic_s: Callable[[], float]
@@ -53,7 +53,7 @@ class World:
 
 @dataclass(slots=True)
 class Received:
-    """A call, and what the ledger will say of it."""
+    """A call and the fields of its row in the ledger."""
 
     request_id: bytes
     attempt: bytes
@@ -61,17 +61,17 @@ class Received:
     model: str = ""
 
 
-class Chance(NamedTuple):
-    """What befalls a call that is answered at all."""
+class CallFate(NamedTuple):
+    """Random outcome of a call that gets an answer."""
 
     draws: Draws
-    fault: Fault | None
+    fault: FaultKind | None
     delay_s: float
     headers: dict[str, str]
 
 
 class SimulatedProvider:
-    """One provider by name; `configure` changes its behaviour, and fills its rate limits up again."""
+    """One provider by name; `configure` changes its behaviour and refills its rate limits."""
 
     def __init__(self, name: str, world: World, behaviour: Behaviour) -> None:
         self.name = name
@@ -82,16 +82,16 @@ class SimulatedProvider:
 
     def configure(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
-        self._limits = Limits(behaviour.rpm, behaviour.tpm)
+        self._limits = MinuteLimits(behaviour.rpm, behaviour.tpm)
         self._is_limited = bool(behaviour.rpm or behaviour.tpm)
 
     def models(self) -> bytes:
-        """Return the models that exist, or, where any will do, those that were asked for so far."""
+        """Return the configured models; without any, the models that were called so far."""
         names = list(self.behaviour.models or self._seen_models)
         return answers.model_list(names, self.name, self._world.now_ns() // 10**9)
 
     def answer(self, operation: str, headers: Mapping[bytes, bytes], raw: bytes) -> Reply:
-        """Return the reply to a call; the ledger has it from now on."""
+        """Return the reply to a call, and store the call in the ledger."""
         received = Received(
             headers.get(b"x-crossdock-request-id", b""),
             headers.get(b"x-crossdock-attempt", b""),
@@ -133,50 +133,50 @@ class SimulatedProvider:
             status = REFUSALS[fault]
             text = answers.error("simulated fault", "server_error", None)
             return self._enter(received, fault, status, plain(status, text, delay_s=delay_s))
-        chance = Chance(draws, fault, delay_s, self._headers(draws, delay_s))
+        fate = CallFate(draws, fault, delay_s, self._headers(draws, delay_s))
         if isinstance(call, EmbeddingCall):
-            reply, output = self._embed(call, prompt, chance), 0
+            reply, output = self._embed(call, prompt, fate), 0
         else:
-            reply, output = self._complete(call, prompt, chance, received.started_ns)
+            reply, output = self._complete(call, prompt, fate, received.started_ns)
         tokens = (prompt, output) if fault in HARMLESS else (0, 0)
         status = 0 if fault in NO_STATUS else 200
         return self._enter(received, fault or "ok", status, reply, tokens)
 
-    def _embed(self, call: EmbeddingCall, prompt: int, chance: Chance) -> Reply:
+    def _embed(self, call: EmbeddingCall, prompt: int, fate: CallFate) -> Reply:
         body = embeddings(
             call.inputs,
             call.model,
-            None if chance.fault == "no_usage" else prompt,
+            None if fate.fault == "no_usage" else prompt,
             dimensions=call.dimensions,
             is_packed=call.is_packed,
         )
-        return self._plain(body, chance)
+        return self._plain(body, fate)
 
     def _complete(
-        self, call: ChatCall, prompt: int, chance: Chance, started_ns: int
+        self, call: ChatCall, prompt: int, fate: CallFate, started_ns: int
     ) -> tuple[Reply, int]:
         """Return the reply and the number of output tokens."""
-        completion = self._completion(call, prompt, chance.draws, started_ns)
-        if chance.fault is not None:
-            completion = faults.unfinished(completion, chance.fault)
+        completion = self._completion(call, prompt, fate.draws, started_ns)
+        if fate.fault is not None:
+            completion = faults.unfinished(completion, fate.fault)
         if not call.is_streamed:
-            return self._plain(completion.body(), chance), completion.output
+            return self._plain(completion.body(), fate), completion.output
         reply = faults.streamed(
-            chance.fault,
+            fate.fault,
             completion.events(with_usage=call.wants_usage),
-            chance.headers,
-            delay_s=chance.delay_s,
+            fate.headers,
+            delay_s=fate.delay_s,
             gap_s=self.behaviour.stream_gap_ms / 1000,
             drip_s=self.behaviour.drip_s,
         )
         return reply, completion.output
 
-    def _plain(self, body: bytes, chance: Chance) -> Reply:
-        delay_s, extra = chance.delay_s, chance.headers
-        if chance.fault is None:
+    def _plain(self, body: bytes, fate: CallFate) -> Reply:
+        delay_s, extra = fate.delay_s, fate.headers
+        if fate.fault is None:
             return plain(200, body, extra, delay_s=delay_s)
         drip_s = self.behaviour.drip_s
-        return faults.spoiled(chance.fault, body, extra, delay_s=delay_s, drip_s=drip_s)
+        return faults.spoiled(fate.fault, body, extra, delay_s=delay_s, drip_s=drip_s)
 
     def _completion(self, call: ChatCall, prompt: int, draws: Draws, started_ns: int) -> Completion:
         low, high = self.behaviour.output_tokens
@@ -198,7 +198,7 @@ class SimulatedProvider:
         }
         return own | self._limits.headers() if self._is_limited else own
 
-    def _busy(self, fault: Fault, wait_s: float) -> Reply:
+    def _busy(self, fault: FaultKind, wait_s: float) -> Reply:
         if fault == "429_quota":
             text = answers.error(
                 "You exceeded your current quota, please check your plan and billing details.",
@@ -232,9 +232,9 @@ class SimulatedProvider:
         reply: Reply,
         tokens: tuple[int, int] = (0, 0),
     ) -> Reply:
-        """Put the call into the ledger, and its number into the reply."""
+        """Store the call in the ledger, and its number in the reply."""
         reply.entry = self._world.ledger.add(
-            Entry(
+            ReceivedCall(
                 received.request_id,
                 received.attempt,
                 self.name,

@@ -1,4 +1,4 @@
-"""The listening socket, and its orderly end."""
+"""The listening socket, and its orderly stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ class Server:
         return len(self._all_open)
 
     async def drain(self) -> None:
-        """Stop listening; return when every call that was being answered is, and all connections are closed."""
+        """Stop listening; return when all running calls are answered and all connections are closed."""
         self._listener.close()
         while self._all_open:
             for connection in tuple(self._all_open):
@@ -42,7 +42,7 @@ async def open_server(site: Site, host: str, port: int) -> AsyncIterator[Server]
     """Listen on `host` and `port` (0: a free one).
 
     Raises:
-        ProcessError: if that cannot be.
+        ProcessError: if the address is not available.
     """
     loop = asyncio.get_running_loop()
     wheel, all_open = Wheel(loop), set[Connection]()

@@ -1,4 +1,4 @@
-"""What the simulator needs to know."""
+"""Settings of the simulator."""
 
 from pathlib import Path
 
@@ -17,6 +17,6 @@ class SimulatorSettings(Settings):
     seed: int = 1
     """The same seed gives the same answers, waits and faults."""
     latency_ms: float = Field(default=50.0, ge=0)
-    """What an answer takes, in milliseconds."""
+    """Latency of an answer, in milliseconds."""
     ledger: Path | None = None
-    """Calls are appended to this file, so that the ledger outlives a kill -9."""
+    """File for the calls, so that the ledger survives a kill -9."""

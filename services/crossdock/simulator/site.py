@@ -1,17 +1,17 @@
-"""Which path means what: the providers' APIs, and the simulator's own under /_simulator."""
+"""Paths: the providers' APIs, and the simulator's own API under /_simulator."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from crossdock.simulator.control import Control, Fleet, refuse
+from crossdock.simulator.control import Control, SimulatedFleet, refuse
 from crossdock.simulator.core.reply import Reply, plain
 from crossdock.simulator.provider import READERS, SimulatedProvider
 
 
 class SimulatorSite:
-    """Answers any request, and tells the ledger how the answer ended."""
+    """Answers any request, and stores the end of the answer in the ledger."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: SimulatedFleet) -> None:
         self._fleet = fleet
         self._world = fleet.world
         self._control = Control(fleet)
@@ -28,7 +28,7 @@ class SimulatorSite:
         try:
             parts = urlsplit(target.decode("latin-1"))
         except ValueError:
-            return refuse(400, "this is no path")
+            return refuse(400, "invalid path")
         path = parts.path.strip("/")
         if path == "_simulator" or path.startswith("_simulator/"):
             rest = path.removeprefix("_simulator").lstrip("/")
@@ -36,7 +36,7 @@ class SimulatorSite:
         return self._other(method.decode(), path)
 
     def _call(self, target: bytes) -> tuple[SimulatedProvider, str] | None:
-        """Return whom a call's path means, and remember it; None if it is no call's."""
+        """Return provider and operation of a call's path, and cache them; None for another path."""
         path = target.decode("latin-1").partition("?")[0].strip("/")
         name, _, operation = path.partition("/v1/")
         if operation not in READERS or not name or "/" in name:
@@ -47,7 +47,9 @@ class SimulatorSite:
     def _other(self, method: str, path: str) -> Reply:
         name, found, operation = path.partition("/v1/")
         if not found or not name or "/" in name:
-            return refuse(404, "paths are /<provider>/v1/chat/completions, embeddings, models")
+            return refuse(
+                404, "unknown path: use /<provider>/v1/chat/completions, embeddings or models"
+            )
         if operation == "models" and method == "GET":
             return plain(200, self._fleet.provider(unquote(name)).models())
         if operation == "models" or operation in READERS:
@@ -55,11 +57,11 @@ class SimulatorSite:
         return refuse(404, f"Invalid URL ({method} /v1/{operation})")
 
     def flush(self) -> None:
-        """Call before the first byte of an answer leaves."""
+        """Call this before the first byte of an answer leaves."""
         self._world.ledger.flush()
 
     def finish(self, reply: Reply, *, is_sent: bool) -> None:
-        """Call when an answer was sent, or never will be."""
+        """Call this when an answer was sent, or cannot be sent."""
         if reply.entry >= 0:
             self._world.ledger.finish(
                 reply.entry, self._world.now_ns(), is_whole=is_sent and reply.is_whole

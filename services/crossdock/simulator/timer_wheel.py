@@ -10,7 +10,7 @@ Due = Callable[[Reply], None]
 
 
 class Wheel:
-    """Never early; at most a millisecond late, as far as it is up to the wheel."""
+    """A timer is never early, and the wheel makes it at most a millisecond late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

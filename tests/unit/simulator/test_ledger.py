@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from crossdock.simulator.core.call_table import Entry
-from crossdock.simulator.ledger import Ledger
+from crossdock.simulator.core.call_table import ReceivedCall
+from crossdock.simulator.ledger import CallLedger
 
 
 def make_entry(
@@ -11,12 +11,12 @@ def make_entry(
     provider: str = "atlas",
     outcome: str = "ok",
     started_ns: int = 1_000,
-) -> Entry:
-    return Entry(request_id, attempt, provider, "gull", outcome, 200, 10, 5, started_ns)
+) -> ReceivedCall:
+    return ReceivedCall(request_id, attempt, provider, "gull", outcome, 200, 10, 5, started_ns)
 
 
 def test_a_call_is_shown_as_it_came_and_as_it_ended() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
     number = ledger.add(make_entry(b"req_\xe9", b"2"))
 
     ledger.finish(number, 2_000, is_whole=True)
@@ -28,7 +28,7 @@ def test_a_call_is_shown_as_it_came_and_as_it_ended() -> None:
 
 
 def test_a_call_that_is_not_over_has_no_end() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
 
     ledger.add(make_entry())
 
@@ -37,7 +37,7 @@ def test_a_call_that_is_not_over_has_no_end() -> None:
 
 
 def test_rows_are_filtered_by_provider_and_time() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
     for provider, started_ns in (("atlas", 1), ("borealis", 2), ("atlas", 3)):
         ledger.add(make_entry(provider=provider, started_ns=started_ns))
 
@@ -47,7 +47,7 @@ def test_rows_are_filtered_by_provider_and_time() -> None:
 
 
 def test_the_summary_names_the_calls_that_came_more_than_once() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
     for request_id, attempt in ((b"a", b"1"), (b"a", b"2"), (b"b", b"1"), (b"b", b"1")):
         ledger.add(make_entry(request_id, attempt))
 
@@ -59,7 +59,7 @@ def test_the_summary_names_the_calls_that_came_more_than_once() -> None:
 
 
 def test_calls_without_an_id_repeat_nothing() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
     ledger.add(make_entry(b"", b""))
     ledger.add(make_entry(b"", b""))
 
@@ -69,7 +69,7 @@ def test_calls_without_an_id_repeat_nothing() -> None:
 
 
 def test_the_end_of_a_call_that_was_cleared_meanwhile_marks_no_other() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
     number = ledger.add(make_entry())
     ledger.clear()
     ledger.add(make_entry(b"req_2"))
@@ -82,61 +82,61 @@ def test_the_end_of_a_call_that_was_cleared_meanwhile_marks_no_other() -> None:
 
 def test_what_was_flushed_is_there_after_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "a folder" / "ledger.jsonl"
-    ledger = Ledger(path)
+    ledger = CallLedger(path)
     ledger.finish(ledger.add(make_entry(b"req_\xe9")), 2_000, is_whole=True)
     ledger.add(make_entry(b"req_2", outcome="timeout"))
     ledger.flush()
 
-    again = Ledger(path)
+    again = CallLedger(path)
 
     assert list(again.rows()) == list(ledger.rows())
 
 
 def test_a_line_cut_by_a_kill_is_no_call_and_spoils_none_after_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    first = Ledger(path)
+    first = CallLedger(path)
     first.add(make_entry(b"req_1"))
     first.add(make_entry(b"req_2"))
     first.close()
     path.write_bytes(path.read_bytes()[:-20])
 
-    second = Ledger(path)
+    second = CallLedger(path)
     second.add(make_entry(b"req_3"))
     second.close()
 
-    assert [row.request_id for row in Ledger(path).rows()] == ["req_1", "req_3"]
+    assert [row.request_id for row in CallLedger(path).rows()] == ["req_1", "req_3"]
 
 
 def test_a_later_life_s_ends_belong_to_its_own_calls(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     for life in (1, 2):
-        ledger = Ledger(path)
+        ledger = CallLedger(path)
         number = ledger.add(make_entry(b"req_%d" % life))
         ledger.finish(number, life, is_whole=True)
         ledger.close()
 
-    rows = list(Ledger(path).rows())
+    rows = list(CallLedger(path).rows())
 
     assert [(row.request_id, row.finished_ns) for row in rows] == [("req_1", 1), ("req_2", 2)]
 
 
 def test_clearing_empties_the_file_too(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    ledger = Ledger(path)
+    ledger = CallLedger(path)
     ledger.add(make_entry())
     ledger.flush()
 
     ledger.clear()
 
     assert path.read_bytes() == b""
-    assert len(Ledger(path)) == 0
+    assert len(CallLedger(path)) == 0
 
 
 def test_lines_that_are_none_of_ours_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text('{"a":1}\n[1,2]\n[7,8,1]\nnonsense\n')
 
-    ledger = Ledger(path)
+    ledger = CallLedger(path)
     ledger.flush()
     ledger.close()
 
@@ -144,7 +144,7 @@ def test_lines_that_are_none_of_ours_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_without_a_file_there_is_nothing_to_flush_or_close() -> None:
-    ledger = Ledger()
+    ledger = CallLedger()
 
     ledger.flush()
     ledger.close()

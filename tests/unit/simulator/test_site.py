@@ -6,17 +6,24 @@ from typing import Any, get_args
 
 import pytest
 
-from crossdock.simulator.control import Fleet
-from crossdock.simulator.core.behaviour import BUSY, HARMLESS, REFUSALS, Behaviour, Fault, Latency
-from crossdock.simulator.core.call_table import Row
+from crossdock.simulator.control import SimulatedFleet
+from crossdock.simulator.core.behaviour import (
+    BUSY,
+    HARMLESS,
+    REFUSALS,
+    Behaviour,
+    FaultKind,
+    Latency,
+)
+from crossdock.simulator.core.call_table import CallRow
 from crossdock.simulator.core.reply import Reply
-from crossdock.simulator.ledger import Ledger
+from crossdock.simulator.ledger import CallLedger
 from crossdock.simulator.provider import World
 from crossdock.simulator.site import SimulatorSite
 
 CHAT = b'{"model":"gull","messages":[{"role":"user","content":"hello"}]}'
 STREAM = CHAT[:-1] + b',"stream":true,"stream_options":{"include_usage":true}}'
-FAULTS: tuple[Fault, ...] = get_args(Fault)
+FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 @dataclass
@@ -25,11 +32,11 @@ class Sim:
 
     seed: int = 1
     now: float = 0.0
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: CallLedger = field(default_factory=CallLedger)
 
     def __post_init__(self) -> None:
         world = World(self.ledger, self.seed, lambda: int(self.now * 1e9), lambda: self.now)
-        self.site = SimulatorSite(Fleet(world, Behaviour(latency=Latency(ms=20))))
+        self.site = SimulatorSite(SimulatedFleet(world, Behaviour(latency=Latency(ms=20))))
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
         sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
@@ -44,7 +51,7 @@ class Sim:
         return self.ask("PUT", "/_simulator/providers/atlas", body)
 
     @property
-    def row(self) -> Row:
+    def row(self) -> CallRow:
         *_, last = self.ledger.rows()
         return last
 
@@ -110,7 +117,7 @@ def test_a_cap_below_the_answer_ends_it_for_length() -> None:
 @pytest.mark.parametrize("body", [CHAT, STREAM], ids=["plain", "streamed"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_in_the_ledger_and_only_the_harmless_count_tokens(
-    fault: Fault, body: bytes
+    fault: FaultKind, body: bytes
 ) -> None:
     sim = Sim()
     sim.behave(faults={fault: 1.0})

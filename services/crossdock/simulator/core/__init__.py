@@ -1,1 +1,1 @@
-"""What a simulated provider answers, and how it fails. Pure."""
+"""Answers and faults of a simulated provider. Pure."""

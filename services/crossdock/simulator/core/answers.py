@@ -1,4 +1,4 @@
-"""The bodies that a simulated provider answers with. Pure."""
+"""Bodies of a simulated provider's answers. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ CHARS_PER_TOKEN = 4
 _HEAD = {"system_fingerprint": "fp_simulator", "service_tier": "default"}
 
 quoted = lru_cache(maxsize=1024)(json.dumps)
-"""JSON of a string; the same few model names come in every call."""
+"""JSON of a string; few model names occur in all calls."""
 
 
 def count_prompt(body_bytes: int) -> int:
@@ -18,7 +18,7 @@ def count_prompt(body_bytes: int) -> int:
 
 @dataclass(slots=True)
 class Completion:
-    """What a chat completion says, streamed or not."""
+    """The content of a chat completion, streamed or not."""
 
     answer_id: str
     model: str
@@ -30,7 +30,7 @@ class Completion:
     has_usage: bool = True
 
     def body(self) -> bytes:
-        """Return the plain answer. Formatted by hand: this is the benchmark's hot path; the text needs no escapes."""
+        """Return the plain answer. Formatted by hand: a hot path of the benchmark; the text needs no escapes."""
         usage = f',"usage":{self.usage()}' if self.has_usage else ""
         return (
             f'{{"id":"chatcmpl-{self.answer_id}","object":"chat.completion","created":{self.created},'

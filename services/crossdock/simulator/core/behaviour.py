@@ -1,4 +1,4 @@
-"""How a simulated provider behaves: pure functions of a hash of (seed, provider, request, attempt)."""
+"""Behaviour of a simulated provider: pure functions of a hash of (seed, provider, request, attempt)."""
 
 import math
 from hashlib import blake2b
@@ -8,10 +8,10 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Fault = Literal[
+FaultKind = Literal[
     "429",  # with Retry-After
     "429_no_hint",
-    "429_quota",  # insufficient_quota: no use waiting
+    "429_quota",  # insufficient_quota: a wait does not help
     "500",
     "502",
     "503",
@@ -22,23 +22,23 @@ Fault = Literal[
     "truncated_body",  # the connection ends before the declared length
     "truncated_json",  # with matching length
     "cut_stream",  # an orderly end before [DONE]; a plain answer is cut like truncated_json
-    "garbage",  # no JSON
+    "garbage",  # not JSON
     "error_in_200",
-    "wrong_type",  # a sound answer that says it is HTML
-    "slow_drip",  # a sound answer, piece by piece
+    "wrong_type",  # a valid answer with the content type of HTML
+    "slow_drip",  # a valid answer, piece by piece
     "no_finish",
     "no_usage",
 ]
-BUSY: frozenset[Fault] = frozenset({"429", "429_no_hint", "429_quota"})
-REFUSALS: dict[Fault, int] = {"500": 500, "502": 502, "503": 503, "529": 529}
-HARMLESS: frozenset[Fault | None] = frozenset({None, "no_usage", "wrong_type", "slow_drip"})
-"""What leaves the answer whole and sound: its tokens count."""
+BUSY: frozenset[FaultKind] = frozenset({"429", "429_no_hint", "429_quota"})
+REFUSALS: dict[FaultKind, int] = {"500": 500, "502": 502, "503": 503, "529": 529}
+HARMLESS: frozenset[FaultKind | None] = frozenset({None, "no_usage", "wrong_type", "slow_drip"})
+"""Faults that leave the answer complete and valid: its tokens count."""
 
 _THREE = Struct(">3I")
 _UNIT = 2.0**-32
 _NORMAL = NormalDist()
 _SUM_SLACK = 1e-9  # ten times 0.1 is a little more than 1
-Chance = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Latency(BaseModel):
@@ -60,27 +60,27 @@ class Latency(BaseModel):
 
 
 class Behaviour(BaseModel):
-    """One provider's. Set at run time with PUT /_simulator/providers/{name}."""
+    """Behaviour of one provider. Set at run time with PUT /_simulator/providers/{name}."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     latency: Latency = Latency()
     output_tokens: tuple[int, int] = (8, 48)
-    """Drawn evenly from this range, both ends included; max_tokens cuts it."""
+    """Range of the uniform distribution, both ends included; max_tokens limits it."""
     rpm: int | None = Field(default=None, ge=1)
     tpm: int | None = Field(default=None, ge=1)
     """Prompt and max_tokens count in advance, as OpenAI does."""
-    faults: dict[Fault, Chance] = Field(default_factory=dict)
-    """Probability of each, per call; at most one strikes."""
+    faults: dict[FaultKind, Probability] = Field(default_factory=dict)
+    """Probability of each fault per call; a call meets one at most."""
     retry_after_s: float = Field(default=1.0, ge=0)
     drip_s: float = Field(default=0.5, ge=0)
-    """Between two pieces of a slow_drip."""
+    """Pause between two pieces of a slow_drip."""
     stream_gap_ms: float = Field(default=0.0, ge=0)
-    """Between two events of a stream; 0 sends it at once."""
+    """Pause between two events of a stream; 0 sends it at once."""
     api_keys: frozenset[str] = frozenset()
-    """The bearer keys that are accepted; none named, any will do."""
+    """Accepted bearer keys; empty: all."""
     models: tuple[str, ...] = ()
-    """The models that exist; none named, any will do."""
+    """Models that exist; empty: all."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -93,7 +93,7 @@ class Behaviour(BaseModel):
 
 
 class Draws(NamedTuple):
-    """What chance decides of one call; each in (0, 1)."""
+    """Random numbers of one call, each in (0, 1)."""
 
     fault: float
     latency: float
@@ -102,7 +102,7 @@ class Draws(NamedTuple):
 
 
 def draw(seed: bytes, request_id: bytes, attempt: bytes) -> Draws:
-    """Return draws that depend on nothing but the arguments; the seed is the simulator's and the provider's."""
+    """Return draws that depend only on the arguments. The seed contains the simulator's seed and the provider."""
     digest = blake2b(b"%b|%b|%b" % (seed, request_id, attempt), digest_size=24).digest()
     fault, latency, output = _THREE.unpack_from(digest)
     return Draws(
@@ -110,7 +110,7 @@ def draw(seed: bytes, request_id: bytes, attempt: bytes) -> Draws:
     )
 
 
-def choose_fault(faults: dict[Fault, float], chance: float) -> Fault | None:
+def choose_fault(faults: dict[FaultKind, float], chance: float) -> FaultKind | None:
     """Return the fault that `chance` falls on."""
     for fault, probability in faults.items():
         if chance < probability:
@@ -120,7 +120,7 @@ def choose_fault(faults: dict[Fault, float], chance: float) -> Fault | None:
 
 
 def count_output(low: int, high: int, chance: float, cap: int | None) -> tuple[int, bool]:
-    """Return how many tokens the answer has, and whether `cap` cut it."""
+    """Return the number of tokens of the answer, and whether `cap` limited it."""
     wanted = low + int(chance * (high - low + 1))
     if cap is not None and cap < wanted:
         return max(1, cap), True

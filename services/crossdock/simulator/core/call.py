@@ -1,4 +1,4 @@
-"""A call as the provider understands it. Pure."""
+"""Parses calls. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MAX_INPUTS = 2048  # OpenAI's limit
 
 
 class BadCallError(ValueError):
-    """The body is no such call; OpenAI answers 400 and names the parameter."""
+    """The body is invalid; OpenAI answers 400 with the parameter."""
 
     def __init__(self, message: str, param: str | None) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class BadCallError(ValueError):
 
 @dataclass(slots=True)
 class ChatCall:
-    """What matters of a chat completion's body."""
+    """The relevant fields of a chat completion's body."""
 
     model: str
     cap: int | None
@@ -32,7 +32,7 @@ class ChatCall:
 
 @dataclass(slots=True)
 class EmbeddingCall:
-    """What matters of an embedding's body."""
+    """The relevant fields of an embedding's body."""
 
     model: str
     inputs: Sequence[object]
@@ -44,7 +44,7 @@ def read_chat(raw: bytes) -> ChatCall:
     """Read a chat completion's body.
 
     Raises:
-        BadCallError: if it is none.
+        BadCallError: if it is invalid.
     """
     body = _read(raw)
     messages = body.get("messages")
@@ -59,7 +59,7 @@ def read_embedding(raw: bytes) -> EmbeddingCall:
     """Read an embedding's body.
 
     Raises:
-        BadCallError: if it is none.
+        BadCallError: if it is invalid.
     """
     body = _read(raw)
     given = body.get("input")

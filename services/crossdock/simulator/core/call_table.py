@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Entry(NamedTuple):
-    """A call as it was received. `outcome` is ok, the fault that it met, or why it was refused."""
+class ReceivedCall(NamedTuple):
+    """A call as it was received. `outcome` is ok, the fault, or the reason of the refusal."""
 
     request_id: bytes
     attempt: bytes
@@ -16,12 +16,12 @@ class Entry(NamedTuple):
     status: int
     """0 where no status line is sent."""
     prompt_tokens: int
-    """Of the answer, if it was sound; else 0, as the output's."""
+    """Prompt tokens of a valid answer, else 0; likewise the output's."""
     output_tokens: int
     started_ns: int
 
 
-class Row(NamedTuple):
+class CallRow(NamedTuple):
     """A call as the ledger shows it."""
 
     request_id: str
@@ -34,13 +34,13 @@ class Row(NamedTuple):
     output_tokens: int
     started_ns: int
     finished_ns: int
-    """0 while it is not over."""
+    """0 while the call runs."""
     is_whole: bool
-    """Whether the client was given the whole answer: its last byte went to a connection that was open."""
+    """Whether the last byte of the answer went to an open connection."""
 
 
 class Names:
-    """Numbers for strings that come often."""
+    """Numbers for frequent strings."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -55,7 +55,7 @@ class Names:
 
 
 class Columns:
-    """Rows that are only added, and finished once."""
+    """Rows that are added, and finished once."""
 
     def __init__(self) -> None:
         self.names = Names()
@@ -70,7 +70,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.whole)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ReceivedCall) -> None:
         request_id, attempt, provider, model, outcome, status, prompt, output, started_ns = entry
         words = self._known.get((attempt, provider, model, outcome))
         if words is None:
@@ -96,12 +96,12 @@ class Columns:
         start = self._id_ends[index - 1] if index else 0
         return bytes(self._ids[start : self._id_ends[index]])
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> CallRow:
         names = self.names.names
         attempt, provider, model, outcome = self.words[4 * index : 4 * index + 4]
         status, prompt, output = self.counts[3 * index : 3 * index + 3]
         started_ns, finished_ns = self.times[2 * index : 2 * index + 2]
-        return Row(
+        return CallRow(
             request_id=self.request_id(index).decode("latin-1"),
             attempt=names[attempt],
             provider=names[provider],
@@ -115,7 +115,7 @@ class Columns:
             is_whole=bool(self.whole[index]),
         )
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows that there are now."""
+    def rows(self) -> Iterator[CallRow]:
+        """Yield all rows."""
         for index in range(len(self)):
             yield self.row(index)

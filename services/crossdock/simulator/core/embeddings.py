@@ -1,4 +1,4 @@
-"""Vectors that depend on nothing but the input. Pure."""
+"""Vectors that depend only on the input. Pure."""
 
 import base64
 import json

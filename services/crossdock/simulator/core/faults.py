@@ -1,15 +1,15 @@
-"""How a fault spoils a sound answer: pure functions from answer to reply."""
+"""Faults applied to valid answers: pure functions from answer to reply."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from crossdock.simulator.core import answers
 from crossdock.simulator.core.answers import Completion
-from crossdock.simulator.core.behaviour import Fault
+from crossdock.simulator.core.behaviour import FaultKind
 from crossdock.simulator.core.reply import LAST_CHUNK, Ending, Reply, chunk, head, plain
 
 _PIECES = 4  # of a slow drip
-_BEFORE_CUT_S = 0.02  # so that the half that was sent arrives before the cut
+_BEFORE_CUT_S = 0.02  # so that the first half arrives before the connection ends
 _GARBAGE = b"<html>upstream sent something else</html>"
 _STREAM = "text/event-stream; charset=utf-8"
 _ERROR = answers.error("simulated error inside a 200", "server_error", "server_error")
@@ -17,14 +17,16 @@ _ERROR = answers.error("simulated error inside a 200", "server_error", "server_e
 Headers = dict[str, str]
 
 
-def unfinished(completion: Completion, fault: Fault) -> Completion:
-    """Leave out what `fault` leaves out of a completion."""
+def unfinished(completion: Completion, fault: FaultKind) -> Completion:
+    """Return the completion without the parts that `fault` removes."""
     if fault == "no_usage":
         return replace(completion, has_usage=False)
     return replace(completion, finish=None) if fault == "no_finish" else completion
 
 
-def spoiled(fault: Fault, body: bytes, extra: Headers, *, delay_s: float, drip_s: float) -> Reply:
+def spoiled(
+    fault: FaultKind, body: bytes, extra: Headers, *, delay_s: float, drip_s: float
+) -> Reply:
     """Return the reply with a plain `body` under `fault`."""
     half = len(body) // 2
     cut = head(200, len(body), extra) + body[:half]
@@ -47,7 +49,7 @@ def spoiled(fault: Fault, body: bytes, extra: Headers, *, delay_s: float, drip_s
 
 
 def streamed(
-    fault: Fault | None,
+    fault: FaultKind | None,
     events: list[bytes],
     extra: Headers,
     *,
@@ -55,7 +57,7 @@ def streamed(
     gap_s: float,
     drip_s: float,
 ) -> Reply:
-    """Return the reply with a stream of `events` under `fault`, chunked so that the connection lives on."""
+    """Return the reply with a stream of `events` under `fault`, chunked so that the connection stays open."""
     half = len(events) // 2
     match fault:
         case "reset_mid_body":
@@ -81,7 +83,7 @@ def streamed(
             return found or _stream(events, extra, delay_s, gap_s)
 
 
-def _without_answer(fault: Fault, extra: Headers, delay_s: float) -> Reply | None:
+def _without_answer(fault: FaultKind, extra: Headers, delay_s: float) -> Reply | None:
     match fault:
         case "timeout":
             return Reply(delay_s, b"", ending="hang", is_whole=False)

@@ -7,8 +7,8 @@ _SECOND_MS = 1000
 
 
 @dataclass
-class Bucket:
-    """Refills evenly to `per_minute`; full at the start. The level is negative after one call above the whole."""
+class MinuteBucket:
+    """Refills evenly to `per_minute`; full at the start. The level is negative after a call above the limit."""
 
     per_minute: int
     level: float = field(init=False)
@@ -24,7 +24,7 @@ class Bucket:
         self.at = now
 
     def wait_s(self, amount: float) -> float:
-        """Return the seconds until `amount` fits, or until the bucket is full if it never does; 0 if now."""
+        """Return the seconds until `amount` fits, 0 if it fits now; for a larger amount, until the bucket is full."""
         return max(0.0, (min(amount, self.per_minute) - self.level) * 60 / self.per_minute)
 
     def reset_s(self) -> float:
@@ -32,12 +32,12 @@ class Bucket:
         return (self.per_minute - self.level) * 60 / self.per_minute
 
 
-class Limits:
-    """Requests and tokens per minute of one provider; None is unlimited."""
+class MinuteLimits:
+    """Requests and tokens a minute of one provider; None: unlimited."""
 
     def __init__(self, rpm: int | None, tpm: int | None) -> None:
         self._buckets = {
-            name: Bucket(per_minute)
+            name: MinuteBucket(per_minute)
             for name, per_minute in (("requests", rpm), ("tokens", tpm))
             if per_minute is not None
         }
@@ -55,7 +55,7 @@ class Limits:
         return wait_s
 
     def headers(self) -> dict[str, str]:
-        """Return what OpenAI tells of its limits; nothing if there are none."""
+        """Return OpenAI's headers of the limits; empty without limits."""
         found: dict[str, str] = {}
         for name, bucket in self._buckets.items():
             found[f"x-ratelimit-limit-{name}"] = str(bucket.per_minute)

@@ -1,4 +1,4 @@
-"""What goes back over the wire, when, and how badly. Pure."""
+"""Replies: bytes, times and the end of the connection. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Reply:
     """keep the connection, close it, reset it, or hang: send nothing until the client hangs up."""
     gap_s: float = 0.0
     is_whole: bool = True
-    """False where the client cannot have the whole answer."""
+    """Whether the client can get the complete answer."""
     entry: int = UNLISTED
-    """Its number in the ledger."""
+    """Number in the ledger."""
 
 
 def head(
@@ -71,7 +71,7 @@ def chunk(piece: bytes) -> bytes:
 
 
 def chunked(pieces: Iterable[bytes], extra: Mapping[str, str] | None = None, *, kind: str) -> Reply:
-    """Return a 200 whose length nobody knows yet; `pieces` are taken as the client reads."""
+    """Return a 200 of unknown length; `pieces` are taken as the client reads."""
 
     def framed() -> Iterator[bytes]:
         for piece in pieces:

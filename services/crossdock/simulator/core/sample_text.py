@@ -1,4 +1,4 @@
-"""Readable text of any number of tokens. Pure; made once, at import, for answers are cut from it."""
+"""Readable text of any number of tokens. Pure; built once, at import, and cut for each answer."""
 
 _SENTENCES = (
     "the cargo waits on the quay until a crew takes it over "

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from crossdock.simulator.core.behaviour import (
     Behaviour,
-    Fault,
+    FaultKind,
     Latency,
     choose_fault,
     count_output,
@@ -36,7 +36,7 @@ def test_another_attempt_provider_or_seed_draws_other_chances() -> None:
 
 
 def test_faults_come_as_often_as_their_probability_says() -> None:
-    faults: dict[Fault, float] = {"500": 0.1, "reset": 0.2}
+    faults: dict[FaultKind, float] = {"500": 0.1, "reset": 0.2}
 
     met = [choose_fault(faults, draw(b"1|a", b"%d" % n, b"1").fault) for n in range(10_000)]
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.simulator.core.rate_limits import Limits, show_duration
+from crossdock.simulator.core.rate_limits import MinuteLimits, show_duration
 
 
 def test_a_full_bucket_gives_a_minute_s_worth_at_once_and_no_more() -> None:
-    limits = Limits(rpm=3, tpm=None)
+    limits = MinuteLimits(rpm=3, tpm=None)
 
     waits = [limits.admit(1, now=0.0) for _ in range(4)]
 
@@ -16,7 +16,7 @@ def test_a_full_bucket_gives_a_minute_s_worth_at_once_and_no_more() -> None:
 
 
 def test_after_the_wait_that_was_told_the_call_is_admitted() -> None:
-    limits = Limits(rpm=3, tpm=100)
+    limits = MinuteLimits(rpm=3, tpm=100)
     limits.admit(90, now=0.0)
 
     wait_s = limits.admit(40, now=0.0)
@@ -26,7 +26,7 @@ def test_after_the_wait_that_was_told_the_call_is_admitted() -> None:
 
 
 def test_a_refused_call_takes_nothing() -> None:
-    limits = Limits(rpm=10, tpm=100)
+    limits = MinuteLimits(rpm=10, tpm=100)
     limits.admit(100, now=0.0)
     before = limits.headers()
 
@@ -37,7 +37,7 @@ def test_a_refused_call_takes_nothing() -> None:
 
 def test_a_call_above_the_whole_bucket_waits_until_it_is_full_and_is_then_admitted() -> None:
     """It was once admitted for nothing: a level below zero was taken for a bucket never used."""
-    limits = Limits(rpm=None, tpm=100)
+    limits = MinuteLimits(rpm=None, tpm=100)
 
     assert limits.admit(250, now=0.0) == 0
     assert limits.admit(100, now=0.0) == pytest.approx(150)
@@ -46,7 +46,7 @@ def test_a_call_above_the_whole_bucket_waits_until_it_is_full_and_is_then_admitt
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 30)), max_size=60))
 def test_never_more_tokens_than_the_bucket_and_its_refill(calls: list[tuple[float, int]]) -> None:
-    limits, now, admitted = Limits(rpm=None, tpm=60), 0.0, 0
+    limits, now, admitted = MinuteLimits(rpm=None, tpm=60), 0.0, 0
 
     for pause_s, tokens in calls:
         now += pause_s
@@ -56,7 +56,7 @@ def test_never_more_tokens_than_the_bucket_and_its_refill(calls: list[tuple[floa
 
 
 def test_the_headers_are_openai_s() -> None:
-    limits = Limits(rpm=60, tpm=6000)
+    limits = MinuteLimits(rpm=60, tpm=6000)
     limits.admit(100, now=0.0)
 
     assert limits.headers() == {
@@ -70,7 +70,7 @@ def test_the_headers_are_openai_s() -> None:
 
 
 def test_without_limits_there_are_no_headers_and_no_waits() -> None:
-    limits = Limits(rpm=None, tpm=None)
+    limits = MinuteLimits(rpm=None, tpm=None)
 
     assert limits.admit(10**9, now=0.0) == 0
     assert limits.headers() == {}
