@@ -1,4 +1,4 @@
-"""How a message stands in a record: the envelope in one header beside CloudEvents' binary-mode attributes."""
+"""A message in a record: the envelope is in one header beside CloudEvents' binary-mode attributes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class MissingEnvelopeError(ValueError):
-    """The record carries no `crossdock` header. Something else than Crossdock wrote to the topic."""
+    """The record has no `crossdock` header: another program than Crossdock wrote it."""
 
 
 def encode_headers(
@@ -38,7 +38,7 @@ def decode_envelope(headers: Headers, model: type[M]) -> M:
     """Return the envelope of a record.
 
     Raises:
-        MissingEnvelopeError: if there is none.
+        MissingEnvelopeError: if it has none.
         pydantic.ValidationError: if it is not a `model`.
     """
     for name, value in headers:

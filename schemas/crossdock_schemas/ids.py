@@ -36,7 +36,7 @@ def derive_token(parent: str, *parts: object) -> str:
 
 
 def time_of(identifier: str) -> int | None:
-    """Return the unix milliseconds inside an id of ours, or None when it cannot be one."""
+    """Return the unix milliseconds inside an id of Crossdock, or None if it is not one."""
     token = identifier.rpartition("_")[2].rpartition("-")[2]
     if len(token) != _HEX_DIGITS:
         return None
@@ -114,8 +114,8 @@ def repeat_parcel_id(
 ) -> ParcelId:
     """Return the id of the parcel of lines that leave `parcel` for another admission, after `calls_made` calls.
 
-    Who finds calls of unknown end (`is_lost`) may take other lines together than who made them: the ids differ, for of
-    two parcels of one id only the first is admitted.
+    The worker that finds calls of unknown end (`is_lost`) may group other lines than the worker that made the calls. So
+    the ids differ, because of two parcels with one id only the first is admitted.
     """
     why = "repeat" if is_lost else "broken_off"
     return ParcelId(f"parcel_{derive_token(parcel, why, calls_made, first_line)}")
@@ -138,7 +138,7 @@ def derive_credit_id(account: AccountId, reference: str) -> CreditId:
 
 
 def derive_lapse_id(account: AccountId, expires_at_ms: int, number: int) -> CreditId:
-    """Return the id of what is written off of credits that expired: no reference has the same one."""
+    """Return the id of a write-off of expired credits; no reference has the same one."""
     digest = hashlib.blake2b(
         f"{account}|{expires_at_ms}|{number}".encode(), digest_size=16, person=b"lapse"
     )
@@ -156,8 +156,8 @@ def execution_id(
 ) -> ExecutionId:
     """Return the id of one paid call: the `call`-th try (1-based) of attempt `attempt` under `claim` and `hold`.
 
-    `claim` tells apart the workers' lives: a call repeated after a crash is another execution, and another usage row.
-    `hold` tells apart the admissions: a line that is admitted again may begin to count anew.
+    `claim` differs for each life of a worker: a call repeated after a crash is another execution and usage row.
+    `hold` differs for each admission: a line that is admitted again may count its calls from 1.
     """
     parts = (attempt, call, claim, hold) if hold else (attempt, call, claim)
     return ExecutionId(f"exec_{derive_token(request, *parts)}")

@@ -1,4 +1,4 @@
-"""The base of every message: frozen, closed to unknown fields when we write, open to newer ones when we read."""
+"""The base of every message: frozen. Writers set known fields only; readers accept newer ones."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
-    """A value on a topic. Readers ignore fields that they do not know, so that a newer writer may add some."""
+    """A value on a topic. Readers ignore unknown fields, so that a newer writer may add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 

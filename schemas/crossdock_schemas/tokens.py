@@ -4,7 +4,7 @@ from crossdock_schemas.message import Message
 
 
 class Tokens(Message):
-    """Counts of one call. `cached` and `cache_write` lie inside `input`; `reasoning` lies inside `output`."""
+    """Counts of one call. `cached` and `cache_write` are part of `input`; `reasoning` is part of `output`."""
 
     input: int = 0
     cached: int = 0

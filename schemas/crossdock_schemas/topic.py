@@ -1,4 +1,4 @@
-"""What is said of a topic. Which ones there are stands in `topics`."""
+"""The declaration of a topic. All topics are in `topics`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,20 +14,20 @@ COMPACTED = {
     "segment.ms": str(HOUR_MS),
     "segment.bytes": str(
         32 * 2**20
-    ),  # what is in the last one is not compacted: a restart reads all of it
+    ),  # the last segment is not compacted: a restart reads all of it
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `partitions` None means: as many as the installation has shards (CROSSDOCK_PARTITIONS)."""
+    """One topic. `partitions` None: as many as the installation has shards (CROSSDOCK_PARTITIONS)."""
 
     name: str
     key: str
     header: type[Message] | None
     """The model in the `crossdock` header; None where the value itself is the message."""
     value: str | tuple[type[Message], ...]
-    """The message, or in words what the opaque bytes are."""
+    """The message, or a description of the opaque bytes."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     cleanup: Cleanup = "delete"

@@ -1,4 +1,4 @@
-"""Topics as data: what is on them, who writes and reads them, how long they keep it.
+"""Topics as data: their messages, writers, readers and retention.
 
 Provisioning, the README's table and the contract documents are made from `TOPICS`.
 """
@@ -43,7 +43,7 @@ ACCOUNT_STATE = Topic(
     name="accounts.state",
     key="account/page",
     header=None,
-    value="pages of a shard's state, read by their owner alone",
+    value="pages of a shard's state, read only by their owner",
     producers=("accounts",),
     consumers=("accounts",),
     cleanup="compact",
@@ -61,7 +61,7 @@ ACCOUNT_DIRECTORY = Topic(
 )
 ACCOUNT_SECRETS = Topic(
     name="accounts.secrets",
-    key="id of the own provider key",
+    key="id of the BYOK key",
     header=None,
     value=(SealedSecret,),
     producers=("accounts",),
@@ -149,7 +149,7 @@ BATCH_STATE = Topic(
     name="batches.state",
     key="batch_id/page",
     header=None,
-    value="pages of a shard's state, read by their owner alone",
+    value="pages of a shard's state, read only by their owner",
     producers=("batches",),
     consumers=("batches",),
     cleanup="compact",
@@ -175,7 +175,7 @@ USAGE = Topic(
 )
 FLEET = Topic(
     name="fleet",
-    key="endpoint/worker, endpoint@own key/worker",
+    key="endpoint/worker, endpoint@BYOK key/worker",
     header=None,
     value=(EndpointHealth,),
     producers=("provider",),
@@ -214,7 +214,7 @@ CLAIMS = Topic(
 )
 CANCELS = Topic(
     name="cancels",
-    key="batch_id, request_id, key_id or id of an own provider key",
+    key="batch_id, request_id, key_id or id of a BYOK key",
     header=None,
     value=(Cancelled,),
     producers=("ingress", "batches", "accounts"),
@@ -246,7 +246,7 @@ LATER_STATE = Topic(
     name="later.state",
     key="page",
     header=None,
-    value="the positions up to which delayed retries were sent on, read by their owner alone",
+    value="the positions up to which delayed retries were sent on, read only by their owner",
     producers=("provider",),
     consumers=("provider",),
     cleanup="compact",

@@ -11,7 +11,7 @@ _DECEMBER = 12
 
 
 class Window(StrEnum):
-    """When a budget begins anew: midnight UTC, Monday, the first of the month; or never."""
+    """The window of a budget: it starts at midnight UTC, on Monday, on the first of the month, or never again."""
 
     TOTAL = "total"
     DAILY = "daily"
@@ -20,7 +20,7 @@ class Window(StrEnum):
 
 
 def day_of(ms: int) -> int:
-    """Return the number of the UTC day that `ms` lies in, from 1970-01-01 on."""
+    """Return the number of the UTC day of `ms`, from 1970-01-01 on."""
     return ms // DAY_MS
 
 
@@ -30,13 +30,13 @@ def date_of(day: int) -> date:
 
 @lru_cache(maxsize=1024)
 def windows_of(day: int) -> tuple[int, int, int]:
-    """Return which day, week and month `day` lies in, each by a number."""
+    """Return the numbers of the day, week and month of `day`."""
     at = date_of(day)
     return day, (day + _MONDAY) // 7, at.year * 12 + at.month
 
 
 def is_in(window: Window, day: int, today: int) -> bool:
-    """Say whether `day` lies in the window of `today`."""
+    """Return whether `day` is in the window of `today`."""
     if window is Window.TOTAL:
         return True
     place = (Window.DAILY, Window.WEEKLY, Window.MONTHLY).index(window)

@@ -1,6 +1,6 @@
-"""Accounts: organizations, their projects and API keys, as the accounts shard keeps them and the directory shows them.
+"""Accounts: organizations, their projects and API keys, as the accounts shard stores them and the directory shows them.
 
-No plain key is in here: a key is known by the SHA-256 of its text.
+No message contains a plain key: a key is identified by the SHA-256 of its text.
 """
 
 from decimal import Decimal
@@ -17,7 +17,7 @@ MAX_TPM = 1_000_000_000
 
 
 class Role(StrEnum):
-    """What a management key may do. An inference key has none: it calls models and sees its own project's work."""
+    """The permissions of a management key. An inference key has none: it calls models and sees its project's work."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -26,18 +26,18 @@ class Role(StrEnum):
 
 
 class Organization(Message):
-    """Who pays: the account. Key in the directory: account."""
+    """The account that pays. Key in the directory: account."""
 
     account: AccountId
     name: str = Field(min_length=1, max_length=MAX_NAME)
     is_operator: bool = False
-    """Runs the installation: its owners may create other organizations."""
+    """It runs the installation: its owners may create other organizations."""
     max_key_life_s: int | None = None
-    """A new inference key must expire within this many seconds; None: it need not expire."""
+    """A new inference key must expire within this many seconds; None: no limit."""
     allowed_ips: tuple[str, ...] = ()
-    """Networks in CIDR form that its keys may be used from; empty: from everywhere."""
+    """Networks in CIDR form that its keys may be used from; empty: everywhere."""
     prepaid_from_usd: Decimal | None = None
-    """What it had spent in all, USD, when it began to need credits for what it spends; None: it needs none."""
+    """USD that it had spent when credits became required for its spending; None: they are not required."""
     created_at_ms: int
     updated_at_ms: int
 
@@ -61,25 +61,25 @@ class ApiKey(Message):
     hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the plain key, in hexadecimal."""
     label: str
-    """The plain key's beginning and end, to be recognized by."""
+    """Beginning and end of the plain key."""
     account: AccountId
     project: ProjectId
     name: str = Field(min_length=1, max_length=MAX_NAME)
     role: Role | None = None
-    """Of a management key; None: an inference key."""
+    """Role of a management key; None: an inference key."""
     disabled: bool = False
     tags: dict[str, str] = Field(default_factory=dict)
     allowed_ips: tuple[str, ...] = ()
-    """Networks in CIDR form that it may be used from, besides what the organization demands; empty: from everywhere."""
+    """Networks in CIDR form that it may be used from, in addition to the organization's rule; empty: everywhere."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
-    """Requests a minute at most; None: as many as come."""
+    """Requests a minute at most; None: unlimited."""
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
-    """Tokens a minute at most, input and output; None: as many as come."""
+    """Tokens a minute at most, input and output; None: unlimited."""
     expires_at_ms: int | None = None
     creator: KeyId | None = None
-    """The management key that made it; None: the installation did."""
+    """The management key that created it; None: the installation."""
     rotated_from: KeyId | None = None
-    """The key in whose place it came."""
+    """The key that it replaced."""
     created_at_ms: int
     updated_at_ms: int
 

@@ -1,6 +1,6 @@
-"""Alerts: money is nearly used up, or used up, or expires.
+"""Alerts: money is nearly used, is used, or expires.
 
-Told once for each window of a budget, for each level of credits, and before and at each time at which credits expire.
+An alert is sent once for each window of a budget, each level of credits, and before and at each expiry of credits.
 """
 
 from decimal import Decimal
@@ -17,19 +17,19 @@ class AlertKind(StrEnum):
     BUDGET_NEARLY_USED = "budget_nearly_used"
     """80 % of a budget are spent."""
     BUDGET_USED = "budget_used"
-    """A budget is spent, or has no room for what somebody wants."""
+    """A budget is spent, or refused a request."""
     CREDITS_LOW = "credits_low"
-    """Credits fell below what the operator calls low."""
+    """Credits fell below the operator's limit for low credits."""
     CREDITS_USED = "credits_used"
-    """Credits are spent, or do not suffice for what somebody wants."""
+    """Credits are spent, or did not cover a request."""
     CREDITS_EXPIRING = "credits_expiring"
     """Credits that are not spent will expire within some days."""
     CREDITS_EXPIRED = "credits_expired"
-    """Credits that were not spent have expired; what calls were held for of them is theirs still."""
+    """Unspent credits expired; amounts held for calls stay available to them."""
 
 
 class Alert(Message):
-    """What happened. The same happening has the same id."""
+    """One event. The same event always has the same id."""
 
     alert_id: AlertId
     account: AccountId
@@ -38,13 +38,13 @@ class Alert(Message):
     """Id of the organization, project or key whose budget it is, or an end user's or a tag's scope; of credits: the
     organization."""
     window: Window | None = None
-    """Of a budget."""
+    """Window of a budget."""
     limit_usd: Decimal
-    """Of the budget; of credits: all that there were since they are needed."""
+    """Limit of the budget; for credits: all since they became required."""
     spent_usd: Decimal
-    """In the window; since credits are needed."""
+    """USD spent in the window; for credits: since they became required."""
     at_ms: int
     until_ms: int | None = None
-    """When the budget's window ends, or the credits expire; None: never."""
+    """End of the budget's window, or expiry of the credits; None: never."""
     amount_usd: Decimal | None = None
-    """Of credits that expire: how much."""
+    """Amount of credits that expire."""

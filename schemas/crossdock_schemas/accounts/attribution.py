@@ -1,4 +1,4 @@
-"""Attribution: for which end user, and under which tags, calls are made; and how a budget names them. Pure.
+"""Attribution: the end user and the tags that calls are booked under, and their names in budgets. Pure.
 
 A scope of an end user is `user:` and the caller's own id of it; one of a tag is `tag:`, the tag's name, `=`, its
 value. In a tag's name `%` is written %25 and `=` %3D, so that a scope means one tag only.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 USER_FIELDS = ("safety_identifier", "user")
-"""OpenAI's names for whoever the caller works for; the newer one goes first."""
+"""OpenAI's names of the end user; the newer one first."""
 MAX_USER = 256  # characters; OpenAI's ids of users are 64 at most
 MAX_TAGS = 16  # of one request, project or key, as OpenAI's metadata
 MAX_TAG_NAME = 64
@@ -18,7 +18,7 @@ _TAG = "tag:"
 
 
 def user_of(body: Mapping[str, Any]) -> str:
-    """Return the end user that `body`, a sound one, names; empty: none."""
+    """Return the end user that a valid `body` names; empty if it names none."""
     return next((body[name] for name in USER_FIELDS if body.get(name)), "")
 
 
@@ -35,12 +35,12 @@ def is_user(scope: str) -> bool:
 
 
 def is_mark(scope: str) -> bool:
-    """Say whether `scope` has the form of an end user's or a tag's."""
+    """Return whether `scope` has the form of an end user's or a tag's."""
     return scope.startswith((_USER, _TAG))
 
 
 def is_sound_mark(scope: str) -> bool:
-    """Say whether `scope` is one that a request may bring."""
+    """Return whether a request may contain `scope`."""
     if is_user(scope):
         return 1 <= len(scope) - len(_USER) <= MAX_USER
     written, sign, value = scope.removeprefix(_TAG).partition("=")

@@ -14,15 +14,15 @@ Usd = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=6)]
 
 
 class Limit(Message):
-    """So much in a window."""
+    """An amount in a window."""
 
     window: Window = Window.TOTAL
     limit_usd: Usd
     include_byok: bool = False
-    """Whether what own provider keys pay for counts too."""
+    """Whether calls with BYOK keys count, too."""
     overshoot_usd: Usd = Decimal(0)
-    """By how much it may be exceeded at most. Above 0 it is fluid: what calls are likely to cost is held against the
-    limit, and what they can cost at most against both together."""
+    """USD by which it may be exceeded at most. Above 0 it is fluid: the expected cost of calls is held against the
+    limit, and their worst case against limit and overshoot together."""
 
 
 class Budget(Message):
@@ -37,9 +37,9 @@ class Budget(Message):
     window: Window
     limit_usd: Usd
     include_byok: bool = False
-    """Whether what own provider keys pay for counts too."""
+    """Whether calls with BYOK keys count, too."""
     overshoot_usd: Usd = Decimal(0)
-    """By how much a fluid budget may be exceeded at most; 0: it is strict."""
+    """USD by which a fluid budget may be exceeded at most; 0: it is strict."""
     version: int
     """Number of the change that set it, in its account's log."""
     updated_at_ms: int

@@ -1,4 +1,4 @@
-"""The guard of sensitive data: what a policy looks for in requests, and what then happens. Pure.
+"""The content filter: the sensitive data that a policy looks for in requests, and the action. Pure.
 
 Fields are OpenRouter's guardrail's: `content_filter_builtins` and `content_filters`.
 """
@@ -12,14 +12,14 @@ from pydantic import Field, StringConstraints
 from crossdock_schemas.message import Message
 
 MAX_PATTERN = 1000  # characters
-MAX_FILTERS = 20  # own patterns of one policy
+MAX_FILTERS = 20  # patterns of one policy
 CUSTOM = "custom"
-"""What findings of an own pattern without a label are called."""
+"""Name of findings of a pattern without a label."""
 LABEL_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$"
 
 
 class Action(StrEnum):
-    """What happens where something is found, the weakest first: it is counted; also taken out; the request refused."""
+    """The action for a finding, the weakest first: count it; also remove it; refuse the request."""
 
     FLAG = "flag"
     REDACT = "redact"
@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 
 class Builtin(StrEnum):
-    """A detector that is there for everybody."""
+    """A detector that every policy can use."""
 
     EMAIL = "email"
     CREDIT_CARD = "credit-card"
@@ -45,20 +45,20 @@ class Builtin(StrEnum):
 
 
 class BuiltinFilter(Message):
-    """What a policy does where one of our detectors finds something."""
+    """The action of a policy for findings of a built-in detector."""
 
     slug: Builtin
     action: Action
 
 
 class PatternFilter(Message):
-    """What a policy does where a regular expression of its own matches."""
+    """The action of a policy for matches of a regular expression."""
 
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)]
     """In RE2's syntax."""
     action: Action
     label: Annotated[str, StringConstraints(pattern=LABEL_PATTERN)] | None = None
-    """What findings are called; None: `custom`."""
+    """Name of the findings; None: `custom`."""
 
     @property
     def name(self) -> str:
@@ -77,11 +77,11 @@ class Detector(Message):
     scope: str
     """Id of the organization, project or key whose policy demands the action."""
     pattern: str | None = None
-    """Of an own one; None: the built-in one of this name."""
+    """Pattern of the policy; None: the built-in detector of this name."""
 
 
 class GuardRules(Message):
-    """All that is to be looked for in a request, built-in detectors first."""
+    """All detectors for a request, built-in ones first."""
 
     detectors: tuple[Detector, ...] = ()
 
@@ -90,7 +90,7 @@ NO_GUARD = GuardRules()
 
 
 class Filters(NamedTuple):
-    """What the policy of `scope` looks for."""
+    """The filters of the policy of `scope`."""
 
     scope: str
     builtins: Sequence[BuiltinFilter] = ()
@@ -98,7 +98,7 @@ class Filters(NamedTuple):
 
 
 def combine(filters: Iterable[Filters]) -> GuardRules:
-    """Return what all policies together look for. Of several actions for one thing the strongest wins."""
+    """Return the detectors of all policies together. The strongest action for a detector wins."""
     found: dict[tuple[str, str | None], Detector] = {}
     order = {builtin.value: place for place, builtin in enumerate(Builtin)}
     for one in filters:

@@ -1,8 +1,8 @@
-"""Control: what management asks of the accounts shard, and the log of what became of it."""
+"""Control: commands of management to the accounts shard, and the log of their outcomes."""
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -19,7 +19,7 @@ from crossdock_schemas.accounts.credential import MAX_SORT_ORDER, Credential, En
 from crossdock_schemas.accounts.credit import MAX_REFERENCE, CreditKind, Reference
 from crossdock_schemas.accounts.credit import Usd as CreditUsd
 from crossdock_schemas.accounts.policy import MAX_PATTERNS, Patterns, Rules
-from crossdock_schemas.accounts.preset import Settings, Slug
+from crossdock_schemas.accounts.preset import PresetSettings, Slug
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, ChangeId, CredentialId, KeyId, ProjectId
 from crossdock_schemas.message import Message
@@ -28,17 +28,17 @@ from crossdock_schemas.windows import Window
 
 
 class _Command(Message):
-    """Keyed by account, so that one shard applies all of an account's in order."""
+    """Keyed by account, so that one shard applies all commands of an account in order."""
 
     change_id: ChangeId
     account: AccountId
     actor: KeyId | None = None
-    """The management key that asks; None: the installation itself, which only `Founded` may."""
+    """The management key of the caller; None: the installation itself, only for `Founded`."""
     at_ms: int
 
 
 class Founded(_Command):
-    """An organization, a project and first keys shall be there. What is there stays, but for a key's other text."""
+    """Create an organization, a project and first keys. Existing ones stay, except for the new text of a key."""
 
     do: Literal["found"] = "found"
     organization: Organization
@@ -47,7 +47,7 @@ class Founded(_Command):
 
 
 class OrganizationAsked(_Command):
-    """The operator's organization asks for another one. Its own shard hands it on as `Founded`."""
+    """The operator's organization creates another one. Its own shard forwards the command as `Founded`."""
 
     do: Literal["create_organization"] = "create_organization"
     organization: Organization
@@ -56,7 +56,7 @@ class OrganizationAsked(_Command):
 
 
 class OrganizationChange(_Command):
-    """None: as it is."""
+    """Fields that are None stay as they are."""
 
     do: Literal["change_organization"] = "change_organization"
     name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
@@ -71,7 +71,7 @@ class ProjectAsked(_Command):
 
 
 class ProjectChange(_Command):
-    """None: as it is."""
+    """Fields that are None stay as they are."""
 
     do: Literal["change_project"] = "change_project"
     project: ProjectId
@@ -88,7 +88,7 @@ class KeyAsked(_Command):
 
 
 class KeyChange(_Command):
-    """None: as it is."""
+    """Fields that are None stay as they are."""
 
     do: Literal["change_key"] = "change_key"
     key_id: KeyId
@@ -103,7 +103,7 @@ class KeyChange(_Command):
 
 
 class KeyRotation(_Command):
-    """A key gets a successor with all that it has; it lives on for `overlap_s`."""
+    """A key gets a successor with the same settings, and stays valid for `overlap_s`."""
 
     do: Literal["rotate_key"] = "rotate_key"
     key_id: KeyId
@@ -119,7 +119,7 @@ class KeyDeletion(_Command):
 
 
 class PolicyChange(_Command):
-    """The rules of a scope are from now on these, as a whole."""
+    """Replace all rules of a scope."""
 
     do: Literal["set_policy"] = "set_policy"
     scope: str
@@ -132,7 +132,7 @@ class PolicyRemoval(_Command):
 
 
 class BudgetChange(_Command):
-    """A scope may spend so much in this window; its other windows stay as they are, unless this is the `only` one."""
+    """Set the budget of a scope in a window; its other windows stay, unless this is the `only` one."""
 
     do: Literal["set_budget"] = "set_budget"
     scope: str
@@ -144,7 +144,7 @@ class BudgetChange(_Command):
 
 
 class BudgetRemoval(_Command):
-    """The budget of one window, or all of a scope's, end."""
+    """End the budget of one window, or all budgets of a scope."""
 
     do: Literal["clear_budget"] = "clear_budget"
     scope: str
@@ -152,12 +152,12 @@ class BudgetRemoval(_Command):
 
 
 class PresetChange(_Command):
-    """The preset of an organization or a project is from now on this, as a whole."""
+    """Replace the preset of an organization or a project."""
 
     do: Literal["set_preset"] = "set_preset"
     scope: str
     slug: Slug
-    settings: Settings
+    settings: PresetSettings
 
 
 class PresetRemoval(_Command):
@@ -167,7 +167,7 @@ class PresetRemoval(_Command):
 
 
 class CredentialAsked(_Command):
-    """An own provider key. Its secret was sealed before it came here."""
+    """Add a BYOK key, whose secret is already encrypted."""
 
     do: Literal["create_credential"] = "create_credential"
     credential: Credential
@@ -175,7 +175,7 @@ class CredentialAsked(_Command):
 
 
 class CredentialChange(_Command):
-    """None, and what is not among `emptied`: as it is."""
+    """Fields that are None and not in `emptied` stay as they are."""
 
     do: Literal["change_credential"] = "change_credential"
     credential_id: CredentialId
@@ -193,11 +193,11 @@ class CredentialChange(_Command):
     emptied: tuple[
         Literal["allowed_models", "allowed_keys", "allowed_users", "declared_region"], ...
     ] = ()
-    """Fields that shall demand and say nothing any more."""
+    """Fields to clear."""
     sealed: SealedSecret | None = None
-    """Another secret in the place of the present one, of the next version."""
+    """A new secret of the next version."""
     label: str | None = Field(default=None, max_length=16)
-    """Of the other secret."""
+    """Label of the new secret."""
 
 
 class CredentialDeletion(_Command):
@@ -214,7 +214,7 @@ class CredentialRewrap(_Command):
 
 
 class CreditAsked(_Command):
-    """The operator's organization asks for credits of any organization. Its own shard hands it on as `Credited`."""
+    """The operator's organization adds credits to an organization. Its own shard forwards the command as `Credited`."""
 
     do: Literal["ask_credit"] = "ask_credit"
     organization: AccountId
@@ -223,26 +223,26 @@ class CreditAsked(_Command):
     reference: Reference
     note: str | None = Field(default=None, max_length=MAX_REFERENCE)
     expires_at_ms: int | None = None
-    """When what is left of it lapses; None: never."""
+    """Expiry of the unspent rest; None: never."""
 
 
 class Credited(_Command):
-    """An organization gets credits. The same reference again changes nothing, and is refused."""
+    """Add credits. A repeated reference is refused."""
 
     do: Literal["credit"] = "credit"
     kind: CreditKind
     amount_usd: CreditUsd | None = None
-    """What is credited; the fee comes on top. None: what `paid_usd` leaves."""
+    """Amount of the credits, without the fee. None: `paid_usd` less the fee."""
     paid_usd: CreditUsd | None = None
-    """What was paid, the fee in it."""
+    """Amount that was paid, including the fee."""
     reference: Reference
     note: str | None = Field(default=None, max_length=MAX_REFERENCE)
     expires_at_ms: int | None = None
-    """When what is left of it lapses; None: never."""
+    """Expiry of the unspent rest; None: never."""
 
 
 class PrepaymentAsked(_Command):
-    """The operator's organization asks that an organization needs credits, or none. Handed on as `PrepaymentSet`."""
+    """The operator's organization sets whether an organization requires credits. Forwarded as `PrepaymentSet`."""
 
     do: Literal["ask_prepayment"] = "ask_prepayment"
     organization: AccountId
@@ -280,31 +280,7 @@ Command = Annotated[
     | PrepaymentSet,
     Field(discriminator="do"),
 ]
-COMMANDS: tuple[type[Message], ...] = (
-    Founded,
-    OrganizationAsked,
-    OrganizationChange,
-    ProjectAsked,
-    ProjectChange,
-    KeyAsked,
-    KeyChange,
-    KeyRotation,
-    KeyDeletion,
-    PolicyChange,
-    PolicyRemoval,
-    BudgetChange,
-    BudgetRemoval,
-    PresetChange,
-    PresetRemoval,
-    CredentialAsked,
-    CredentialChange,
-    CredentialDeletion,
-    CredentialRewrap,
-    CreditAsked,
-    Credited,
-    PrepaymentAsked,
-    PrepaymentSet,
-)
+COMMANDS: tuple[type[Message], ...] = get_args(get_args(Command)[0])
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 
 
@@ -318,23 +294,23 @@ class Refusal(StrEnum):
 
 
 class Change(Message):
-    """One command and what became of it. Numbered per account without a gap, refused ones too."""
+    """One command and its outcome. Numbered per account without a gap, refused ones too."""
 
     change_id: ChangeId
     account: AccountId
     number: int
     """From 1."""
     at_ms: int
-    """When the shard decided."""
+    """Time of the decision."""
     actor: KeyId | None = None
     action: str
-    """What was asked: the command's `do`."""
+    """The command's `do`."""
     target: str
-    """Id of the organization, project, key, policy, budget, preset or own provider key."""
+    """Id of the organization, project, key, policy, budget, preset or BYOK key."""
     before: dict[str, str] = Field(default_factory=dict)
-    """The fields that changed, as they were: JSON by name."""
+    """The old values of the changed fields: JSON by name."""
     after: dict[str, str] = Field(default_factory=dict)
-    """The same fields as they are now."""
+    """The new values of the same fields."""
     refusal: Refusal | None = None
     reason: str | None = None
-    """In words, for the caller; set if it was refused."""
+    """Reason for the caller, if it was refused."""

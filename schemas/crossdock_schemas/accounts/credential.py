@@ -1,4 +1,4 @@
-"""Own provider keys (BYOK): what everybody may know of one. The key itself is a `SealedSecret`. Pure."""
+"""BYOK keys: their public metadata. The key itself is a `SealedSecret`. Pure."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ EndUsers = Annotated[tuple[EndUser, ...], Field(max_length=MAX_PATTERNS)]
 
 
 class Credential(Message):
-    """An own key at a provider, without the key. Key in the directory: its id."""
+    """A customer's key at a provider, without the secret. Key in the directory: its id."""
 
     credential_id: CredentialId
     account: AccountId
@@ -27,26 +27,26 @@ class Credential(Message):
     """Its name in the catalogue."""
     name: str = Field(min_length=1, max_length=MAX_NAME)
     label: str = Field(max_length=16)
-    """The secret's last characters, to be recognized by."""
+    """The last characters of the secret."""
     disabled: bool = False
     is_fallback: bool = False
-    """It comes after the installation's own capacity; else before."""
+    """It is tried after the installation key; otherwise before."""
     is_required: bool = False
-    """The models that it covers are never called at its provider with the installation's key."""
+    """Its models are never called at its provider with the installation key."""
     is_byok_only: bool = False
-    """Nothing is ever called at its provider with the installation's key."""
+    """No model is called at its provider with the installation key."""
     sort_order: int = Field(default=0, ge=0, le=MAX_SORT_ORDER)
-    """Of several keys the lowest is tried first."""
+    """The key with the lowest number is tried first."""
     allowed_models: Patterns | None = None
-    """Only such models; `*` stands for any text. None: every one."""
+    """Only these models; `*` matches any text. None: all."""
     allowed_keys: tuple[KeyId, ...] | None = Field(default=None, max_length=MAX_PATTERNS)
-    """Only requests of these API keys. None: of every one."""
+    """Only requests of these API keys. None: all."""
     allowed_users: EndUsers | None = None
-    """Only requests for these end users, as they name them. None: for everybody, and for nobody in particular."""
+    """Only requests for these end users, as requests name them. None: all requests."""
     declared_zdr: bool = False
-    """Its owner declares that the provider keeps nothing."""
+    """Its owner declares that the provider stores nothing."""
     declared_region: Region | None = None
-    """Where its owner declares that the provider works."""
+    """Region of the provider, as its owner declares."""
     secret_version: int = Field(default=1, ge=1)
     """Each new secret raises it by one."""
     version: int = 0
@@ -55,20 +55,20 @@ class Credential(Message):
     updated_at_ms: int
 
     def concerns(self, key: ApiKey) -> bool:
-        """Say whether requests of `key` may use it, whatever their model and their end user."""
+        """Return whether requests of `key` may use it, without regard to model and end user."""
         is_there = self.project in {None, key.project}
         is_allowed = self.allowed_keys is None or key.key_id in self.allowed_keys
         return not self.disabled and is_there and is_allowed
 
     def declared(self, endpoint: Endpoint) -> Endpoint:
-        """Return `endpoint` as it is for calls with this key, as its owner declares."""
-        told: dict[str, object] = {"retains_data": False} if self.declared_zdr else {}
+        """Return `endpoint` with the declarations of the owner, for calls with this key."""
+        declared: dict[str, object] = {"retains_data": False} if self.declared_zdr else {}
         if self.declared_region is not None:
-            told["region"] = self.declared_region
-        return endpoint.model_copy(update=told) if told else endpoint
+            declared["region"] = self.declared_region
+        return endpoint.model_copy(update=declared) if declared else endpoint
 
     def bears_on(self, model: str) -> bool:
-        """Say whether it opens or closes anything to requests for `model`."""
+        """Return whether it can change the candidates of requests for `model`."""
         return self.is_byok_only or self.covers(model)
 
     def covers(self, model: str) -> bool:
@@ -77,18 +77,18 @@ class Credential(Message):
 
 
 class CredentialRef(Message):
-    """An own key that a parcel may use, as its plan needs it."""
+    """A BYOK key that a parcel may use, with the fields that its plan needs."""
 
     credential_id: CredentialId
     provider: str
     is_fallback: bool = False
     sort_order: int = 0
     version: int
-    """Of its secret when the parcel was admitted; a newer one is used instead."""
+    """Version of its secret when the parcel was admitted; workers use a newer one."""
     endpoints: tuple[str, ...] | None = None
-    """Names of those that it may be used at; None: all that are permitted at its provider."""
+    """Names of its endpoints; None: all permitted ones of its provider."""
 
     def may_call(self, endpoint: Endpoint) -> bool:
-        """Say whether it may be used at `endpoint`, which is permitted to somebody's key."""
+        """Return whether it may be used at `endpoint`, which some key is permitted to use."""
         is_named = self.endpoints is None or endpoint.name in self.endpoints
         return self.provider == endpoint.provider and is_named

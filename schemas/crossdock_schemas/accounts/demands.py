@@ -1,6 +1,6 @@
-"""What a request's `provider` object demands of endpoints. Pure; field names are OpenRouter's (its reference, 3.1).
+"""Demands of a request's `provider` object on endpoints. Pure; field names are OpenRouter's.
 
-It works like one more policy, of the request itself: it can take endpoints away, and never adds one.
+They work like one more policy, of the request itself: they can exclude endpoints, and never add one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ from crossdock_schemas.pricing.catalogue import Quantization
 FIELD = "provider"
 """Its name in a request's body."""
 REQUEST = "request"
-"""The scope of its rules, where those of a policy have an organization, a project or a key."""
+"""The scope of its rules; rules of a policy have an organization, a project or a key."""
 NO_ENDPOINT_FOUND = "no_endpoint_found"
-"""The error's code where it leaves no endpoint."""
+"""Code of the error if no endpoint is left."""
 MODELS = "models"
-"""A field that is not read; null is nothing."""
+"""A field that is not supported; null is ignored."""
 MAX_MESSAGE = 500  # a value may be as long as a body
 _PRICE = "max_price"
 _ALLOWED = ("data_collection", "allow")
@@ -32,11 +32,11 @@ _NAMES: Mapping[str, str] = MappingProxyType(
         **{rule: f"{_PRICE}.{name}" for name, rule in PRICES.items()},
     }
 )
-"""By a rule's name, the request's."""
-_USUAL: Mapping[str, object] = MappingProxyType(
+"""The request's name of a rule, by the policy's name."""
+_NO_EFFECT: Mapping[str, object] = MappingProxyType(
     {"allow_fallbacks": True, "require_parameters": False, "enforce_distillable_text": False}
 )
-"""What may be said since nothing follows from it."""
+"""Values that are accepted because they have no effect."""
 _NOTHING = Rules()
 
 
@@ -49,22 +49,22 @@ class MaxPrice(Message):
 
 
 class Demands(Message):
-    """What an endpoint must be like."""
+    """Required properties of an endpoint."""
 
     only: Annotated[tuple[Pattern, ...], _SOME] | None = None
-    """Names of the providers that may be asked; `*` stands for any text."""
+    """Names of allowed providers; `*` matches any text."""
     ignore: Annotated[tuple[Pattern, ...], Field(max_length=MAX_PATTERNS)] = ()
-    """Names of those that may not."""
+    """Names of excluded providers."""
     data_collection: Literal["deny"] | None = None
-    """deny: nobody who may train on what it is sent."""
+    """deny: no provider that may train on requests."""
     zdr: StrictBool = False
-    """Nobody who may keep what it is sent."""
+    """No provider that may store requests."""
     quantizations: Annotated[tuple[Quantization, ...], _SOME] | None = None
     """Only these precisions of a model's weights."""
     max_price: MaxPrice | None = None
 
     def rules(self) -> Rules:
-        """Return the same as a policy would say it."""
+        """Return the same demands as rules of a policy."""
         price = self.max_price or MaxPrice()
         return Rules(
             allowed_providers=self.only,
@@ -77,7 +77,7 @@ class Demands(Message):
 
 
 class Unsound(NamedTuple):
-    """Why a request's wishes for endpoints cannot be met, in the API's terms."""
+    """Why the demands of a request are invalid, in the API's terms."""
 
     code: str
     message: str
@@ -85,9 +85,9 @@ class Unsound(NamedTuple):
 
 
 def read_demands(body: Mapping[str, Any]) -> Demands | Unsound | None:
-    """Return what `body` demands of endpoints; None: nothing.
+    """Return the demands of `body` on endpoints; None without any.
 
-    What would be passed over is refused: whoever asks for zero retention must not believe that he has it.
+    Unknown fields are refused: a caller must not believe in zero retention that is not enforced.
     """
     if body.get(MODELS) is not None:
         message = "Fallbacks to other models are not supported: name one model in 'model'."
@@ -97,36 +97,36 @@ def read_demands(body: Mapping[str, Any]) -> Demands | Unsound | None:
         return None
     if not isinstance(given, dict):
         return Unsound("invalid_type", f"Invalid type for '{FIELD}': expected an object.", FIELD)
-    said = _said(given)
-    unknown = _unknown(said, Demands, FIELD)
-    prices = said.get(_PRICE)
+    wanted = _effective(given)
+    unknown = _unknown(wanted, Demands, FIELD)
+    prices = wanted.get(_PRICE)
     if unknown is None and isinstance(prices, dict):
-        said[_PRICE] = _said(prices)
-        unknown = _unknown(said[_PRICE], MaxPrice, f"{FIELD}.{_PRICE}")
-    return unknown or _parse(said)
+        wanted[_PRICE] = _effective(prices)
+        unknown = _unknown(wanted[_PRICE], MaxPrice, f"{FIELD}.{_PRICE}")
+    return unknown or _parse(wanted)
 
 
-def _said(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is not said anyway."""
+def _effective(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have an effect."""
     return {
         name: value
         for name, value in given.items()
-        if value is not None and value is not _USUAL.get(name) and (name, value) != _ALLOWED
+        if value is not None and value is not _NO_EFFECT.get(name) and (name, value) != _ALLOWED
     }
 
 
-def _unknown(said: Iterable[str], kind: type[Message], param: str) -> Unsound | None:
-    name = next((name for name in said if name not in kind.model_fields), None)
+def _unknown(wanted: Iterable[str], kind: type[Message], param: str) -> Unsound | None:
+    name = next((name for name in wanted if name not in kind.model_fields), None)
     if name is None:
         return None
     names = ", ".join(kind.model_fields)
-    message = f"'{param}.{name}' is not supported: of '{param}' are read {names}."
+    message = f"'{param}.{name}' is not supported. Supported fields of '{param}': {names}."
     return Unsound("unsupported_parameter", message[:MAX_MESSAGE], f"{param}.{name}"[:MAX_MESSAGE])
 
 
-def _parse(said: Mapping[str, Any]) -> Demands | Unsound | None:
+def _parse(wanted: Mapping[str, Any]) -> Demands | Unsound | None:
     try:
-        demands = Demands.model_validate(said)
+        demands = Demands.model_validate(wanted)
     except ValidationError as error:
         detail = error.errors()[0]
         param = ".".join((FIELD, *map(str, detail["loc"])))
@@ -136,7 +136,7 @@ def _parse(said: Mapping[str, Any]) -> Demands | Unsound | None:
 
 
 def in_its_words(excluded: Excluded) -> Excluded:
-    """Return `excluded` with the name that the request has for the rule, if it is one of the request's."""
+    """Return `excluded` with the request's name of the rule, if it is a rule of the request."""
     if excluded.scope != REQUEST:
         return excluded
     return excluded.model_copy(update={"rule": _NAMES.get(excluded.rule, excluded.rule)})

@@ -54,9 +54,9 @@ KINDS = (
 )
 """All kinds of entity, once: topics, the accounts shard, ingress and the audit read this table."""
 MARK_LEVELS = ("user", "tag")
-"""Of budgets only: by what the scope begins with, before its first colon."""
+"""Levels of budgets only: the beginning of the scope, before its first colon."""
 LEVELS = {"org": "organization", "proj": "project", "key": "key"}
-"""What a policy can bind, and a budget too."""
+"""Levels that a policy or a budget can bind."""
 
 
 MODELS = {kind.prefix: kind.model for kind in KINDS}
@@ -75,7 +75,7 @@ def identity(entity: Entity) -> str:
 
 
 def level_of(scope: str) -> str:
-    """Return what a policy's or a budget's scope, or the own provider key that decides, is in words."""
+    """Return the level of a policy's or a budget's scope, or of a BYOK key, in words."""
     if scope == REQUEST:
         return scope
     if is_mark(scope):
@@ -99,9 +99,9 @@ def preset_id(scope: str, slug: str) -> str:
 
 
 def listed_as(account: AccountId, identifier: str) -> str:
-    """Return the key in the directory: with the account where `identifier` is one within its organization only.
+    """Return the key in the directory: with the account if `identifier` is unique only within it.
 
-    That is what an end user's or a tag's scope is in; no other identity has a colon.
+    Such are scopes of end users and tags; no other identity contains a colon.
     """
     return f"{identifier}@{account}" if ":" in identifier else identifier
 

@@ -1,4 +1,4 @@
-"""The journal: what money did, in double entry. Nothing is ever changed in it; a correction is another entry."""
+"""The journal: movements of money in double entry. Entries never change; a correction is another entry."""
 
 from datetime import date
 from decimal import Decimal
@@ -12,45 +12,45 @@ from crossdock_schemas.windows import day_of, windows_of
 
 class EntryKind(StrEnum):
     HOLD = "hold"
-    """Calls may begin: what they can cost at most is set aside."""
+    """The worst case of calls is reserved before they begin."""
     CAPTURE = "capture"
-    """Calls cost money, which their holds give up."""
+    """The cost of calls is taken from their holds."""
     CORRECTION = "correction"
-    """The end of a call that was booked at an estimate became known."""
+    """The outcome of a call that was booked at an estimate became known."""
     RELEASE = "release"
-    """No more calls under these holds: what is left of them is free."""
+    """No more calls run under these holds: the rest is free again."""
     TOP_UP = "top_up"
-    """Credits were paid for, with the fee."""
+    """Credits were paid, with the fee."""
     GRANT = "grant"
     ADJUSTMENT = "adjustment"
     REFUND = "refund"
     LAPSE = "lapse"
-    """Credits were not used by their time: what is left of them is written off."""
+    """Credits were not used in time: the rest is written off."""
     EXPIRY = "expiry"
-    """Nobody told of the end of these holds, and no call can run any more."""
+    """No worker reported the end of these holds, and no call can run any more."""
 
 
 class Ledger(StrEnum):
-    """What a posting is about."""
+    """The account of a posting."""
 
     SPEND = "spend"
-    """What a key spent: grows with each call."""
+    """Spending of a key: grows with each call."""
     PROVIDER = "provider"
-    """What is owed to a provider: falls by the same amount."""
+    """Debt to a provider: falls by the same amount."""
     HELD = "held"
-    """What is set aside for a key's calls."""
+    """Amount held for a key's calls."""
     CREDITS = "credits"
-    """What an organization has paid or was given in advance; what it spends is under `spend`."""
+    """Credits of an organization; its spending is under `spend`."""
     PAYMENT = "payment"
-    """What came in for credits: falls by credits and fee."""
+    """Payments for credits: falls by credits and fee."""
     FEE = "fee"
-    """What the operator charged for top-ups."""
+    """Fees of top-ups."""
     GRANTED = "granted"
-    """What the operator gave: falls by grants and adjustments."""
+    """Credits from the operator: falls by grants and adjustments."""
     LAPSED = "lapsed"
-    """What organizations did not use in time: grows by what is written off."""
+    """Credits not used in time: grows with each write-off."""
     AVAILABLE = "available"
-    """What a key may hold still: falls by what is set aside, and rises when it is captured or free."""
+    """The other side of `held`: falls with a hold, and rises with its capture or release."""
 
 
 class Posting(Message):
@@ -59,19 +59,19 @@ class Posting(Message):
     ledger: Ledger
     project: ProjectId = ProjectId("")
     key_id: KeyId = KeyId("")
-    """Both empty where it is the organization's: of credits, payments, fees and what was granted."""
+    """Both are empty in postings of the organization: credits, payments, fees, grants."""
     provider: str = ""
-    """Of `spend` and `provider`; a hold is for whoever will be called."""
+    """Set for `spend` and `provider`; a hold is for any provider."""
     is_byok: bool = False
-    """Of calls with an own provider key."""
+    """Set for calls with a BYOK key."""
     marks: tuple[str, ...] = ()
-    """The end user and the tags for which it counts besides: those that had a budget when its hold was made."""
+    """Attribution: the end user and tags that had a budget at the time of the hold."""
     day: date
-    """UTC day in whose windows it counts: the hold's; that of the booking where there is no hold."""
+    """UTC day whose windows it counts in: the day of the hold; without a hold, of the booking."""
     amount_usd: Decimal
     """Never 0; exact to 12 places."""
     expires_at_ms: int | None = None
-    """Of `credits` that expire, and of what is written off of them."""
+    """Expiry of `credits`, and of their write-off."""
 
 
 class Entry(Message):
@@ -82,16 +82,16 @@ class Entry(Message):
     at_ms: int
     kind: EntryKind
     change: int = 0
-    """Number of the account's last change before it: by it the budgets of the moment are known."""
+    """Number of the account's last change before it: it determines the budgets of the moment."""
     executions: int
-    """Calls behind it; of a hold, a release or an expiry: lines; of credits: none."""
+    """Number of calls; for a hold, a release or an expiry: lines; for credits: 0."""
     postings: tuple[Posting, ...]
 
 
 class Spending(Message):
-    """What was spent and what is held, USD. Windows are UTC; a week begins on Monday.
+    """Amounts spent and held, USD. Windows are UTC; a week begins on Monday.
 
-    What is told is as of `at_ms`: a window that has ended since is 0.
+    Amounts are as of `at_ms`: a window that has ended since is 0.
     """
 
     at_ms: int
@@ -100,22 +100,22 @@ class Spending(Message):
     week_usd: Decimal = Decimal(0)
     month_usd: Decimal = Decimal(0)
     held_usd: Decimal = Decimal(0)
-    """What calls that run, or may begin, can cost at most."""
+    """Worst case of calls that run or may begin."""
     held_day_usd: Decimal = Decimal(0)
     held_week_usd: Decimal = Decimal(0)
     held_month_usd: Decimal = Decimal(0)
     spare_usd: Decimal = Decimal(0)
-    """What of it fluid budgets do not count: it is not likely to be spent."""
+    """Part of the held amount that fluid budgets do not count: worst case less expected cost."""
     spare_day_usd: Decimal = Decimal(0)
     spare_week_usd: Decimal = Decimal(0)
     spare_month_usd: Decimal = Decimal(0)
     byok_usd: Decimal = Decimal(0)
-    """What of the total own provider keys paid for."""
+    """Part of the total that BYOK keys paid."""
     byok_day_usd: Decimal = Decimal(0)
     byok_week_usd: Decimal = Decimal(0)
     byok_month_usd: Decimal = Decimal(0)
     calls: int = 0
-    """Calls behind it."""
+    """Number of calls."""
 
     def as_of(self, now_ms: int) -> Self:
         """Return it as it is now: windows that ended since are 0."""
@@ -134,7 +134,7 @@ class Spending(Message):
 
 
 class Spend(Spending):
-    """What a key has spent and what is held for it, as its account's shard knows it.
+    """Amounts spent by and held for a key, as its account's shard stores them.
 
     Key in the directory: `spend_` and the key's id.
     """
@@ -145,12 +145,12 @@ class Spend(Spending):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Whose budgets it counts for."""
+        """Scopes of the budgets that it counts for."""
         return frozenset((self.account, self.project, self.key_id))
 
 
 class MarkSpend(Spending):
-    """What was spent and is held for an end user or under a tag, since a budget was first set for it.
+    """Amounts spent and held for an end user or a tag, since the first budget of its scope.
 
     Key in the directory: `marked_`, the scope, `@` and the account.
     """

@@ -1,6 +1,6 @@
-"""Policies: which endpoints an organization, a project or a key may use. All that apply must agree. Pure.
+"""Policies: the endpoints that an organization, a project or a key may use. All applicable policies must agree. Pure.
 
-Fields are OpenRouter's guardrail's; names may hold `*` for any text. Prices are USD per million tokens.
+Fields are OpenRouter's guardrail's; `*` in names matches any text. Prices are USD per million tokens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,16 +26,12 @@ MAX_PATTERNS = 100
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s]+$")]
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=MAX_PATTERNS)]
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
-PRICES = {
-    "prompt": "max_prompt_price",
-    "completion": "max_completion_price",
-    "request": "max_request_price",
-}
-"""The names in `max_price`, and those of the rules."""
+PRICES = {name: f"max_{name}_price" for name in ("prompt", "completion", "request")}
+"""Rules by their names in `max_price`."""
 
 
 class Rules(Message):
-    """What a policy demands. A list that is None demands nothing; an empty list of allowed ones allows nothing."""
+    """The rules of a policy. A list that is None has no effect; an empty list of allowed names allows nothing."""
 
     allowed_models: Patterns | None = None
     ignored_models: Patterns = ()
@@ -48,9 +44,9 @@ class Rules(Message):
     max_request_price: Price | None = None
     """USD per call at most, besides its tokens."""
     data_collection: Literal["deny"] | None = None
-    """deny: nobody who may train on what it is sent."""
+    """deny: no provider that may train on requests."""
     zdr: bool = False
-    """Zero data retention: nobody who may keep what it is sent."""
+    """Zero data retention: no provider that may store requests."""
     allowed_data_regions: Annotated[tuple[Region, ...], Field(max_length=MAX_PATTERNS)] | None = (
         None
     )
@@ -59,11 +55,11 @@ class Rules(Message):
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)] | None = None
     """Output tokens of one answer at most."""
     tools: Literal["deny"] | None = None
-    """deny: no request may give the model tools to call."""
+    """deny: no request may contain tools."""
     content_filter_builtins: BuiltinFilters = ()
-    """What of requests is counted, taken out or refused, by detectors that are there for everybody."""
+    """Actions for findings of built-in detectors in requests."""
     content_filters: PatternFilters = ()
-    """The same by own regular expressions."""
+    """Actions for matches of regular expressions."""
 
     def broken_by(self, endpoint: Endpoint) -> str | None:
         """Return the name of the first rule that `endpoint` breaks."""
@@ -105,14 +101,14 @@ class Excluded(Message):
 
 
 class Permission(Message):
-    """What is left of the endpoints that serve a wish, and why the others are not."""
+    """The permitted endpoints of a request, and the reasons that exclude the others."""
 
     permitted: tuple[str, ...]
     excluded: tuple[Excluded, ...]
 
 
 class Broken(NamedTuple):
-    """Which rule of whom a line breaks."""
+    """The rule that a line breaks, and its scope."""
 
     rule: str
     scope: str
@@ -120,12 +116,12 @@ class Broken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What policies demand of the lines themselves, each with the scope that demands it."""
+    """Rules of policies for the lines themselves, each with its scope."""
 
     max_tokens: int | None = None
     max_tokens_of: str = ""
     tools_of: str | None = None
-    """Who denies tools; None: nobody."""
+    """Scope that denies tools; None: they are allowed."""
 
     def broken_by(self, ask: Ask) -> Broken | None:
         """Return which rule a line breaks that asks for so much; one that sets no limit breaks none of them."""
@@ -137,7 +133,7 @@ class Bounds:
 
 
 def bounds_of(policies: Iterable[Policy]) -> Bounds:
-    """Return what all of `policies` together demand of lines: the least tokens, and no tools if one denies them."""
+    """Return the rules of all `policies` for lines: the lowest cap of tokens, and no tools if one denies them."""
     applying = list(policies)
     capped = [(p.rules.max_tokens, p.scope) for p in applying if p.rules.max_tokens is not None]
     least, scope = min(capped, key=lambda one: one[0], default=(None, ""))
@@ -146,7 +142,7 @@ def bounds_of(policies: Iterable[Policy]) -> Bounds:
 
 
 def guard_of(policies: Iterable[Policy]) -> GuardRules:
-    """Return what all of `policies` together look for in requests."""
+    """Return the detectors of all `policies` together."""
     return combine(
         Filters(one.scope, one.rules.content_filter_builtins, one.rules.content_filters)
         for one in policies
@@ -154,7 +150,7 @@ def guard_of(policies: Iterable[Policy]) -> GuardRules:
 
 
 def permit(endpoints: Sequence[Endpoint], policies: Iterable[Policy]) -> Permission:
-    """Return which of `endpoints` no policy forbids."""
+    """Return the `endpoints` that all policies permit."""
     applying = list(policies)
     permitted, excluded = [], []
     for endpoint in endpoints:
@@ -178,10 +174,10 @@ def _is_among(name: str, patterns: Sequence[str]) -> bool:
 
 
 def is_meant(name: str, pattern: str) -> bool:
-    """`*` stands for any text; everything else for itself.
+    """Return whether `name` matches `pattern`, in which `*` matches any text.
 
     why: each part is taken at its first place, in one pass. A regular expression would try all places, and tenants
-    write the patterns: eleven stars take it seconds.
+    write the patterns: eleven stars would take seconds.
     """
     first, *middle = pattern.split("*")
     if not middle:

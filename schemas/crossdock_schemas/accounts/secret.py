@@ -1,4 +1,4 @@
-"""A secret under lock: what lies on a topic of a provider key that is a tenant's own."""
+"""The encrypted secret of a BYOK key, as it is on its topic."""
 
 from typing import Annotated
 
@@ -15,16 +15,16 @@ Base64 = Annotated[
 class SealedSecret(Message):
     """A secret encrypted under a key of its own, and that key encrypted under a master key: AES-256-GCM, both.
 
-    What it says of itself (account, credential, version) is part of what is authenticated: in another's place it does
-    not open. Key on the topic: the credential's id.
+    Account, credential and version are authenticated with it: it cannot be decrypted for another credential. Key on the
+    topic: the credential's id.
     """
 
     account: AccountId
     credential_id: CredentialId
     version: int = Field(ge=1)
-    """Of the credential's secret: 1, 2, ..."""
+    """Version of the credential's secret: 1, 2, ..."""
     master_key_id: str = Field(pattern=r"^[0-9a-f]{8}$")
-    """The beginning of the master key's SHA-256."""
+    """Beginning of the master key's SHA-256."""
     wrap_nonce: Base64
     wrapped_key: Base64
     """The data key under the master key."""

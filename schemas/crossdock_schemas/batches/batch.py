@@ -1,4 +1,4 @@
-"""Batches: what is asked of them, and what their directory shows."""
+"""Batches: commands, and the entries of their directory."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -13,7 +13,7 @@ from crossdock_schemas.tokens import Tokens
 
 
 class BatchStatus(StrEnum):
-    """OpenAI's states (async-batch reference, 1.4)."""
+    """OpenAI's states of a batch."""
 
     VALIDATING = "validating"
     FAILED = "failed"
@@ -35,7 +35,7 @@ _FINAL = frozenset(
 
 
 class Submitted(Message):
-    """Somebody asked for a batch. The input's existence is checked by validation, as OpenAI does."""
+    """A batch was submitted. Validation checks that its input exists, as OpenAI does."""
 
     kind: Literal["submitted"] = "submitted"
     batch_id: BatchId
@@ -45,10 +45,10 @@ class Submitted(Message):
     operation: str
     input_file_id: FileId
     input_path: str | None = None
-    """Where the input lies; None when there is no such file, which fails the batch."""
+    """Path of the input; None if the file does not exist, which fails the batch."""
     input_bytes: int = 0
     preparation_path: str | None = None
-    """Where it lies what its lines go through before they are checked, see `Preparation`; None: nothing."""
+    """Path of the `Preparation` of its lines; None: they are not prepared."""
     completion_window: str
     window_s: int
     metadata: dict[str, str] | None = None
@@ -57,7 +57,7 @@ class Submitted(Message):
 
 
 class CancelAsked(Message):
-    """Somebody asked to cancel a batch."""
+    """A batch shall be cancelled."""
 
     kind: Literal["cancel_asked"] = "cancel_asked"
     batch_id: BatchId
@@ -74,17 +74,17 @@ class WaitReason(Message):
     scope."""
     since_ms: int
     until_ms: int | None = None
-    """When the budget's window ends, or the next request may begin; None: there is no such time."""
+    """End of the budget's window, or time of the next request; None: unknown."""
 
 
 class LinesReturned(Message):
-    """There is no money for these lines at the moment: they wait in their batch until some is `Granted`."""
+    """No money is available for these lines: they wait in their batch for `Granted`."""
 
     kind: Literal["lines_returned"] = "lines_returned"
     batch_id: BatchId
     model: str
     position: int
-    """Of the first line, among the batch's lines of this model; the others follow."""
+    """Position of the first line among the batch's lines of this model; the others follow."""
     count: int = Field(ge=1)
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
     """By line number (0-based), the call of unknown end that its next call repeats."""
@@ -92,22 +92,23 @@ class LinesReturned(Message):
 
 
 class Granted(Message):
-    """There is money again for lines of this model that wait."""
+    """Money is available again for waiting lines of this model."""
 
     kind: Literal["granted"] = "granted"
     batch_id: BatchId
     model: str
     lines: int | None = Field(default=None, ge=1)
-    """So many; None: for all that wait."""
+    """Number of lines; None: all waiting lines."""
 
 
-Asked = Submitted | CancelAsked | LinesReturned | Granted
-BatchCommand = Annotated[Asked, Field(discriminator="kind")]
-batch_command: TypeAdapter[Asked] = TypeAdapter(BatchCommand)
+BatchCommand = Annotated[
+    Submitted | CancelAsked | LinesReturned | Granted, Field(discriminator="kind")
+]
+batch_command: TypeAdapter[BatchCommand] = TypeAdapter(BatchCommand)
 
 
 class LineError(Message):
-    """What is wrong with an input line (1-based), or with the whole input (None)."""
+    """A fault of an input line (1-based), or of the whole input (None)."""
 
     code: str
     message: str
@@ -123,25 +124,25 @@ class ModelProgress(Message):
     fed: int = 0
     done: int = 0
     returned: tuple[tuple[int, int], ...] = ()
-    """Lines that were fed and came back, as place and count; they wait to be fed again."""
+    """Returned lines, as place and count; they wait to be fed again."""
     may_feed: int | None = None
-    """Lines that may be fed while money is short; None: as many as the window has room for."""
+    """Lines that may be fed while money is short; None: no limit besides the window."""
     wait_reason: WaitReason | None = None
     again: int = 0
-    """How often lines came back."""
+    """Number of returns."""
     repeats: dict[int, ExecutionId] = Field(default_factory=dict)
-    """Of lines that came back, by line number (0-based), the call of unknown end that their next call repeats."""
+    """By line number (0-based) of returned lines, the call of unknown end that their next call repeats."""
 
     @property
     def waiting(self) -> int:
-        """Lines that wait for money: those that came back, and those behind them."""
+        """Lines that wait for money: returned lines, and the lines behind them."""
         if self.wait_reason is None:
             return 0
         return sum(count for _, count in self.returned) + self.total - self.fed
 
 
 class Batch(Message):
-    """The directory's entry: what GET /v1/batches/{id} is made from. Key on the topic: batch_id."""
+    """Entry of the directory, from which GET /v1/batches/{id} is made. Key on the topic: batch_id."""
 
     batch_id: BatchId
     account: AccountId
@@ -154,7 +155,7 @@ class Batch(Message):
     input_bytes: int = 0
     preparation_path: str | None = None
     prepared_path: str | None = None
-    """Where lines lie that preparation changed, and those behind them; None: it changed none."""
+    """Path of the prepared lines from the first changed one on; None: preparation changed none."""
     completion_window: str
     metadata: dict[str, str] | None = None
     output_expires_after_s: int | None = None
@@ -168,7 +169,7 @@ class Batch(Message):
     cancelling_at_ms: int | None = None
     cancelled_at_ms: int | None = None
     estimate: Estimate | None = None
-    """What it may cost; known when its input is read."""
+    """Estimated cost; known after validation."""
     total: int = 0
     completed: int = 0
     failed: int = 0
@@ -184,21 +185,10 @@ class Batch(Message):
     @classmethod
     def begun(cls, asked: Submitted) -> Self:
         """Return the entry of a batch that was just submitted."""
+        shared = cls.model_fields.keys() & Submitted.model_fields.keys()
         return cls(
-            batch_id=asked.batch_id,
-            account=asked.account,
-            project=asked.project,
-            key_id=asked.key_id,
+            **{name: getattr(asked, name) for name in shared},
             status=BatchStatus.VALIDATING,
-            operation=asked.operation,
-            input_file_id=asked.input_file_id,
-            input_path=asked.input_path,
-            input_bytes=asked.input_bytes,
-            preparation_path=asked.preparation_path,
-            completion_window=asked.completion_window,
-            metadata=asked.metadata,
-            output_expires_after_s=asked.output_expires_after_s,
-            created_at_ms=asked.created_at_ms,
             expires_at_ms=asked.created_at_ms + asked.window_s * 1000,
         )
 
@@ -208,7 +198,7 @@ class Batch(Message):
 
     @property
     def wait_reason(self) -> WaitReason | None:
-        """Why some of its lines wait; None: none do."""
+        """Why some of its lines wait; None if none wait."""
         return next((m.wait_reason for m in self.models if m.wait_reason is not None), None)
 
 

@@ -1,4 +1,4 @@
-"""A file's entry in the `files` directory; its content lies in the object store."""
+"""A file's entry in the `files` directory; its content is in the object store."""
 
 from typing import Literal
 
@@ -7,20 +7,20 @@ from crossdock_schemas.message import Message
 
 
 class StoredFile(Message):
-    """What /v1/files tells about a file. Key on the topic: file_id; a tombstone deletes it."""
+    """A file of /v1/files. Key on the topic: file_id; a tombstone deletes it."""
 
     file_id: FileId
     account: AccountId
     project: ProjectId = ProjectId("proj_default")
-    """Files of before there were projects are in the default one."""
+    """Files from versions without projects are in the default one."""
     filename: str
     purpose: str
     bytes: int
-    """Of a batch's output: 0 here; the parts in the batches' directory say it."""
+    """Size; 0 for the output of a batch, whose parts are in the directory of batches."""
     created_at_ms: int
     expires_at_ms: int | None = None
     path: str | None = None
-    """The object's path; None for a batch's output, which is made of parts."""
+    """The object's path; None for the output of a batch, which consists of parts."""
     batch_id: BatchId | None = None
     part_kind: Literal["output", "error"] | None = None
 

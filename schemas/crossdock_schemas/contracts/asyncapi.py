@@ -17,13 +17,13 @@ def _message_ids(topic: Topic) -> list[str]:
 
 
 def asyncapi() -> Json:
-    """Return the AsyncAPI document; its schemas are the files beside it."""
+    """Return the AsyncAPI document; its schemas are in the files beside it."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Crossdock",
             "version": "1",
-            "description": "What travels between the stages. Readers ignore fields that they do not know.",
+            "description": "Messages between the stages. Readers ignore unknown fields.",
         },
         "servers": {
             "kafka": {

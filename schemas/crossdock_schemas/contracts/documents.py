@@ -1,4 +1,4 @@
-"""Every generated document by its path in the repository: write them, or say which are out of date."""
+"""Every generated document by its path in the repository."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def _dump(document: Json) -> str:
 
 
 def stale(root: Path) -> list[str]:
-    """Return the paths below `root` that are missing, out of date, or schemas of no message of ours."""
+    """Return the paths below `root` that are missing, out of date, or schemas of unknown messages."""
     wanted = documents()
     changed = [
         path
@@ -41,7 +41,7 @@ def stale(root: Path) -> list[str]:
 
 
 def write(root: Path) -> None:
-    """Write every document below `root`; schemas of no message of ours are removed."""
+    """Write every document below `root`; schemas of unknown messages are removed."""
     wanted = documents()
     for path in stale(root):
         file = root / path

@@ -65,8 +65,8 @@ def _names(topics: Sequence[Topic]) -> str:
 
 
 _TOPICS_INTRO = (
-    "The header `crossdock` holds the envelope, beside CloudEvents' `ce_*` headers. Every consumer reads committed "
-    "records only. The schemas are in [schemas/json](../../schemas/json/asyncapi.json)."
+    "The header `crossdock` contains the envelope, beside CloudEvents' `ce_*` headers. Every consumer reads only "
+    "committed records. The schemas are in [schemas/json](../../schemas/json/asyncapi.json)."
 )
 
 
@@ -125,7 +125,7 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """One whose columns say themselves what they mean."""
+    """A view that describes its columns."""
 
     name: str
     meaning: str
@@ -165,8 +165,8 @@ def _altered(table: Table, body: str) -> Table:
         place = [column.name for column in columns].index(before)
         columns.insert(place + 1, Column(name, kind, _text(text)))
     meanings = {name: _text(text) for name, text in _COMMENT_COLUMN.findall(body)}
-    told = (replace(c, meaning=meanings.get(c.name, c.meaning)) for c in columns)
-    return replace(table, columns=tuple(told))
+    changed = (replace(c, meaning=meanings.get(c.name, c.meaning)) for c in columns)
+    return replace(table, columns=tuple(changed))
 
 
 def tables_page(sql: str) -> str:
@@ -186,8 +186,8 @@ def tables_page(sql: str) -> str:
 
 
 _TABLES_INTRO = (
-    "All in the database `crossdock`. Analysts read the views; a table is read with `FINAL`, for a repeated row "
-    "collapses late. Money is `Decimal(38, 12)` in USD, times are UTC."
+    "All tables are in the database `crossdock`. Analysts read the views. A query on a table needs `FINAL`, because a "
+    "repeated row collapses later. Money is `Decimal(38, 12)` in USD; times are UTC."
 )
 
 

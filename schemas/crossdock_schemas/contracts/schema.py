@@ -65,11 +65,11 @@ def contracts_of(topic: Topic) -> tuple[Contract, ...]:
 
 
 def contracts() -> tuple[Contract, ...]:
-    """Return every message that travels, once."""
+    """Return every message, once."""
     return tuple(dict.fromkeys(one for topic in TOPICS for one in contracts_of(topic)))
 
 
 def json_schema(contract: Contract) -> Json:
-    # why: validation mode is what a reader must accept; absent means None, for None is never written
+    # why: validation mode describes the input of a reader; writers omit None, so a missing field means None
     schema = contract.model.model_json_schema(schema_generator=_WithFieldDocs)
     return {"$schema": DIALECT, **schema}

@@ -1,1 +1,1 @@
-"""The catalogue and its prices: what a call costs, and what a request can cost at most."""
+"""The catalogue, prices, cost of calls, and worst case of requests."""

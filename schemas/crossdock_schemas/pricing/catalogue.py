@@ -14,25 +14,14 @@ Region = Literal["global", "europe", "us"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 Auth = Literal["bearer", "azure", "aws", "google"]
 Quantization = Literal[
-    "int4",
-    "int8",
-    "fp4",
-    "mxfp4",
-    "nvfp4",
-    "fp6",
-    "fp8",
-    "mxfp8",
-    "fp16",
-    "bf16",
-    "fp32",
-    "unknown",
-]  # OpenRouter's names
+    "int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"
+]  # OpenRouter's names  # fmt: skip
 Operation = Literal["/v1/chat/completions", "/v1/embeddings"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 class _Entry(Message):
-    """An operator writes these by hand: an unknown key is a typo, and an error."""
+    """Operators write these by hand: an unknown key is a typo, and an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,9 +30,9 @@ class Offer(_Entry):
     """One model at one provider: an endpoint."""
 
     model: str
-    """The model's name for our callers."""
+    """Name of the model for callers."""
     upstream_model: str | None = None
-    """The provider's own name for it; `model` if not given."""
+    """Name of the model at the provider; None: `model`."""
     operations: tuple[Operation, ...] = ("/v1/chat/completions",)
     quantization: Quantization = "unknown"
     context_length: int | None = Field(default=None, ge=1)
@@ -51,30 +40,30 @@ class Offer(_Entry):
     max_output_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one answer at most."""
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """How the provider calls the limit of an answer."""
+    """The provider's name of the limit of an answer."""
     prices: Prices
 
 
 class Provider(_Entry):
-    """Somebody who serves models over HTTP in a known wire format."""
+    """A service of models over HTTP in a known wire format."""
 
     name: Slug
     format: Literal["openai"] = "openai"
     base_url: str
-    """May have places that a key fills: `{host}`, `{resource}` (azure), `{region}` (aws, google), `{region_prefix}`,
-    `{project}` (google)."""
+    """May contain placeholders that a key fills: `{host}`, `{resource}` (azure), `{region}` (aws, google),
+    `{region_prefix}`, `{project}` (google)."""
     auth: Auth = "bearer"
-    """How a call is authorised, and of which shape keys are."""
+    """Authorization of calls, and shape of keys."""
     token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
-    """Where `google` exchanges a service account's word for a token."""
+    """Address where `google` exchanges a service account's signature for a token."""
     api_key_env: str | None = None
     """The environment variable of the provider workers that holds the key; None sends no Authorization."""
     trains_on_data: bool = True
-    """It may train on what it is sent; False only where you know that it does not."""
+    """It may train on requests; set False only if you know that it does not."""
     retains_data: bool = True
-    """It may keep what it is sent; False only where you know that it keeps nothing."""
+    """It may store requests; set False only if you know that it stores nothing."""
     region: Region = "global"
-    """Where it works on what it is sent."""
+    """Region where it processes requests."""
     max_in_flight: int = Field(default=256, ge=1)
     """Calls at once, per worker."""
     connect_timeout_s: float = 5.0
@@ -87,7 +76,7 @@ class Provider(_Entry):
 
 
 class Endpoint(Message):
-    """An offer together with who makes it."""
+    """An offer with its provider."""
 
     provider: str
     model: str
@@ -146,30 +135,29 @@ class Catalogue(_Entry):
         )
 
     @cached_property
-    def _by_wish(self) -> Mapping[tuple[str, str], tuple[Endpoint, ...]]:
+    def _by_model(self) -> Mapping[tuple[str, str], tuple[Endpoint, ...]]:
         found: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
         for endpoint in self.endpoints:
             for operation in endpoint.operations:
-                wish = (endpoint.model, operation)
-                found[wish] = (*found.get(wish, ()), endpoint)
+                key = (endpoint.model, operation)
+                found[key] = (*found.get(key, ()), endpoint)
         return found
 
     def serving(self, model: str, operation: str) -> tuple[Endpoint, ...]:
         """Return the endpoints that serve `model` for `operation`, in catalogue order; empty if there is none."""
-        return self._by_wish.get((model, operation), ())
+        return self._by_model.get((model, operation), ())
 
     def offering(self, model: str) -> tuple[Endpoint, ...]:
-        """Return the endpoints of `model`, whatever they serve it for, in catalogue order."""
+        """Return the endpoints of `model` for any operation, in catalogue order."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.model == model)
 
     @cached_property
     def models(self) -> Mapping[str, frozenset[str]]:
-        """Every model's name, with the operations that some endpoint serves it for."""
+        """Operations by name of the model."""
         found: dict[str, frozenset[str]] = {}
         for endpoint in self.endpoints:
-            found[endpoint.model] = found.get(endpoint.model, frozenset()) | set(
-                endpoint.operations
-            )
+            served = found.get(endpoint.model, frozenset())
+            found[endpoint.model] = served | set(endpoint.operations)
         return found
 
 

@@ -1,8 +1,8 @@
-"""What a batch may cost, before it runs. Pure.
+"""The estimated cost of a batch before it runs. Pure.
 
-`worst_usd` is a bound: what would be held if all lines ran at once, with the dearest endpoint for every part of it.
-`likely_usd` takes a token for four bytes, answers as long as the account's latest ones from the same model (else a rule
-of thumb), and endpoints as often as the router draws them. `low_usd` is the cheapest endpoint and no answer at all.
+`worst_usd` is a bound: the hold for all lines at once, at the highest price of each part. `likely_usd` counts four
+bytes a token, answers as long as the account's latest ones from the same model (else a rule of thumb), and endpoints
+with the router's probabilities. `low_usd` is the cheapest endpoint without any answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from crossdock_schemas.pricing.prices import COST_PLACES, PER_MILLION
 from crossdock_schemas.pricing.worst_case import Ask, output_limit
 
 BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
-USUAL_OUTPUT = 256  # tokens of an answer, where nothing is known of a model
+USUAL_OUTPUT = 256  # tokens of an answer without a history of the model
 _FREE = Decimal("0.000001")
 
 
@@ -27,30 +27,27 @@ class Estimate(Message):
     likely_usd: Decimal
     worst_usd: Decimal
     is_from_history: bool
-    """Every model's answers are taken to be as long as earlier ones of the account."""
+    """Lengths of all models' answers come from earlier ones of the account."""
 
     def figures(self) -> dict[str, object]:
-        """Return it as the API and the command line show it."""
+        """Return the figures as the API and the command line show them."""
         return {
-            "low_usd": usd_text(self.low_usd),
-            "likely_usd": usd_text(self.likely_usd),
-            "worst_usd": usd_text(self.worst_usd),
-            "is_from_history": self.is_from_history,
+            name: usd_text(value) if isinstance(value, Decimal) else value for name, value in self
         }
 
 
 @dataclass
-class Sums:
-    """What the lines of one model ask for, together."""
+class AskTotals:
+    """Totals of the lines of one model."""
 
     lines: int = 0
     bytes: int = 0
     input_most: int = 0
     answers: int = 0
     limited: int = 0
-    """Answers whose length their line limits."""
+    """Answers with a limit in their line."""
     output_most: int = 0
-    """Tokens of those at most."""
+    """Sum of these limits, in tokens."""
 
     def add(self, ask: Ask, size: int) -> None:
         """Count a line of `size` bytes."""
@@ -64,11 +61,11 @@ class Sums:
 
 
 def estimate(
-    sums: Mapping[str, Sums],
+    sums: Mapping[str, AskTotals],
     serving: Mapping[str, Sequence[Endpoint]],
     usual_output: Mapping[str, float],
 ) -> Estimate:
-    """Return the estimate for lines by model: with the endpoints that serve it, and its answers' usual length."""
+    """Return the estimate for lines by model: with the endpoints that serve it, and the usual length of its answers."""
     low = likely = worst = Decimal(0)
     for model, of_model in sums.items():
         endpoints = serving[model]
@@ -88,15 +85,15 @@ def _rounded(amount: Decimal) -> Decimal:
     return amount.quantize(COST_PLACES).normalize()
 
 
-def _low(sums: Sums, endpoints: Sequence[Endpoint]) -> Decimal:
+def _low(sums: AskTotals, endpoints: Sequence[Endpoint]) -> Decimal:
     tokens = sums.bytes // BYTES_PER_TOKEN
     return min(
         tokens * e.prices.input * PER_MILLION + sums.lines * e.prices.request for e in endpoints
     )
 
 
-def _likely(sums: Sums, endpoints: Sequence[Endpoint], usual: float) -> Decimal:
-    """Return the mean over the endpoints, each weighed as the router does: by one over its price squared."""
+def _likely(sums: AskTotals, endpoints: Sequence[Endpoint], usual: float) -> Decimal:
+    """Return the mean over the endpoints, weighted as the router does, by one over the price squared."""
     inputs = Decimal(sums.bytes) / BYTES_PER_TOKEN
     unlimited = (sums.answers - sums.limited) * Decimal(usual)
     outputs = unlimited + min(sums.limited * Decimal(usual), Decimal(sums.output_most))
@@ -109,7 +106,7 @@ def _likely(sums: Sums, endpoints: Sequence[Endpoint], usual: float) -> Decimal:
     return sum((w * c for w, c in zip(weights, costs, strict=True)), Decimal(0)) / sum(weights)
 
 
-def _worst(sums: Sums, endpoints: Sequence[Endpoint]) -> Decimal:
+def _worst(sums: AskTotals, endpoints: Sequence[Endpoint]) -> Decimal:
     longest = max(output_limit(e) for e in endpoints)
     outputs = sums.output_most + (sums.answers - sums.limited) * longest
     inputs = sums.input_most

@@ -17,7 +17,7 @@ Rate = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 
 
 class Prices(Message):
-    """What an endpoint charges from a point in time on. `cached` and `cache_write` default to `input`."""
+    """Prices of an endpoint. `cached` and `cache_write` default to `input`."""
 
     version: str = "1"
     input: Rate = Decimal(0)
@@ -46,7 +46,7 @@ class Cost(Message):
 
 
 def price_tokens(tokens: Tokens, prices: Prices, *, succeeded: bool = True) -> Cost:
-    """Return what `tokens` cost at `prices`, exactly. The sum: fresh, cached and written input; output; call."""
+    """Return the exact cost of `tokens` at `prices`: fresh, cached and written input, output, and the call."""
     cached = prices.input if prices.cached is None else prices.cached
     written = prices.input if prices.cache_write is None else prices.cache_write
     fresh = tokens.input - tokens.cached - tokens.cache_write

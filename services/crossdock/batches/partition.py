@@ -35,7 +35,7 @@ from crossdock_schemas.batches.batch import (
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue
-from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
+from crossdock_schemas.pricing.estimate import AskTotals, Estimate, estimate
 from crossdock_schemas.topics import BATCH_COMMANDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -210,7 +210,7 @@ class BatchesPartition:
             return validate(self._objects, batch, rules, limits, partial(self._price, batch))
         return read_lines(self._objects, places_of(batch), effect)
 
-    def _price(self, batch: Batch, sums: Mapping[str, Sums]) -> Estimate:
+    def _price(self, batch: Batch, sums: Mapping[str, AskTotals]) -> Estimate:
         serving = {model: self._catalogue.serving(model, batch.operation) for model in sums}
         return estimate(sums, serving, self.core.usual.of(batch.account))
 

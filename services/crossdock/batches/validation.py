@@ -18,7 +18,7 @@ from crossdock.kernel.drivers.object_store import Objects, Writer
 from crossdock.kernel.process import metrics
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import Batch, LineError
-from crossdock_schemas.pricing.estimate import Estimate, Sums
+from crossdock_schemas.pricing.estimate import AskTotals, Estimate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -39,7 +39,7 @@ async def validate(
     batch: Batch,
     rules: Rules,
     limits: Limits,
-    price: Callable[[Mapping[str, Sums]], Estimate] | None = None,
+    price: Callable[[Mapping[str, AskTotals]], Estimate] | None = None,
 ) -> Validated | Rejected:
     """Check the input of `batch`; a sound one leaves an index per model in the object store.
 
@@ -146,7 +146,7 @@ class Survey:
     count: int = 0
     errors: list[LineError] = field(default_factory=list)
     indexes: dict[str, bytearray] = field(default_factory=dict)
-    sums: dict[str, Sums] = field(default_factory=dict)
+    sums: dict[str, AskTotals] = field(default_factory=dict)
     seen: SeenIds = field(default_factory=SeenIds)
 
     def take(self, lines: list[tuple[Span, bytes]]) -> None:
@@ -184,7 +184,7 @@ class Survey:
         )
         entry = pack(checked_span)
         self.indexes.setdefault(checked.model, bytearray()).extend(entry)
-        self.sums.setdefault(checked.model, Sums()).add(checked.ask, span.length)
+        self.sums.setdefault(checked.model, AskTotals()).add(checked.ask, span.length)
         self.seen.add(checked.custom_id, span.line)
 
     @property

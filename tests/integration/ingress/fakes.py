@@ -21,8 +21,8 @@ from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.batches.batch import (
-    Asked,
     Batch,
+    BatchCommand,
     BatchStatus,
     CancelAsked,
     Part,
@@ -208,7 +208,7 @@ class World:
         outgoing = Outgoing(RESULTS.name, parcel.request_id.encode(), raw, headers)
         self.the_dock.ring.add(self.record(outgoing))
 
-    def _command(self, asked: Asked) -> None:
+    def _command(self, asked: BatchCommand) -> None:
         if isinstance(asked, Submitted):
             self.show(make_batch(asked))
             return

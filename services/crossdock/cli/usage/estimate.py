@@ -17,11 +17,11 @@ from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
 from crossdock.kernel.process.errors import CrossdockError, ProcessError
-from crossdock_schemas.accounts.preset import Preparation, Preset, Settings, preparation_of
+from crossdock_schemas.accounts.preset import Preparation, Preset, PresetSettings, preparation_of
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.operations import CHAT
 from crossdock_schemas.pricing.catalogue import Catalogue
-from crossdock_schemas.pricing.estimate import Estimate, Sums, estimate
+from crossdock_schemas.pricing.estimate import AskTotals, Estimate, estimate
 
 FILE = typer.Argument(
     exists=True, dir_okay=False, help="JSONL in OpenAI's batch input format.", metavar="FILE"
@@ -35,7 +35,7 @@ COLUMNS = ("model", "lines", "lowest USD", "expected USD", "worst case USD")
 class FileSummary:
     """The requests of a file, by model, and its invalid lines."""
 
-    sums: dict[str, Sums] = field(default_factory=dict)
+    sums: dict[str, AskTotals] = field(default_factory=dict)
     errors: list[LineError] = field(default_factory=list)
     wrong: int = 0
 
@@ -83,7 +83,7 @@ def summarize(file: Path, rules: Rules, preparation: Preparation | None = None) 
         raw = prepare_line(given, number, rules.operation, preparation)
         checked = raw if isinstance(raw, LineError) else check_line(raw, number, rules)
         if isinstance(raw, bytes) and isinstance(checked, Sound):
-            summary.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
+            summary.sums.setdefault(checked.model, AskTotals()).add(checked.ask, len(raw))
         elif isinstance(checked, LineError):
             summary.wrong += 1
             summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []
@@ -102,7 +102,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _estimate(
-    offers: Catalogue, operation: str, sums: Mapping[str, Sums], lengths: Mapping[str, float]
+    offers: Catalogue, operation: str, sums: Mapping[str, AskTotals], lengths: Mapping[str, float]
 ) -> Estimate:
     serving = {model: offers.serving(model, operation) for model in sums}
     return estimate(sums, serving, lengths)

@@ -24,7 +24,7 @@ from crossdock_schemas.accounts.preset import (
     MAX_SYSTEM,
     NO_PARAMETERS,
     Preset,
-    Settings,
+    PresetSettings,
     Slug,
 )
 
@@ -84,8 +84,8 @@ class PresetSet(RequestModel):
     """Comes before the messages of a request that has no system or developer message."""
     description: Annotated[str, Field(max_length=1024)] | None = None
 
-    def settings(self) -> Settings:
-        return Settings(**self.given())
+    def settings(self) -> PresetSettings:
+        return PresetSettings(**self.given())
 
 
 class PresetVersion(AnswerModel):

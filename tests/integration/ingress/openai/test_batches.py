@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from crossdock_schemas.batches.batch import (
-    Asked,
+    BatchCommand,
     BatchStatus,
     CancelAsked,
     ModelProgress,
@@ -57,7 +57,7 @@ async def create(ingress: Ingress, **changes: Any) -> Any:
     return await ingress.sdk.batches.create(**{**SOUND, **changes})
 
 
-def commands(ingress: Ingress) -> list[Asked]:
+def commands(ingress: Ingress) -> list[BatchCommand]:
     sent = ingress.world.sent_to(BATCH_COMMANDS.name)
     return [batch_command.validate_json(message.value or b"") for message in sent]
 

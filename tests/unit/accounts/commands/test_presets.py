@@ -9,7 +9,7 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import Change, PresetChange, PresetRemoval, Refusal
-from crossdock_schemas.accounts.preset import Settings
+from crossdock_schemas.accounts.preset import PresetSettings
 from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
 
 
@@ -23,7 +23,9 @@ def core() -> AccountsCore:
 
 
 def set_preset(core: AccountsCore, slug: str = "brief", scope: str = ACME, actor: str = "key_owner", **settings: Any) -> Change:  # fmt: skip
-    command = PresetChange(**common(actor), scope=scope, slug=slug, settings=Settings(**settings))
+    command = PresetChange(
+        **common(actor), scope=scope, slug=slug, settings=PresetSettings(**settings)
+    )
     return core.apply(command, NOW_MS)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock_schemas.pricing.catalogue import Endpoint
-from crossdock_schemas.pricing.estimate import USUAL_OUTPUT, Sums, estimate
+from crossdock_schemas.pricing.estimate import USUAL_OUTPUT, AskTotals, estimate
 from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
 
@@ -18,8 +18,8 @@ def make_endpoint(prompt: str = "1", completion: str = "4", **fields: object) ->
     return Endpoint(**values | {"prices": prices, "max_output_tokens": 1000} | fields)
 
 
-def sums_of(*lines: tuple[Ask, int]) -> Sums:
-    sums = Sums()
+def sums_of(*lines: tuple[Ask, int]) -> AskTotals:
+    sums = AskTotals()
     for ask, size in lines:
         sums.add(ask, size)
     return sums

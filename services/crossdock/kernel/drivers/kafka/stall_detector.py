@@ -18,7 +18,7 @@ PATIENCE_S = 15.0  # without a record before the ends are asked for
 ASK_LIMIT_S = 20.0
 
 
-class Reader(Protocol):
+class WatchedConsumer(Protocol):
     """The part of a consumer that the watch uses."""
 
     def active(self) -> frozenset[Place]: ...
@@ -31,7 +31,7 @@ class StallWatch:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: WatchedConsumer,
         is_up: Callable[[], Awaitable[bool]],
         *,
         patience_s: float = PATIENCE_S,
