@@ -122,7 +122,9 @@ def _caller(found: Mapping[str, str], doors: Doors) -> tuple[str | None, Prepara
 def _preparation(key: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> Preparation | None:
     by_scope: dict[str, dict[str, Preset]] = {}
     for one in shown:
-        shared = {name: one[name] for name in (*Settings.model_fields, "scope", "slug", "version")}
+        shared = {
+            name: one[name] for name in (*PresetSettings.model_fields, "scope", "slug", "version")
+        }
         preset = Preset(**shared, account=key["organization_id"], updated_at_ms=0)
         by_scope.setdefault(preset.scope, {})[preset.slug] = preset
     scopes = (key["organization_id"], key["project_id"])
