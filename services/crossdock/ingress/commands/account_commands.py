@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from starlette.requests import Request
+
 from crossdock.ingress.commands.records import make_account_record
-from crossdock.ingress.http.auth import Principal
+from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import STATUS, RefusedError
@@ -16,7 +18,7 @@ SHOWN_S = 2.0
 
 
 def sign(who: Principal, now_ms: int) -> dict[str, Any]:
-    """Return what every command tells of itself, as its constructor takes it."""
+    """Return the fields that every command has."""
     return {
         "change_id": make_change_id(now_ms),
         "account": who.account,
@@ -31,6 +33,10 @@ class AccountCommands:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
+    def sign(self, request: Request) -> dict[str, Any]:
+        """Return the fields that every command has, for the key of `request`."""
+        return sign(principal_of(request), self._context.clock.now_ms())
+
     async def apply(
         self,
         command: Command,
@@ -40,12 +46,12 @@ class AccountCommands:
         account: AccountId | None = None,
         action: str | None = None,
     ) -> Change:
-        """Return what the log says of `command` once it is applied by `account` and shown by our own view.
+        """Return the log's entry of `command` once `account` applied it and the view shows it.
 
         `action`: see `Answers.find`.
 
         Raises:
-            RefusedError: as the shard says; 503 if it does not answer in time.
+            RefusedError: the shard's refusal; 503 if it does not answer in time.
         """
         account = account or command.account
         await self._context.outbox.publish(make_account_record(command))
@@ -64,7 +70,7 @@ class AccountCommands:
         return change
 
     async def until_shown(self, identifier: str, is_shown: Callable[[], bool]) -> None:
-        """Wait for our own view to show what the log says was applied, SHOWN_S at most."""
+        """Wait until the view shows what was applied, for SHOWN_S at most."""
         await self._context.accounts.arrivals.until(
             identifier, lambda: True if is_shown() else None, timeout_s=SHOWN_S
         )

@@ -5,27 +5,19 @@ from typing import Literal
 
 from pydantic import Field
 
+from crossdock.ingress.values import types
 from crossdock.ingress.values.balances import Balance
 from crossdock.ingress.values.models import AnswerModel, Data, Listed, RequestModel
-from crossdock.ingress.values.types import (
-    Amount,
-    BudgetScopeId,
-    ExactUsd,
-    Flag,
-    OrganizationId,
-    Time,
-    Version,
-)
 from crossdock_schemas.accounts.budget import Limit
 from crossdock_schemas.accounts.directory import level_of
 from crossdock_schemas.windows import Window
 
 
 class BudgetSet(RequestModel):
-    limit_usd: Amount
-    include_byok: Flag | None = None
+    limit_usd: types.Amount
+    include_byok: types.Flag | None = None
     """Whether calls with BYOK keys count too."""
-    overshoot_usd: Amount | None = None
+    overshoot_usd: types.Amount | None = None
     """Above 0 the budget is fluid: it may be exceeded by this amount at most."""
 
     def in_window(self, window: Window) -> Limit:
@@ -40,30 +32,30 @@ class BudgetSet(RequestModel):
 class BalanceObject(AnswerModel):
     """A budget, as the keys that it binds see it."""
 
-    scope: BudgetScopeId
+    scope: types.BudgetScopeId
     level: Literal["organization", "project", "key", "user", "tag"]
     window: Window
-    limit_usd: ExactUsd
+    limit_usd: types.ExactUsd
     include_byok: bool
     """Whether calls with BYOK keys count too."""
-    overshoot_usd: ExactUsd
+    overshoot_usd: types.ExactUsd
     """By how much it may be exceeded at most; 0: never. Above 0 the expected cost of calls is held against the limit,
     and their worst case against limit and overshoot together."""
-    spend_usd: ExactUsd
-    held_usd: ExactUsd
+    spend_usd: types.ExactUsd
+    held_usd: types.ExactUsd
     """Worst case of the calls that run or may begin."""
-    remaining_usd: ExactUsd
+    remaining_usd: types.ExactUsd
     """What may still be held; of a fluid budget by the expected cost of calls."""
-    resets_at: Time | None = Field(validation_alias="resets_at_ms")
+    resets_at: types.Time | None = Field(validation_alias="resets_at_ms")
     """Null: never."""
 
 
 class BudgetObject(BalanceObject):
     """A budget, and what is left of it."""
 
-    organization_id: OrganizationId = Field(validation_alias="account")
-    version: Version
-    updated_at: Time = Field(validation_alias="updated_at_ms")
+    organization_id: types.OrganizationId = Field(validation_alias="account")
+    version: types.Version
+    updated_at: types.Time = Field(validation_alias="updated_at_ms")
 
 
 BudgetAnswer = Data[BudgetObject]

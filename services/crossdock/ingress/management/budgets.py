@@ -1,24 +1,20 @@
 """/v1/budgets: how much an organization, a project, a key, an end user or a tag may spend in a window."""
 
+from types import MappingProxyType
+
 from starlette.requests import Request
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_budgeted, is_visible, sees_marks
-from crossdock.ingress.management.budget_models import (
-    BudgetAnswer,
-    BudgetsAnswer,
-    BudgetSet,
-    show_budget,
-)
+from crossdock.ingress.management import budget_models as models
 from crossdock.ingress.management.key_limits import KeyLimits
-from crossdock.ingress.values import errors
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.balances import Balance, balances_of
 from crossdock.ingress.values.models import Deleted
 from crossdock.ingress.values.operations import MEMBERS, operation
-from crossdock.ingress.values.specimens import CHANGE, DECIDED, NONE_SUCH, VALUES
-from crossdock.ingress.values.types import BudgetScopeId
+from crossdock.ingress.values.specimens import VALUES
 from crossdock.ingress.values.validation import read_value
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock_schemas.accounts.attribution import is_mark
@@ -27,67 +23,53 @@ from crossdock_schemas.accounts.control import BudgetChange, BudgetRemoval
 from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.windows import Window
 
-TAG = "budgets"
 # why paths: an end user's id, or a tag, may hold a slash
 _PATH = "/v1/budgets/{id:path}/{window}"
-_IDS = {"id": BudgetScopeId, "window": Window}
 
 
 class BudgetRoutes:
     """Budgets, each under the id of what it binds and its window."""
 
+    tag = "budgets"
+    ids = MappingProxyType({"id": types.BudgetScopeId, "window": Window})
+
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._limits = KeyLimits(context, AccountCommands(context))
 
-    @operation(
-        "GET", "/v1/budgets", "list_budgets", "List the budgets that the key may see",
-        tag=TAG,
-    )  # fmt: skip
-    async def list(self, request: Request) -> BudgetsAnswer:
+    @operation("GET", "/v1/budgets", "list_budgets", "List the budgets that the key may see")
+    async def list(self, request: Request) -> models.BudgetsAnswer:
         who, view = principal_of(request), self._view
         found = [b for b in view.budgets.values() if _is_visible(view, who, b)]
         found.sort(key=lambda budget: budget.version)
         marked = view.mark_spends.get(who.account, {})
         spends: list[Spend | MarkSpend] = [*view.spends.values(), *marked.values()]
         balances = balances_of(found, spends, self._context.clock.now_ms())
-        return BudgetsAnswer(data=tuple(map(show_budget, balances)))
+        return models.BudgetsAnswer(data=tuple(map(models.show_budget, balances)))
 
-    @operation(
-        "GET", "/v1/budgets/{id:path}", "get_budgets", "Show a scope's budgets",
-        tag=TAG,
-        ids={"id": BudgetScopeId},
-        errors=(NONE_SUCH,),
-    )  # fmt: skip
-    async def retrieve(self, request: Request) -> BudgetsAnswer:
+    @operation("GET", "/v1/budgets/{id:path}", "get_budgets", "Show a scope's budgets")
+    async def retrieve(self, request: Request) -> models.BudgetsAnswer:
         scope = find_budgeted(self._view, request)
         balances = self._limits.of_scope(principal_of(request).account, scope)
-        return BudgetsAnswer(data=tuple(map(show_budget, balances)))
+        return models.BudgetsAnswer(data=tuple(map(models.show_budget, balances)))
 
     @operation(
         "PUT", _PATH, "set_budget", "Set a scope's budget in a window",
-        tag=TAG,
-        text="A member may set those of its own project's inference keys.",
-        ids=_IDS,
-        roles=MEMBERS,
+        text="A member may set those of its own project's inference keys.", roles=MEMBERS,
         example={"limit_usd": "12.50"},
-        errors=(*CHANGE, NONE_SUCH),
     )  # fmt: skip
-    async def set(self, request: Request, body: BudgetSet) -> BudgetAnswer:
+    async def set(self, request: Request, body: models.BudgetSet) -> models.BudgetAnswer:
         scope, window = self._named(request)
         signed = sign(principal_of(request), self._context.clock.now_ms())
         await self._limits.apply(
             BudgetChange(**signed, scope=scope, **dict(body.in_window(window)))
         )
-        return BudgetAnswer(data=show_budget(self._find(request, scope, window)))
+        return models.BudgetAnswer(data=models.show_budget(self._find(request, scope, window)))
 
     @operation(
         "DELETE", _PATH, "clear_budget", "Remove a scope's budget",
-        tag=TAG,
-        text="A member may remove those of its own project's inference keys.",
-        ids=_IDS,
-        roles=MEMBERS,
-        errors=(*DECIDED, *VALUES, NONE_SUCH),
+        text="A member may remove those of its own project's inference keys.", roles=MEMBERS,
+        errors=VALUES,
     )  # fmt: skip
     async def clear(self, request: Request) -> Deleted:
         scope, window = self._named(request)

@@ -1,6 +1,7 @@
 """/v1/byok: BYOK keys, with OpenRouter's names. A key is sealed here and never shown again."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from starlette.requests import Request
 
@@ -8,23 +9,11 @@ from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
-from crossdock.ingress.management.byok_models import (
-    ByokAnswer,
-    ByokCreate,
-    ByokCreated,
-    ByokListAnswer,
-    ByokObject,
-    ByokUpdate,
-    RewrappedAnswer,
-    RewrappedObject,
-    SealedKey,
-    show_credential,
-)
-from crossdock.ingress.values import errors
+from crossdock.ingress.management import byok_models as models
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.models import Deleted
 from crossdock.ingress.values.operations import ADMINS, OWNERS, operation
-from crossdock.ingress.values.specimens import CHANGE, DECIDED, NONE_SUCH, SENT
-from crossdock.ingress.values.types import ByokId
+from crossdock.ingress.values.specimens import NONE_SUCH
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.process.errors import SecretError
 from crossdock.kernel.requests.provider_keys import BearerKey, ProviderKey, address_of
@@ -40,12 +29,10 @@ from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import CredentialId, KeyId, ProjectId, make_credential_id
 from crossdock_schemas.pricing.catalogue import Provider
 
-TAG = "BYOK keys"
 MANAGERS = (Role.OWNER, Role.ADMIN)
 REFUSED = (401, 403)
 GOOD = range(200, 300)
 _PATH = "/v1/byok/{id}"
-_IDS = {"id": ByokId}
 _BAD_SHAPE = errors.no_secret("resource_name", "Field required.")
 _SEALED = {
     "account": "org_local",
@@ -59,40 +46,30 @@ _SEALED = {
 class CredentialRoutes:
     """BYOK keys."""
 
+    tag = "BYOK keys"
+    ids = MappingProxyType({"id": types.ByokId})
+
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
 
-    @operation(
-        "GET", "/v1/byok", "list_byok", "List BYOK keys, the oldest first",
-        tag=TAG,
-    )  # fmt: skip
-    async def list(self, request: Request) -> ByokListAnswer:
+    @operation("GET", "/v1/byok", "list_byok", "List BYOK keys, the oldest first")
+    async def list(self, request: Request) -> models.ByokListAnswer:
         who = principal_of(request)
         found = [one for one in self._credentials.values() if _is_visible(who, one)]
         found.sort(key=lambda one: (one.created_at_ms, one.credential_id))
-        return ByokListAnswer(data=tuple(map(self._show, found)), total_count=len(found))
+        return models.ByokListAnswer(data=tuple(map(self._show, found)), total_count=len(found))
+
+    @operation("GET", _PATH, "get_byok", "Show a BYOK key, without the key")
+    async def retrieve(self, request: Request) -> models.ByokAnswer:
+        return models.ByokAnswer(data=self._show(self._find(request)))
 
     @operation(
-        "GET", _PATH, "get_byok", "Show a BYOK key, without the key",
-        tag=TAG,
-        ids=_IDS,
-        errors=(NONE_SUCH,),
+        "POST", "/v1/byok", "create_byok", "Create a BYOK key", roles=ADMINS,
+        example={"provider": "atlas", "key": "sk-of-your-own-account"}, status=201,
+        errors=(NONE_SUCH, _BAD_SHAPE, errors.no_master_key(), errors.bad_provider_key("atlas", 401)),
     )  # fmt: skip
-    async def retrieve(self, request: Request) -> ByokAnswer:
-        return ByokAnswer(data=self._show(self._find(request)))
-
-    @operation(
-        "POST", "/v1/byok", "create_byok", "Create a BYOK key",
-        tag=TAG,
-        roles=ADMINS,
-        example={"provider": "atlas", "key": "sk-of-your-own-account"},
-        status=201,
-        errors=(
-            *CHANGE, NONE_SUCH, _BAD_SHAPE, errors.no_master_key(), errors.bad_provider_key("atlas", 401),
-        ),
-    )  # fmt: skip
-    async def create(self, request: Request, body: ByokCreate) -> ByokCreated:
+    async def create(self, request: Request, body: models.ByokCreate) -> models.ByokCreated:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         provider = self._provider(body.provider)
         secret, key = body.key.read(provider)
@@ -116,17 +93,13 @@ class CredentialRoutes:
         command = CredentialAsked(**sign(who, now_ms), credential=credential, sealed=sealed)
         await self._commands.apply(command, lambda: identifier in self._credentials, identifier)
         shown = self._show(self._credentials.get(identifier) or credential)
-        return ByokCreated.model_validate({"data": shown, "test": outcome})
+        return models.ByokCreated.model_validate({"data": shown, "test": outcome})
 
     @operation(
         "PATCH", _PATH, "change_byok", "Change a BYOK key, or put another in its place",
-        tag=TAG,
-        ids=_IDS,
-        roles=ADMINS,
-        example={"is_fallback": True},
-        errors=(*CHANGE, NONE_SUCH, _BAD_SHAPE, errors.no_master_key()),
+        roles=ADMINS, example={"is_fallback": True}, errors=(_BAD_SHAPE, errors.no_master_key()),
     )  # fmt: skip
-    async def change(self, request: Request, body: ByokUpdate) -> ByokAnswer:
+    async def change(self, request: Request, body: models.ByokUpdate) -> models.ByokAnswer:
         old = self._find(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         identifier = old.credential_id
@@ -141,32 +114,22 @@ class CredentialRoutes:
         await self._commands.apply(
             command, lambda: self._credentials.get(identifier) != old, identifier
         )
-        return ByokAnswer(data=self._show(self._credentials.get(identifier) or old))
+        return models.ByokAnswer(data=self._show(self._credentials.get(identifier) or old))
 
-    @operation(
-        "DELETE", _PATH, "delete_byok", "Delete a BYOK key",
-        tag=TAG,
-        ids=_IDS,
-        roles=ADMINS,
-        errors=(*DECIDED, NONE_SUCH),
-    )  # fmt: skip
+    @operation("DELETE", _PATH, "delete_byok", "Delete a BYOK key", roles=ADMINS)
     async def delete(self, request: Request) -> Deleted:
         identifier = self._find(request).credential_id
-        signed = sign(principal_of(request), self._context.clock.now_ms())
+        signed = self._commands.sign(request)
         command = CredentialDeletion(**signed, credential_id=identifier)
         await self._commands.apply(command, lambda: identifier not in self._credentials, identifier)
         return Deleted()
 
     @operation(
         "POST", f"{_PATH}/rewrap", "rewrap_byok", "Put a key under the first master key",
-        tag=TAG,
         text="`crossdock secrets rotate` does. For owners of the installation's first organization.",
-        ids=_IDS,
-        roles=OWNERS,
-        example=_SEALED,
-        errors=(*SENT, *DECIDED, NONE_SUCH, errors.no_master_key()),
+        roles=OWNERS, example=_SEALED, errors=(errors.no_master_key(),),
     )  # fmt: skip
-    async def rewrap(self, request: Request, body: SealedKey) -> RewrappedAnswer:
+    async def rewrap(self, request: Request, body: models.SealedKey) -> models.RewrappedAnswer:
         """Store the same secret under the first master key; for owners of the operator, of any organization."""
         who = principal_of(request)
         own = self._context.accounts.organizations.get(who.account)
@@ -187,10 +150,10 @@ class CredentialRoutes:
         signed = sign(who, self._context.clock.now_ms()) | {"account": credential.account}
         command = CredentialRewrap(**signed, credential_id=identifier, sealed=sealed)
         await self._commands.apply(command, lambda: True, identifier)
-        shown = RewrappedObject(id=identifier, master_key_id=sealed.master_key_id)
-        return RewrappedAnswer(data=shown)
+        shown = models.RewrappedObject(id=identifier, master_key_id=sealed.master_key_id)
+        return models.RewrappedAnswer(data=shown)
 
-    def _replaced(self, body: ByokUpdate, old: Credential) -> dict[str, object]:
+    def _replaced(self, body: models.ByokUpdate, old: Credential) -> dict[str, object]:
         """Return the new sealed key, if one was sent."""
         if body.key is None:
             return {}
@@ -256,8 +219,8 @@ class CredentialRoutes:
     def _credentials(self) -> dict[CredentialId, Credential]:
         return self._context.accounts.credentials
 
-    def _show(self, credential: Credential) -> ByokObject:
-        return show_credential(credential, self._context.accounts.keys)
+    def _show(self, credential: Credential) -> models.ByokObject:
+        return models.show_credential(credential, self._context.accounts.keys)
 
     def _find(self, request: Request) -> Credential:
         identifier = CredentialId(request.path_params["id"])

@@ -20,19 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from crossdock.ingress.values import errors
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.models import AnswerModel, Counted, Data, RequestModel, fault
-from crossdock.ingress.values.types import (
-    ByokId,
-    Flag,
-    KeyHash,
-    Name,
-    OrganizationId,
-    ProjectId,
-    Time,
-    Version,
-    Whole,
-)
 from crossdock.kernel.requests.provider_keys import (
     EXPECTED,
     MAX_BYTES,
@@ -130,7 +119,9 @@ def _each_once(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _SOME = Field(min_length=1, max_length=MAX_PATTERNS)
-Hashes = Annotated[tuple[KeyHash, ...], _SOME, AfterValidator(_each_once), _some(_HASHES, HASH)]
+Hashes = Annotated[
+    tuple[types.KeyHash, ...], _SOME, AfterValidator(_each_once), _some(_HASHES, HASH)
+]
 Users = Annotated[tuple[EndUser, ...], _SOME, AfterValidator(_each_once), _some(_USERS)]
 
 
@@ -138,17 +129,17 @@ class ByokUpdate(RequestModel):
     """A field that is not sent stays as it is; a null opens the `allowed_` lists and `declared_region`."""
 
     key: SentKey | None = None
-    name: Name | None = None
-    disabled: Flag | None = None
-    is_fallback: Flag | None = None
+    name: types.Name | None = None
+    disabled: types.Flag | None = None
+    is_fallback: types.Flag | None = None
     """Tried after the installation key; else before it."""
-    is_required: Flag | None = None
+    is_required: types.Flag | None = None
     """The models that it covers are never called at its provider with the installation key."""
-    is_byok_only: Flag | None = None
+    is_byok_only: types.Flag | None = None
     """Nothing is called at its provider with the installation key. Not with `is_fallback`."""
-    declared_zdr: Flag | None = None
+    declared_zdr: types.Flag | None = None
     """Its owner declares that the provider keeps nothing."""
-    sort_order: Whole | None = Field(None, ge=0, le=MAX_SORT_ORDER)
+    sort_order: types.Whole | None = Field(None, ge=0, le=MAX_SORT_ORDER)
     """Of several keys the lowest is tried first."""
     allowed_models: Patterns | None = None
     """Only these models, `*` for any text; null: all."""
@@ -177,9 +168,9 @@ class ByokCreate(ByokUpdate):
     provider: str
     """Its name in the catalogue."""
     key: SentKey
-    project_id: ProjectId | None = None
+    project_id: types.ProjectId | None = None
     """Null: the whole organization's."""
-    test: Flag | None = None
+    test: types.Flag | None = None
     """True: first ask the provider for its models with the key."""
 
 
@@ -188,21 +179,21 @@ class SealedKey(RequestModel, SealedSecret):
 
     model_config = ConfigDict(extra="ignore")
 
-    account: OrganizationId  # type: ignore[assignment]  # why: an id with its name in the document
-    credential_id: ByokId  # type: ignore[assignment]  # why: the same
+    account: types.OrganizationId  # type: ignore[assignment]  # why: an id with its name in the document
+    credential_id: types.ByokId  # type: ignore[assignment]  # why: the same
 
 
 class ByokObject(AnswerModel):
     """A BYOK key, without the key."""
 
-    id: ByokId = Field(validation_alias="credential_id")
-    organization_id: OrganizationId = Field(validation_alias="account")
-    project_id: ProjectId | None = Field(validation_alias="project")
+    id: types.ByokId = Field(validation_alias="credential_id")
+    organization_id: types.OrganizationId = Field(validation_alias="account")
+    project_id: types.ProjectId | None = Field(validation_alias="project")
     """Null: the whole organization's."""
-    workspace_id: ProjectId | None = Field(validation_alias=AliasPath("project"))
+    workspace_id: types.ProjectId | None = Field(validation_alias=AliasPath("project"))
     """The project, by OpenRouter's name."""
     provider: str
-    name: Name
+    name: types.Name
     label: str
     """The key's last characters, to be recognized by."""
     disabled: bool
@@ -215,18 +206,18 @@ class ByokObject(AnswerModel):
     sort_order: int = Field(ge=0, le=MAX_SORT_ORDER)
     """Of several keys the lowest is tried first."""
     allowed_models: tuple[str, ...] | None
-    allowed_api_key_hashes: tuple[KeyHash, ...] | None
+    allowed_api_key_hashes: tuple[types.KeyHash, ...] | None
     allowed_user_ids: tuple[EndUser, ...] | None = Field(validation_alias="allowed_users")
     """Only requests for these end users (`safety_identifier` or `user`); null: for all."""
     declared_zdr: bool
     """Its owner declares that the provider keeps nothing."""
     declared_region: Region | None
     """As its owner declares."""
-    secret_version: Version
+    secret_version: types.Version
     """Each new key raises it by one."""
-    version: Version
-    created_at: Time = Field(validation_alias="created_at_ms")
-    updated_at: Time = Field(validation_alias="updated_at_ms")
+    version: types.Version
+    created_at: types.Time = Field(validation_alias="created_at_ms")
+    updated_at: types.Time = Field(validation_alias="updated_at_ms")
 
 
 class ByokCreated(AnswerModel):
@@ -236,7 +227,7 @@ class ByokCreated(AnswerModel):
 
 
 class RewrappedObject(AnswerModel):
-    id: ByokId
+    id: types.ByokId
     master_key_id: str
 
 

@@ -7,26 +7,9 @@ from typing import Any, Literal
 from pydantic import AliasPath, Field
 
 from crossdock.ingress.management.budget_models import BalanceObject
-from crossdock.ingress.values import errors
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.balances import Balance, tightest
 from crossdock.ingress.values.models import AnswerModel, Data, Listed, QueryModel, RequestModel
-from crossdock.ingress.values.types import (
-    Amount,
-    DoubleUsd,
-    Flag,
-    KeyHash,
-    KeyId,
-    Name,
-    Networks,
-    OrganizationId,
-    ProjectId,
-    QueryFlag,
-    QueryNumber,
-    SentTime,
-    Tags,
-    Time,
-    Whole,
-)
 from crossdock_schemas.accounts.account import MAX_RPM, MAX_TPM, ApiKey, Role
 from crossdock_schemas.accounts.budget import Limit
 from crossdock_schemas.accounts.journal import Spend
@@ -41,11 +24,11 @@ Reset = Literal["daily", "weekly", "monthly"]
 class LimitFields(RequestModel):
     """OpenRouter's fields for a key's own budget."""
 
-    limit: Amount | None = None
+    limit: types.Amount | None = None
     """Null: no limit. Of a change: takes all of the key's own budgets away."""
     limit_reset: Reset | None = None
     """When the limit begins anew (UTC; a week begins on Monday); null: never."""
-    include_byok_in_limit: Flag | None = None
+    include_byok_in_limit: types.Flag | None = None
     """Whether calls with BYOK keys count too."""
 
     @property
@@ -85,27 +68,27 @@ class LimitFields(RequestModel):
 class KeyFields(LimitFields):
     """What can be set when a key is created, and changed later."""
 
-    tags: Tags | None = None
-    allowed_ips: Networks | None = None
+    tags: types.Tags | None = None
+    allowed_ips: types.Networks | None = None
     """Networks in CIDR form from which the key may be used; empty: from everywhere."""
-    rpm: Whole | None = Field(None, ge=0, le=MAX_RPM)
+    rpm: types.Whole | None = Field(None, ge=0, le=MAX_RPM)
     """Requests a minute at most; 0: no limit."""
-    tpm: Whole | None = Field(None, ge=0, le=MAX_TPM)
+    tpm: types.Whole | None = Field(None, ge=0, le=MAX_TPM)
     """Tokens a minute at most, input and output; 0: no limit."""
 
 
 class KeyCreate(KeyFields):
-    name: Name
-    project_id: ProjectId | None = None
+    name: types.Name
+    project_id: types.ProjectId | None = None
     """Null: the project of the key that asks."""
     role: Role | None = None
     """Of a management key; null: an inference key."""
-    expires_at: SentTime | None = None
+    expires_at: types.SentTime | None = None
 
 
 class KeyUpdate(KeyFields):
-    name: Name | None = None
-    disabled: Flag | None = None
+    name: types.Name | None = None
+    disabled: types.Flag | None = None
 
     def changes(self) -> dict[str, Any]:
         """Return what changes besides the limit, which is a budget and has its own command."""
@@ -113,61 +96,61 @@ class KeyUpdate(KeyFields):
 
 
 class KeyRotate(RequestModel):
-    overlap_s: Whole | None = Field(DAY_S, ge=0, le=365 * DAY_S)
+    overlap_s: types.Whole | None = Field(DAY_S, ge=0, le=365 * DAY_S)
     """Seconds for which the old key stays valid; null: a day."""
 
 
 class KeyQuery(QueryModel):
-    offset: QueryNumber = Field(0, ge=0, le=10**6)
-    project_id: ProjectId | None = None
+    offset: types.QueryNumber = Field(0, ge=0, le=10**6)
+    project_id: types.ProjectId | None = None
     """Only keys of this project."""
-    include_disabled: QueryFlag = "false"
-    include_expired: QueryFlag = "false"
+    include_disabled: types.QueryFlag = "false"
+    include_expired: types.QueryFlag = "false"
 
 
 class KeyObject(AnswerModel):
     """An API key, without its text."""
 
-    id: KeyId = Field(validation_alias="key_id")
-    hash: KeyHash
-    name: Name
+    id: types.KeyId = Field(validation_alias="key_id")
+    hash: types.KeyHash
+    name: types.Name
     label: str
     """The key's beginning and end, to be recognized by."""
     disabled: bool
     role: Role | None
     """Of a management key; null: an inference key."""
-    organization_id: OrganizationId = Field(validation_alias="account")
-    project_id: ProjectId = Field(validation_alias="project")
-    workspace_id: ProjectId = Field(validation_alias=AliasPath("project"))
+    organization_id: types.OrganizationId = Field(validation_alias="account")
+    project_id: types.ProjectId = Field(validation_alias="project")
+    workspace_id: types.ProjectId = Field(validation_alias=AliasPath("project"))
     """The project, by OpenRouter's name."""
     creator_user_id: None = None
     external_user: None = None
     tags: dict[str, str]
     allowed_ips: tuple[str, ...]
     """Networks in CIDR form from which it may be used; empty: from everywhere."""
-    usage: DoubleUsd
-    usage_daily: DoubleUsd
-    usage_weekly: DoubleUsd
-    usage_monthly: DoubleUsd
-    byok_usage: DoubleUsd
-    byok_usage_daily: DoubleUsd
-    byok_usage_weekly: DoubleUsd
-    byok_usage_monthly: DoubleUsd
+    usage: types.DoubleUsd
+    usage_daily: types.DoubleUsd
+    usage_weekly: types.DoubleUsd
+    usage_monthly: types.DoubleUsd
+    byok_usage: types.DoubleUsd
+    byok_usage_daily: types.DoubleUsd
+    byok_usage_weekly: types.DoubleUsd
+    byok_usage_monthly: types.DoubleUsd
     rpm: int | None = Field(ge=1, le=MAX_RPM)
     """Requests a minute at most; null: no limit."""
     tpm: int | None = Field(ge=1, le=MAX_TPM)
     """Tokens a minute at most; null: no limit."""
-    limit: DoubleUsd | None
+    limit: types.DoubleUsd | None
     """Of its own budgets, the one with the least left."""
     limit_reset: Reset | None
     """When the limit begins anew; null: never."""
-    limit_remaining: DoubleUsd | None
+    limit_remaining: types.DoubleUsd | None
     include_byok_in_limit: bool
-    creator_key_id: KeyId | None = Field(validation_alias="creator")
-    rotated_from: KeyId | None
-    created_at: Time = Field(validation_alias="created_at_ms")
-    updated_at: Time = Field(validation_alias="updated_at_ms")
-    expires_at: Time | None = Field(validation_alias="expires_at_ms")
+    creator_key_id: types.KeyId | None = Field(validation_alias="creator")
+    rotated_from: types.KeyId | None
+    created_at: types.Time = Field(validation_alias="created_at_ms")
+    updated_at: types.Time = Field(validation_alias="updated_at_ms")
+    expires_at: types.Time | None = Field(validation_alias="expires_at_ms")
 
 
 class RateLimit(AnswerModel):

@@ -1,5 +1,6 @@
 """/v1/keys and /v1/key: API keys, with OpenRouter's routes and names."""
 
+from types import MappingProxyType
 from typing import Any
 
 from starlette.requests import Request
@@ -8,27 +9,13 @@ from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
+from crossdock.ingress.management import key_models as models
 from crossdock.ingress.management.budget_models import show_balance
 from crossdock.ingress.management.key_limits import KeyLimits
-from crossdock.ingress.management.key_models import (
-    DAY_S,
-    KeyAnswer,
-    KeyCreate,
-    KeyCreated,
-    KeyObject,
-    KeyQuery,
-    KeyRotate,
-    KeysAnswer,
-    KeyUpdate,
-    OwnKeyAnswer,
-    OwnKeyObject,
-    usage_of,
-)
-from crossdock.ingress.values import errors
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.models import Deleted
 from crossdock.ingress.values.operations import MEMBERS, Access, operation
-from crossdock.ingress.values.specimens import CHANGE, DECIDED, NONE_SUCH, PAIRS, VALUES
-from crossdock.ingress.values.types import KeyName
+from crossdock.ingress.values.specimens import NONE_SUCH
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
@@ -36,38 +23,35 @@ from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 from crossdock_schemas.pricing.catalogue import REGIONS, Region
 
 PAGE = 100
-TAG = "keys"
 
 
 class KeyRoutes:
     """Keys. An answer shows what the account's shard applied; the plain key is in the answer that creates it, once."""
+
+    tag = "keys"
+    ids = MappingProxyType({"id": types.KeyName})
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
         self._limits = KeyLimits(context, self._commands)
 
-    @operation(
-        "GET", "/v1/key", "get_own_key", "Show the key that asks",
-        tag=TAG,
-        access=Access.EVERY,
-    )  # fmt: skip
-    async def own(self, request: Request) -> OwnKeyAnswer:
+    @operation("GET", "/v1/key", "get_own_key", "Show the key that asks", access=Access.EVERY)
+    async def own(self, request: Request) -> models.OwnKeyAnswer:
         key = self._keys.get(principal_of(request).key_id)
         if key is None:
             raise errors.bad_key(given=True)
         budgets = [show_balance(balance) for balance in self._limits.binding(key)]
         regions = self._regions(key)
-        shown = OwnKeyObject.of(key, **self._usage(key), budgets=budgets, allowed_data_regions=regions)  # fmt: skip
-        return OwnKeyAnswer(data=shown)
+        shown = models.OwnKeyObject.of(key, **self._usage(key), budgets=budgets, allowed_data_regions=regions)  # fmt: skip
+        return models.OwnKeyAnswer(data=shown)
 
     @operation(
         "GET", "/v1/keys", "list_keys", "List keys, the oldest first",
-        tag=TAG,
         text="100 a page. A member sees the keys of its own project.",
-        errors=(*VALUES, NONE_SUCH),
+        errors=(NONE_SUCH,),
     )  # fmt: skip
-    async def list(self, request: Request, query: KeyQuery) -> KeysAnswer:
+    async def list(self, request: Request, query: models.KeyQuery) -> models.KeysAnswer:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         project = self._named_project(query.project_id, who)
         found = [
@@ -80,27 +64,19 @@ class KeyRoutes:
         ]
         found.sort(key=lambda key: (key.created_at_ms, key.key_id))
         page = found[query.offset : query.offset + PAGE]
-        return KeysAnswer(data=tuple(map(self._show, page)))
+        return models.KeysAnswer(data=tuple(map(self._show, page)))
 
-    @operation(
-        "GET", "/v1/keys/{id}", "get_key", "Show a key",
-        tag=TAG,
-        ids={"id": KeyName},
-        errors=(NONE_SUCH,),
-    )  # fmt: skip
-    async def retrieve(self, request: Request) -> KeyAnswer:
-        return KeyAnswer(data=self._show(self._find(request)))
+    @operation("GET", "/v1/keys/{id}", "get_key", "Show a key")
+    async def retrieve(self, request: Request) -> models.KeyAnswer:
+        return models.KeyAnswer(data=self._show(self._find(request)))
 
     @operation(
         "POST", "/v1/keys", "create_key", "Create a key",
-        tag=TAG,
         text="A member creates inference keys of its own project; an admin creates all but owners' keys.",
-        roles=MEMBERS,
-        example={"name": "batch jobs", "limit": 12.5, "limit_reset": "monthly"},
+        roles=MEMBERS, example={"name": "batch jobs", "limit": 12.5, "limit_reset": "monthly"},
         status=201,
-        errors=(*CHANGE, *PAIRS),
     )  # fmt: skip
-    async def create(self, request: Request, body: KeyCreate) -> KeyCreated:
+    async def create(self, request: Request, body: models.KeyCreate) -> models.KeyCreated:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         plain = make_plain_key(who.account, self._secret, now_ms)
         key = ApiKey(
@@ -124,18 +100,14 @@ class KeyRoutes:
         command = KeyAsked(**sign(who, now_ms), key=key, limit=limit)
         await self._commands.apply(command, lambda: key.key_id in self._keys, key.key_id)
         await self._limits.until_shown(key.key_id, () if limit is None else (limit.window,))
-        return KeyCreated(data=self._show(key), key=plain)
+        return models.KeyCreated(data=self._show(key), key=plain)
 
     @operation(
         "PATCH", "/v1/keys/{id}", "change_key", "Change a key",
-        tag=TAG,
         text="An amount alone keeps the window, a window alone the amount; the budget so made is the key's only one.",
-        ids={"id": KeyName},
-        roles=MEMBERS,
-        example={"name": "nightly jobs"},
-        errors=(*CHANGE, *PAIRS, NONE_SUCH),
+        roles=MEMBERS, example={"name": "nightly jobs"},
     )  # fmt: skip
-    async def change(self, request: Request, body: KeyUpdate) -> KeyAnswer:
+    async def change(self, request: Request, body: models.KeyUpdate) -> models.KeyAnswer:
         key = self._find(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         # why: nothing is handed in before all of it is known to be sound
@@ -145,34 +117,22 @@ class KeyRoutes:
             await self._limits.apply(limit)
         if body.changes() or not body.has_limit:
             await self._commands.apply(command, lambda: self._has_moved(key), key.key_id)
-        return KeyAnswer(data=self._show(self._keys.get(key.key_id) or key))
+        return models.KeyAnswer(data=self._show(self._keys.get(key.key_id) or key))
 
-    @operation(
-        "DELETE", "/v1/keys/{id}", "delete_key", "Delete a key",
-        tag=TAG,
-        ids={"id": KeyName},
-        roles=MEMBERS,
-        errors=(*DECIDED, NONE_SUCH),
-    )  # fmt: skip
+    @operation("DELETE", "/v1/keys/{id}", "delete_key", "Delete a key", roles=MEMBERS)
     async def delete(self, request: Request) -> Deleted:
         key = self._find(request)
-        signed = sign(principal_of(request), self._context.clock.now_ms())
+        signed = self._commands.sign(request)
         command = KeyDeletion(**signed, key_id=key.key_id)
         await self._commands.apply(command, lambda: key.key_id not in self._keys, key.key_id)
         return Deleted()
 
     @operation(
         "POST", "/v1/keys/{id}/rotate", "rotate_key", "Create a key's successor",
-        tag=TAG,
-        text="The successor has all that the key has.",
-        ids={"id": KeyName},
-        roles=MEMBERS,
-        example={"overlap_s": 3600},
-        is_body_required=False,
-        status=201,
-        errors=(*CHANGE, NONE_SUCH),
+        text="The successor has all that the key has.", roles=MEMBERS, example={"overlap_s": 3600},
+        is_body_required=False, status=201,
     )  # fmt: skip
-    async def rotate(self, request: Request, body: KeyRotate) -> KeyCreated:
+    async def rotate(self, request: Request, body: models.KeyRotate) -> models.KeyCreated:
         key = self._find(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         plain = make_plain_key(who.account, self._secret, now_ms)
@@ -182,7 +142,7 @@ class KeyRoutes:
             successor=make_key_id(now_ms),
             hash=digest(plain),
             label=label_of(plain),
-            overlap_s=DAY_S if body.overlap_s is None else body.overlap_s,
+            overlap_s=models.DAY_S if body.overlap_s is None else body.overlap_s,
         )
         successor = command.successor
         budgets = self._context.accounts.budgets_of(key.account, key.key_id)
@@ -192,7 +152,7 @@ class KeyRoutes:
         shown = self._keys.get(successor)
         if shown is None:
             raise errors.unconfirmed()
-        return KeyCreated(data=self._show(shown), key=plain)
+        return models.KeyCreated(data=self._show(shown), key=plain)
 
     @property
     def _secret(self) -> str:
@@ -202,12 +162,12 @@ class KeyRoutes:
     def _keys(self) -> dict[KeyId, ApiKey]:
         return self._context.accounts.keys
 
-    def _show(self, key: ApiKey) -> KeyObject:
-        return KeyObject.of(key, **self._usage(key))
+    def _show(self, key: ApiKey) -> models.KeyObject:
+        return models.KeyObject.of(key, **self._usage(key))
 
     def _usage(self, key: ApiKey) -> dict[str, Any]:
         spend = self._context.accounts.spends.get(key.key_id)
-        return usage_of(key, spend, self._limits.own(key), self._context.clock.now_ms())
+        return models.usage_of(key, spend, self._limits.own(key), self._context.clock.now_ms())
 
     def _regions(self, key: ApiKey) -> tuple[Region, ...]:
         """Return the regions that no policy of the key closes."""

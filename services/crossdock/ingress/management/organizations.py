@@ -1,27 +1,17 @@
 """/v1/organization, /v1/organizations and /v1/projects."""
 
+from types import MappingProxyType
+
 from starlette.requests import Request
 
 from crossdock.ingress.commands.account_commands import AccountCommands, sign
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
-from crossdock.ingress.management.organization_models import (
-    OrganizationAnswer,
-    OrganizationCreate,
-    OrganizationCreated,
-    OrganizationUpdate,
-    ProjectAnswer,
-    ProjectCreate,
-    ProjectObject,
-    ProjectsAnswer,
-    ProjectUpdate,
-    show_organization,
-)
-from crossdock.ingress.values import errors
+from crossdock.ingress.management import organization_models as models
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.operations import ADMINS, OWNERS, operation
-from crossdock.ingress.values.specimens import CHANGE, NONE_SUCH, PAIRS
-from crossdock.ingress.values.types import ProjectId
+from crossdock.ingress.values.specimens import NONE_SUCH
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.control import (
@@ -32,50 +22,51 @@ from crossdock_schemas.accounts.control import (
 )
 from crossdock_schemas.ids import make_account_id, make_key_id, make_project_id
 
-TAG = "organizations"
 _PROJECT = "/v1/projects/{id}"
-_IDS = {"id": ProjectId}
 
 
 class OrganizationRoutes:
     """The organization of the key that asks, its projects, and, for the operator's owners, other organizations."""
+
+    tag = "organizations"
+    ids = MappingProxyType({"id": types.ProjectId})
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
 
     @operation(
-        "GET", "/v1/organization", "get_organization", "Show the key's organization",
-        tag=TAG,
+        "GET",
+        "/v1/organization",
+        "get_organization",
+        "Show the key's organization",
         errors=(NONE_SUCH,),
-    )  # fmt: skip
-    async def retrieve(self, request: Request) -> OrganizationAnswer:
-        return OrganizationAnswer(data=show_organization(self._own(request)))
+    )
+    async def retrieve(self, request: Request) -> models.OrganizationAnswer:
+        return models.OrganizationAnswer(data=models.show_organization(self._own(request)))
 
     @operation(
         "PATCH", "/v1/organization", "change_organization", "Change the key's organization",
-        tag=TAG,
-        roles=OWNERS,
-        example={"name": "Acme"},
-        errors=(*CHANGE, NONE_SUCH),
+        roles=OWNERS, example={"name": "Acme"},
+        errors=(NONE_SUCH,),
     )  # fmt: skip
-    async def change(self, request: Request, body: OrganizationUpdate) -> OrganizationAnswer:
+    async def change(
+        self, request: Request, body: models.OrganizationUpdate
+    ) -> models.OrganizationAnswer:
         old = self._own(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         command = OrganizationChange(**sign(who, now_ms), **body.given())
         await self._commands.apply(command, lambda: self._own(request) != old, who.account)
-        return OrganizationAnswer(data=show_organization(self._own(request)))
+        return models.OrganizationAnswer(data=models.show_organization(self._own(request)))
 
     @operation(
         "POST", "/v1/organizations", "create_organization", "Create an organization",
-        tag=TAG,
-        text="For owners of the installation's first organization.",
-        roles=OWNERS,
-        example={"name": "Globex"},
-        status=201,
-        errors=CHANGE,
+        text="For owners of the installation's first organization.", roles=OWNERS,
+        example={"name": "Globex"}, status=201,
     )  # fmt: skip
-    async def create(self, request: Request, body: OrganizationCreate) -> OrganizationCreated:
+    async def create(
+        self, request: Request, body: models.OrganizationCreate
+    ) -> models.OrganizationCreated:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         account, project = make_account_id(now_ms), make_project_id(now_ms)
         secret = self._context.settings.key_secret.get_secret_value()
@@ -99,14 +90,12 @@ class OrganizationRoutes:
         await self._commands.apply(
             command, lambda: owner.key_id in keys, owner.key_id, account=account
         )
-        return OrganizationCreated(data=show_organization(organization), key=plain)
+        return models.OrganizationCreated(data=models.show_organization(organization), key=plain)
 
     @operation(
-        "GET", "/v1/projects", "list_projects", "List projects",
-        tag=TAG,
-        text="A member sees its own.",
+        "GET", "/v1/projects", "list_projects", "List projects", text="A member sees its own.",
     )  # fmt: skip
-    async def list_projects(self, request: Request) -> ProjectsAnswer:
+    async def list_projects(self, request: Request) -> models.ProjectsAnswer:
         who = principal_of(request)
         found = [
             project
@@ -114,17 +103,15 @@ class OrganizationRoutes:
             if project.account == who.account and who.sees_project(project.project)
         ]
         found.sort(key=lambda project: (project.created_at_ms, project.project))
-        return ProjectsAnswer(data=tuple(map(ProjectObject.of, found)))
+        return models.ProjectsAnswer(data=tuple(map(models.ProjectObject.of, found)))
 
     @operation(
-        "POST", "/v1/projects", "create_project", "Create a project",
-        tag=TAG,
-        roles=ADMINS,
-        example={"name": "staging"},
-        status=201,
-        errors=(*CHANGE, *PAIRS),
+        "POST", "/v1/projects", "create_project", "Create a project", roles=ADMINS,
+        example={"name": "staging"}, status=201,
     )  # fmt: skip
-    async def create_project(self, request: Request, body: ProjectCreate) -> ProjectAnswer:
+    async def create_project(
+        self, request: Request, body: models.ProjectCreate
+    ) -> models.ProjectAnswer:
         who, now_ms = principal_of(request), self._context.clock.now_ms()
         project = Project(
             account=who.account,
@@ -137,31 +124,24 @@ class OrganizationRoutes:
         command = ProjectAsked(**sign(who, now_ms), project=project)
         projects = self._context.accounts.projects
         await self._commands.apply(command, lambda: project.project in projects, project.project)
-        return ProjectAnswer(data=ProjectObject.of(project))
+        return models.ProjectAnswer(data=models.ProjectObject.of(project))
+
+    @operation("GET", _PROJECT, "get_project", "Show a project")
+    async def retrieve_project(self, request: Request) -> models.ProjectAnswer:
+        return models.ProjectAnswer(data=models.ProjectObject.of(self._find(request)))
 
     @operation(
-        "GET", _PROJECT, "get_project", "Show a project",
-        tag=TAG,
-        ids=_IDS,
-        errors=(NONE_SUCH,),
-    )  # fmt: skip
-    async def retrieve_project(self, request: Request) -> ProjectAnswer:
-        return ProjectAnswer(data=ProjectObject.of(self._find(request)))
-
-    @operation(
-        "PATCH", _PROJECT, "change_project", "Change a project",
-        tag=TAG,
-        ids=_IDS,
-        roles=ADMINS,
+        "PATCH", _PROJECT, "change_project", "Change a project", roles=ADMINS,
         example={"name": "production"},
-        errors=(*CHANGE, *PAIRS, NONE_SUCH),
     )  # fmt: skip
-    async def change_project(self, request: Request, body: ProjectUpdate) -> ProjectAnswer:
+    async def change_project(
+        self, request: Request, body: models.ProjectUpdate
+    ) -> models.ProjectAnswer:
         old = self._find(request)
-        signed = sign(principal_of(request), self._context.clock.now_ms())
+        signed = self._commands.sign(request)
         command = ProjectChange(**signed, project=old.project, **body.given())
         await self._commands.apply(command, lambda: self._find(request) != old, old.project)
-        return ProjectAnswer(data=ProjectObject.of(self._find(request)))
+        return models.ProjectAnswer(data=models.ProjectObject.of(self._find(request)))
 
     def _own(self, request: Request) -> Organization:
         account = principal_of(request).account

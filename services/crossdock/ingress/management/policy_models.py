@@ -4,17 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from crossdock.ingress.values import types
 from crossdock.ingress.values.models import AnswerModel, Data, Listed, RequestModel, fault
-from crossdock.ingress.values.types import (
-    Flag,
-    OrganizationId,
-    Price,
-    ScopeId,
-    SentPrice,
-    Time,
-    Version,
-    Whole,
-)
 from crossdock.kernel.requests.content_filter import why_unsound
 from crossdock_schemas.accounts.content_filter import (
     LABEL_PATTERN,
@@ -69,9 +60,9 @@ def _each_once(filters: tuple[BuiltinFilterFields, ...]) -> tuple[BuiltinFilterF
 class PriceCaps(RequestModel):
     """The most that a call may cost, USD: per million input tokens, per million output tokens, and per request."""
 
-    prompt: SentPrice | None = None
-    completion: SentPrice | None = None
-    request: SentPrice | None = None
+    prompt: types.SentPrice | None = None
+    completion: types.SentPrice | None = None
+    request: types.SentPrice | None = None
 
 
 class PolicySet(RequestModel):
@@ -85,12 +76,12 @@ class PolicySet(RequestModel):
     max_price: PriceCaps | None = None
     data_collection: Literal["deny"] | None = None
     """`deny`: no provider that may train on what it is sent."""
-    zdr: Flag | None = None
+    zdr: types.Flag | None = None
     """True: no provider that may keep what it is sent (zero data retention)."""
     allowed_data_regions: Regions | None = None
     quantizations: Quantizations | None = None
     """The precisions of weights that may be used."""
-    max_tokens: Whole | None = Field(None, ge=1, le=MAX_TOKENS)
+    max_tokens: types.Whole | None = Field(None, ge=1, le=MAX_TOKENS)
     """Output tokens of one answer at most; a request for more is refused."""
     tools: Literal["deny"] | None = None
     """`deny`: no request may give the model tools."""
@@ -114,20 +105,20 @@ class PolicySet(RequestModel):
 
 
 class PriceCapsObject(AnswerModel):
-    prompt: Price | None = Field(validation_alias="max_prompt_price")
+    prompt: types.Price | None = Field(validation_alias="max_prompt_price")
     """USD per million input tokens."""
-    completion: Price | None = Field(validation_alias="max_completion_price")
+    completion: types.Price | None = Field(validation_alias="max_completion_price")
     """USD per million output tokens."""
-    request: Price | None = Field(validation_alias="max_request_price")
+    request: types.Price | None = Field(validation_alias="max_request_price")
     """USD per call."""
 
 
 class PolicyObject(AnswerModel):
     """What an organization, a project or a key may use; a rule that is null demands nothing."""
 
-    scope: ScopeId
+    scope: types.ScopeId
     level: Level
-    organization_id: OrganizationId = Field(validation_alias="account")
+    organization_id: types.OrganizationId = Field(validation_alias="account")
     allowed_models: tuple[str, ...] | None
     ignored_models: tuple[str, ...]
     allowed_providers: tuple[str, ...] | None
@@ -141,8 +132,8 @@ class PolicyObject(AnswerModel):
     tools: Literal["deny"] | None
     content_filter_builtins: tuple[BuiltinFilterFields, ...]
     content_filters: tuple[PatternFilterFields, ...]
-    version: Version
-    updated_at: Time = Field(validation_alias="updated_at_ms")
+    version: types.Version
+    updated_at: types.Time = Field(validation_alias="updated_at_ms")
 
 
 PolicyAnswer = Data[PolicyObject]

@@ -6,15 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasPath, Field, JsonValue, WithJsonSchema
 
 from crossdock.ingress.management.policy_models import Level
+from crossdock.ingress.values import types
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.models import AnswerModel, Counted, Data, RequestModel, fault
-from crossdock.ingress.values.types import (
-    OrganizationId,
-    PresetScopeId,
-    ProjectId,
-    Time,
-    Version,
-)
 from crossdock.kernel.requests.preparation import MARK
 from crossdock_schemas.accounts.demands import Unsound, read_demands
 from crossdock_schemas.accounts.directory import level_of, preset_id
@@ -93,14 +87,14 @@ class PresetVersion(AnswerModel):
 
     id: str
     preset_id: str
-    version: Version
+    version: types.Version
     config: dict[str, JsonValue]
     """`model`, if there is one, and the parameters."""
     system_prompt: str | None = Field(validation_alias="system")
     creator_id: str = Field(validation_alias="account")
     """The organization."""
-    created_at: Time = Field(validation_alias="updated_at_ms")
-    updated_at: Time = Field(validation_alias=AliasPath("updated_at_ms"))
+    created_at: types.Time = Field(validation_alias="updated_at_ms")
+    updated_at: types.Time = Field(validation_alias=AliasPath("updated_at_ms"))
 
 
 class PresetObject(AnswerModel):
@@ -109,10 +103,10 @@ class PresetObject(AnswerModel):
     id: str
     slug: PresetSlug
     name: str = Field(validation_alias=AliasPath("slug"))
-    scope: PresetScopeId
+    scope: types.PresetScopeId
     level: Level
-    organization_id: OrganizationId = Field(validation_alias="account")
-    workspace_id: ProjectId | None
+    organization_id: types.OrganizationId = Field(validation_alias="account")
+    workspace_id: types.ProjectId | None
     """The project; null: the organization's."""
     model: str | None
     parameters: dict[str, JsonValue]
@@ -123,10 +117,10 @@ class PresetObject(AnswerModel):
     creator_user_id: None = None
     designated_version_id: str
     designated_version: PresetVersion
-    version: Version
-    created_at: Time = Field(validation_alias="updated_at_ms")
+    version: types.Version
+    created_at: types.Time = Field(validation_alias="updated_at_ms")
     """Of the present version."""
-    updated_at: Time = Field(validation_alias=AliasPath("updated_at_ms"))
+    updated_at: types.Time = Field(validation_alias=AliasPath("updated_at_ms"))
 
 
 PresetAnswer = Data[PresetObject]

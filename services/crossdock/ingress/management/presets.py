@@ -1,35 +1,31 @@
 """/v1/presets: named settings of requests, of an organization or a project."""
 
+from types import MappingProxyType
+
 from starlette.requests import Request
 
-from crossdock.ingress.commands.account_commands import AccountCommands, sign
+from crossdock.ingress.commands.account_commands import AccountCommands
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_scope, is_visible
-from crossdock.ingress.management.preset_models import (
-    PresetAnswer,
-    PresetsAnswer,
-    PresetSet,
-    PresetSlug,
-    show_preset,
-)
-from crossdock.ingress.values import errors
+from crossdock.ingress.management import preset_models as models
+from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.models import Deleted
 from crossdock.ingress.values.operations import ADMINS, Access, operation
-from crossdock.ingress.values.specimens import CHANGE, DECIDED, DEMANDS, NONE_SUCH
-from crossdock.ingress.values.types import PresetScopeId
+from crossdock.ingress.values.specimens import DEMANDS
 from crossdock.ingress.values.validation import read_value
 from crossdock_schemas.accounts.control import PresetChange, PresetRemoval
 from crossdock_schemas.accounts.directory import preset_id
 from crossdock_schemas.accounts.preset import Preset
 
-TAG = "presets"
 _PATH = "/v1/presets/{id}/{slug}"
-_IDS = {"id": PresetScopeId, "slug": PresetSlug}
 
 
 class PresetRoutes:
     """Presets, each under the id of what it is for and its slug."""
+
+    tag = "presets"
+    ids = MappingProxyType({"id": types.PresetScopeId, "slug": models.PresetSlug})
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -37,10 +33,9 @@ class PresetRoutes:
 
     @operation(
         "GET", "/v1/presets", "list_presets", "List the presets that the key may see",
-        tag=TAG,
         access=Access.EVERY,
     )  # fmt: skip
-    async def list(self, request: Request) -> PresetsAnswer:
+    async def list(self, request: Request) -> models.PresetsAnswer:
         who, view = principal_of(request), self._context.accounts
         found = [
             preset
@@ -49,48 +44,35 @@ class PresetRoutes:
             for preset in presets.values()
         ]
         found.sort(key=lambda preset: preset.version)
-        return PresetsAnswer(data=tuple(map(show_preset, found)), total_count=len(found))
+        return models.PresetsAnswer(
+            data=tuple(map(models.show_preset, found)), total_count=len(found)
+        )
 
-    @operation(
-        "GET", _PATH, "get_preset", "Show a preset",
-        tag=TAG,
-        access=Access.EVERY,
-        ids=_IDS,
-        errors=(NONE_SUCH,),
-    )  # fmt: skip
-    async def retrieve(self, request: Request) -> PresetAnswer:
-        return PresetAnswer(data=show_preset(self._find(*self._named(request))))
+    @operation("GET", _PATH, "get_preset", "Show a preset", access=Access.EVERY)
+    async def retrieve(self, request: Request) -> models.PresetAnswer:
+        return models.PresetAnswer(data=models.show_preset(self._find(*self._named(request))))
 
     @operation(
         "PUT", _PATH, "set_preset", "Set a preset of an organization or a project, as a whole",
-        tag=TAG,
-        ids=_IDS,
-        roles=ADMINS,
-        example={"model": "tern-mini", "parameters": {"temperature": 0}},
-        errors=(*CHANGE, DEMANDS, NONE_SUCH),
+        roles=ADMINS, example={"model": "tern-mini", "parameters": {"temperature": 0}},
+        errors=(DEMANDS,),
     )  # fmt: skip
-    async def set(self, request: Request, body: PresetSet) -> PresetAnswer:
+    async def set(self, request: Request, body: models.PresetSet) -> models.PresetAnswer:
         scope, slug = self._named(request)
-        signed = sign(principal_of(request), self._context.clock.now_ms())
-        sound = read_value(PresetSlug, slug, "slug")
+        signed = self._commands.sign(request)
+        sound = read_value(models.PresetSlug, slug, "slug")
         command = PresetChange(**signed, scope=scope, slug=sound, settings=body.settings())
         old = self._get(scope, slug)
         await self._commands.apply(
             command, lambda: self._get(scope, slug) != old, preset_id(scope, slug)
         )
-        return PresetAnswer(data=show_preset(self._find(scope, slug)))
+        return models.PresetAnswer(data=models.show_preset(self._find(scope, slug)))
 
-    @operation(
-        "DELETE", _PATH, "clear_preset", "Remove a preset",
-        tag=TAG,
-        ids=_IDS,
-        roles=ADMINS,
-        errors=(*DECIDED, NONE_SUCH),
-    )  # fmt: skip
+    @operation("DELETE", _PATH, "clear_preset", "Remove a preset", roles=ADMINS)
     async def clear(self, request: Request) -> Deleted:
         preset = self._find(*self._named(request))
         scope, slug = preset.scope, preset.slug
-        signed = sign(principal_of(request), self._context.clock.now_ms())
+        signed = self._commands.sign(request)
         command = PresetRemoval(**signed, scope=scope, slug=slug)
         await self._commands.apply(
             command, lambda: self._get(scope, slug) is None, preset_id(scope, slug)

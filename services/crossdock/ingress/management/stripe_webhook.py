@@ -57,21 +57,18 @@ class PaymentReceived(AnswerModel):
 class CallbackRoutes:
     """Payments. Each counts once: the provider repeats an event until it gets a 200, and sometimes after."""
 
+    tag = "payments"
+
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._commands = AccountCommands(context)
 
     @operation(
         "POST", "/v1/webhooks/stripe", "take_stripe_event", "Receive a payment event of Stripe",
-        tag="payments",
-        text=(
-            "Without a key: Stripe signs its events. The amount that was paid is credited less the fee, once however often the "
-            "event comes. 404 where no webhook secret is set."
-        ),
+        text="Without a key: Stripe signs its events. The amount that was paid is credited less the fee, once however often the " "event comes. 404 where no webhook secret is set.",
         access=Access.NONE,
         headers=(Header("stripe-signature", "`t=<Unix time>,v1=<HMAC-SHA256 of time, dot and body>`", is_required=True),),
-        body=StripeEvent,
-        example={"type": "checkout.session.completed", "data": {"object": {}}},
+        body=StripeEvent, example={"type": "checkout.session.completed", "data": {"object": {}}},
         errors=ERRORS,
     )  # fmt: skip
     async def stripe(self, request: Request) -> PaymentReceived:

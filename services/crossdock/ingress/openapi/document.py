@@ -11,8 +11,8 @@ from pydantic_core import core_schema
 from typing_extensions import override
 
 from crossdock.ingress.openapi import legacy, responses
-from crossdock.ingress.values.operations import JSON, Access, Operation
-from crossdock.ingress.values.specimens import FAILED, KEYED
+from crossdock.ingress.values.operations import JSON, Operation
+from crossdock.ingress.values.specimens import refusals_of
 
 Json = dict[str, Any]
 Kinds = dict[tuple[Any, JsonSchemaMode], Json]
@@ -165,8 +165,7 @@ def _responses(one: Operation, kinds: Kinds) -> Json:
         str(status): {"description": "Done.", "content": _content(content, kinds)}
         for status, content in answers.items()
     }
-    keyed = () if one.access is Access.NONE else (*KEYED, FAILED)
-    bad = responses.error_answers((*keyed, *one.errors), is_open=bool(one.passes_on))
+    bad = responses.error_answers(refusals_of(one), is_open=bool(one.passes_on))
     return good | bad | (responses.passed_on(one.passes_on) if one.passes_on else {})
 
 

@@ -6,7 +6,7 @@ returns is the answer model.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -55,20 +55,21 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path."""
+    """One method of one path; as a decorator it declares the method that handles it."""
 
     method: Method
     path: str
     """As Starlette takes it: `{id}`, or `{id:path}` where an id may hold slashes."""
     name: str
     summary: str
-    tag: str
+    tag: str = ""
+    """Its chapter in the document: the resource's."""
     text: str = ""
     access: Access = Access.MANAGEMENT
     roles: tuple[Role, ...] = EVERY_ROLE
     """The roles of management keys; the accounts shard checks them."""
     ids: Mapping[str, Any] = field(default_factory=dict)
-    """The types of what stands in its path, by name."""
+    """The types of what stands in its path, by name: the resource's."""
     query: type[BaseModel] | None = None
     headers: tuple[Header, ...] = ()
     body: type[BaseModel] | None = None
@@ -83,33 +84,31 @@ class Operation:
     answers: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """Other answers: JSON Schemas or models, by status and media type."""
     errors: tuple[RefusedError, ...] = ()
-    """Specimens of its refusals, besides those of every route."""
+    """Specimens of its refusals, besides those that follow from what it is: see `refusals_of`."""
     passes_on: str = ""
     """Whose errors it may answer with, too."""
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Declare that the decorated method handles it; the method's types are its models."""
+        hints = get_type_hints(handler, include_extras=True)
+        returned = hints.get("return")
+        declared = replace(
+            self,
+            query=hints.get("query", self.query),
+            body=hints.get("body", self.body),
+            is_body_parsed="body" in hints,
+            answer=self.answer or (returned if _is_model(returned) else None),
+        )
+        setattr(handler, _DECLARED, declared)
+        return handler
 
     @property
     def document_path(self) -> str:
         return self.path.replace(":path}", "}")
 
 
-def operation(
-    method: Method, path: str, name: str, summary: str, **more: Any
-) -> Callable[[Handler], Handler]:
-    """Declare that the decorated method handles `method` of `path`; `more`: fields of `Operation`."""
-
-    def declare(handler: Handler) -> Handler:
-        hints = get_type_hints(handler, include_extras=True)
-        returned = hints.get("return")
-        said: dict[str, Any] = {
-            "is_body_parsed": "body" in hints,
-            "answer": returned if _is_model(returned) else None,
-            **{part: hints[part] for part in ("query", "body") if part in hints},
-            **more,
-        }
-        setattr(handler, _DECLARED, Operation(method, path, name, summary, **said))
-        return handler
-
-    return declare
+operation = Operation
+"""The decorator."""
 
 
 def _is_model(kind: Any) -> bool:
@@ -117,6 +116,14 @@ def _is_model(kind: Any) -> bool:
 
 
 def operations_of(resource: type) -> list[tuple[str, Operation]]:
-    """Return the operations that a class declares, in their order, each with the name of its handler."""
+    """Return the operations that a class declares, each with the name of its handler.
+
+    The class says in `tag` in which chapter they stand, and in `ids` what stands in their paths.
+    """
     found = ((name, getattr(handler, _DECLARED, None)) for name, handler in vars(resource).items())
-    return [(name, one) for name, one in found if isinstance(one, Operation)]
+    about = {name: getattr(resource, name) for name in ("tag", "ids") if hasattr(resource, name)}
+    return [(name, _within(one, about)) for name, one in found if isinstance(one, Operation)]
+
+
+def _within(one: Operation, about: Mapping[str, Any]) -> Operation:
+    return replace(one, **{name: getattr(one, name) or value for name, value in about.items()})

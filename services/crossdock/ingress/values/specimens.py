@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from pydantic import BaseModel
+
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.checks import check_metadata, check_purpose
 from crossdock.ingress.values.errors import STATUS, RefusedError
+from crossdock.ingress.values.operations import Access, Operation
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
 from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
 
@@ -72,3 +75,27 @@ DECIDED: Specimens = (
 """Of every command to the accounts shard."""
 CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)
 """Of every command with a body."""
+PAIR_FIELDS = frozenset({"tags", "metadata"})
+NOT_FOUND = 404
+
+
+def refusals_of(one: Operation) -> Specimens:
+    """Return specimens of an operation's refusals: those that it declares, and those that follow from what it is."""
+    found = list(one.errors)
+    if one.access is not Access.NONE:
+        found += [*KEYED, FAILED]
+    if "{" in one.path and not any(error.status == NOT_FOUND for error in one.errors):
+        found.append(NONE_SUCH)
+    if one.query is not None:
+        found += VALUES
+    if one.body is not None:
+        found += SENT + _of_body(one.body)
+    if one.method != "GET" and one.access is Access.MANAGEMENT:
+        found += DECIDED
+    return tuple(found)
+
+
+def _of_body(body: type[BaseModel]) -> Specimens:
+    is_closed = body.model_config.get("extra") == "forbid"
+    has_pairs = not PAIR_FIELDS.isdisjoint(body.model_fields)
+    return ((UNKNOWN_FIELD,) if is_closed else ()) + (PAIRS if has_pairs else ())
