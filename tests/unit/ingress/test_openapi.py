@@ -17,6 +17,7 @@ from crossdock.ingress.resources import OPERATIONS
 from crossdock.ingress.settings import IngressSettings
 from crossdock.ingress.values import checks, errors, types
 from crossdock.ingress.values.operations import Operation
+from crossdock.ingress.values.specimens import refusals_of
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.record import Outgoing
@@ -135,7 +136,7 @@ def test_every_code_is_in_the_guide_to_errors() -> None:
     assert {code for code in codes_told() if code and f"`{code}`" not in page} == set()
 
 
-SPECIMENS = [error for one in OPERATIONS for error in one.errors]
+SPECIMENS = [error for one in OPERATIONS for error in refusals_of(one)]
 
 
 def test_every_error_is_in_the_envelope() -> None:

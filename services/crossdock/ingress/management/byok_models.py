@@ -23,7 +23,6 @@ from pydantic_core import PydanticCustomError
 from crossdock.ingress.values import errors, types
 from crossdock.ingress.values.models import AnswerModel, Counted, Data, RequestModel, fault
 from crossdock.kernel.requests.provider_keys import (
-    EXPECTED,
     MAX_BYTES,
     KeyShapeError,
     ProviderKey,
@@ -90,9 +89,8 @@ SentKey = Annotated[
                 {"type": "object", "additionalProperties": True},
             ],
             "writeOnly": True,
-            "description": "The provider's key, in its own shape: "
-            + "; ".join(f"{auth}: {shape}" for auth, shape in EXPECTED.items())
-            + ". It is sealed at once and never shown.",
+            "description": "The provider's key: a text; of Azure, Bedrock and Vertex an object or its JSON. It is sealed at once "
+            "and never shown.",
         }
     ),
 ]
@@ -177,7 +175,7 @@ class ByokCreate(ByokUpdate):
 class SealedKey(RequestModel, SealedSecret):
     """A BYOK key under the first master key."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     account: types.OrganizationId  # type: ignore[assignment]  # why: an id with its name in the document
     credential_id: types.ByokId  # type: ignore[assignment]  # why: the same

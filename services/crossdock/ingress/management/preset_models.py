@@ -65,12 +65,17 @@ Parameters = Annotated[
 ]
 
 
+ModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=256, json_schema_extra={"not": {"pattern": MARK}}),
+    AfterValidator(_names_no_preset),
+]
+
+
 class PresetSet(RequestModel):
     """The settings of a preset, as a whole."""
 
-    model: (
-        Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_names_no_preset)] | None
-    ) = None
+    model: ModelName | None = None
     """For requests that name no model."""
     parameters: Parameters | None = None
     """Fields of a request's body, such as temperature; a field of the request itself goes first."""

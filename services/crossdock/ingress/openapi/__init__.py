@@ -1,9 +1,6 @@
-"""The OpenAPI 3.1 document of the HTTP API. Pure.
+"""The OpenAPI 3.1 document and the reference page, generated from the operations and their models. Pure.
 
-One module for each module of routes: the schemas of what it takes and shows, and a description of each route. A route
-without a description, or a description without a route, fails a test; so does an answer that the document does not
-know, in any test of ingress over HTTP.
-
-`python -m crossdock.ingress.openapi write` writes infra/docs/openapi.json, `check` fails when it is out of date; every
-ingress serves it at GET /openapi.json.
+`python -m crossdock.ingress.openapi write` writes openapi.json and api-reference.md under infra/docs; `check` fails when
+one is out of date. Every ingress serves the document at GET /openapi.json. Any test of ingress over HTTP fails on an
+answer that the document does not describe.
 """
