@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,11 +14,22 @@ from crossdock.ingress.management.credit_models import CreditObject, show_worth
 from crossdock.ingress.management.key_models import OwnKeyObject, show_key, usage_of
 from crossdock.ingress.management.organization_models import ProjectObject, show_organization
 from crossdock.ingress.management.policy_models import show_policy
-from crossdock.ingress.openai.upload_store import make_upload, show_part, show_upload
+from crossdock.ingress.openai.batch_models import BatchCreate, show_batch
+from crossdock.ingress.openai.file_models import FileDeleted, show_file
+from crossdock.ingress.openai.models import ModelObject, show_models
+from crossdock.ingress.openai.upload_models import (
+    UploadCreate,
+    UploadObject,
+    UploadPartObject,
+    show_upload,
+)
+from crossdock.ingress.openai.uploads import make_upload
+from crossdock.ingress.values import errors
 from crossdock.ingress.values.balances import Balance, Worth
-from crossdock.ingress.values.checks import check_batch, check_request
+from crossdock.ingress.values.checks import check_request
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.openai_objects import show_batch, show_deleted, show_file, show_models
+from crossdock.ingress.values.validation import read_model
+from crossdock.kernel.requests.preparation import Fault, prepare
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
@@ -114,12 +126,12 @@ STAMPS = {
 }  # fmt: skip
 
 
-def _upload(status: str, file: StoredFile | None = None) -> Json:
-    made = make_upload(LOCAL, UPLOAD, 100, NOW_MS)
+def _upload(status: str, file: StoredFile | None = None) -> UploadObject:
+    made = make_upload(LOCAL, UploadCreate(**UPLOAD), NOW_MS)
     return show_upload(made.model_copy(update={"status": status, "file": file}), NOW_MS)
 
 
-def _models() -> Json:
+def _models() -> ModelObject:
     (model,) = show_models(make_catalogue())
     return model
 
@@ -135,25 +147,25 @@ LOTS = Lots(
 
 
 SHOWN: list[tuple[str, str, Callable[[], Json | BaseModel]]] = [
-    ("Batch", "that begins", lambda: show_batch(make_batch())),
-    ("Batch", "at its end", lambda: show_batch(make_batch(**STAMPS, completed=1, failed=1))),
-    ("Batch", "without metadata", lambda: show_batch(make_batch(metadata=None))),
-    ("Batch", "that waits", lambda: show_batch(make_batch(models=(WAITING,)))),
-    ("Batch", "that waits for ever", lambda: show_batch(make_batch(models=(ENDLESS, ENDLESS)))),
-    ("Batch", "with errors", lambda: show_batch(make_batch(errors=WRONG))),
-    ("Batch", "that may cost", lambda: show_batch(make_batch(estimate=ESTIMATE))),
-    ("Batch", "that cost", lambda: show_batch(make_batch(cost_usd=Decimal("1E-12")))),
+    ("BatchObject", "that begins", lambda: show_batch(make_batch())),
+    ("BatchObject", "at its end", lambda: show_batch(make_batch(**STAMPS, completed=1, failed=1))),
+    ("BatchObject", "without metadata", lambda: show_batch(make_batch(metadata=None))),
+    ("BatchObject", "that waits", lambda: show_batch(make_batch(models=(WAITING,)))),
+    ("BatchObject", "that waits for ever", lambda: show_batch(make_batch(models=(ENDLESS, ENDLESS)))),
+    ("BatchObject", "with errors", lambda: show_batch(make_batch(errors=WRONG))),
+    ("BatchObject", "that may cost", lambda: show_batch(make_batch(estimate=ESTIMATE))),
+    ("BatchObject", "that cost", lambda: show_batch(make_batch(cost_usd=Decimal("1E-12")))),
     *(
-        ("Batch", status.value, lambda status=status: show_batch(make_batch(status=status)))
+        ("BatchObject", status.value, lambda status=status: show_batch(make_batch(status=status)))
         for status in BatchStatus
     ),
-    ("File", "of a caller", lambda: show_file(make_file(expires_at_ms=NOW_MS), 3)),
-    ("File", "of a batch", lambda: show_file(make_file(purpose="batch_output"), 3)),
-    ("FileDeleted", "", lambda: show_deleted("file", "file-1")),
-    ("Upload", "that waits", lambda: _upload("pending")),
-    ("Upload", "that is a file", lambda: _upload("completed", make_file())),
-    ("UploadPart", "", lambda: show_part("part_" + "0" * 32, "upload_1", NOW_MS)),
-    ("Model", "", _models),
+    ("FileObject", "of a caller", lambda: show_file(make_file(expires_at_ms=NOW_MS), 3)),
+    ("FileObject", "of a batch", lambda: show_file(make_file(purpose="batch_output"), 3)),
+    ("FileDeleted", "", lambda: FileDeleted(id="file-1")),
+    ("UploadObject", "that waits", lambda: _upload("pending")),
+    ("UploadObject", "that is a file", lambda: _upload("completed", make_file())),
+    ("UploadPartObject", "", lambda: UploadPartObject(id="part_" + "0" * 32, created_at=NOW_MS, upload_id="upload_1")),
+    ("ModelObject", "", _models),
     ("KeyObject", "for requests", lambda: show_key(make_key(), None, (), NOW_MS)),
     (
         "KeyObject",
@@ -248,14 +260,20 @@ VALUES: list[Any] = [
 
 
 def _request(operation: str) -> Callable[[Json], object]:
-    return lambda body: check_request(body, operation, make_catalogue())
+    def check(body: Json) -> object:
+        prepared = prepare(body, operation, None)
+        if isinstance(prepared, Fault):
+            raise errors.unprepared(prepared)
+        return check_request(prepared.body, operation, make_catalogue())
+
+    return check
 
 
 CHECKED: list[tuple[str, Json, Callable[[Json], object]]] = [
-    ("BatchRequest", {"input_file_id": "f", "endpoint": "/v1/embeddings", "completion_window": "1h"}, check_batch),
-    ("UploadRequest", UPLOAD, lambda body: make_upload(LOCAL, body, 10**16, NOW_MS)),
-    ("ChatCompletionRequest", {"model": "m", "messages": [{}]}, _request("/v1/chat/completions")),
-    ("EmbeddingRequest", {"model": "m", "input": "x"}, _request("/v1/embeddings")),
+    ("BatchCreate", {"input_file_id": "f", "endpoint": "/v1/embeddings", "completion_window": "1h"}, partial(read_model, BatchCreate)),
+    ("UploadCreate", UPLOAD, partial(read_model, UploadCreate)),
+    ("ChatCompletionCreate", {"model": "m", "messages": [{}]}, _request("/v1/chat/completions")),
+    ("EmbeddingCreate", {"model": "m", "input": "x"}, _request("/v1/embeddings")),
 ]  # fmt: skip
 
 

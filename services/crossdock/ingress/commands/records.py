@@ -1,14 +1,14 @@
 """The records that ingress writes. Pure."""
 
 from crossdock.ingress.http.auth import Principal
-from crossdock.ingress.values.checks import BatchWish, RequestWish
+from crossdock.ingress.values.checks import RequestWish
 from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.control import Command
 from crossdock_schemas.batches.batch import CancelAsked, Submitted
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.ids import BatchId, FileId, ParcelId, RequestId
+from crossdock_schemas.ids import ParcelId, RequestId
 from crossdock_schemas.message import Message
 from crossdock_schemas.parcel.new_parcel import new_parcel
 from crossdock_schemas.parcel.parcel import BodyRef, Lane
@@ -47,36 +47,6 @@ def make_cancel_record(request_id: RequestId, now_ms: int) -> Outgoing:
 
 def make_account_record(command: Command) -> Outgoing:
     return _plain(ACCOUNT_COMMANDS, command.account, command, command.at_ms)
-
-
-def make_submitted(
-    principal: Principal,
-    batch_id: BatchId,
-    wish: BatchWish,
-    file: StoredFile | None,
-    now_ms: int,
-    *,
-    preparation_path: str | None = None,
-) -> Submitted:
-    """Return the command for a new batch. Without a file of purpose `batch` it fails in validation, as OpenAI's do."""
-    if file is not None and file.purpose != "batch":
-        file = None
-    return Submitted(
-        batch_id=batch_id,
-        account=principal.account,
-        project=principal.project,
-        key_id=principal.key_id,
-        operation=wish.operation,
-        input_file_id=FileId(wish.input_file_id),
-        input_path=None if file is None else file.path,
-        input_bytes=0 if file is None else file.bytes,
-        preparation_path=preparation_path,
-        completion_window=wish.completion_window,
-        window_s=wish.window_s,
-        metadata=wish.metadata,
-        output_expires_after_s=wish.output_expires_after_s,
-        created_at_ms=now_ms,
-    )
 
 
 def make_request_record(  # noqa: PLR0917  # the parcel's fields

@@ -1,4 +1,4 @@
-"""Who asks, and whether it may: the API key of a request, looked up in the directory."""
+"""Authentication: finds the API key of a request in the directory, and checks that it may be used."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from crossdock.ingress.values import errors
+from crossdock.ingress.values.operations import Access
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock.ingress.views.read_your_writes import RECENT_MS
 from crossdock.kernel.process.clock import Clock
@@ -18,20 +19,11 @@ from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 
 NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
 SCOPE = "crossdock.principal"
-OPEN_PATHS = ("/healthz", "/openapi.json", "/v1/webhooks/stripe")
-"""Paths that need no key."""
-MANAGEMENT = (
-    *("/v1/budgets", "/v1/byok", "/v1/credits", "/v1/keys", "/v1/policies", "/v1/presets"),
-    *("/v1/projects", "/v1/organization"),
-)
-FOR_ALL = ("/v1/key", "/v1/models")
-TO_READ = ("/v1/presets",)
-"""Inference keys may look at it, and change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose work it is. What lies in another organization or project does not exist for it."""
+    """The owner of a request. Objects of another organization or project do not exist for it."""
 
     account: AccountId
     project: ProjectId
@@ -42,18 +34,8 @@ class Principal:
         return (account, project) == (self.account, self.project)
 
     def sees_project(self, project: ProjectId) -> bool:
-        """Say whether it sees a project: a member, and an inference key, sees its own."""
+        """Return whether it sees a project: a member and an inference key see their own alone."""
         return self.role not in {Role.MEMBER, None} or project == self.project
-
-
-def is_for_inference(method: str, path: str) -> bool:
-    """Say whether inference keys may ask."""
-    is_readable = method == "GET" and path.startswith(TO_READ)
-    return is_readable or not path.startswith(MANAGEMENT)
-
-
-def is_for_management(path: str) -> bool:
-    return path.startswith((*MANAGEMENT, *FOR_ALL))
 
 
 def principal_of(request: Request) -> Principal:
@@ -62,18 +44,18 @@ def principal_of(request: Request) -> Principal:
 
 
 class Authentication:
-    """Finds out who asks."""
+    """Finds the principal of a request."""
 
     def __init__(self, view: AccountsView, secret: str, clock: Clock) -> None:
         self._view = view
         self._secret = secret
         self._clock = clock
 
-    async def check(self, scope: Scope) -> Principal:
-        """Return who asks.
+    async def check(self, scope: Scope, access: Access) -> Principal:
+        """Return the principal of the request's key.
 
         Raises:
-            RefusedError: 401 if the key is none, 403 if it may not be used for this or from there.
+            RefusedError: 401 if the key is not valid, 403 if it may not be used for this, or from this address.
         """
         key = await self._find(_bearer(scope))
         if not key.is_alive(self._clock.now_ms()):
@@ -82,7 +64,7 @@ class Authentication:
         if project is None or project.disabled:
             raise errors.not_permitted(f"The key's project, {key.project!r}, is disabled.")
         self._check_address(key, scope)
-        _check_kind(key, scope["method"], scope["path"])
+        _check_kind(key, access)
         return Principal(key.account, key.project, key.key_id, key.role)
 
     async def _find(self, plain: str) -> ApiKey:
@@ -97,7 +79,7 @@ class Authentication:
         return key
 
     def _is_new(self, plain: str) -> bool:
-        """Say whether `plain` is authentic and so young that the directory may not show it yet."""
+        """Return whether `plain` is authentic and so new that the directory may not show it yet."""
         authentic = read_plain_key(plain, self._secret)
         now_ms = self._clock.now_ms()
         return authentic is not None and abs(now_ms - authentic.made_at_ms) < RECENT_MS
@@ -119,10 +101,10 @@ def _bearer(scope: Scope) -> str:
     return text
 
 
-def _check_kind(key: ApiKey, method: str, path: str) -> None:
-    if not key.is_management and not is_for_inference(method, path):
+def _check_kind(key: ApiKey, access: Access) -> None:
+    if not key.is_management and not access.takes_inference:
         raise errors.not_permitted("An inference key manages nothing. Use a management key.")
-    if key.is_management and not is_for_management(path):
+    if key.is_management and not access.takes_management:
         raise errors.not_permitted(
             "A management key runs no requests and sees no files or batches. Use an inference key."
         )

@@ -1,27 +1,40 @@
 """/v1/batches: commands in, the directory's view out."""
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from crossdock.ingress.commands.records import make_command_record, make_submitted
+from crossdock.ingress.commands.records import make_command_record
 from crossdock.ingress.http.auth import Principal, principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
 from crossdock.ingress.http.context import ApiContext
+from crossdock.ingress.openai.batch_models import (
+    BatchCreate,
+    BatchObject,
+    BatchQuery,
+    make_submitted,
+    show_batch,
+)
+from crossdock.ingress.openai.file_models import Page, make_page
 from crossdock.ingress.openai.files import find_file
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import BatchWish, check_batch, check_number
-from crossdock.ingress.values.openai_objects import show_batch, show_list
+from crossdock.ingress.values.operations import Access, Header, operation
 from crossdock.ingress.values.paging import choose_page
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values.specimens import (
+    ENDED,
+    KAFKA,
+    KEY_REUSED,
+    NO_BATCH,
+    PAIRS,
+    SENT,
+    VALUES,
+)
+from crossdock.ingress.values.types import BatchId as ShownBatchId
 from crossdock.ingress.views.read_your_writes import DAY_MS, is_recent
 from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
 
+TAG = "batches"
+_IDS = {"id": ShownBatchId}
 OTHERS_WRITE_S = 0.5
 CANCEL_S = 0.5
-MAX_PAGE = 100
 CANCELLABLE = (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
 MIDNIGHT_MS = (
     3_600_000  # a repeated Idempotency-Key is known again this long after the day it was made on
@@ -34,32 +47,36 @@ class BatchRoutes:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/batches", self.create, methods=["POST"]),
-            Route("/v1/batches", self.list, methods=["GET"]),
-            Route("/v1/batches/{id}", self.retrieve, methods=["GET"]),
-            Route("/v1/batches/{id}/cancel", self.cancel, methods=["POST"]),
-        ]
-
-    async def create(self, request: Request) -> Response:
-        wish = check_batch(parse_object(await read_body(request, CONTROL_BYTES)))
+    @operation(
+        "POST", "/v1/batches", "create_batch", "Create a batch",
+        tag=TAG,
+        text="The answer comes before the input is read: a batch of an unknown file fails in validation.",
+        access=Access.INFERENCE,
+        headers=(Header("idempotency-key", "The same key on the same UTC day names the same batch."),),
+        example={
+            "input_file_id": "file-" + "0" * 32,
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+        },
+        errors=(*SENT, *PAIRS, KEY_REUSED, KAFKA),
+    )  # fmt: skip
+    async def create(self, request: Request, body: BatchCreate) -> BatchObject:
         now_ms = self._context.clock.now_ms()
         key = request.headers.get("idempotency-key")
         principal = principal_of(request)
         known = self._repeated(principal, key, now_ms) if key else None
         if known is not None:
-            return answer_json(show_batch(_same(known, wish)))
+            return show_batch(_same(known, body))
         batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
-        file = await find_file(self._context, principal, wish.input_file_id)
+        file = await find_file(self._context, principal, body.input_file_id)
         path = await self._keep_preparation(principal, batch_id)
-        asked = make_submitted(principal, batch_id, wish, file, now_ms, preparation_path=path)
+        asked = make_submitted(principal, batch_id, body, file, now_ms, preparation_path=path)
         await self._context.outbox.publish(make_command_record(asked, now_ms))
         self._context.batches.add_submitted(Batch.begun(asked))
-        return answer_json(show_batch(self._context.batches.find(batch_id) or Batch.begun(asked)))
+        return show_batch(self._context.batches.find(batch_id) or Batch.begun(asked))
 
     async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
-        """Keep what its lines go through as it is now: a change of presets later does not change a batch."""
+        """Store presets and content filters as they are now: a later change does not alter the batch."""
         preparation = self._context.accounts.preparation_of(
             principal.account, principal.project, principal.key_id
         )
@@ -75,27 +92,43 @@ class BatchRoutes:
             return today
         return self._context.batches.find(_derived(principal, key, now_ms - DAY_MS))
 
-    async def list(self, request: Request) -> Response:
-        query, who = request.query_params, principal_of(request)
+    @operation(
+        "GET", "/v1/batches", "list_batches", "List batches, the newest first",
+        tag=TAG,
+        access=Access.INFERENCE,
+        errors=VALUES,
+    )  # fmt: skip
+    async def list(self, request: Request, query: BatchQuery) -> Page[BatchObject]:
+        who, batches = principal_of(request), self._context.batches.all()
         page, has_more = choose_page(
-            (
-                (batch.batch_id, batch)
-                for batch in self._context.batches.all()
-                if _is_of(who, batch)
-            ),
-            after=query.get("after"),
-            limit=check_number(query.get("limit"), "limit", default=20, lowest=1, highest=MAX_PAGE),
+            ((batch.batch_id, batch) for batch in batches if _is_of(who, batch)),
+            after=query.after,
+            limit=query.limit,
             newest_first=True,
         )
-        return answer_json(show_list([show_batch(batch) for batch in page], has_more=has_more))
+        return make_page([show_batch(batch) for batch in page], has_more=has_more)
 
-    async def retrieve(self, request: Request) -> Response:
-        return answer_json(show_batch(await self._find(request)))
+    @operation(
+        "GET", "/v1/batches/{id}", "get_batch", "Show a batch",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        errors=(NO_BATCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> BatchObject:
+        return show_batch(await self._find(request))
 
-    async def cancel(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/batches/{id}/cancel", "cancel_batch", "Cancel a batch",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        errors=(NO_BATCH, ENDED, KAFKA),
+    )  # fmt: skip
+    async def cancel(self, request: Request) -> BatchObject:
         batch = await self._find(request)
         if batch.status is BatchStatus.CANCELLING:
-            return answer_json(show_batch(batch))
+            return show_batch(batch)
         if batch.status not in CANCELLABLE:
             raise errors.not_cancellable(batch.status.value)
         now_ms = self._context.clock.now_ms()
@@ -104,7 +137,7 @@ class BatchRoutes:
         shown = await self._context.batches.arrivals.until(
             batch.batch_id, lambda: self._moved_on(batch.batch_id), timeout_s=CANCEL_S
         )
-        return answer_json(show_batch(shown or _as_cancelling(batch, now_ms)))
+        return show_batch(shown or _as_cancelling(batch, now_ms))
 
     def _moved_on(self, batch_id: BatchId) -> Batch | None:
         batch = self._context.batches.find(batch_id)
@@ -129,9 +162,9 @@ def _derived(principal: Principal, key: str, now_ms: int) -> BatchId:
     return derive_batch_id(f"{principal.account}/{principal.project}", key, now_ms)
 
 
-def _same(known: Batch, wish: BatchWish) -> Batch:
-    """Return `known` if it is what `wish` asks for; the same key for something else is a mistake."""
-    asked = (wish.operation, wish.input_file_id, wish.completion_window, wish.metadata)
+def _same(known: Batch, wanted: BatchCreate) -> Batch:
+    """Return `known` if it is the batch that is wanted; the same key for another batch is a mistake."""
+    asked = (wanted.endpoint, wanted.input_file_id, wanted.completion_window, wanted.metadata)
     made = (known.operation, known.input_file_id, known.completion_window, known.metadata)
     if asked != made:
         raise errors.key_reused()

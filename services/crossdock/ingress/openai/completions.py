@@ -9,17 +9,35 @@ import structlog
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from crossdock.ingress.commands.records import make_cancel_record, make_request_record
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.body import read_body
 from crossdock.ingress.http.context import ApiContext
+from crossdock.ingress.openai.request_models import (
+    ChatCompletion,
+    ChatCompletionCreate,
+    EmbeddingCreate,
+    Embeddings,
+)
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.batch_lines import Answer, make_line, read_answer
 from crossdock.ingress.values.checks import Json, check_request
 from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.operations import JSON, Access, operation
 from crossdock.ingress.values.responses import answer_raw
+from crossdock.ingress.values.specimens import (
+    BUSY,
+    DEMANDS,
+    KAFKA,
+    LATE,
+    NO_CREDITS,
+    NO_ENDPOINT,
+    NO_MODEL,
+    PAIRS,
+    SENT,
+    UNPAID,
+)
 from crossdock.ingress.values.sse import make_events
 from crossdock.ingress.values.validation import parse_object
 from crossdock.kernel.process import metrics
@@ -29,15 +47,20 @@ from crossdock.kernel.requests.preparation import PreparationFault, Prepared, pr
 from crossdock_schemas.accounts.content_filter import GuardRules
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import RequestId, make_request_id
-from crossdock_schemas.operations import CHAT, SPECS
+from crossdock_schemas.operations import CHAT, EMBEDDINGS, SPECS
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef
 from crossdock_schemas.parcel.result import ResultGroup
-from crossdock_schemas.pricing.catalogue import OPERATIONS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+TAG = "requests"
+STREAM = "text/event-stream"
+_STREAM = {"type": "string", "description": "Chunks of a chat completion, `data: [DONE]` last."}
+_ERRORS = (*SENT, *PAIRS, UNPAID, NO_CREDITS, NO_MODEL, DEMANDS, NO_ENDPOINT, BUSY, KAFKA, LATE)
+_TEXT = "The connection stays open until the answer is there. A caller that hangs up before a call began pays nothing."
+_THEIRS = "The provider's own error."
 CLIENT_GONE = 499
-BUSY = 429
+TOO_MANY = 429
 PRESET = "x-crossdock-preset"
 GUARD = "x-crossdock-guard"
 LARGE_BYTES = 65_536  # a millisecond of looking for sensitive data
@@ -58,11 +81,35 @@ class RequestRoutes:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
-    def routes(self) -> list[Route]:
-        return [Route(operation, self.create, methods=["POST"]) for operation in OPERATIONS]
+    @operation(
+        "POST", CHAT.path, "create_chat_completion", "Run one chat completion",
+        tag=TAG,
+        text=_TEXT,
+        access=Access.INFERENCE,
+        body=ChatCompletionCreate,
+        example={"model": "atlas-large", "messages": [{"role": "user", "content": "Hello"}]},
+        answers={200: {JSON: ChatCompletion, STREAM: _STREAM}},
+        errors=_ERRORS,
+        passes_on=_THEIRS,
+    )  # fmt: skip
+    async def complete(self, request: Request) -> Response:
+        return await self._run(request, CHAT.path)
 
-    async def create(self, request: Request) -> Response:
-        operation = request.url.path
+    @operation(
+        "POST", EMBEDDINGS.path, "create_embedding", "Run one embedding",
+        tag=TAG,
+        text=_TEXT,
+        access=Access.INFERENCE,
+        body=EmbeddingCreate,
+        example={"model": "atlas-embed", "input": "Hello"},
+        answers={200: {JSON: Embeddings}},
+        errors=_ERRORS,
+        passes_on=_THEIRS,
+    )  # fmt: skip
+    async def embed(self, request: Request) -> Response:
+        return await self._run(request, EMBEDDINGS.path)
+
+    async def _run(self, request: Request, operation: str) -> Response:
         request_id = make_request_id(self._context.clock.now_ms())
         request.scope["crossdock.request_id"] = request_id
         with self._context.gate.wait(), self._context.ring.waiter(request_id) as result:
@@ -195,12 +242,12 @@ def _show(answer: Answer, body: Json) -> Response:
         include_usage = isinstance(options, dict) and bool(options.get("include_usage"))
         events: Iterator[bytes] = make_events(completion, include_usage=include_usage)
         headers = {"cache-control": "no-cache"}
-        return Response(b"".join(events), headers=headers, media_type="text/event-stream")
+        return Response(b"".join(events), headers=headers, media_type=STREAM)
     return _show_plain(answer)
 
 
 def _show_plain(answer: Answer) -> Response:
-    headers = _retry_after(answer.body) if answer.status == BUSY else None
+    headers = _retry_after(answer.body) if answer.status == TOO_MANY else None
     return answer_raw(answer.body, status=answer.status, headers=headers)
 
 

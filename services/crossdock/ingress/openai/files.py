@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from crossdock.ingress.commands.records import make_file_record
 from crossdock.ingress.http.auth import Principal, principal_of
@@ -17,12 +16,32 @@ from crossdock.ingress.openai.byte_ranges import (
     skip_parts,
 )
 from crossdock.ingress.openai.file_deletion import Deletion
+from crossdock.ingress.openai.file_models import (
+    ContentQuery,
+    FileDeleted,
+    FileForm,
+    FileObject,
+    FileQuery,
+    Page,
+    choose_expiry,
+    make_page,
+    show_file,
+)
 from crossdock.ingress.openai.multipart import Form, receive_form
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import check_choice, check_expiry, check_number, check_purpose
-from crossdock.ingress.values.openai_objects import Json, show_deleted, show_file, show_list
+from crossdock.ingress.values.operations import FORM, Access, Header, operation
 from crossdock.ingress.values.paging import choose_page
-from crossdock.ingress.values.responses import answer_json
+from crossdock.ingress.values.specimens import (
+    FILENAME,
+    KAFKA,
+    NONE_SUCH,
+    RANGE,
+    SENT,
+    STORE,
+    VALUES,
+)
+from crossdock.ingress.values.types import FileId as ShownFileId
+from crossdock.ingress.values.validation import read_model
 from crossdock.ingress.views.files_and_batches import has_expired
 from crossdock.ingress.views.read_your_writes import is_recent
 from crossdock_schemas.batches.batch import Part
@@ -33,9 +52,10 @@ OWN_WRITE_S = (
     2.0  # our own tail shows a file within some milliseconds; after this we answer without it
 )
 OTHERS_WRITE_S = 0.5
-MAX_PAGE = 10_000
-BATCH_LIFE_S = 30 * 86_400  # OpenAI's default for the files of batches
+TAG = "files"
 BYTES = "application/octet-stream"
+_CONTENT = {BYTES: {"type": "string", "contentMediaType": BYTES}}
+_IDS = {"id": ShownFileId}
 
 
 class FileRoutes:
@@ -45,16 +65,16 @@ class FileRoutes:
         self._context = context
         self._deletion = Deletion(context)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/files", self.create, methods=["POST"]),
-            Route("/v1/files", self.list, methods=["GET"]),
-            Route("/v1/files/{id}", self.retrieve, methods=["GET"]),
-            Route("/v1/files/{id}", self.delete, methods=["DELETE"]),
-            Route("/v1/files/{id}/content", self.content, methods=["GET"]),
-        ]
-
-    async def create(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/files", "create_file", "Upload a file",
+        tag=TAG,
+        access=Access.INFERENCE,
+        body=FileForm,
+        media=FORM,
+        example={"purpose": "user_data"},
+        errors=(*SENT, FILENAME, KAFKA, STORE),
+    )  # fmt: skip
+    async def create(self, request: Request) -> FileObject:
         file_id = make_file_id(self._context.clock.now_ms())
         form = await receive_form(
             request.stream(),
@@ -70,15 +90,16 @@ class FileRoutes:
             await self._context.objects.delete(content_path(file_id))
             raise
         await publish_file(self._context, file)
-        return answer_json(show_file(file, file.bytes))
+        return show_file(file, file.bytes)
 
-    async def list(self, request: Request) -> Response:
-        query, who = request.query_params, principal_of(request)
-        limit = check_number(
-            query.get("limit"), "limit", default=MAX_PAGE, lowest=1, highest=MAX_PAGE
-        )
-        order = check_choice(query.get("order"), "order", ("desc", "asc"))
-        purpose = query.get("purpose")
+    @operation(
+        "GET", "/v1/files", "list_files", "List files",
+        tag=TAG,
+        access=Access.INFERENCE,
+        errors=VALUES,
+    )  # fmt: skip
+    async def list(self, request: Request, query: FileQuery) -> Page[FileObject]:
+        who, purpose = principal_of(request), query.purpose
         live = self._context.files.live(self._context.clock.now_ms())
         page, has_more = choose_page(
             (
@@ -86,29 +107,51 @@ class FileRoutes:
                 for file in live
                 if who.owns(file.account, file.project) and purpose in (None, file.purpose)
             ),
-            after=query.get("after"),
-            limit=limit,
-            newest_first=order == "desc",
+            after=query.after,
+            limit=query.limit,
+            newest_first=query.order == "desc",
         )
-        return answer_json(show_list([self._show(file) for file in page], has_more=has_more))
+        return make_page([self._show(file) for file in page], has_more=has_more)
 
-    async def retrieve(self, request: Request) -> Response:
-        return answer_json(self._show(await self._find(request)))
+    @operation(
+        "GET", "/v1/files/{id}", "get_file", "Show a file",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        errors=(NONE_SUCH,),
+    )  # fmt: skip
+    async def retrieve(self, request: Request) -> FileObject:
+        return self._show(await self._find(request))
 
-    async def delete(self, request: Request) -> Response:
+    @operation(
+        "DELETE", "/v1/files/{id}", "delete_file", "Delete a file",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        errors=(NONE_SUCH, KAFKA, STORE),
+    )  # fmt: skip
+    async def delete(self, request: Request) -> FileDeleted:
         file = await self._find(request)
         await self._deletion.delete(file)
-        return answer_json(show_deleted("file", file.file_id))
+        return FileDeleted(id=file.file_id)
 
-    async def content(self, request: Request) -> Response:
-        """Send the bytes; those of a batch's output while the batch still runs, too."""
+    @operation(
+        "GET", "/v1/files/{id}/content", "get_file_content", "Read a file's content",
+        tag=TAG,
+        text="The output of a batch that runs holds the lines that are done: then `x-incomplete` is `true`, and "
+        "`x-last-line` is the number of lines.",
+        access=Access.INFERENCE,
+        ids=_IDS,
+        headers=(Header("range", "`bytes=<first>-<last>`"),),
+        answers={200: _CONTENT, 206: _CONTENT},
+        errors=(*VALUES, NONE_SUCH, RANGE, STORE),
+    )  # fmt: skip
+    async def content(self, request: Request, query: ContentQuery) -> Response:
+        """Send the bytes; of a batch that still runs, those of the lines that are done."""
         file = await self._find(request)
-        offset = check_number(
-            request.query_params.get("offset"), "offset", default=0, lowest=0, highest=10**12
-        )
         parts, extra = self._parts(file)
-        if offset:
-            rest, lines = skip_parts(parts, offset)
+        if query.offset:
+            rest, lines = skip_parts(parts, query.offset)
             size = sum(part.bytes for part in rest)
             chunks = skip_lines(read_slices(self._context.objects, cut_parts(rest, 0, size)), lines)
             return StreamingResponse(chunks, headers=extra, media_type=BYTES)
@@ -141,7 +184,7 @@ class FileRoutes:
             "x-last-line": str(lines),
         }
 
-    def _show(self, file: StoredFile) -> Json:
+    def _show(self, file: StoredFile) -> FileObject:
         if file.batch_id is None:
             return show_file(file, file.bytes)
         batch = self._context.batches.find(file.batch_id)
@@ -187,35 +230,15 @@ def make_file(principal: Principal, file_id: FileId, form: Form, now_ms: int) ->
     Raises:
         RefusedError: if its fields are not sound.
     """
-    filename = form.filename or "file"
-    purpose = form.fields.get("purpose")
-    if not purpose:
-        raise errors.missing("purpose")
-    check_purpose(purpose, filename)
+    sent = read_model(FileForm, {**form.fields, "file": form.filename or "file"})
     return StoredFile(
         file_id=file_id,
         account=principal.account,
         project=principal.project,
-        filename=filename,
-        purpose=purpose,
+        filename=sent.file,
+        purpose=sent.purpose,
         bytes=form.size,
         created_at_ms=now_ms,
-        expires_at_ms=choose_expiry(purpose, _expiry_in(form.fields), now_ms),
+        expires_at_ms=choose_expiry(sent.purpose, sent.seconds, now_ms),
         path=content_path(file_id),
     )
-
-
-def choose_expiry(purpose: str, life_s: int | None, now_ms: int) -> int | None:
-    if life_s is None and purpose == "batch":
-        life_s = BATCH_LIFE_S
-    return None if life_s is None else now_ms + life_s * 1000
-
-
-def _expiry_in(fields: dict[str, str]) -> int | None:
-    anchor, seconds = (fields.get(f"expires_after[{name}]") for name in ("anchor", "seconds"))
-    if anchor is None and seconds is None:
-        return None
-    number: object = (
-        int(seconds) if seconds and seconds.isascii() and seconds.isdigit() else seconds
-    )
-    return check_expiry({"anchor": anchor, "seconds": number}, "expires_after")

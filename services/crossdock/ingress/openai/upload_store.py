@@ -1,15 +1,12 @@
-"""An upload: a large file in parts. Its state and parts lie in the object store, so any ingress can go on with it."""
+"""An upload: a large file in parts. The object store holds its state and parts, so every ingress can continue it."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from crossdock.ingress.http.auth import Principal
 from crossdock.ingress.settings import MIB
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json, check_expiry, check_purpose, require_text
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.openai_objects import show_file
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.process.errors import NoSuchObjectError
 from crossdock_schemas.batches.file import StoredFile
@@ -19,7 +16,6 @@ from crossdock_schemas.ids import (
     ProjectId,
     UploadId,
     make_token,
-    make_upload_id,
     time_of,
 )
 from crossdock_schemas.message import Message
@@ -57,81 +53,12 @@ class Upload(Message):
         )
 
 
-def make_upload(principal: Principal, body: Json, max_bytes: int, now_ms: int) -> Upload:
-    """Return a new upload.
-
-    Raises:
-        RefusedError: if `body` is not sound.
-    """
-    filename, purpose = require_text(body, "filename"), require_text(body, "purpose")
-    mime_type = require_text(body, "mime_type")
-    check_purpose(purpose, filename)
-    size = body.get("bytes")
-    if size is None:
-        raise errors.missing("bytes")
-    if type(size) is not int:
-        raise errors.wrong_type("bytes", "an integer", size)
-    if size < 1:
-        raise errors.wrong_value("bytes", size, "Expected at least 1.")
-    if size > max_bytes:
-        raise errors.too_large(max_bytes, "bytes")
-    return Upload(
-        upload_id=make_upload_id(now_ms),
-        account=principal.account,
-        project=principal.project,
-        filename=filename,
-        purpose=purpose,
-        mime_type=mime_type,
-        bytes=size,
-        life_s=check_expiry(body.get("expires_after"), "expires_after"),
-        created_at_ms=now_ms,
-        expires_at_ms=now_ms + LIFE_MS,
-    )
-
-
 def make_part_id(now_ms: int) -> str:
     return f"part_{make_token(now_ms)}"
 
 
-def check_part_ids(body: Json) -> list[str]:
-    part_ids = body.get("part_ids")
-    if part_ids is None:
-        raise errors.missing("part_ids")
-    if not isinstance(part_ids, list):
-        raise errors.wrong_type("part_ids", "an array of strings", part_ids)
-    if not 1 <= len(part_ids) <= MAX_PARTS:
-        raise errors.wrong_value("part_ids", len(part_ids), f"Expected 1 to {MAX_PARTS} parts.")
-    for part_id in part_ids:
-        if not isinstance(part_id, str) or not PART_ID.fullmatch(part_id):
-            raise no_part(part_id)
-    return part_ids
-
-
 def no_part(part_id: object) -> RefusedError:
     return errors.wrong_value("part_ids", part_id, "There is no such part of this upload.")
-
-
-def show_upload(upload: Upload, now_ms: int) -> dict[str, Any]:
-    return {
-        "id": upload.upload_id,
-        "object": "upload",
-        "bytes": upload.bytes,
-        "created_at": upload.created_at_ms // 1000,
-        "expires_at": upload.expires_at_ms // 1000,
-        "filename": upload.filename,
-        "purpose": upload.purpose,
-        "status": upload.status_at(now_ms),
-        "file": None if upload.file is None else show_file(upload.file, upload.file.bytes),
-    }
-
-
-def show_part(part_id: str, upload_id: str, now_ms: int) -> dict[str, Any]:
-    return {
-        "id": part_id,
-        "object": "upload.part",
-        "created_at": now_ms // 1000,
-        "upload_id": upload_id,
-    }
 
 
 class UploadStore:
@@ -166,7 +93,8 @@ class UploadStore:
         """
         total = 0
         for part_id in part_ids:
-            size = await self._objects.head(part_path(upload_id, part_id))
+            is_id = PART_ID.fullmatch(part_id) is not None
+            size = await self._objects.head(part_path(upload_id, part_id)) if is_id else None
             if size is None:
                 raise no_part(part_id)
             total += size

@@ -4,59 +4,80 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from crossdock.ingress.http.auth import principal_of
-from crossdock.ingress.http.body import CONTROL_BYTES, read_body
+from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
-from crossdock.ingress.openai.files import choose_expiry, publish_file
+from crossdock.ingress.openai.file_models import choose_expiry
+from crossdock.ingress.openai.files import publish_file
 from crossdock.ingress.openai.multipart import receive_form
+from crossdock.ingress.openai.upload_models import (
+    UploadComplete,
+    UploadCreate,
+    UploadObject,
+    UploadPartForm,
+    UploadPartObject,
+    show_upload,
+)
 from crossdock.ingress.openai.upload_store import (
+    LIFE_MS,
     MAX_PART_BYTES,
     Upload,
     UploadStore,
-    check_part_ids,
     make_part_id,
-    make_upload,
     part_path,
-    show_part,
-    show_upload,
 )
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Json
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.responses import answer_json
-from crossdock.ingress.values.validation import parse_object
+from crossdock.ingress.values.operations import FORM, Access, operation
+from crossdock.ingress.values.specimens import (
+    FILENAME,
+    KAFKA,
+    NONE_SUCH,
+    SENT,
+    STORE,
+    UPLOAD_ENDED,
+)
+from crossdock.ingress.values.types import UploadId
 from crossdock_schemas.batches.file import StoredFile, content_path
-from crossdock_schemas.ids import make_file_id
+from crossdock_schemas.ids import make_file_id, make_upload_id
+
+TAG = "uploads"
+_IDS = {"id": UploadId}
 
 
 class UploadRoutes:
-    """Uploads. A completion that is asked again gives the same file."""
+    """Uploads. A repeated completion returns the same file."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._store = UploadStore(context.objects)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/v1/uploads", self.create, methods=["POST"]),
-            Route("/v1/uploads/{id}/parts", self.add_part, methods=["POST"]),
-            Route("/v1/uploads/{id}/complete", self.complete, methods=["POST"]),
-            Route("/v1/uploads/{id}/cancel", self.cancel, methods=["POST"]),
-        ]
-
-    async def create(self, request: Request) -> Response:
-        body = parse_object(await read_body(request, CONTROL_BYTES))
+    @operation(
+        "POST", "/v1/uploads", "create_upload", "Begin an upload",
+        tag=TAG,
+        access=Access.INFERENCE,
+        example={"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "application/jsonl"},
+        errors=(*SENT, FILENAME, STORE),
+    )  # fmt: skip
+    async def create(self, request: Request, body: UploadCreate) -> UploadObject:
+        max_bytes = self._context.settings.max_file_bytes
+        if body.bytes > max_bytes:
+            raise errors.too_large(max_bytes, "bytes")
         now_ms = self._context.clock.now_ms()
-        upload = make_upload(
-            principal_of(request), body, self._context.settings.max_file_bytes, now_ms
-        )
+        upload = make_upload(principal_of(request), body, now_ms)
         await self._store.save(upload)
-        return self._answer(upload)
+        return show_upload(upload, now_ms)
 
-    async def add_part(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/uploads/{id}/parts", "add_upload_part", "Add a part to an upload",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        body=UploadPartForm,
+        media=FORM,
+        errors=(*SENT, UPLOAD_ENDED, NONE_SUCH, STORE),
+    )  # fmt: skip
+    async def add_part(self, request: Request) -> UploadPartObject:
         upload = self._require_pending(await self._find(request))
         now_ms = self._context.clock.now_ms()
         part_id = make_part_id(now_ms)
@@ -68,31 +89,45 @@ class UploadRoutes:
             file_part="data",
             limit=MAX_PART_BYTES,
         )
-        return answer_json(show_part(part_id, upload.upload_id, now_ms))
+        return UploadPartObject(id=part_id, created_at=now_ms, upload_id=upload.upload_id)
 
-    async def complete(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/uploads/{id}/complete", "complete_upload", "Make a file of an upload",
+        tag=TAG,
+        text="A repeated request returns the same file.",
+        access=Access.INFERENCE,
+        ids=_IDS,
+        example={"part_ids": ["part_" + "0" * 32]},
+        errors=(*SENT, UPLOAD_ENDED, NONE_SUCH, KAFKA, STORE),
+    )  # fmt: skip
+    async def complete(self, request: Request, body: UploadComplete) -> UploadObject:
         upload = await self._find(request)
-        body = parse_object(await read_body(request, CONTROL_BYTES))
         if upload.status == "completed":
-            return self._answer(upload)
-        part_ids = check_part_ids(body)
-        md5 = _md5_in(body)
+            return self._show(upload)
         self._require_pending(upload)
-        size = await self._store.size(upload.upload_id, part_ids)
+        size = await self._store.size(upload.upload_id, body.part_ids)
         if size != upload.bytes:
             rule = f"The upload was created for {upload.bytes} bytes."
             raise errors.wrong_value("part_ids", f"{size} bytes", rule)
-        return self._answer(await self._finish(upload, part_ids, md5))
+        md5 = body.md5.lower() if body.md5 else None
+        return self._show(await self._finish(upload, body.part_ids, md5))
 
-    async def cancel(self, request: Request) -> Response:
+    @operation(
+        "POST", "/v1/uploads/{id}/cancel", "cancel_upload", "Cancel an upload",
+        tag=TAG,
+        access=Access.INFERENCE,
+        ids=_IDS,
+        errors=(UPLOAD_ENDED, NONE_SUCH, STORE),
+    )  # fmt: skip
+    async def cancel(self, request: Request) -> UploadObject:
         upload = self._require_pending(await self._find(request))
         cancelled = upload.model_copy(update={"status": "cancelled"})
         await self._store.save(cancelled)
         await self._store.drop_parts(upload.upload_id)
-        return self._answer(cancelled)
+        return self._show(cancelled)
 
     async def _finish(self, upload: Upload, part_ids: Sequence[str], md5: str | None) -> Upload:
-        """Content first, then the entry, then the state: a crash in between is healed by asking again."""
+        """Store the content, then the entry, then the state: after a crash, a repeated request completes it."""
         now_ms = self._context.clock.now_ms()
         wanted = make_file_id(now_ms)
         file_id = await self._store.claim_file_id(upload.upload_id, wanted)
@@ -128,15 +163,23 @@ class UploadRoutes:
             raise errors.no_such("Upload", upload_id)
         return upload
 
-    def _answer(self, upload: Upload) -> Response:
-        return answer_json(show_upload(upload, self._context.clock.now_ms()))
+    def _show(self, upload: Upload) -> UploadObject:
+        return show_upload(upload, self._context.clock.now_ms())
 
 
-def _md5_in(body: Json) -> str | None:
-    md5 = body.get("md5")
-    if md5 is not None and not isinstance(md5, str):
-        raise errors.wrong_type("md5", "a string", md5)
-    return md5.lower() if md5 else None
+def make_upload(principal: Principal, body: UploadCreate, now_ms: int) -> Upload:
+    return Upload(
+        upload_id=make_upload_id(now_ms),
+        account=principal.account,
+        project=principal.project,
+        filename=body.filename,
+        purpose=body.purpose,
+        mime_type=body.mime_type,
+        bytes=body.bytes,
+        life_s=None if body.expires_after is None else body.expires_after.seconds,
+        created_at_ms=now_ms,
+        expires_at_ms=now_ms + LIFE_MS,
+    )
 
 
 async def _checked(chunks: AsyncIterator[bytes], md5: str | None) -> AsyncIterator[bytes]:

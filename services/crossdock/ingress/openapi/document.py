@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 from typing_extensions import override
 
-from crossdock.ingress.openapi import legacy, responses
+from crossdock.ingress.openapi import responses
 from crossdock.ingress.values.operations import JSON, Operation
 from crossdock.ingress.values.specimens import refusals_of
 
@@ -49,17 +49,13 @@ def document(operations: Sequence[Operation]) -> Json:
     paths: dict[str, Json] = {}
     for one in operations:
         paths.setdefault(one.document_path, {})[one.method.lower()] = _operation(one, kinds)
-    schemas |= responses.SCHEMAS | legacy.schemas()
-    paths |= legacy.paths()
+    schemas |= responses.SCHEMAS
     shared = responses.shared_answers()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Crossdock", "version": "1", "description": ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [
-            {"name": tag}
-            for tag in dict.fromkeys((*legacy.tags(), *(one.tag for one in operations)))
-        ],
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in operations)],
         "paths": paths,
         "components": {
             "schemas": _used(schemas, paths, schemas, shared),

@@ -1,9 +1,9 @@
 """Checks of what callers send, before anything is published. Pure; a fault is raised as a `RefusedError`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
@@ -17,28 +17,9 @@ from crossdock_schemas.accounts.attribution import (
 )
 from crossdock_schemas.accounts.demands import Demands, Unsound, read_demands
 from crossdock_schemas.operations import CHAT, EMBEDDINGS, SPECS
-from crossdock_schemas.pricing.catalogue import OPERATIONS, Catalogue
+from crossdock_schemas.pricing.catalogue import Catalogue
 
 Json = dict[str, Any]
-
-MIN_EXPIRY_S = 3600
-MAX_EXPIRY_S = 2_592_000  # 30 days
-MIN_WINDOW_S = 60
-MAX_WINDOW_S = 7 * 86_400
-WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
-_UNIT_S = {"m": 60, "h": 3600, "d": 86_400}
-
-
-@dataclass(frozen=True, slots=True)
-class BatchWish:
-    """A sound body of POST /v1/batches."""
-
-    operation: str
-    input_file_id: str
-    completion_window: str
-    window_s: int
-    metadata: dict[str, str] | None
-    output_expires_after_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +41,6 @@ def require_text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise errors.wrong_type(name, "a string", value)
     return value
-
-
-def check_batch(body: Json) -> BatchWish:
-    input_file_id = require_text(body, "input_file_id")
-    operation = require_text(body, "endpoint")
-    if operation not in OPERATIONS:
-        supported = ", ".join(map(repr, OPERATIONS))
-        raise errors.wrong_value("endpoint", operation, f"Supported values are: {supported}.")
-    window = require_text(body, "completion_window")
-    return BatchWish(
-        operation=operation,
-        input_file_id=input_file_id,
-        completion_window=window,
-        window_s=check_window(window),
-        metadata=check_metadata(body.get("metadata")),
-        output_expires_after_s=check_expiry(
-            body.get("output_expires_after"), "output_expires_after"
-        ),
-    )
-
-
-def check_window(window: str) -> int:
-    """Return the window's seconds. OpenAI knows '24h' only; we take 1m to 7d."""
-    match = WINDOW.fullmatch(window)
-    seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
-    if not MIN_WINDOW_S <= seconds <= MAX_WINDOW_S:
-        raise errors.wrong_value(
-            "completion_window",
-            window,
-            "Supported values are '24h', or <n>m, <n>h, <n>d from 1m to 7d.",
-        )
-    return seconds
 
 
 def check_metadata(metadata: object) -> dict[str, str] | None:
@@ -141,25 +90,6 @@ def _check_user(body: Json) -> str:
     return user_of(body)
 
 
-def check_expiry(expiry: object, param: str) -> int | None:
-    """Return the seconds of `{"anchor": "created_at", "seconds": 3600 to 2592000}`, or None for no expiry."""
-    if expiry is None:
-        return None
-    if not isinstance(expiry, dict):
-        raise errors.wrong_type(param, "an object", expiry)
-    anchor = expiry.get("anchor")
-    if anchor != "created_at":
-        rule = "Supported values are: 'created_at'."
-        raise errors.wrong_value(f"{param}.anchor", anchor, rule)
-    seconds = expiry.get("seconds")
-    if type(seconds) is not int:
-        raise errors.wrong_type(f"{param}.seconds", "an integer", seconds)
-    if not MIN_EXPIRY_S <= seconds <= MAX_EXPIRY_S:
-        rule = f"Expected a value from {MIN_EXPIRY_S} to {MAX_EXPIRY_S}."
-        raise errors.wrong_value(f"{param}.seconds", seconds, rule)
-    return seconds
-
-
 def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
     """Return what a sound chat completion or embedding request says of itself."""
     model = require_text(body, "model")
@@ -204,13 +134,10 @@ def _check_input(given: object) -> None:
 
 
 _CHECK_REQUIRED = {CHAT.required: _check_messages, EMBEDDINGS.required: _check_input}
-PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+Purpose = Literal["fine-tune", "assistants", "batch", "user_data", "vision", "evals"]
 
 
 def check_purpose(purpose: str, filename: str) -> None:
-    if purpose not in PURPOSES:
-        known = ", ".join(map(repr, PURPOSES))
-        raise errors.wrong_value("purpose", purpose, f"Supported values are: {known}.")
     if purpose == "batch" and not filename.lower().endswith(".jsonl"):
         raise RefusedError(
             400,
@@ -230,14 +157,3 @@ def check_number(text: str | None, name: str, *, default: int, lowest: int, high
         rule = f"Expected a value from {lowest} to {highest}."
         raise errors.wrong_value(name, int(text), rule)
     return int(text)
-
-
-def check_choice(text: str | None, name: str, choices: Iterable[str]) -> str:
-    """Return a query parameter that is one of `choices`; the first is the default."""
-    known = list(choices)
-    if text is None:
-        return known[0]
-    if text not in known:
-        supported = ", ".join(map(repr, known))
-        raise errors.wrong_value(name, text, f"Supported values are: {supported}.")
-    return text

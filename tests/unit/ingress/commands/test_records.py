@@ -6,9 +6,10 @@ from crossdock.ingress.commands.records import (
     make_command_record,
     make_file_tombstone,
     make_request_record,
-    make_submitted,
 )
-from crossdock.ingress.values.checks import BatchWish, RequestWish
+from crossdock.ingress.openai.batch_models import BatchCreate, make_submitted
+from crossdock.ingress.openai.file_models import Expiry
+from crossdock.ingress.values.checks import RequestWish
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.batches.batch import Batch, batch_command
 from crossdock_schemas.codec import decode_envelope
@@ -17,7 +18,12 @@ from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
 from crossdock_schemas.pricing.worst_case import Ask
 from support.accounts import LOCAL
 
-WISH = BatchWish("/v1/embeddings", "file-1", "2h", 7200, None, 3600)
+WISH = BatchCreate(
+    input_file_id="file-1",
+    endpoint="/v1/embeddings",
+    completion_window="2h",
+    output_expires_after=Expiry(anchor="created_at", seconds=3600),
+)
 
 
 def test_a_command_without_a_file_can_be_read_back() -> None:

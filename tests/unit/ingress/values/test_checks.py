@@ -8,14 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.ingress.values.checks import (
-    check_batch,
-    check_choice,
-    check_expiry,
     check_metadata,
     check_number,
     check_purpose,
     check_request,
-    check_window,
 )
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.validation import parse_object
@@ -34,22 +30,6 @@ CATALOGUE = Catalogue(
         ),
     )
 )
-
-
-@pytest.mark.parametrize(
-    ("window", "seconds"),
-    [("24h", 86_400), ("1m", 60), ("90m", 5400), ("7d", 604_800), ("168h", 604_800)],
-)
-def test_a_window_is_minutes_hours_or_days(window: str, seconds: int) -> None:
-    assert check_window(window) == seconds
-
-
-@pytest.mark.parametrize("window", ["", "24", "h", "0m", "59s", "8d", "169h", "-1h", "1.5h", "٣h"])
-def test_another_window_is_refused(window: str) -> None:
-    with pytest.raises(RefusedError) as caught:
-        check_window(window)
-
-    assert (caught.value.status, caught.value.param) == (400, "completion_window")
 
 
 def test_metadata_may_be_as_large_as_openai_allows() -> None:
@@ -76,47 +56,6 @@ def test_other_metadata_is_refused(metadata: object, param: str, code: str) -> N
         check_metadata(metadata)
 
     assert (caught.value.param, caught.value.reason) == (param, code)
-
-
-@pytest.mark.parametrize("seconds", [3600, 2_592_000])
-def test_an_expiry_lies_between_an_hour_and_thirty_days(seconds: int) -> None:
-    assert check_expiry({"anchor": "created_at", "seconds": seconds}, "e") == seconds
-
-
-@pytest.mark.parametrize(
-    ("expiry", "param"),
-    [
-        (7, "e"),
-        ({"seconds": 3600}, "e.anchor"),
-        ({"anchor": "last_used", "seconds": 3600}, "e.anchor"),
-        ({"anchor": "created_at"}, "e.seconds"),
-        ({"anchor": "created_at", "seconds": True}, "e.seconds"),
-        ({"anchor": "created_at", "seconds": 3599}, "e.seconds"),
-        ({"anchor": "created_at", "seconds": 2_592_001}, "e.seconds"),
-    ],
-)
-def test_another_expiry_is_refused(expiry: object, param: str) -> None:
-    with pytest.raises(RefusedError) as caught:
-        check_expiry(expiry, "e")
-
-    assert caught.value.param == param
-
-
-def test_a_sound_batch_is_understood() -> None:
-    wish = check_batch(
-        {
-            "input_file_id": "file-1",
-            "endpoint": "/v1/embeddings",
-            "completion_window": "2h",
-            "output_expires_after": {"anchor": "created_at", "seconds": 7200},
-        }
-    )
-
-    assert (wish.operation, wish.window_s, wish.output_expires_after_s) == (
-        "/v1/embeddings",
-        7200,
-        7200,
-    )
 
 
 @pytest.mark.parametrize(
@@ -191,8 +130,6 @@ def test_batch_files_are_jsonl() -> None:
     check_purpose("user_data", "a.pdf")
     with pytest.raises(RefusedError):
         check_purpose("batch", "a.json")
-    with pytest.raises(RefusedError):
-        check_purpose("other", "a.jsonl")
 
 
 @pytest.mark.parametrize("text", ["x", "0", "101", "", "1e2", "9" * 30])
@@ -201,8 +138,5 @@ def test_a_query_number_out_of_range_is_refused(text: str) -> None:
         check_number(text, "limit", default=1, lowest=1, highest=100)
 
 
-def test_query_parameters_have_defaults() -> None:
+def test_a_number_that_is_left_out_has_its_default() -> None:
     assert check_number(None, "limit", default=20, lowest=1, highest=100) == 20
-    assert check_choice(None, "order", ("desc", "asc")) == "desc"
-    with pytest.raises(RefusedError):
-        check_choice("up", "order", ("desc", "asc"))

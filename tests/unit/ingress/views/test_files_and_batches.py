@@ -2,8 +2,7 @@
 
 import pytest
 
-from crossdock.ingress.commands.records import make_submitted
-from crossdock.ingress.values.checks import BatchWish
+from crossdock.ingress.openai.batch_models import BatchCreate, make_submitted
 from crossdock.ingress.views.files_and_batches import MAX_SUBMITTED, BatchesView, FilesView
 from crossdock.kernel.process.record import Record
 from crossdock_schemas.batches.batch import Batch, BatchStatus, Part, PartsPage
@@ -12,7 +11,7 @@ from crossdock_schemas.ids import AccountId, BatchId, FileId
 from crossdock_schemas.message import Message
 from support.accounts import LOCAL
 
-WISH = BatchWish("/v1/embeddings", "file-1", "24h", 86_400, None, None)
+WISH = BatchCreate(input_file_id="file-1", endpoint="/v1/embeddings", completion_window="24h")
 
 
 def make_batch(name: str = "batch_1") -> Batch:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from openai.types import Batch as OpenAIBatch
-from openai.types import FileObject, Model
+from openai.types import FileObject as OpenAIFile
+from openai.types import Model as OpenAIModel
 
-from crossdock.ingress.commands.records import make_submitted
-from crossdock.ingress.values.checks import BatchWish
-from crossdock.ingress.values.openai_objects import show_batch, show_file, show_list, show_models
+from crossdock.ingress.openai import batch_models, file_models
+from crossdock.ingress.openai.batch_models import BatchCreate, make_submitted
+from crossdock.ingress.openai.file_models import FileObject, make_page
+from crossdock.ingress.openai.models import ModelObject, show_models
 from crossdock_schemas.batches.batch import Batch, BatchStatus, LineError, ModelProgress, WaitReason
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.ids import AccountId, BatchId, FileId, error_file_id, output_file_id
@@ -17,15 +19,25 @@ from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.tokens import Tokens
 from support.accounts import LOCAL
+from support.openapi import shown_as
 
 BATCH_ID = BatchId("batch_" + "0" * 32)
-WISH = BatchWish("/v1/embeddings", "file-1", "24h", 86_400, {"k": "v"}, None)
+WANTED = BatchCreate(
+    input_file_id="file-1",
+    endpoint="/v1/embeddings",
+    completion_window="24h",
+    metadata={"k": "v"},
+)
 STAMPS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
 
 def make_batch(**changes: Any) -> Batch:
-    batch = Batch.begun(make_submitted(LOCAL, BATCH_ID, WISH, None, 1_000_999))
+    batch = Batch.begun(make_submitted(LOCAL, BATCH_ID, WANTED, None, 1_000_999))
     return batch.model_copy(update=changes)
+
+
+def show_batch(batch: Batch) -> dict[str, Any]:
+    return shown_as(batch_models.show_batch(batch))
 
 
 def test_a_new_batch_has_every_field_of_the_sdks_type() -> None:
@@ -157,9 +169,9 @@ def test_a_file_has_every_field_of_the_sdks_type() -> None:
         created_at_ms=1999,
     )
 
-    shown = show_file(file, 7)
+    shown = shown_as(file_models.show_file(file, 7))
 
-    assert set(FileObject.model_fields) <= set(shown)
+    assert set(OpenAIFile.model_fields) <= set(shown)
     assert (shown["bytes"], shown["created_at"], shown["expires_at"]) == (7, 1, None)
 
 
@@ -169,15 +181,37 @@ def test_a_model_names_all_who_serve_it() -> None:
         Provider(name=name, base_url="http://none", models=(offer,)) for name in ("a", "b")
     )
 
-    (shown,) = show_models(Catalogue(providers=providers))
+    shown = shown_as(*show_models(Catalogue(providers=providers)))
 
-    assert set(Model.model_fields) <= set(shown)
+    assert set(OpenAIModel.model_fields) <= set(shown)
     assert shown["owned_by"] == "a"
     assert shown["crossdock"]["providers"] == ["a", "b"]
 
 
+def test_a_model_has_the_prices_of_its_cheapest_endpoint_for_a_token() -> None:
+    dear = Offer(model="m", context_length=9000, prices=Prices(input="2", output="3"))
+    cheap = Offer(model="m", prices=Prices(input="0.15", output="0.6", request="0.01"))
+    providers = tuple(
+        Provider(name=name, base_url="http://none", models=(offer,))
+        for name, offer in (("a", dear), ("b", cheap))
+    )
+
+    (model,) = show_models(Catalogue(providers=providers))
+    shown = shown_as(model)
+
+    assert isinstance(model, ModelObject)
+    assert shown["pricing"] == {
+        "prompt": "0.00000015",
+        "completion": "0.0000006",
+        "request": "0.01",
+    }
+    assert shown["context_length"] == shown["top_provider"]["context_length"] == 9000
+
+
 def test_an_empty_list_has_null_ends() -> None:
-    assert show_list([], has_more=False) == {
+    empty: list[FileObject] = []
+
+    assert shown_as(make_page(empty, has_more=False)) == {
         "object": "list",
         "data": [],
         "first_id": None,

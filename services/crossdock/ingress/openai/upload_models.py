@@ -1,0 +1,66 @@
+"""What the upload routes take and show."""
+
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from crossdock.ingress.openai.file_models import Binary, Expiry, FileObject, show_file
+from crossdock.ingress.openai.upload_store import MAX_PARTS, Status, Upload
+from crossdock.ingress.values.checks import Purpose, check_purpose
+from crossdock.ingress.values.models import AnswerModel, OpenRequestModel
+from crossdock.ingress.values.types import Count, PartId, Seconds, UploadId, Whole
+
+_BATCH_NAME: dict[str, Any] = {
+    "if": {"properties": {"purpose": {"const": "batch"}}},
+    "then": {"properties": {"filename": {"pattern": r"\.[jJ][sS][oO][nN][lL]$"}}},
+}
+
+
+class UploadCreate(OpenRequestModel):
+    model_config = ConfigDict(json_schema_extra=_BATCH_NAME)
+
+    filename: str
+    purpose: Purpose
+    bytes: Whole = Field(ge=1)
+    mime_type: str
+    expires_after: Expiry | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        check_purpose(self.purpose, self.filename)
+        return self
+
+
+class UploadPartForm(OpenRequestModel):
+    data: Binary
+
+
+class UploadComplete(OpenRequestModel):
+    part_ids: tuple[PartId, ...] = Field(min_length=1, max_length=MAX_PARTS)
+    md5: str | None = None
+    """Of the whole content, in hexadecimal."""
+
+
+class UploadObject(AnswerModel):
+    id: UploadId = Field(validation_alias="upload_id")
+    object: Literal["upload"] = "upload"
+    bytes: Count
+    created_at: Seconds = Field(validation_alias="created_at_ms")
+    expires_at: Seconds = Field(validation_alias="expires_at_ms")
+    filename: str
+    purpose: Purpose
+    status: Status
+    file: FileObject | None
+    """The file that it became."""
+
+
+class UploadPartObject(AnswerModel):
+    id: PartId
+    object: Literal["upload.part"] = "upload.part"
+    created_at: Seconds
+    upload_id: UploadId
+
+
+def show_upload(upload: Upload, now_ms: int) -> UploadObject:
+    file = None if upload.file is None else show_file(upload.file, upload.file.bytes)
+    return UploadObject.of(upload, status=upload.status_at(now_ms), file=file)
