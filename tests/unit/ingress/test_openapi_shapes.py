@@ -29,7 +29,7 @@ from crossdock.ingress.values.balances import Balance, Worth
 from crossdock.ingress.values.checks import check_request
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.validation import read_model
-from crossdock.kernel.requests.preparation import Fault, prepare
+from crossdock.kernel.requests.preparation import PreparationFault, prepare
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.content_filter import BuiltinFilter, PatternFilter
@@ -262,7 +262,7 @@ VALUES: list[Any] = [
 def _request(operation: str) -> Callable[[Json], object]:
     def check(body: Json) -> object:
         prepared = prepare(body, operation, None)
-        if isinstance(prepared, Fault):
+        if isinstance(prepared, PreparationFault):
             raise errors.unprepared(prepared)
         return check_request(prepared.body, operation, make_catalogue())
 

@@ -24,6 +24,7 @@ TYPES: Mapping[str, str] = {
     "key_type": "a string or an object",
 }
 """By pydantic's name of the error: the JSON type that the field has."""
+CHOICES = frozenset({"enum", "literal_error"})
 RULES: Mapping[str, str] = {
     "string_too_short": "Expected at least {min_length} characters.",
     "string_too_long": "Expected at most {max_length} characters.",
@@ -85,7 +86,8 @@ def refusal_of(error: ValidationError, within: str = "") -> RefusedError:
 
 def _refusal(param: str, detail: ErrorDetails, context: Mapping[str, Any]) -> RefusedError:
     kind, got = detail["type"], detail["input"]
-    if kind == "missing" or (got is None and kind in TYPES and "." not in param):
+    is_null = got is None and "." not in param and (kind in TYPES or kind in CHOICES)
+    if kind == "missing" or is_null:
         return errors.missing(param)
     if kind == "unknown_parameter":
         return errors.unknown_parameter(param, f" {detail['msg']}")
@@ -101,6 +103,6 @@ def _rule(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
     kind = detail["type"]
     if kind in RULES:
         return RULES[kind].format_map(cast("dict[str, Any]", context))
-    if kind in {"enum", "literal_error"}:
+    if kind in CHOICES:
         return f"Supported values are: {str(context['expected']).replace(' or ', ', ')}."
     return f"{detail['msg'].removeprefix('Value error, ').rstrip('.')}."
