@@ -7,28 +7,24 @@ from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values.operations import JSON, Access, operation
 from crossdock.ingress.values.responses import answer_raw
 
-TAG = "installation"
-
 
 class InstallationRoutes:
     """The health of this ingress, and the API's document."""
+
+    tag = "installation"
 
     def __init__(self, _context: ApiContext) -> None:
         pass
 
     @operation(
-        "GET", "/healthz", "get_health", "Show whether this ingress serves",
-        tag=TAG,
-        access=Access.NONE,
+        "GET", "/healthz", "get_health", "Show whether this ingress serves", access=Access.NONE,
         answers={200: {"text/plain": {"type": "string"}}},
     )  # fmt: skip
     async def health(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     @operation(
-        "GET", "/openapi.json", "get_openapi", "Show this document",
-        tag=TAG,
-        access=Access.NONE,
+        "GET", "/openapi.json", "get_openapi", "Show this document", access=Access.NONE,
         answers={200: {JSON: {"type": "object"}}},
     )  # fmt: skip
     async def openapi(self, request: Request) -> Response:

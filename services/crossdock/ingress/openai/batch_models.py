@@ -7,18 +7,8 @@ from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
 
 from crossdock.ingress.http.auth import Principal
 from crossdock.ingress.openai.file_models import CURSOR, Expiry
+from crossdock.ingress.values import types
 from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, QueryModel, fault
-from crossdock.ingress.values.types import (
-    BatchId,
-    BudgetScopeId,
-    Count,
-    ExactUsd,
-    FileId,
-    QueryNumber,
-    Seconds,
-    Tags,
-    Time,
-)
 from crossdock_schemas import ids
 from crossdock_schemas.batches.batch import Batch, BatchStatus, Submitted
 from crossdock_schemas.batches.file import StoredFile
@@ -46,11 +36,11 @@ Window = Annotated[
 
 
 class BatchCreate(OpenRequestModel):
-    input_file_id: FileId
+    input_file_id: types.FileId
     endpoint: Operation
     completion_window: Window
     """`24h`, or a number of minutes, hours or days from 1m to 7d."""
-    metadata: Tags | None = None
+    metadata: types.Tags | None = None
     output_expires_after: Expiry | None = None
 
     @property
@@ -59,8 +49,8 @@ class BatchCreate(OpenRequestModel):
 
 
 class BatchQuery(QueryModel):
-    after: Annotated[BatchId, CURSOR] | None = None
-    limit: QueryNumber = Field(20, ge=1, le=MAX_PAGE)
+    after: Annotated[types.BatchId, CURSOR] | None = None
+    limit: types.QueryNumber = Field(20, ge=1, le=MAX_PAGE)
 
 
 class BatchError(AnswerModel):
@@ -77,31 +67,31 @@ class BatchErrors(AnswerModel):
 
 
 class BatchCounts(AnswerModel):
-    total: Count
-    completed: Count
-    failed: Count
+    total: types.Count
+    completed: types.Count
+    failed: types.Count
 
 
 class CachedTokens(AnswerModel):
-    cached_tokens: Count = Field(validation_alias="cached")
+    cached_tokens: types.Count = Field(validation_alias="cached")
 
 
 class ReasoningTokens(AnswerModel):
-    reasoning_tokens: Count = Field(validation_alias="reasoning")
+    reasoning_tokens: types.Count = Field(validation_alias="reasoning")
 
 
 class BatchUsage(AnswerModel):
-    input_tokens: Count = Field(validation_alias="input")
+    input_tokens: types.Count = Field(validation_alias="input")
     input_tokens_details: CachedTokens
-    output_tokens: Count = Field(validation_alias="output")
+    output_tokens: types.Count = Field(validation_alias="output")
     output_tokens_details: ReasoningTokens
-    total_tokens: Count = Field(validation_alias="total")
+    total_tokens: types.Count = Field(validation_alias="total")
 
 
 class CostEstimate(AnswerModel):
-    low_usd: ExactUsd
-    likely_usd: ExactUsd
-    worst_usd: ExactUsd
+    low_usd: types.ExactUsd
+    likely_usd: types.ExactUsd
+    worst_usd: types.ExactUsd
     """The amount that would be held if all lines ran at once."""
     is_from_history: bool
     """Answers are taken to be as long as earlier ones."""
@@ -110,59 +100,59 @@ class CostEstimate(AnswerModel):
 class WaitingLines(AnswerModel):
     code: Literal["budget_exceeded", "insufficient_credits", "rate_limit_exceeded"]
     message: str
-    scope: BudgetScopeId
+    scope: types.BudgetScopeId
     """The scope of the budget, the credits or the limit a minute."""
-    lines: Count
-    since: Time = Field(validation_alias="since_ms")
-    until: Time | None = Field(validation_alias="until_ms")
+    lines: types.Count
+    since: types.Time = Field(validation_alias="since_ms")
+    until: types.Time | None = Field(validation_alias="until_ms")
     """When the budget's window ends, or the next request may begin; null: never."""
 
 
 class BatchModelProgress(AnswerModel):
     model: str
-    total: Count
-    fed: Count
-    done: Count
+    total: types.Count
+    fed: types.Count
+    done: types.Count
 
 
-CostSoFar = Annotated[ExactUsd, PlainSerializer(lambda cost: f"{cost:f}", return_type=str)]
+CostSoFar = Annotated[types.ExactUsd, PlainSerializer(lambda cost: f"{cost:f}", return_type=str)]
 
 
 class BatchProgress(AnswerModel):
     cost_usd: CostSoFar
     estimate: CostEstimate | None
     """The cost of all lines; null: not known yet."""
-    output_bytes: Count
-    error_bytes: Count
+    output_bytes: types.Count
+    error_bytes: types.Count
     models: tuple[BatchModelProgress, ...]
     waiting: WaitingLines | None
     """Why lines wait; null: none waits."""
 
 
 class BatchObject(AnswerModel):
-    id: BatchId = Field(validation_alias="batch_id")
+    id: types.BatchId = Field(validation_alias="batch_id")
     object: Literal["batch"] = "batch"
     endpoint: Operation = Field(validation_alias="operation")
     model: str | None
     """Null: there are several."""
     errors: BatchErrors | None
-    input_file_id: FileId
+    input_file_id: types.FileId
     completion_window: str
     status: BatchStatus
-    output_file_id: FileId | None
-    error_file_id: FileId | None
-    created_at: Seconds = Field(validation_alias="created_at_ms")
-    in_progress_at: Seconds | None = Field(validation_alias="in_progress_at_ms")
-    expires_at: Seconds = Field(validation_alias="expires_at_ms")
-    finalizing_at: Seconds | None = Field(validation_alias="finalizing_at_ms")
-    completed_at: Seconds | None = Field(validation_alias="completed_at_ms")
-    failed_at: Seconds | None = Field(validation_alias="failed_at_ms")
-    expired_at: Seconds | None = Field(validation_alias="expired_at_ms")
-    cancelling_at: Seconds | None = Field(validation_alias="cancelling_at_ms")
-    cancelled_at: Seconds | None = Field(validation_alias="cancelled_at_ms")
+    output_file_id: types.FileId | None
+    error_file_id: types.FileId | None
+    created_at: types.Seconds = Field(validation_alias="created_at_ms")
+    in_progress_at: types.Seconds | None = Field(validation_alias="in_progress_at_ms")
+    expires_at: types.Seconds = Field(validation_alias="expires_at_ms")
+    finalizing_at: types.Seconds | None = Field(validation_alias="finalizing_at_ms")
+    completed_at: types.Seconds | None = Field(validation_alias="completed_at_ms")
+    failed_at: types.Seconds | None = Field(validation_alias="failed_at_ms")
+    expired_at: types.Seconds | None = Field(validation_alias="expired_at_ms")
+    cancelling_at: types.Seconds | None = Field(validation_alias="cancelling_at_ms")
+    cancelled_at: types.Seconds | None = Field(validation_alias="cancelled_at_ms")
     request_counts: BatchCounts
     usage: BatchUsage
-    metadata: Tags | None
+    metadata: types.Tags | None
     crossdock: BatchProgress
 
 

@@ -1,17 +1,13 @@
 """/v1/batches: commands in, the directory's view out."""
 
+from types import MappingProxyType
+
 from starlette.requests import Request
 
 from crossdock.ingress.commands.records import make_command_record
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
-from crossdock.ingress.openai.batch_models import (
-    BatchCreate,
-    BatchObject,
-    BatchQuery,
-    make_submitted,
-    show_batch,
-)
+from crossdock.ingress.openai import batch_models as models
 from crossdock.ingress.openai.file_models import Page, make_page
 from crossdock.ingress.openai.files import find_file
 from crossdock.ingress.values import errors
@@ -22,17 +18,12 @@ from crossdock.ingress.values.specimens import (
     KAFKA,
     KEY_REUSED,
     NO_BATCH,
-    PAIRS,
-    SENT,
-    VALUES,
 )
 from crossdock.ingress.values.types import BatchId as ShownBatchId
 from crossdock.ingress.views.read_your_writes import DAY_MS, is_recent
 from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked
 from crossdock_schemas.ids import BatchId, derive_batch_id, make_batch_id
 
-TAG = "batches"
-_IDS = {"id": ShownBatchId}
 OTHERS_WRITE_S = 0.5
 CANCEL_S = 0.5
 CANCELLABLE = (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS)
@@ -44,36 +35,36 @@ MIDNIGHT_MS = (
 class BatchRoutes:
     """Batches. Creation takes the same time for any input: the shard validates later."""
 
+    tag = "batches"
+    ids = MappingProxyType({"id": ShownBatchId})
+
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     @operation(
         "POST", "/v1/batches", "create_batch", "Create a batch",
-        tag=TAG,
         text="The answer comes before the input is read: a batch of an unknown file fails in validation.",
         access=Access.INFERENCE,
         headers=(Header("idempotency-key", "The same key on the same UTC day names the same batch."),),
-        example={
-            "input_file_id": "file-" + "0" * 32,
-            "endpoint": "/v1/chat/completions",
-            "completion_window": "24h",
-        },
-        errors=(*SENT, *PAIRS, KEY_REUSED, KAFKA),
+        example={ "input_file_id": "file-" + "0" * 32, "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+        errors=(KEY_REUSED, KAFKA),
     )  # fmt: skip
-    async def create(self, request: Request, body: BatchCreate) -> BatchObject:
+    async def create(self, request: Request, body: models.BatchCreate) -> models.BatchObject:
         now_ms = self._context.clock.now_ms()
         key = request.headers.get("idempotency-key")
         principal = principal_of(request)
         known = self._repeated(principal, key, now_ms) if key else None
         if known is not None:
-            return show_batch(_same(known, body))
+            return models.show_batch(_same(known, body))
         batch_id = _derived(principal, key, now_ms) if key else make_batch_id(now_ms)
         file = await find_file(self._context, principal, body.input_file_id)
         path = await self._keep_preparation(principal, batch_id)
-        asked = make_submitted(principal, batch_id, body, file, now_ms, preparation_path=path)
+        asked = models.make_submitted(
+            principal, batch_id, body, file, now_ms, preparation_path=path
+        )
         await self._context.outbox.publish(make_command_record(asked, now_ms))
         self._context.batches.add_submitted(Batch.begun(asked))
-        return show_batch(self._context.batches.find(batch_id) or Batch.begun(asked))
+        return models.show_batch(self._context.batches.find(batch_id) or Batch.begun(asked))
 
     async def _keep_preparation(self, principal: Principal, batch_id: BatchId) -> str | None:
         """Store presets and content filters as they are now: a later change does not alter the batch."""
@@ -94,11 +85,9 @@ class BatchRoutes:
 
     @operation(
         "GET", "/v1/batches", "list_batches", "List batches, the newest first",
-        tag=TAG,
         access=Access.INFERENCE,
-        errors=VALUES,
     )  # fmt: skip
-    async def list(self, request: Request, query: BatchQuery) -> Page[BatchObject]:
+    async def list(self, request: Request, query: models.BatchQuery) -> Page[models.BatchObject]:
         who, batches = principal_of(request), self._context.batches.all()
         page, has_more = choose_page(
             ((batch.batch_id, batch) for batch in batches if _is_of(who, batch)),
@@ -106,29 +95,23 @@ class BatchRoutes:
             limit=query.limit,
             newest_first=True,
         )
-        return make_page([show_batch(batch) for batch in page], has_more=has_more)
+        return make_page([models.show_batch(batch) for batch in page], has_more=has_more)
 
     @operation(
-        "GET", "/v1/batches/{id}", "get_batch", "Show a batch",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
+        "GET", "/v1/batches/{id}", "get_batch", "Show a batch", access=Access.INFERENCE,
         errors=(NO_BATCH,),
     )  # fmt: skip
-    async def retrieve(self, request: Request) -> BatchObject:
-        return show_batch(await self._find(request))
+    async def retrieve(self, request: Request) -> models.BatchObject:
+        return models.show_batch(await self._find(request))
 
     @operation(
         "POST", "/v1/batches/{id}/cancel", "cancel_batch", "Cancel a batch",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
-        errors=(NO_BATCH, ENDED, KAFKA),
+        access=Access.INFERENCE, errors=(NO_BATCH, ENDED, KAFKA),
     )  # fmt: skip
-    async def cancel(self, request: Request) -> BatchObject:
+    async def cancel(self, request: Request) -> models.BatchObject:
         batch = await self._find(request)
         if batch.status is BatchStatus.CANCELLING:
-            return show_batch(batch)
+            return models.show_batch(batch)
         if batch.status not in CANCELLABLE:
             raise errors.not_cancellable(batch.status.value)
         now_ms = self._context.clock.now_ms()
@@ -137,7 +120,7 @@ class BatchRoutes:
         shown = await self._context.batches.arrivals.until(
             batch.batch_id, lambda: self._moved_on(batch.batch_id), timeout_s=CANCEL_S
         )
-        return show_batch(shown or _as_cancelling(batch, now_ms))
+        return models.show_batch(shown or _as_cancelling(batch, now_ms))
 
     def _moved_on(self, batch_id: BatchId) -> Batch | None:
         batch = self._context.batches.find(batch_id)
@@ -162,7 +145,7 @@ def _derived(principal: Principal, key: str, now_ms: int) -> BatchId:
     return derive_batch_id(f"{principal.account}/{principal.project}", key, now_ms)
 
 
-def _same(known: Batch, wanted: BatchCreate) -> Batch:
+def _same(known: Batch, wanted: models.BatchCreate) -> Batch:
     """Return `known` if it is the batch that is wanted; the same key for another batch is a mistake."""
     asked = (wanted.endpoint, wanted.input_file_id, wanted.completion_window, wanted.metadata)
     made = (known.operation, known.input_file_id, known.completion_window, known.metadata)

@@ -1,6 +1,7 @@
 """/v1/files: contents in the object store, entries on the compacted topic `files`."""
 
 from collections.abc import AsyncIterator, Sequence
+from types import MappingProxyType
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -34,11 +35,8 @@ from crossdock.ingress.values.paging import choose_page
 from crossdock.ingress.values.specimens import (
     FILENAME,
     KAFKA,
-    NONE_SUCH,
     RANGE,
-    SENT,
     STORE,
-    VALUES,
 )
 from crossdock.ingress.values.types import FileId as ShownFileId
 from crossdock.ingress.values.validation import read_model
@@ -52,27 +50,23 @@ OWN_WRITE_S = (
     2.0  # our own tail shows a file within some milliseconds; after this we answer without it
 )
 OTHERS_WRITE_S = 0.5
-TAG = "files"
 BYTES = "application/octet-stream"
 _CONTENT = {BYTES: {"type": "string", "contentMediaType": BYTES}}
-_IDS = {"id": ShownFileId}
 
 
 class FileRoutes:
     """Files. A file is there once its entry is acknowledged; its content was complete before."""
+
+    tag = "files"
+    ids = MappingProxyType({"id": ShownFileId})
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._deletion = Deletion(context)
 
     @operation(
-        "POST", "/v1/files", "create_file", "Upload a file",
-        tag=TAG,
-        access=Access.INFERENCE,
-        body=FileForm,
-        media=FORM,
-        example={"purpose": "user_data"},
-        errors=(*SENT, FILENAME, KAFKA, STORE),
+        "POST", "/v1/files", "create_file", "Upload a file", access=Access.INFERENCE, body=FileForm,
+        media=FORM, example={"purpose": "user_data"}, errors=(FILENAME, KAFKA, STORE),
     )  # fmt: skip
     async def create(self, request: Request) -> FileObject:
         file_id = make_file_id(self._context.clock.now_ms())
@@ -92,12 +86,7 @@ class FileRoutes:
         await publish_file(self._context, file)
         return show_file(file, file.bytes)
 
-    @operation(
-        "GET", "/v1/files", "list_files", "List files",
-        tag=TAG,
-        access=Access.INFERENCE,
-        errors=VALUES,
-    )  # fmt: skip
+    @operation("GET", "/v1/files", "list_files", "List files", access=Access.INFERENCE)
     async def list(self, request: Request, query: FileQuery) -> Page[FileObject]:
         who, purpose = principal_of(request), query.purpose
         live = self._context.files.live(self._context.clock.now_ms())
@@ -113,22 +102,13 @@ class FileRoutes:
         )
         return make_page([self._show(file) for file in page], has_more=has_more)
 
-    @operation(
-        "GET", "/v1/files/{id}", "get_file", "Show a file",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
-        errors=(NONE_SUCH,),
-    )  # fmt: skip
+    @operation("GET", "/v1/files/{id}", "get_file", "Show a file", access=Access.INFERENCE)
     async def retrieve(self, request: Request) -> FileObject:
         return self._show(await self._find(request))
 
     @operation(
-        "DELETE", "/v1/files/{id}", "delete_file", "Delete a file",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
-        errors=(NONE_SUCH, KAFKA, STORE),
+        "DELETE", "/v1/files/{id}", "delete_file", "Delete a file", access=Access.INFERENCE,
+        errors=(KAFKA, STORE),
     )  # fmt: skip
     async def delete(self, request: Request) -> FileDeleted:
         file = await self._find(request)
@@ -137,14 +117,9 @@ class FileRoutes:
 
     @operation(
         "GET", "/v1/files/{id}/content", "get_file_content", "Read a file's content",
-        tag=TAG,
-        text="The output of a batch that runs holds the lines that are done: then `x-incomplete` is `true`, and "
-        "`x-last-line` is the number of lines.",
-        access=Access.INFERENCE,
-        ids=_IDS,
-        headers=(Header("range", "`bytes=<first>-<last>`"),),
-        answers={200: _CONTENT, 206: _CONTENT},
-        errors=(*VALUES, NONE_SUCH, RANGE, STORE),
+        text="The output of a batch that runs holds the lines that are done: then `x-incomplete` is `true`, and " "`x-last-line` is the number of lines.",
+        access=Access.INFERENCE, headers=(Header("range", "`bytes=<first>-<last>`"),),
+        answers={200: _CONTENT, 206: _CONTENT}, errors=(RANGE, STORE),
     )  # fmt: skip
     async def content(self, request: Request, query: ContentQuery) -> Response:
         """Send the bytes; of a batch that still runs, those of the lines that are done."""

@@ -1,6 +1,7 @@
 """/v1/models: OpenAI's objects, with the fields of OpenRouter's."""
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,7 +16,6 @@ from crossdock.ingress.values.types import ExactUsd
 from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint, Operation
 from crossdock_schemas.pricing.prices import PER_MILLION
 
-TAG = "models"
 ModelName = Annotated[str, Field(description="Its name; may hold slashes.")]
 
 
@@ -91,22 +91,20 @@ class ModelList(AnswerModel):
 class ModelRoutes:
     """The catalogue's models."""
 
+    tag = "models"
+    ids = MappingProxyType({"model": ModelName})
+
     def __init__(self, context: ApiContext) -> None:
         self._models = {model.id: model for model in show_models(context.catalogue)}
 
     @operation(
-        "GET", "/v1/models", "list_models", "List the catalogue's models",
-        tag=TAG,
-        access=Access.EVERY,
+        "GET", "/v1/models", "list_models", "List the catalogue's models", access=Access.EVERY,
     )  # fmt: skip
     async def list(self, _request: Request) -> ModelList:
         return ModelList(data=tuple(self._models.values()), total_count=len(self._models))
 
     @operation(
-        "GET", "/v1/models/{model:path}", "get_model", "Show a model",
-        tag=TAG,
-        access=Access.EVERY,
-        ids={"model": ModelName},
+        "GET", "/v1/models/{model:path}", "get_model", "Show a model", access=Access.EVERY,
         errors=(NO_MODEL,),
     )  # fmt: skip
     async def retrieve(self, request: Request) -> ModelObject:

@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from crossdock.ingress.openai.file_models import Binary, Expiry, FileObject, show_file
 from crossdock.ingress.openai.upload_store import MAX_PARTS, Status, Upload
+from crossdock.ingress.values import types
 from crossdock.ingress.values.checks import Purpose, check_purpose
 from crossdock.ingress.values.models import AnswerModel, OpenRequestModel
-from crossdock.ingress.values.types import Count, PartId, Seconds, UploadId, Whole
 
 _BATCH_NAME: dict[str, Any] = {
     "if": {"properties": {"purpose": {"const": "batch"}}},
@@ -21,7 +21,7 @@ class UploadCreate(OpenRequestModel):
 
     filename: str
     purpose: Purpose
-    bytes: Whole = Field(ge=1)
+    bytes: types.Whole = Field(ge=1)
     mime_type: str
     expires_after: Expiry | None = None
 
@@ -36,17 +36,17 @@ class UploadPartForm(OpenRequestModel):
 
 
 class UploadComplete(OpenRequestModel):
-    part_ids: tuple[PartId, ...] = Field(min_length=1, max_length=MAX_PARTS)
+    part_ids: tuple[types.PartId, ...] = Field(min_length=1, max_length=MAX_PARTS)
     md5: str | None = None
     """Of the whole content, in hexadecimal."""
 
 
 class UploadObject(AnswerModel):
-    id: UploadId = Field(validation_alias="upload_id")
+    id: types.UploadId = Field(validation_alias="upload_id")
     object: Literal["upload"] = "upload"
-    bytes: Count
-    created_at: Seconds = Field(validation_alias="created_at_ms")
-    expires_at: Seconds = Field(validation_alias="expires_at_ms")
+    bytes: types.Count
+    created_at: types.Seconds = Field(validation_alias="created_at_ms")
+    expires_at: types.Seconds = Field(validation_alias="expires_at_ms")
     filename: str
     purpose: Purpose
     status: Status
@@ -55,10 +55,10 @@ class UploadObject(AnswerModel):
 
 
 class UploadPartObject(AnswerModel):
-    id: PartId
+    id: types.PartId
     object: Literal["upload.part"] = "upload.part"
-    created_at: Seconds
-    upload_id: UploadId
+    created_at: types.Seconds
+    upload_id: types.UploadId
 
 
 def show_upload(upload: Upload, now_ms: int) -> UploadObject:

@@ -2,22 +2,16 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from types import MappingProxyType
 
 from starlette.requests import Request
 
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
+from crossdock.ingress.openai import upload_models as models
 from crossdock.ingress.openai.file_models import choose_expiry
 from crossdock.ingress.openai.files import publish_file
 from crossdock.ingress.openai.multipart import receive_form
-from crossdock.ingress.openai.upload_models import (
-    UploadComplete,
-    UploadCreate,
-    UploadObject,
-    UploadPartForm,
-    UploadPartObject,
-    show_upload,
-)
 from crossdock.ingress.openai.upload_store import (
     LIFE_MS,
     MAX_PART_BYTES,
@@ -32,8 +26,6 @@ from crossdock.ingress.values.operations import FORM, Access, operation
 from crossdock.ingress.values.specimens import (
     FILENAME,
     KAFKA,
-    NONE_SUCH,
-    SENT,
     STORE,
     UPLOAD_ENDED,
 )
@@ -41,43 +33,36 @@ from crossdock.ingress.values.types import UploadId
 from crossdock_schemas.batches.file import StoredFile, content_path
 from crossdock_schemas.ids import make_file_id, make_upload_id
 
-TAG = "uploads"
-_IDS = {"id": UploadId}
-
 
 class UploadRoutes:
     """Uploads. A repeated completion returns the same file."""
+
+    tag = "uploads"
+    ids = MappingProxyType({"id": UploadId})
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._store = UploadStore(context.objects)
 
     @operation(
-        "POST", "/v1/uploads", "create_upload", "Begin an upload",
-        tag=TAG,
-        access=Access.INFERENCE,
+        "POST", "/v1/uploads", "create_upload", "Begin an upload", access=Access.INFERENCE,
         example={"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "application/jsonl"},
-        errors=(*SENT, FILENAME, STORE),
+        errors=(FILENAME, STORE),
     )  # fmt: skip
-    async def create(self, request: Request, body: UploadCreate) -> UploadObject:
+    async def create(self, request: Request, body: models.UploadCreate) -> models.UploadObject:
         max_bytes = self._context.settings.max_file_bytes
         if body.bytes > max_bytes:
             raise errors.too_large(max_bytes, "bytes")
         now_ms = self._context.clock.now_ms()
         upload = make_upload(principal_of(request), body, now_ms)
         await self._store.save(upload)
-        return show_upload(upload, now_ms)
+        return models.show_upload(upload, now_ms)
 
     @operation(
         "POST", "/v1/uploads/{id}/parts", "add_upload_part", "Add a part to an upload",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
-        body=UploadPartForm,
-        media=FORM,
-        errors=(*SENT, UPLOAD_ENDED, NONE_SUCH, STORE),
+        access=Access.INFERENCE, body=models.UploadPartForm, media=FORM, errors=(UPLOAD_ENDED, STORE),
     )  # fmt: skip
-    async def add_part(self, request: Request) -> UploadPartObject:
+    async def add_part(self, request: Request) -> models.UploadPartObject:
         upload = self._require_pending(await self._find(request))
         now_ms = self._context.clock.now_ms()
         part_id = make_part_id(now_ms)
@@ -89,18 +74,14 @@ class UploadRoutes:
             file_part="data",
             limit=MAX_PART_BYTES,
         )
-        return UploadPartObject(id=part_id, created_at=now_ms, upload_id=upload.upload_id)
+        return models.UploadPartObject(id=part_id, created_at=now_ms, upload_id=upload.upload_id)
 
     @operation(
         "POST", "/v1/uploads/{id}/complete", "complete_upload", "Make a file of an upload",
-        tag=TAG,
-        text="A repeated request returns the same file.",
-        access=Access.INFERENCE,
-        ids=_IDS,
-        example={"part_ids": ["part_" + "0" * 32]},
-        errors=(*SENT, UPLOAD_ENDED, NONE_SUCH, KAFKA, STORE),
+        text="A repeated request returns the same file.", access=Access.INFERENCE,
+        example={"part_ids": ["part_" + "0" * 32]}, errors=(UPLOAD_ENDED, KAFKA, STORE),
     )  # fmt: skip
-    async def complete(self, request: Request, body: UploadComplete) -> UploadObject:
+    async def complete(self, request: Request, body: models.UploadComplete) -> models.UploadObject:
         upload = await self._find(request)
         if upload.status == "completed":
             return self._show(upload)
@@ -114,12 +95,9 @@ class UploadRoutes:
 
     @operation(
         "POST", "/v1/uploads/{id}/cancel", "cancel_upload", "Cancel an upload",
-        tag=TAG,
-        access=Access.INFERENCE,
-        ids=_IDS,
-        errors=(UPLOAD_ENDED, NONE_SUCH, STORE),
+        access=Access.INFERENCE, errors=(UPLOAD_ENDED, STORE),
     )  # fmt: skip
-    async def cancel(self, request: Request) -> UploadObject:
+    async def cancel(self, request: Request) -> models.UploadObject:
         upload = self._require_pending(await self._find(request))
         cancelled = upload.model_copy(update={"status": "cancelled"})
         await self._store.save(cancelled)
@@ -163,11 +141,11 @@ class UploadRoutes:
             raise errors.no_such("Upload", upload_id)
         return upload
 
-    def _show(self, upload: Upload) -> UploadObject:
-        return show_upload(upload, self._context.clock.now_ms())
+    def _show(self, upload: Upload) -> models.UploadObject:
+        return models.show_upload(upload, self._context.clock.now_ms())
 
 
-def make_upload(principal: Principal, body: UploadCreate, now_ms: int) -> Upload:
+def make_upload(principal: Principal, body: models.UploadCreate, now_ms: int) -> Upload:
     return Upload(
         upload_id=make_upload_id(now_ms),
         account=principal.account,

@@ -1,9 +1,12 @@
 """The responses of refusals: status, headers and codes, read off their specimens. Pure."""
 
-from crossdock.ingress.openapi.schema import TEXT, Json, nullable, ref, shown, told
+from typing import Any
+
 from crossdock.ingress.values import specimens
 from crossdock.ingress.values.operations import JSON
 from crossdock.ingress.values.specimens import Specimens
+
+Json = dict[str, Any]
 
 _ABOUT = {
     400: "The request is not as it should be; `param` says where.",
@@ -26,25 +29,37 @@ _HEADERS = {
 }
 
 
-def _schemas() -> dict[str, Json]:
-    """Return the schemas of OpenAI's envelope: as we fill it, and as providers may."""
-    ours = {"message": TEXT, "type": TEXT, "param": nullable(TEXT), "code": nullable(TEXT)}
-    theirs = shown({name: {} for name in ours}) | {"additionalProperties": True}
-    theirs["properties"]["retry_after"] = told(
-        {}, "Of a key that may begin no more requests in this minute: seconds to wait."
-    )
-    about = "OpenAI's error envelope"
-    theirs["properties"]["metadata"] = told(
-        {}, "Of what policies refuse: `excluded_by`, or the `rule`, its `scope` and its `level`."
-    )
+_TEXT: Json = {"type": "string"}
+_MAYBE: Json = {"type": ["string", "null"]}
+_OURS = {"message": _TEXT, "type": _TEXT, "param": _MAYBE, "code": _MAYBE}
+_MORE = {
+    "retry_after": {"description": "With a 429 of a key's limit a minute: seconds to wait."},
+    "metadata": {
+        "description": "With a refusal of policies: `excluded_by`, or the `rule`, its `scope` and its `level`."
+    },
+}
+
+
+def _envelope(text: str, fields: Json, *, is_open: bool) -> Json:
+    more = {"additionalProperties": True} if is_open else {}
+    error = {"type": "object", "required": list(_OURS), "properties": fields, **more}
     return {
-        "Error": shown({"error": shown(ours)}, f"{about}."),
-        "PassedError": shown({"error": theirs}, f"{about}, ours or a provider's own.")
-        | {"additionalProperties": True},
+        "type": "object",
+        "description": text,
+        "required": ["error"],
+        "properties": {"error": error},
+        **more,
     }
 
 
-SCHEMAS = _schemas()
+SCHEMAS: Json = {
+    "Error": _envelope("OpenAI's error envelope.", _OURS, is_open=False),
+    "PassedError": _envelope(
+        "OpenAI's error envelope, ours or a provider's own.",
+        {name: {} for name in _OURS} | _MORE,
+        is_open=True,
+    ),
+}
 
 
 def shared_answers() -> dict[str, Json]:
@@ -52,7 +67,7 @@ def shared_answers() -> dict[str, Json]:
     found = {
         "BadQuery": specimens.VALUES,
         "BadBody": _of(400, specimens.SENT),
-        "BadChange": _of(400, specimens.CHANGE),
+        "BadChange": _of(400, (*specimens.SENT, specimens.UNKNOWN_FIELD, *specimens.DECIDED)),
         "BadDecision": _of(400, specimens.DECIDED),
         "Unauthorized": _of(401, specimens.KEYED),
         "NotPermitted": _of(403, specimens.KEYED),
@@ -80,7 +95,7 @@ def error_answers(specimens: Specimens, *, is_open: bool = False) -> Json:
 
 def passed_on(whose: str) -> Json:
     """Return the response for errors that are somebody else's."""
-    return {"default": {"description": whose, "content": {JSON: {"schema": ref("PassedError")}}}}
+    return {"default": {"description": whose, "content": {JSON: {"schema": _ref("PassedError")}}}}
 
 
 def _of(status: int, specimens: Specimens) -> Specimens:
@@ -90,13 +105,17 @@ def _of(status: int, specimens: Specimens) -> Specimens:
 def _response(specimens: Specimens, *, is_open: bool = False) -> Json:
     codes = sorted({one.reason for one in specimens}, key=str)
     code = {"examples" if is_open else "enum": codes}
-    schema = ref("PassedError" if is_open else "Error") | {
+    schema = _ref("PassedError" if is_open else "Error") | {
         "properties": {"error": {"properties": {"code": code}}}
     }
     names = sorted({name for one in specimens for name in one.headers})
-    headers = {name: {"description": _HEADERS[name], "schema": TEXT} for name in names}
+    headers = {name: {"description": _HEADERS[name], "schema": _TEXT} for name in names}
     return {
         "description": _ABOUT[specimens[0].status],
         **({"headers": headers} if headers else {}),
         "content": {JSON: {"schema": schema}},
     }
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -73,8 +73,6 @@ DECIDED: Specimens = (
     errors.unconfirmed(),
 )
 """Of every command to the accounts shard."""
-CHANGE: Specimens = (*SENT, UNKNOWN_FIELD, *DECIDED)
-"""Of every command with a body."""
 PAIR_FIELDS = frozenset({"tags", "metadata"})
 NOT_FOUND = 404
 
