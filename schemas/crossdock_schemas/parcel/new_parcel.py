@@ -7,24 +7,22 @@ from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.result import KeyOwned
 from crossdock_schemas.pricing.worst_case import Ask
 
-_DEFAULTS: dict[str, Any] = {
-    name: field.default
-    for name, field in Parcel.model_fields.items()
-    if not field.is_required() and field.default_factory is None
-}
-"""Given to `model_construct`, which would look up each one."""
+_BLANK = Parcel.model_construct()  # type: ignore[call-arg]  # required fields are given to each copy
+"""Every field at its default. A copy costs 4 us, `model_construct` 7 to 15."""
 
 
 def new_parcel(
     owner: KeyOwned, *, asks: Sequence[Ask], users: Sequence[str], **fields: Any
 ) -> Parcel:
     """Return a parcel of checked values, which are not validated again; `asks` and `users` by line."""
-    by_line = {
+    given = {
+        "account": owner.account,
+        "project": owner.project,
+        "key_id": owner.key_id,
         "input_most": tuple([ask.input for ask in asks]),
         "output_most": tuple([ask.output for ask in asks]),
         "choices": tuple([ask.choices for ask in asks]),
         "tools": tuple([ask.tools for ask in asks]) if any(ask.tools for ask in asks) else (),
         "users": tuple(users) if any(users) else (),
     }
-    of_key = {"account": owner.account, "project": owner.project, "key_id": owner.key_id}
-    return Parcel.model_construct(**(_DEFAULTS | of_key | by_line | fields))
+    return _BLANK.model_copy(update=given | {"tags": {}, "repeats": {}} | fields)

@@ -124,9 +124,9 @@ class Attempt:
 
     def book_lapsed(self) -> int:
         """Book the calls that another worker began and did not end, and count on from them; return how many."""
-        held = self.job.held
-        starts = [] if held is None else held.lapsed(self.line)
-        if held is None or not starts:
+        earlier = self.job.earlier
+        starts = [] if earlier is None else earlier.lapsed(self.line)
+        if earlier is None or not starts:
             return 0
         try:
             call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
@@ -134,9 +134,11 @@ class Attempt:
             return 0  # no call was made
         first = self.repeat_of
         for start in starts:
-            earlier = held.repeated_by(self.line, start)
-            of = first if earlier is None else self.book.execution_of(earlier.call, earlier.claim)
-            was_refused = held.was_followed(self.line, start)
+            previous = earlier.repeated_by(self.line, start)
+            of = (
+                first if previous is None else self.book.execution_of(previous.call, previous.claim)
+            )
+            was_refused = earlier.was_followed(self.line, start)
             self.publisher.book(self.book.unknown(call, start, of, was_refused=was_refused))
             self.book.calls = max(self.book.calls, start.call)
             self.repeat_of = self.book.execution_of(start.call, start.claim)

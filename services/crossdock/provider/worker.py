@@ -168,8 +168,8 @@ class Worker:
 
     async def _run_line(self, running: Attempt) -> OnwardLine | LeaseLostError | None:
         """Run a line; return None once its end is published and claimed, or how it goes on."""
-        job, line, held = running.job, running.line, running.job.held
-        if held is not None and line in held.ended:
+        job, line, earlier = running.job, running.line, running.job.earlier
+        if earlier is not None and line in earlier.ended:
             if running.book_lapsed():  # another worker began it after its end, and did not end it
                 await self.publisher.settle(is_urgent=False)
                 await self.claims.end([(job, line)])

@@ -200,9 +200,9 @@ def make_job(
     record: Record | None = None, starts: dict[int, list[Start]] | None = None, *ended: int
 ) -> Job:
     """Return a job, with what an earlier owner did."""
-    held = EarlierClaims(0, starts or {}, {line: {"the teller"} for line in ended})
+    earlier = EarlierClaims(0, starts or {}, {line: {"the teller"} for line in ended})
     empty = Record("dispatch.first.batch", 0, 0, NOW_MS, None, None, [])
-    return Job(record or empty, held if starts or ended else None)
+    return Job(record or empty, earlier if starts or ended else None)
 
 
 class Books(Publisher):

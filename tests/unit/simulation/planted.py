@@ -61,20 +61,20 @@ BUGS = (
     Bug(
         "a new owner does not wait for who still runs a call",
         "kernel/runtime/pool/claims.py",
-        "return any(now_ms <= self._leases.get(claim, 0) for claim in held.holders())",
+        "return any(now_ms <= self._leases.get(claim, 0) for claim in earlier.holders())",
         "return False",
     ),
     Bug(
         "calls that a dead worker began are not booked",
         "provider/attempt.py",
-        "        if held is None or not starts:",
-        "        if held is None or starts:",
+        "        if earlier is None or not starts:",
+        "        if earlier is None or starts:",
     ),
     Bug(
         "lines that ended are run again",
         "provider/worker.py",
-        "if held is not None and line in held.ended:",
-        "if held is None and line == -1:",
+        "if earlier is not None and line in earlier.ended:",
+        "if earlier is None and line == -1:",
     ),
     Bug(
         "leases are not renewed",

@@ -42,7 +42,7 @@ class Job:
     """A record in work, with the claims of earlier owners."""
 
     record: Record
-    held: EarlierClaims | None = None
+    earlier: EarlierClaims | None = None
     mark: Mark = field(default_factory=Mark)
     is_claimed: bool = False
     is_stale: bool = False
@@ -59,9 +59,9 @@ class _PendingNote:
     ended: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     has_new: bool = False
-    begun: asyncio.Future[int] | None = None
+    call_waiter: asyncio.Future[int] | None = None
     """New calls wait for it; only they can be refused."""
-    told: asyncio.Future[int] | None = None
+    end_waiter: asyncio.Future[int] | None = None
     """Ends of lines wait for it."""
 
     @property
@@ -69,16 +69,16 @@ class _PendingNote:
         return any(job.is_stale and job.mark.claims_from is None for job in self.jobs)
 
     def acknowledge(self, at_ms: int) -> None:
-        for waiter in (self.begun, self.told):
+        for waiter in (self.call_waiter, self.end_waiter):
             if waiter is not None and not waiter.done():
                 waiter.set_result(at_ms)
 
     def refuse(self, error: LeaseLostError) -> "_PendingNote":
         """Refuse the new calls; return the rest, the ends of lines."""
-        if self.begun is not None and not self.begun.done():
-            self.begun.set_exception(error)
-            self.begun.exception()  # retrieved here, as there may be no waiter
-        return _PendingNote(ended=self.ended, told=self.told)
+        if self.call_waiter is not None and not self.call_waiter.done():
+            self.call_waiter.set_exception(error)
+            self.call_waiter.exception()  # retrieved here, as there may be no waiter
+        return _PendingNote(ended=self.ended, end_waiter=self.end_waiter)
 
 
 async def _never_ours(_: int) -> bool:
@@ -149,9 +149,9 @@ class ClaimWriter:
             job.is_claimed = book.has_new = True
             self._open.setdefault(partition, set()).add(job)
         book.jobs.append(job)
-        book.begun = book.begun or asyncio.get_running_loop().create_future()
+        book.call_waiter = book.call_waiter or asyncio.get_running_loop().create_future()
         self._work.set()
-        return book, book.begun
+        return book, book.call_waiter
 
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
         """Return once a note says that these lines ended; their outputs must be acknowledged before."""
@@ -160,12 +160,12 @@ class ClaimWriter:
             record = job.record
             book = self._books.setdefault(record.partition, _PendingNote())
             book.ended.setdefault((record.topic, record.offset), []).append(line)
-            book.told = book.told or asyncio.get_running_loop().create_future()
-            waiting.append(book.told)
+            book.end_waiter = book.end_waiter or asyncio.get_running_loop().create_future()
+            waiting.append(book.end_waiter)
         self._work.set()
         self._urgent.set()
-        for told in set(waiting):
-            await asyncio.shield(told)
+        for future in set(waiting):
+            await asyncio.shield(future)
 
     def close(self, job: Job) -> None:
         """End the lease of `job`: no call of it runs here any more."""
@@ -177,7 +177,7 @@ class ClaimWriter:
 
     def has_lost(self, job: Job, known: EarlierClaims | None) -> None:
         """Update a job that ran through a takeover by the claims that the takeover read."""
-        before = 0 if job.held is None else job.held.starts_of_others(self.claim)
+        before = 0 if job.earlier is None else job.earlier.starts_of_others(self.claim)
         now = 0 if known is None else known.starts_of_others(self.claim)
         job.is_lost = job.is_lost or now > before
         job.is_stale = False
@@ -188,15 +188,15 @@ class ClaimWriter:
         Raises:
             LogError: if Kafka refuses.
         """
-        told = 0.0
+        wrote_at = 0.0
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.timing.renew_ms / 4000):
                     await self._work.wait()
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, told + self._gap_s - time.monotonic())):
+                async with asyncio.timeout(max(0.0, wrote_at + self._gap_s - time.monotonic())):
                     await self._urgent.wait()
-            told = time.monotonic()
+            wrote_at = time.monotonic()
             await self.flush()
 
     async def flush(self) -> None:
@@ -213,11 +213,11 @@ class ClaimWriter:
 
     def _due(self, now_ms: int) -> list[int]:
         """Return the partitions whose lease must be renewed."""
-        begun = self.timing.lease_ms - self.timing.renew_ms
+        remaining = self.timing.lease_ms - self.timing.renew_ms
         return [
             partition
             for partition, jobs in self._open.items()
-            if jobs and self._lease_until_ms.get(partition, now_ms) - now_ms <= begun
+            if jobs and self._lease_until_ms.get(partition, now_ms) - now_ms <= remaining
         ]
 
     def proved(self, at_ms: int) -> None:
@@ -235,19 +235,19 @@ class ClaimWriter:
 
     async def _confirm(self, partition: int, books: dict[int, _PendingNote]) -> None:
         """Refuse the new calls unless this worker owns the partition and no other one owned it in between."""
-        held = self._open.get(partition, set())
+        jobs = self._open.get(partition, set())
         has_lapsed = self._has_lapsed(partition, self._clock.now_ms())
-        is_stale = books[partition].has_stale or (has_lapsed and any(j.is_stale for j in held))
+        is_stale = books[partition].has_stale or (has_lapsed and any(j.is_stale for j in jobs))
         if not is_stale and await self.still_owns(partition):
             log.info("lease.confirmed", partition=partition)
             if has_lapsed:
                 self._lease_until_ms[partition] = self._owned_until_ms
             return
-        books[partition] = self._lose(partition, books[partition], len(held))
+        books[partition] = self._lose(partition, books[partition], len(jobs))
         if has_lapsed:
-            for job in held:
+            for job in jobs:
                 job.is_lost = True
-            held.clear()
+            jobs.clear()
             del self._lease_until_ms[partition]
 
     async def _write(self, books: dict[int, _PendingNote]) -> None:

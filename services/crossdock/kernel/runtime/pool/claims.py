@@ -36,10 +36,10 @@ class EarlierClaims:
         A report of an end covers all calls of its worker, and all calls before the worker's first one, which it
         booked after they had lapsed.
         """
-        starts, told = self.starts.get(line, []), self.ended.get(line, set())
+        starts, ended = self.starts.get(line, []), self.ended.get(line, set())
         first = {start.claim: at for at, start in reversed(list(enumerate(starts)))}
-        covered = max((first[claim] for claim in told if claim in first), default=-1)
-        return [s for at, s in enumerate(starts) if at > covered and s.claim not in told]
+        covered = max((first[claim] for claim in ended if claim in first), default=-1)
+        return [s for at, s in enumerate(starts) if at > covered and s.claim not in ended]
 
     def repeated_by(self, line: int, start: Start) -> Start | None:
         """Return the last call of another worker before `start`."""
@@ -67,7 +67,7 @@ class ClaimsView:
     def __init__(self, worker: str, *, grace_ms: int = DEFAULT.grace_ms) -> None:
         self._worker = worker
         self._grace_ms = grace_ms
-        self._held: dict[tuple[str, int, int], EarlierClaims] = {}
+        self._records: dict[tuple[str, int, int], EarlierClaims] = {}
         self._leases: dict[str, int] = {}
 
     def apply(self, partition: int, note: ClaimNote, position: int) -> None:
@@ -76,37 +76,37 @@ class ClaimsView:
         is_ours = note.worker == self._worker
         self._leases[note.claim] = 0 if is_ours else note.lease_until_ms + self._grace_ms
         for began in note.started:
-            held = self._held.setdefault(
+            earlier = self._records.setdefault(
                 (began.topic, partition, began.offset), EarlierClaims(position)
             )
             for line in began.lines:
                 start = Start(note.claim, began.call, note.at_ms)
-                held.starts.setdefault(line, []).append(start)
+                earlier.starts.setdefault(line, []).append(start)
         for end in note.ended:
-            held = self._held.setdefault(
+            earlier = self._records.setdefault(
                 (end.topic, partition, end.offset), EarlierClaims(position)
             )
             for line in end.lines:
-                held.ended.setdefault(line, set()).add(note.claim)
+                earlier.ended.setdefault(line, set()).add(note.claim)
 
     def find(self, topic: str, partition: int, offset: int) -> EarlierClaims | None:
-        return self._held.get((topic, partition, offset))
+        return self._records.get((topic, partition, offset))
 
-    def is_live(self, held: EarlierClaims, now_ms: int) -> bool:
+    def is_live(self, earlier: EarlierClaims, now_ms: int) -> bool:
         """Return whether another worker still holds a call of the record."""
-        return any(now_ms <= self._leases.get(claim, 0) for claim in held.holders())
+        return any(now_ms <= self._leases.get(claim, 0) for claim in earlier.holders())
 
     def has_live(self, now_ms: int) -> bool:
         """Return whether another worker still holds a call here."""
-        return any(self.is_live(held, now_ms) for held in self._held.values())
+        return any(self.is_live(earlier, now_ms) for earlier in self._records.values())
 
     def claims_from(self, topic: str, partition: int, end: int) -> int:
         """Return the first offset of the notes about the open records of a place; `end` if there are none."""
-        begins = (h.claims_from for k, h in self._held.items() if k[:2] == (topic, partition))
+        begins = (h.claims_from for k, h in self._records.items() if k[:2] == (topic, partition))
         return min(begins, default=end)
 
     def drop_before(self, topic: str, partition: int, offset: int) -> None:
         """Drop the records below `offset`, which is committed."""
-        old = [key for key in self._held if key[:2] == (topic, partition) and key[2] < offset]
+        old = [key for key in self._records if key[:2] == (topic, partition) and key[2] < offset]
         for key in old:
-            del self._held[key]
+            del self._records[key]

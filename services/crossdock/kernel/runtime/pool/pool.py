@@ -52,7 +52,7 @@ class PoolSource(Committed, Protocol):
 
 Handle = Callable[[Job], Awaitable[None]]
 """Returns when the outputs of the record are acknowledged and its claims are ended."""
-DeadLetter = Callable[[Record, UndecodableError], Awaitable[None]]
+KeepDeadLetter = Callable[[Record, UndecodableError], Awaitable[None]]
 """Keeps a record that cannot be read; the record is done when it returns."""
 
 
@@ -73,7 +73,7 @@ class Pool:
         capacity: int,
         weigh: Callable[[Record], int],
         share_of: Callable[[str], WorkShare] | None = None,
-        dead_letter: DeadLetter,
+        dead_letter: KeepDeadLetter,
         draining: asyncio.Event | None = None,
         commit_s: float = COMMIT_S,
     ) -> None:
@@ -87,11 +87,11 @@ class Pool:
         self._clock = clock
         self._dead_letter = dead_letter
         whole = WorkShare("all", capacity)
-        self._ahead = Scheduler(capacity, weigh=weigh, share_of=share_of or (lambda _: whole))
+        self._scheduler = Scheduler(capacity, weigh=weigh, share_of=share_of or (lambda _: whole))
         self._jobs: dict[tuple[Place, int], Job] = {}
         self._parked: dict[tuple[Place, int], tuple[Record, EarlierClaims]] = {}
-        self._held: dict[tuple[Place, int], EarlierClaims] = {}
-        self._progress = PoolPositions()
+        self._earlier: dict[tuple[Place, int], EarlierClaims] = {}
+        self._positions = PoolPositions()
         self._owned: frozenset[Place] = frozenset()
         self._finished_unseen: dict[tuple[Place, int], Job] = {}
         self._proved_ms = 0
@@ -107,12 +107,12 @@ class Pool:
     @property
     def in_flight(self) -> int:
         """Running units of work."""
-        return self._ahead.running
+        return self._scheduler.running
 
     @property
     def waiting(self) -> int:
         """Polled units of work that have not begun."""
-        return self._ahead.waiting + len(self._parked)
+        return self._scheduler.waiting + len(self._parked)
 
     # ownership
 
@@ -137,10 +137,10 @@ class Pool:
         self._owned = frozenset()
         for job in self._jobs.values():
             job.is_stale = True
-        self._ahead.forget()
+        self._scheduler.forget()
         self._parked.clear()
-        self._held.clear()
-        self._progress.forget()
+        self._earlier.clear()
+        self._positions.forget()
         self._source.forget_pauses()
 
     async def _follow(self) -> None:
@@ -159,7 +159,7 @@ class Pool:
             self._taken = None
 
     async def _install(self, taken: TakenOver) -> None:
-        self._progress.install(taken)
+        self._positions.install(taken)
         for place, at in taken.positions.items():
             await self._source.seek(place, at)
         kept = self._finished_unseen
@@ -175,7 +175,7 @@ class Pool:
         """Commit the safe positions, moved or not: the group confirms membership and stores the start of the claims."""
         at_ms = self._clock.now_ms()
         self._proved_ms = at_ms
-        again = self._progress.again(self._claimer.ends, partition)
+        again = self._positions.again(self._claimer.ends, partition)
         if not again or not await self._source.commit(again):
             return False
         self._claimer.proved(at_ms)
@@ -197,7 +197,7 @@ class Pool:
                 if self._clock.now_ms() - self._proved_ms > self._claimer.timing.prove_ms:
                     await self._prove()
             self._draining.set()
-            self._ahead.forget()
+            self._scheduler.forget()
             await self._end()
             if self._taking is not None:
                 self._taking.cancel()
@@ -207,7 +207,7 @@ class Pool:
             await self._commit()
             self._has_left = True
             await self._source.leave()
-            log.info("pool.left", running=self._ahead.running)
+            log.info("pool.left", running=self._scheduler.running)
             await self._drained(None)
         elif not await self._commit():
             log.warning("pool.commit_refused", remedy="the claims record the finished work")
@@ -224,60 +224,62 @@ class Pool:
     def _full(self) -> frozenset[Place]:
         """Return the partitions that must not be polled: full, too far ahead, or not taken over yet."""
         far = {
-            place for place, offsets in self._progress.offsets.items() if len(offsets) >= MAX_AHEAD
+            place for place, offsets in self._positions.offsets.items() if len(offsets) >= MAX_AHEAD
         }
         return (
-            self._ahead.full() | far | (self._source.assignment() - self._progress.offsets.keys())
+            self._scheduler.full()
+            | far
+            | (self._source.assignment() - self._positions.offsets.keys())
         )
 
     def _take(self, record: Record) -> None:
-        offsets = self._progress.offsets.get(record.place)
+        offsets = self._positions.offsets.get(record.place)
         if offsets is None or record.offset < offsets.next:
             return  # not taken over: it is polled again after the seek
         key = (record.place, record.offset)
-        held = self._progress.view.find(*record.place, record.offset)
+        earlier = self._positions.view.find(*record.place, record.offset)
         job = self._jobs.get(key)
         if job is not None:  # it ran through a rebalance
             job.mark = offsets.taken(record.offset, job.mark.claims_from)
-            self._claimer.has_lost(job, held)
+            self._claimer.has_lost(job, earlier)
             return
         ended = self._finished_unseen.pop(key, None)
         if ended is not None:
-            self._claimer.has_lost(ended, held)
+            self._claimer.has_lost(ended, earlier)
             if ended.is_lost:
                 self._lost(record)
                 return
             offsets.taken(record.offset)
             offsets.done(record.offset)
             return
-        offsets.taken(record.offset, None if held is None else held.claims_from)
-        if held is None:
-            self._ahead.take(record)
-        elif self._progress.view.is_live(held, self._clock.now_ms()):
-            self._parked[key] = (record, held)
+        offsets.taken(record.offset, None if earlier is None else earlier.claims_from)
+        if earlier is None:
+            self._scheduler.take(record)
+        elif self._positions.view.is_live(earlier, self._clock.now_ms()):
+            self._parked[key] = (record, earlier)
         else:
-            self._held[key] = held
-            self._ahead.take(record)
+            self._earlier[key] = earlier
+            self._scheduler.take(record)
 
     def _unpark(self) -> None:
         """Begin the parked records that no other worker holds any more."""
         now_ms = self._clock.now_ms()
-        for key, (record, held) in list(self._parked.items()):
-            if not self._progress.view.is_live(held, now_ms):
+        for key, (record, earlier) in list(self._parked.items()):
+            if not self._positions.view.is_live(earlier, now_ms):
                 del self._parked[key]
-                self._held[key] = held
-                self._ahead.take(record)
+                self._earlier[key] = earlier
+                self._scheduler.take(record)
         metrics.JOBS_PARKED.set(len(self._parked))
 
     def _begin(self) -> None:
         if self._draining.is_set() or self._is_between:
             return
-        for item in self._ahead.begin():
+        for item in self._scheduler.begin():
             key = (item.record.place, item.record.offset)
-            mark = self._progress.offsets[item.record.place].mark(item.record.offset)
-            job = self._jobs[key] = Job(item.record, self._held.pop(key, None), mark)
+            mark = self._positions.offsets[item.record.place].mark(item.record.offset)
+            job = self._jobs[key] = Job(item.record, self._earlier.pop(key, None), mark)
             self._group.create_task(self._work(item, job))
-        metrics.IN_FLIGHT.set(self._ahead.running)
+        metrics.IN_FLIGHT.set(self._scheduler.running)
 
     async def _work(self, item: Item, job: Job) -> None:
         record = item.record
@@ -296,7 +298,7 @@ class Pool:
         finally:
             self._claimer.close(job)
             del self._jobs[record.place, record.offset]
-            self._ahead.release(item)
+            self._scheduler.release(item)
             self._finished.set()
         self._begin()
 
@@ -307,7 +309,7 @@ class Pool:
 
     def _done(self, job: Job) -> None:
         record = job.record
-        offsets = self._progress.offsets.get(record.place)
+        offsets = self._positions.offsets.get(record.place)
         if offsets is not None and offsets.has(record.offset):
             offsets.done(record.offset)
         else:  # during a rebalance; it may be polled again before the claims that were read report its end
@@ -317,7 +319,7 @@ class Pool:
         """Wait until no work runs; return False after `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
-                while self._ahead.running:
+                while self._scheduler.running:
                     self._finished.clear()
                     await self._finished.wait()
         except TimeoutError:
@@ -326,11 +328,11 @@ class Pool:
 
     async def _commit(self) -> bool:
         """Commit the safe positions; return whether none is left to commit."""
-        position = self._progress.moved(self._claimer.ends)
+        position = self._positions.moved(self._claimer.ends)
         if position:
             if not await self._source.commit(position):
                 return False
-            self._progress.committed(position)
+            self._positions.committed(position)
         return True
 
 

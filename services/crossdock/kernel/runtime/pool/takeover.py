@@ -75,7 +75,7 @@ def claim_starts(
     """Return by partition number the offset from which its claims are read; 0 where none is committed."""
     starts: dict[int, int] = {}
     for place in places:
-        _, told = committed.get(place, (0, ""))
-        start = int(told) if told.isdigit() else 0
+        _, noted = committed.get(place, (0, ""))
+        start = int(noted) if noted.isdigit() else 0
         starts[place[1]] = min(start, starts.get(place[1], start))
     return starts

@@ -87,7 +87,7 @@ async def open_pool(
 
 async def claimed(claimer: ClaimWriter, work: Work, job: Job) -> None:
     """Work on a record of one line, under a claim, unless claims tell that it ended."""
-    if job.held is not None and 0 in job.held.ended:
+    if job.earlier is not None and 0 in job.earlier.ended:
         return
     await claimer.start(job, 0, 1, is_urgent=False)
     await work(job.record)

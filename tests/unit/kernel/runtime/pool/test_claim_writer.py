@@ -67,8 +67,8 @@ def make_claimer(*, ours: bool = True) -> tuple[ClaimWriter, FakeLog, ManualCloc
     return claimer, log, clock, group
 
 
-def make_job(offset: int = 0, partition: int = 3, held: EarlierClaims | None = None) -> Job:
-    return Job(Record(TOPIC, partition, offset, 0, None, b"", []), held)
+def make_job(offset: int = 0, partition: int = 3, earlier: EarlierClaims | None = None) -> Job:
+    return Job(Record(TOPIC, partition, offset, 0, None, b"", []), earlier)
 
 
 async def start(claimer: ClaimWriter, job: Job, line: int = 0, call: int = 1) -> int:
@@ -259,7 +259,7 @@ async def test_a_job_that_ran_through_a_hand_over_is_lost_if_another_began_it_to
 ) -> None:
     claimer, _, _, _ = make_claimer()
     before = [Start("another", 1, 0)] if claims[0] == "another" else []
-    job = make_job(held=EarlierClaims(0, {0: before}) if before else None)
+    job = make_job(earlier=EarlierClaims(0, {0: before}) if before else None)
     now = EarlierClaims(0, {0: [Start(claim, n, n) for n, claim in enumerate(claims)]})
 
     claimer.has_lost(job, now)

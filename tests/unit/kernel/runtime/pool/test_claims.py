@@ -42,49 +42,55 @@ def view_of(*notes: ClaimNote, worker: str = "me") -> ClaimsView:
 
 
 def held_after(*notes: ClaimNote) -> EarlierClaims:
-    held = view_of(*notes).find(TOPIC, 3, 7)
-    assert held is not None
-    return held
+    earlier = view_of(*notes).find(TOPIC, 3, 7)
+    assert earlier is not None
+    return earlier
 
 
-def claims_of(held: EarlierClaims, line: int) -> list[tuple[str, int]]:
-    return [(start.claim, start.call) for start in held.lapsed(line)]
+def claims_of(earlier: EarlierClaims, line: int) -> list[tuple[str, int]]:
+    return [(start.claim, start.call) for start in earlier.lapsed(line)]
 
 
 def test_a_call_whose_end_nobody_told_has_lapsed() -> None:
-    held = held_after(note("a", started={0: 1, 1: 1}, ended=(1,)))
+    earlier = held_after(note("a", started={0: 1, 1: 1}, ended=(1,)))
 
-    assert claims_of(held, 0) == [("a", 1)]
-    assert claims_of(held, 1) == []
+    assert claims_of(earlier, 0) == [("a", 1)]
+    assert claims_of(earlier, 1) == []
 
 
 def test_who_tells_of_an_end_tells_of_all_his_calls() -> None:
-    held = held_after(note("a", started={0: 1}), note("a", started={0: 2}), note("a", ended=(0,)))
+    earlier = held_after(
+        note("a", started={0: 1}), note("a", started={0: 2}), note("a", ended=(0,))
+    )
 
-    assert claims_of(held, 0) == []
+    assert claims_of(earlier, 0) == []
 
 
 def test_who_tells_of_an_end_had_booked_what_others_began_before() -> None:
-    held = held_after(note("a", started={0: 1}), note("b", started={0: 2}), note("b", ended=(0,)))
+    earlier = held_after(
+        note("a", started={0: 1}), note("b", started={0: 2}), note("b", ended=(0,))
+    )
 
-    assert claims_of(held, 0) == []
+    assert claims_of(earlier, 0) == []
 
 
 def test_a_zombies_end_tells_nothing_of_the_call_that_its_successor_began() -> None:
     """It stood still, another took the line over and died in the middle of his call: that call has a row to get."""
-    held = held_after(note("a", started={0: 1}), note("b", started={0: 2}), note("a", ended=(0,)))
+    earlier = held_after(
+        note("a", started={0: 1}), note("b", started={0: 2}), note("a", ended=(0,))
+    )
 
-    assert claims_of(held, 0) == [("b", 2)]
-    assert set(held.ended) == {0}
+    assert claims_of(earlier, 0) == [("b", 2)]
+    assert set(earlier.ended) == {0}
 
 
 def test_a_record_is_live_while_somebody_may_run_a_call_of_it() -> None:
     view = view_of(note("a", started={0: 1}))
-    held = view.find(TOPIC, 3, 7)
+    earlier = view.find(TOPIC, 3, 7)
 
-    assert held is not None
-    assert view.is_live(held, NOW_MS + LEASE_MS)
-    assert not view.is_live(held, NOW_MS + LEASE_MS + 1)
+    assert earlier is not None
+    assert view.is_live(earlier, NOW_MS + LEASE_MS)
+    assert not view.is_live(earlier, NOW_MS + LEASE_MS + 1)
 
 
 def test_every_note_of_a_claim_renews_its_lease() -> None:
@@ -107,22 +113,22 @@ def test_a_successor_who_runs_the_line_keeps_the_record_live() -> None:
 
 
 def test_a_repeat_names_the_call_of_another_worker_and_not_an_earlier_one_of_its_own() -> None:
-    held = held_after(
+    earlier = held_after(
         note("a", started={0: 1}), note("b", started={0: 2}), note("b", started={0: 3})
     )
-    first, second, third = held.lapsed(0)
+    first, second, third = earlier.lapsed(0)
 
-    assert held.repeated_by(0, first) is None
-    assert held.repeated_by(0, second) == first
-    assert held.repeated_by(0, third) == first
+    assert earlier.repeated_by(0, first) is None
+    assert earlier.repeated_by(0, second) == first
+    assert earlier.repeated_by(0, third) == first
 
 
 def test_a_call_that_its_own_worker_followed_was_refused() -> None:
-    held = held_after(note("a", started={0: 1}), note("a", started={0: 2}))
-    first, second = held.lapsed(0)
+    earlier = held_after(note("a", started={0: 1}), note("a", started={0: 2}))
+    first, second = earlier.lapsed(0)
 
-    assert held.was_followed(0, first)
-    assert not held.was_followed(0, second)
+    assert earlier.was_followed(0, first)
+    assert not earlier.was_followed(0, second)
 
 
 def test_what_is_committed_is_forgotten() -> None:
@@ -143,9 +149,9 @@ def test_lapsed_calls_are_in_order_and_never_of_who_told(
     begun: list[tuple[str, int]], told: set[str]
 ) -> None:
     starts = [Start(claim, call, NOW_MS + at) for at, (claim, call) in enumerate(begun)]
-    held = EarlierClaims(0, {0: starts}, {0: told} if told else {})
+    earlier = EarlierClaims(0, {0: starts}, {0: told} if told else {})
 
-    lapsed = held.lapsed(0)
+    lapsed = earlier.lapsed(0)
 
     assert not {start.claim for start in lapsed} & told
     assert lapsed == [start for start in starts if start in lapsed]

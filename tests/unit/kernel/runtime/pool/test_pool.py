@@ -166,7 +166,7 @@ async def test_a_new_owner_is_told_what_an_earlier_one_began_and_ended() -> None
 
     assert claims.read_from == [{0: 1}]
     assert work.begun == [1, 2]
-    first, second = (job.held for job in work.jobs)
+    first, second = (job.earlier for job in work.jobs)
     assert first is not None
     assert second is not None
     assert set(first.ended) == {0}
