@@ -11,7 +11,7 @@ from crossdock_schemas.pricing.worst_case import Ask, ask_completion, ask_embedd
 
 
 class AnswerKind(Enum):
-    """What a sound answer holds; each wire format checks each kind."""
+    """The kind of a sound answer; each wire format checks each kind."""
 
     COMPLETION = auto()
     EMBEDDINGS = auto()

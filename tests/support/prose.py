@@ -37,6 +37,17 @@ CLEAN = (
     "services/crossdock/kernel/requests",
     "services/crossdock/local",
     "services/crossdock/simulator",
+    "services/crossdock/kernel/runtime/agents",
+    "services/crossdock/kernel/runtime/dead_letters.py",
+    "services/crossdock/kernel/runtime/pool",
+    "services/crossdock/kernel/runtime/sink",
+    "services/crossdock/kernel/runtime/stage.py",
+    "services/crossdock/metering",
+    "services/crossdock/provider",
+    "services/crossdock/router",
+    "schemas/crossdock_schemas/calls",
+    "schemas/crossdock_schemas/operations.py",
+    "schemas/crossdock_schemas/parcel",
     "infra/docker",
 )
 """Folders and files that are checked."""

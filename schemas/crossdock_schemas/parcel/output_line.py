@@ -1,4 +1,4 @@
-"""The end of a request: its output line in OpenAI's batch output form, and what its `Result` says of it.
+"""The end of a request: its output line in OpenAI's batch output form, and the fields of its `Result`.
 
 A body is JSON already and is not serialised again.
 """
@@ -63,7 +63,7 @@ class RequestEnd(NamedTuple):
     def result(
         self, number: int, model: str, created_at_ms: int, finished_at_ms: int, **used: Any
     ) -> Result:
-        """Return the result of line `number`. `used`: the fields that say what its calls used."""
+        """Return the result of line `number`. `used`: what its calls used, as fields of the result."""
         return Result(
             request_id=self.request_id,
             line=number,

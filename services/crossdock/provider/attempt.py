@@ -1,4 +1,4 @@
-"""The attempt of a line at one candidate: claim, call, judge, wait, call again, until it ends or goes on elsewhere."""
+"""The attempt of a line at one candidate: claim, call, judge, wait, call again, until it ends or leaves."""
 
 import asyncio
 import random
@@ -46,7 +46,7 @@ class CallClaims(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnwardLine:
-    """A line that goes on as `attempt`: at the next candidate, or at this one later or in another worker."""
+    """A line that continues as `attempt`: at the next candidate, or at this one later or in another worker."""
 
     line: int
     raw: bytes
@@ -103,7 +103,7 @@ class Attempt:
         self.repeat_of = self.parcel.repeats.get(self.line)
 
     async def run(self) -> Finished | OnwardLine:
-        """Return how the line ends or goes on; every call is booked."""
+        """Return how the line ends or continues; every call is booked."""
         try:
             call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
@@ -156,7 +156,7 @@ class Attempt:
         return self.site.closed_s(candidate.model, candidate.credential_id)
 
     async def _wait(self, call: ProviderCall) -> Finished | OnwardLine | None:
-        """Wait until the endpoint is open; return how the line ends or goes on if it must not be called."""
+        """Wait until the endpoint is open; return how the line ends or continues if it must not be called."""
         if self.is_cancelled():
             return self._not_executed(call.custom_id, Outcome.CANCELLED)
         if self._left_s() <= 0 or self._is_too_late():
@@ -258,7 +258,7 @@ class Attempt:
         )
 
     async def _after(self, verdict: Verdict, call: ProviderCall) -> Finished | OnwardLine | None:
-        """Return how the line ends or goes on after `verdict`; None to call again, after the wait."""
+        """Return how the line ends or continues after `verdict`; None to call again, after the wait."""
         if verdict.after_s is not None:
             candidate = self.parcel.candidate
             self.site.close_for(candidate.model, verdict.after_s, candidate.credential_id)
@@ -315,7 +315,7 @@ class Attempt:
         *,
         is_lost: bool = False,
     ) -> OnwardLine:
-        """Return how the line goes on. If its hold is used up it is admitted again, and a wait starts after that."""
+        """Return how the line continues. If its hold is used up it is admitted again, and a wait starts after that."""
         is_readmission = is_lost or self.has_cost
         return OnwardLine(
             self.line,

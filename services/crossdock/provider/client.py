@@ -103,7 +103,7 @@ class ProviderSite:
         key: CallKey | None = None,
         now_s: float = 0.0,
     ) -> httpx.Request:
-        """Return the HTTP request of a call. `number` tells the calls of a line apart in the provider's log.
+        """Return the HTTP request of a call. `number` differs for each call of a line, for the provider's log.
 
         `key` replaces the key that the transport would send. `now_s`: unix time, for signatures.
 

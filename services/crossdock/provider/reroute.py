@@ -18,7 +18,7 @@ _DELAY_MS = {topic.name: delay_ms for delay_ms, topic in LATER.items()}
 
 
 def make_onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> list[Outgoing]:
-    """Return the parcels in which the lines of `ends` go on; lines that go on alike share one."""
+    """Return the parcels in which the lines of `ends` continue; lines that continue alike share one."""
     alike: dict[tuple[int, ...], list[OnwardLine]] = {}
     for number, end in enumerate(ends):
         run = parcel.slot_of(end.line) - number if end.is_readmission else -1
@@ -76,7 +76,7 @@ def _asking(parcel: Parcel, onward: Parcel, *, is_lost: bool) -> Parcel:
 
 
 def ready_ms(record: Record) -> int:
-    """Return the time at which a delayed record goes on, in unix ms."""
+    """Return the time at which a delayed record continues, in unix ms."""
     return record.timestamp_ms + _DELAY_MS.get(record.topic, 0)
 
 

@@ -167,7 +167,7 @@ class Worker:
         return await site.use(key)
 
     async def _run_line(self, running: Attempt) -> OnwardLine | LeaseLostError | None:
-        """Run a line; return None once its end is published and claimed, or how it goes on."""
+        """Run a line; return None once its end is published and claimed, or how it continues."""
         job, line, earlier = running.job, running.line, running.job.earlier
         if earlier is not None and line in earlier.ended:
             if running.book_lapsed():  # another worker began it after its end, and did not end it

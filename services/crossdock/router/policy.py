@@ -15,7 +15,7 @@ from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
 from crossdock_schemas.pricing.worst_case import told_limit
 
-MIN_CALLS = 5  # fewer calls say nothing about the health of an endpoint
+MIN_CALLS = 5  # fewer calls are too few to judge the health of an endpoint
 STALE_MS = 60_000  # health older than this is forgotten
 _FREE = Decimal(
     "0.000001"

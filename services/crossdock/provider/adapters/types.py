@@ -42,7 +42,7 @@ class BrokenAnswer:
 
 
 class ProviderError(NamedTuple):
-    """The error in a response that is not a 2xx; empty where the body does not say."""
+    """The error in a response that is not a 2xx; empty where the body has no such field."""
 
     code: str
     kind: str
@@ -59,7 +59,7 @@ class Adapter(Protocol):
         """Return the call for an input line. It is not streamed, and its output is never longer than its hold covers.
 
         Raises:
-            UnreadableLineError: if it is no such line.
+            UnreadableLineError: if the line has another form.
         """
 
     def read_answer(self, operation: str, content: bytes) -> ProviderAnswer | BrokenAnswer:

@@ -154,7 +154,7 @@ class ClaimWriter:
         return book, book.call_waiter
 
     async def end(self, lines: Iterable[tuple[Job, int]]) -> None:
-        """Return once a note says that these lines ended; their outputs must be acknowledged before."""
+        """Return once a note on the end of these lines is written; their outputs must be acknowledged before."""
         waiting = []
         for job, line in lines:
             record = job.record

@@ -117,7 +117,7 @@ class Pool:
     # ownership
 
     async def hand_over(self, _: Collection[Place]) -> None:
-        """Before a rebalance: commit finished work and drop waiting work; running work goes on under its claims.
+        """Before a rebalance: commit finished work and drop waiting work; running work continues under its claims.
 
         (Assignment is eager: every partition is revoked, and one that comes back starts at its committed offset.)
         """
@@ -327,7 +327,7 @@ class Pool:
         return True
 
     async def _commit(self) -> bool:
-        """Commit the safe positions; return whether none is left to commit."""
+        """Commit the safe positions; return whether all are committed."""
         position = self._positions.moved(self._claimer.ends)
         if position:
             if not await self._source.commit(position):

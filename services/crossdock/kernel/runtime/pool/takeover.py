@@ -72,7 +72,7 @@ class Takeover:
 def claim_starts(
     places: Collection[Place], committed: Mapping[Place, tuple[int, str]]
 ) -> dict[int, int]:
-    """Return by partition number the offset from which its claims are read; 0 where none is committed."""
+    """Return by partition number the offset from which its claims are read; 0 without a committed one."""
     starts: dict[int, int] = {}
     for place in places:
         _, noted = committed.get(place, (0, ""))
