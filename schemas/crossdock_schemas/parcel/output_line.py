@@ -4,7 +4,6 @@ A body is JSON already and is not serialised again.
 """
 
 import json
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from crossdock_schemas.ids import RequestId
@@ -18,35 +17,14 @@ TAIL = b'},"error":null}'
 """Stands behind the body of a response."""
 
 
-class EndCode(StrEnum):
-    """Why a request ended without a response."""
-
-    BATCH_CANCELLED = "batch_cancelled"
-    BATCH_EXPIRED = "batch_expired"
-    REQUEST_CANCELLED = "request_cancelled"
-    REQUEST_EXPIRED = "request_expired"
-
-
-EXPIRED = frozenset({EndCode.BATCH_EXPIRED, EndCode.REQUEST_EXPIRED})
 _NOT_EXECUTED = {
-    (Outcome.EXPIRED, True): (
-        EndCode.BATCH_EXPIRED,
-        "This request could not be executed before the completion window expired.",
-    ),
-    (Outcome.EXPIRED, False): (
-        EndCode.REQUEST_EXPIRED,
-        "This request could not be executed before its deadline.",
-    ),
-    (Outcome.CANCELLED, True): (
-        EndCode.BATCH_CANCELLED,
-        "This request was not executed because the batch was cancelled.",
-    ),
-    (Outcome.CANCELLED, False): (
-        EndCode.REQUEST_CANCELLED,
-        "This request was not executed because it was cancelled.",
-    ),
+    "batch_cancelled": "This request was not executed because the batch was cancelled.",
+    "batch_expired": "This request could not be executed before the completion window expired.",
+    "request_cancelled": "This request was not executed because it was cancelled.",
+    "request_expired": "This request could not be executed before its deadline.",
 }
-"""By outcome, and whether the request is a line of a batch."""
+"""The messages of requests that ended without a response, by code."""
+EXPIRED = frozenset({"batch_expired", "request_expired"})
 
 
 class RequestEnd(NamedTuple):
@@ -96,10 +74,10 @@ def not_executed(
     request_id: RequestId, custom_id: str, outcome: Outcome, *, in_batch: bool
 ) -> RequestEnd:
     """Return the end of a request that expired or was cancelled before a provider answered it."""
-    code, message = _NOT_EXECUTED[outcome, in_batch]
-    error = {"code": code.value, "message": message}
+    code = f"{'batch' if in_batch else 'request'}_{outcome.value}"
+    error = {"code": code, "message": _NOT_EXECUTED[code]}
     line = {"id": request_id, "custom_id": custom_id, "response": None, "error": error}
-    return RequestEnd(request_id, custom_id, outcome, compact_json(line), None, code.value)
+    return RequestEnd(request_id, custom_id, outcome, compact_json(line), None, code)
 
 
 def _response_line(request_id: RequestId, custom_id: str, status: int, body: bytes) -> bytes:
