@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock_schemas.calls.usage import HoldEnd, hold_end
-from crossdock_schemas.ids import HoldId
+from crossdock_schemas.ids import ExecutionId, HoldId
+from crossdock_schemas.parcel.new_parcel import new_parcel
 from crossdock_schemas.parcel.parcel import MAX_LINES, Hold, Parcel
 from crossdock_schemas.pricing.worst_case import Ask
 from support.builders import make_parcel
@@ -153,3 +155,19 @@ def test_what_is_as_by_default_is_not_written() -> None:
     assert written["tags"] == {"team": "search"}
     assert written["hold"] == {"hold_id": "hold_1"}
     assert Parcel.from_json(parcel.to_json()) == parcel
+
+
+def test_new_parcels_share_nothing_and_have_every_field() -> None:
+    owner = make_parcel()
+    fields: dict[str, Any] = {
+        "parcel_id": owner.parcel_id, "lane": owner.lane, "operation": owner.operation, "model": owner.model,
+        "lines": owner.lines, "batch_id": owner.batch_id, "created_at_ms": owner.created_at_ms,
+        "deadline_ms": owner.deadline_ms, "input_bytes": owner.input_bytes,
+    }  # fmt: skip
+    first, second = (new_parcel(owner, asks=[Ask(1)], users=[""], **fields) for _ in range(2))
+
+    first.repeats[0] = ExecutionId("exec_1")
+    first.tags["team"] = "search"
+
+    assert (second.repeats, second.tags, second.tools, second.users) == ({}, {}, (), ())
+    assert Parcel.from_json(second.to_json()) == second
