@@ -51,7 +51,7 @@ def free_port() -> int:
 
 @dataclass
 class Process:
-    """A stage's process; `ops` is where it tells how it is."""
+    """A stage's process; `ops` is the address of its health."""
 
     stage: str
     env: dict[str, str]
@@ -102,7 +102,7 @@ class Process:
 
 @dataclass
 class Plant:
-    """What a test holds of the whole."""
+    """The parts of the whole that a test uses."""
 
     servers: str
     folder: Path

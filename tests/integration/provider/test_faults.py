@@ -1,6 +1,6 @@
 """Faults side by side: which class each has (call again here, elsewhere, later, give up), and when the next call comes.
 
-A raw server answers, byte by byte, what the scenario says; the attempt, the door and the clock are the real ones.
+A raw server answers the bytes of the scenario; the attempt, the door and the clock are the real ones.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ def chunked(*pieces: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a provider does, and what must follow. Gaps are seconds from one call's beginning to the next one's."""
+    """The behaviour of a provider, and its consequence. Gaps are seconds between the starts of two calls."""
 
     name: str
     reply: bytes
@@ -76,10 +76,10 @@ class Scenario:
     """again (here, then elsewhere), elsewhere (at once), later, given up, or done."""
     gaps: tuple[float, ...] = ()
     ending: str = "close"
-    """What comes after the reply: close, reset, stall or drip (the reply itself, a piece at a time)."""
+    """The action after the reply: close, reset, stall or drip (the reply itself, a piece at a time)."""
     has_next: bool = True
     wait_s: float = 0.0
-    """Of `later`: what the provider asked for."""
+    """For `later`: the wait that the provider asked for."""
 
 
 S, A = Scenario, CallOutcome
@@ -88,7 +88,7 @@ STALLED = tuple(READ_TIMEOUT_S + gap for gap in BACKED_OFF)
 SCENARIOS = [
     S("429 with Retry-After", refusal("429 Busy", "retry-after: 1"), A.RATE_LIMITED, "again", (1.0, 1.0)),
     S("429 with a long Retry-After", refusal("429 Busy", "retry-after: 40"), A.RATE_LIMITED, "elsewhere"),
-    S("429 with a long Retry-After, nobody else", refusal("429 Busy", "retry-after: 40"), A.RATE_LIMITED, "later",
+    S("429 with a long Retry-After, no other candidate", refusal("429 Busy", "retry-after: 40"), A.RATE_LIMITED, "later",
       has_next=False, wait_s=40.0),
     S("429 without Retry-After", refusal("429 Busy"), A.RATE_LIMITED, "again", BACKED_OFF),
     S("429 quota exhausted", refusal("429 Busy", code="insufficient_quota"), A.QUOTA_EXHAUSTED, "elsewhere"),
@@ -108,7 +108,7 @@ SCENARIOS = [
     S("truncated JSON", answer("200 OK", HALF), A.TRUNCATED, "again", BACKED_OFF),
     S("truncated stream", chunked(HALF), A.TRUNCATED, "again", BACKED_OFF),
     S("dies mid-stream", chunked(HALF), A.CONNECTION_LOST, "again", BACKED_OFF, ending="reset"),
-    S("longer than it says", answer("200 OK", SOUND).replace(b": %d" % len(SOUND), b": %d" % (len(SOUND) - 9)),
+    S("longer than declared", answer("200 OK", SOUND).replace(b": %d" % len(SOUND), b": %d" % (len(SOUND) - 9)),
       A.TRUNCATED, "again", BACKED_OFF),
     S("error inside a 200", refusal("200 OK", message="overloaded"), A.SERVER_ERROR, "again", BACKED_OFF),
     S("garbage", answer("200 OK", b"\x00\x01\x02"), A.GARBAGE, "again", BACKED_OFF),
@@ -166,7 +166,7 @@ async def served(scenario: Scenario) -> AsyncIterator[tuple[Upstream, int]]:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         if scenario.name == "connect refused":
-            yield upstream, port  # bound, and nobody listens
+            yield upstream, port  # bound, without a listener
         elif scenario.name == "connect timeout":
             with backlog_full(listener, port):
                 yield upstream, port
@@ -178,7 +178,7 @@ async def served(scenario: Scenario) -> AsyncIterator[tuple[Upstream, int]]:
 
 
 class backlog_full:  # noqa: N801  # reads as a function
-    """Who connects now hears nothing: Linux drops what the backlog has no room for."""
+    """A new connection gets no answer: Linux drops those that exceed the backlog."""
 
     def __init__(self, listener: socket.socket, port: int) -> None:
         listener.listen(0)
@@ -198,7 +198,7 @@ class backlog_full:  # noqa: N801  # reads as a function
 
 @dataclass(frozen=True)
 class Seen:
-    """What followed."""
+    """The consequence."""
 
     end: Finished | OnwardLine
     books: Books

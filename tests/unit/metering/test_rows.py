@@ -1,4 +1,4 @@
-"""A row's values stand in the order of its columns; money and time are exact."""
+"""The values of a row are in the order of its columns; money and time are exact."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

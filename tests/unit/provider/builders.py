@@ -171,7 +171,7 @@ class FakeLog:
 
 
 class FakeClaims:
-    """Claims that are acknowledged at once, unless `refuse` says otherwise."""
+    """Claims that are acknowledged at once, except those that `refuse` names."""
 
     claim = "claim"
 

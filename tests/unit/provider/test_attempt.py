@@ -424,7 +424,7 @@ async def test_the_fleet_hears_whose_fault_it_was(status: int, is_to_blame: floa
     assert health.error_rate == is_to_blame
 
 
-# own provider keys
+# BYOK keys
 
 PLAIN = "sk-own-0123456789"
 OWN = CallKey(BearerKey(api_key=PLAIN))

@@ -125,7 +125,7 @@ def test_the_message_is_found_in_every_dialect(content: bytes, message: str) -> 
         pytest.param({"retry-after": "Fri, 01 Jan 2027 00:00:05 -0000"}, 5.0, id="date, no zone"),
         pytest.param({"retry-after": "later"}, None, id="words"),
         pytest.param({"retry-after": "9" * 400}, MAX_WAIT_S, id="for ever"),
-        pytest.param({"retry-after": "\u00b2"}, None, id="a digit that is no number"),
+        pytest.param({"retry-after": "\u00b2"}, None, id="a digit outside of ASCII"),
         pytest.param({"retry-after": "-5"}, None, id="negative"),
         pytest.param({}, None, id="none"),
     ],

@@ -83,7 +83,7 @@ async def test_a_key_of_another_shape_goes_with_each_call(
 async def test_a_service_account_calls_with_a_token_or_not_at_all() -> None:
     account = json.dumps(service_account())
     address = "http://x.test/{project}"
-    token_url = "http://127.0.0.1:9/token"  # nobody is there
+    token_url = "http://127.0.0.1:9/token"  # no server listens there
     provider = ATLAS.model_copy(
         update={"auth": "google", "base_url": address, "api_key_env": "K", "token_url": token_url}
     )

@@ -284,7 +284,7 @@ async def test_a_store_that_refuses_is_asked_again() -> None:
 
 
 async def test_a_store_that_goes_on_refusing_is_waited_for_and_told_of() -> None:
-    """What a call brought is paid for: a full disk must not throw it away."""
+    """An answer is paid for: a full disk must not lose it."""
     health, log = Health("provider", 0), FakeLog()
     health.clear("start")
     store = WeakStore(10_000)

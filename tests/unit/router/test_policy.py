@@ -152,7 +152,7 @@ def test_an_endpoint_without_reports_is_well() -> None:
 
 
 def test_what_policies_do_not_leave_is_no_candidate() -> None:
-    """And if the catalogue has lost what they left, nobody serves it."""
+    """And if the permitted endpoints left the catalogue, no endpoint serves the parcel."""
     catalogue = make_catalogue(cheap="1", dear="20")
 
     left = plan(make_parcel(permitted=("dear/tern",)), catalogue)
@@ -178,7 +178,7 @@ def test_what_policies_permit_of_tokens_is_told_to_every_candidate() -> None:
     assert [one.output_limit for one in free.candidates] == [None, None]
 
 
-# own provider keys
+# BYOK keys
 
 
 def make_ref(identifier: str, provider: str = "a", **changes: Any) -> CredentialRef:

@@ -1,4 +1,4 @@
-"""The router sends each parcel on with a plan; what nobody serves ends visibly, what cannot be read is counted."""
+"""The router sends each parcel on with a plan; parcels without an endpoint end visibly, unreadable ones are counted."""
 
 import json
 from decimal import Decimal

@@ -55,7 +55,7 @@ class Broker:
     # the group
 
     async def join(self, member: "Member") -> None:
-        """A known name takes over its partitions at once; a new one changes everybody's."""
+        """A known name takes over its partitions at once; a new one changes those of all members."""
         earlier = self.members.get(member.name)
         self.members[member.name] = member
         if earlier is not None and earlier.owned:
@@ -96,7 +96,7 @@ class Broker:
 
     @staticmethod
     async def _tell(member: "Member", told: Rebalanced) -> None:
-        """Who dies or stands still meanwhile holds the others up for a session, no longer."""
+        """A member that dies or pauses meanwhile delays the others for one session at most."""
         if member.is_frozen or member.is_gone:
             return
         with suppress(TimeoutError):
@@ -123,7 +123,7 @@ class Member:
 
     @staticmethod
     async def _nothing(_: Collection[Place]) -> None:
-        """Nothing to tell."""
+        """Do nothing."""
 
     @property
     def is_frozen(self) -> bool:

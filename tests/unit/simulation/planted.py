@@ -37,7 +37,7 @@ sys.exit(1)
 
 @dataclass(frozen=True)
 class Bug:
-    """`old`, which must stand in `file` once, becomes `new`."""
+    """`old`, which must occur in `file` once, becomes `new`."""
 
     name: str
     file: str
@@ -59,7 +59,7 @@ BUGS = (
         "return self.next",
     ),
     Bug(
-        "a new owner does not wait for who still runs a call",
+        "a new owner does not wait for the worker that still runs a call",
         "kernel/runtime/pool/claims.py",
         "return any(now_ms <= self._leases.get(claim, 0) for claim in earlier.holders())",
         "return False",
@@ -83,7 +83,7 @@ BUGS = (
         "            if not jobs and self._lease_until_ms",
     ),
     Bug(
-        "an end is told before its result is published",
+        "an end is claimed before its result is published",
         "provider/worker.py",
         "        await self.publisher.finish([await self._within_limits(end)])\n"
         "        await self.claims.end([(job, line)])",
@@ -91,7 +91,7 @@ BUGS = (
         "        await self.publisher.finish([await self._within_limits(end)])",
     ),
     Bug(
-        "a worker that stood still goes on with what another took over",
+        "a paused worker continues with records that another worker took over",
         "kernel/runtime/pool/claim_writer.py",
         "        if not is_stale and await self.still_owns(partition):",
         "        if True:",
@@ -103,7 +103,7 @@ BUGS = (
         "            is_late = not due_ms",
     ),
     Bug(
-        "a repeat does not say of what",
+        "a repeat does not name the call that it repeats",
         "provider/attempt.py",
         "            repeat_of=self.repeat_of,\n        )\n        if self.repeat_of",
         "            repeat_of=None,\n        )\n        if self.repeat_of",
@@ -127,7 +127,7 @@ BUGS = (
         "        for is_lost in (True,):",
     ),
     Bug(
-        "who was taken for dead sends on what others took over",
+        "a worker presumed dead sends on lines that others took over",
         "provider/worker.py",
         "        await self.claims.confirm(job)\n",
         "",

@@ -29,7 +29,7 @@ def run(seed: int, *, crashes: bool) -> World:
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_no_schedule_of_crashes_loses_a_request_a_call_or_a_flag(first: int) -> None:
-    """Every request ends, every call has its row, every repeat says so, and no more is repeated than was in flight."""
+    """Every request ends, every call has its row, every repeat is marked, and only calls in flight are repeated."""
     found = {seed: run(seed, crashes=True).faults() for seed in range(first, first + CHUNK)}
 
     assert {seed: faults for seed, faults in found.items() if faults} == {}

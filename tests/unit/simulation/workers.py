@@ -39,7 +39,7 @@ REST_S = 40
 
 @dataclass(frozen=True)
 class LedgerCall:
-    """What the provider's ledger says."""
+    """A call in the provider's ledger."""
 
     request_id: str
     number: int
@@ -123,7 +123,7 @@ class Life:
                 task.cancel()
 
     def kill(self) -> None:
-        """As kill -9: nothing that is under way goes on."""
+        """As kill -9: no running work continues."""
         self.world.cut_off += self.pool.in_flight
         self.member.is_gone = True
         self.task.cancel()
@@ -257,7 +257,7 @@ class World:
         self.leaving.append(asyncio.get_running_loop().create_task(self._time_out(life)))
 
     async def _time_out(self, life: Life) -> None:
-        """Who stopped without leaving the group is expelled when the session ends."""
+        """A worker that stopped without leaving the group is expelled when its session ends."""
         await life.task
         await asyncio.sleep(SESSION_S)
         await self.broker.expel(life.member)
@@ -268,7 +268,7 @@ class World:
         self.running[name] = Life(self, name)
 
     async def _finish(self) -> None:
-        """Wait until every request has ended and nothing has run for longer than a lease, for who comes back reads."""
+        """Wait until every request has ended, and no work has run for longer than a lease."""
         rested_s = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(LIMIT_S):
@@ -285,7 +285,7 @@ class World:
         busy = any(life.pool.in_flight or life.pool.waiting for life in self.running.values())
         return not busy and set(self.results()) >= set(self.requests)
 
-    # what the books say
+    # the books
 
     def results(self) -> Counter[str]:
         groups = [
@@ -294,7 +294,7 @@ class World:
         return Counter(result.request_id for group in groups for result in group.results)
 
     def rows(self) -> dict[str, Usage]:
-        """Return the newest row of each execution: what its own worker tells beats what others suppose."""
+        """Return the newest row of each execution: a report of its own worker beats an estimate."""
         found: dict[str, Usage] = {}
         for record in self.broker.records("usage"):
             for usage in UsageGroup.from_json(record.value or b"").executions:
@@ -304,7 +304,7 @@ class World:
         return found
 
     def unfreed(self) -> int:
-        """Return how many lines nobody told accounts of, so that the money that is held for them stays held."""
+        """Return the number of lines whose end accounts never reads, so that their hold stays."""
         left = {hold: set(slots) for hold, slots in self.held.items()}
         for record in self.broker.records("usage"):
             for end in UsageGroup.from_json(record.value or b"").ended:

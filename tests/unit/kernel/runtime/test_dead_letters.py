@@ -1,4 +1,4 @@
-"""What cannot be read is kept as it was; who can read nothing stops."""
+"""A record that cannot be read is kept as it was; a process that can read nearly none stops."""
 
 from collections.abc import Sequence
 

@@ -31,7 +31,7 @@ NOW_S = 1_800_000_000
 
 
 class Door(httpx.AsyncBaseTransport):
-    """Answers as it is told, after a while."""
+    """Gives the prepared answers, after a while."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer

@@ -47,7 +47,7 @@ async def test_the_newest_secret_is_the_one() -> None:
     assert (before, await keyring.find(ACME, BYOK, 1)) == (FIRST, SECOND)
 
 
-@pytest.mark.parametrize("sealed", [(), (seal(), None)], ids=["never told", "taken away"])
+@pytest.mark.parametrize("sealed", [(), (seal(), None)], ids=["never arrived", "deleted"])
 async def test_what_is_not_there_is_no_key(sealed: tuple[SealedSecret | None, ...]) -> None:
     assert await make_keyring(*sealed).find(ACME, BYOK, 1) is None
 

@@ -16,7 +16,7 @@ from support.topics import abort, eventually, fresh, make_topic, put, values_of
 
 
 class Handled:
-    """What the agents were given, and whether they refuse."""
+    """The records that the agents got, and whether they refuse."""
 
     def __init__(self) -> None:
         self.values: list[bytes] = []

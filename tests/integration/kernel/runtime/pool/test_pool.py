@@ -86,7 +86,7 @@ async def open_pool(
 
 
 async def claimed(claimer: ClaimWriter, work: Work, job: Job) -> None:
-    """Work on a record of one line, under a claim, unless claims tell that it ended."""
+    """Work on a record of one line, under a claim, unless claims show that it ended."""
     if job.earlier is not None and 0 in job.earlier.ended:
         return
     await claimer.start(job, 0, 1, is_urgent=False)
@@ -166,7 +166,7 @@ async def test_no_more_than_its_capacity_runs_and_the_rest_stays_in_the_log(
 
 
 async def test_a_rebalance_repeats_no_work_that_ran(kafka: RunningKafka) -> None:
-    """Also none beyond a record that runs on: offsets tell nothing of it, the claims do."""
+    """Also no record beyond a running one: the claims cover it, offsets do not."""
     topic = await make_topic(kafka.bootstrap_servers, "topic", partitions=2)
     group, done = fresh("g"), list[bytes]()
     sent = [b"%d" % n for n in range(60)]

@@ -1,4 +1,4 @@
-"""Claims are told before calls begin, in few notes, and only for what is ours."""
+"""Claims are written before calls begin, in few notes, and only for owned partitions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class SlowLog(FakeLog):
 
 
 class Group:
-    """Says whether a partition is ours."""
+    """Answers whether a partition is owned."""
 
     def __init__(self, claimer: ClaimWriter, clock: ManualClock, *, ours: bool = True) -> None:
         self.ours = ours

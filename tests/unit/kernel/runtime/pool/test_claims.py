@@ -1,4 +1,4 @@
-"""What a new owner reads from the claims."""
+"""A new owner reads the claims."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def note(
     offset: int = 7,
     at_ms: int = NOW_MS,
 ) -> ClaimNote:
-    """Return a note about the record at `offset`; `started` says which call of which line."""
+    """Return a note about the record at `offset`; `started` holds the call numbers by line."""
     return ClaimNote(
         claim=claim,
         worker=worker,
@@ -75,7 +75,7 @@ def test_who_tells_of_an_end_had_booked_what_others_began_before() -> None:
 
 
 def test_a_zombies_end_tells_nothing_of_the_call_that_its_successor_began() -> None:
-    """It stood still, another took the line over and died in the middle of his call: that call has a row to get."""
+    """It paused, another worker took the line over and died during its call: that call gets a row too."""
     earlier = held_after(
         note("a", started={0: 1}), note("b", started={0: 2}), note("a", ended=(0,))
     )

@@ -135,7 +135,7 @@ async def test_what_ran_through_a_rebalance_is_not_begun_again_and_is_committed_
         await pool.assigned([PLACE])
         await ticks()
         work.end(0, 2)
-        await until(lambda: len(work.begun) == 4)  # the fake handler tells nothing to the claims
+        await until(lambda: len(work.begun) == 4)  # the fake handler ends no claims
         work.end(1)
         await until(lambda: source.positions == {PLACE: 3})
 
@@ -146,7 +146,7 @@ async def test_what_ran_through_a_rebalance_is_not_begun_again_and_is_committed_
 
 
 async def test_a_new_owner_is_told_what_an_earlier_one_began_and_ended() -> None:
-    """And reads no more of the claims than the committed offset says."""
+    """And reads the claims from the committed offset on."""
     source, work, claims = FakeSource([make_record(n) for n in range(3)]), Work(), FakeClaimsLog()
     old = make_member(claims, ManualClock(), worker="w", claim="earlier life")
     jobs = [Job(make_record(n)) for n in range(3)]
@@ -333,7 +333,7 @@ def test_a_record_weighs_its_lines_or_its_bytes_where_they_are_more() -> None:
 
 
 class Story:
-    """A pool, and whoever draws what happens to it next."""
+    """A pool, and the events that Hypothesis draws for it."""
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
