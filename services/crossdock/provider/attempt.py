@@ -89,14 +89,14 @@ class Attempt:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     request_id: RequestId = field(init=False)
     exchange: Exchange = field(init=False)
-    lost: int = field(init=False)
+    calls_lost: int = field(init=False)
     has_cost: bool = field(init=False, default=False)
     """A call under this hold had no answer and may have used it up."""
     book: LineBook = field(init=False)
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.lost = self.parcel.calls_lost
+        self.calls_lost = self.parcel.calls_lost
         self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
         self.request_id = self.parcel.request_id_of(self.line)
         self.exchange = Exchange(self.parcel, self.site, self.clock)
@@ -112,13 +112,13 @@ class Attempt:
             return self._onward(self.parcel.attempt, self.book.calls, is_lost=True)
         while True:
             async with self.site.slots:
-                said = await self._turn(call) if self._is_free() else None
-            if isinstance(said, ProviderAnswer):
-                return self._finished(completed(self.request_id, call.custom_id, said.body))
-            if said is None:
+                reply = await self._turn(call) if self._is_free() else None
+            if isinstance(reply, ProviderAnswer):
+                return self._finished(completed(self.request_id, call.custom_id, reply.body))
+            if reply is None:
                 ended = await self._wait(call)
             else:
-                ended = await self._after(said, call)
+                ended = await self._after(reply, call)
             if ended is not None:
                 return ended
 
@@ -142,7 +142,7 @@ class Attempt:
             self.publisher.book(self.book.unknown(call, start, of, was_refused=was_refused))
             self.book.calls = max(self.book.calls, start.call)
             self.repeat_of = self.book.execution_of(start.call, start.claim)
-        self.lost += len({start.claim for start in starts})
+        self.calls_lost += len({start.claim for start in starts})
         return len(starts)
 
     def _is_free(self) -> bool:
@@ -219,23 +219,23 @@ class Attempt:
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
         self.book.calls = number
         sent_ms = self.clock.now_ms()
-        said, response = await self.exchange.ask(request, key, self._left_s())
+        reply, response = await self.exchange.ask(request, key, self._left_s())
         finished_ms = self.clock.now_ms()
-        self._book(call, said, response, CallTiming(started_ms, finished_ms))
-        self._note(said, finished_ms - sent_ms)
-        return said
+        self._book(call, reply, response, CallTiming(started_ms, finished_ms))
+        self._note(reply, finished_ms - sent_ms)
+        return reply
 
     def _book(
         self,
         call: ProviderCall,
-        said: ProviderAnswer | Verdict,
+        reply: ProviderAnswer | Verdict,
         response: httpx.Response | None,
         timing: CallTiming,
     ) -> None:
         usage = self.book.row(
             call,
             self.book.calls,
-            said,
+            reply,
             timing,
             status=None if response is None else response.status_code,
             provider_request_id=None if response is None else response.headers.get("x-request-id"),
@@ -248,10 +248,10 @@ class Attempt:
             self.has_cost = self.parcel.hold is not None
         self.publisher.book(usage)
 
-    def _note(self, said: ProviderAnswer | Verdict, took_ms: int) -> None:
+    def _note(self, reply: ProviderAnswer | Verdict, took_ms: int) -> None:
         """Count the call for the health of the endpoint."""
-        outcome = said.outcome if isinstance(said, Verdict) else CallOutcome.OK
-        is_fault = isinstance(said, Verdict) and said.step is not NextStep.GIVE_UP
+        outcome = reply.outcome if isinstance(reply, Verdict) else CallOutcome.OK
+        is_fault = isinstance(reply, Verdict) and reply.step is not NextStep.GIVE_UP
         candidate = self.parcel.candidate
         self.site.note(
             candidate.model, outcome, took_ms, is_fault=is_fault, byok=candidate.credential_id
@@ -281,7 +281,7 @@ class Attempt:
         )
         limit = CALLS_PER_ATTEMPT - 1 if is_patient else self.site.provider.max_calls
         # a call that ended with its worker is not a fault of this endpoint
-        return self.book.calls - self.lost < limit and self.book.calls < CALLS_PER_ATTEMPT - 1
+        return self.book.calls - self.calls_lost < limit and self.book.calls < CALLS_PER_ATTEMPT - 1
 
     def _backoff_s(self) -> float:
         return backoff_s(
@@ -322,7 +322,7 @@ class Attempt:
             self.raw,
             attempt,
             calls_made,
-            calls_lost=self.lost if calls_made else 0,
+            calls_lost=self.calls_lost if calls_made else 0,
             due_ms=None if is_readmission else due_ms,
             is_readmission=is_readmission,
             is_lost=is_lost,

@@ -58,8 +58,10 @@ class Exchange:
             verdict = judge_answer(self.site.adapter, status, headers, content, now=now)
             is_byok = self.parcel.candidate.credential_id is not None
             return self._about_key(verdict) if is_byok else verdict
-        said = self.site.adapter.read_answer(self.parcel.operation, content)
-        return said if isinstance(said, ProviderAnswer) else judge_fault(said.outcome, said.code)
+        reply = self.site.adapter.read_answer(self.parcel.operation, content)
+        return (
+            reply if isinstance(reply, ProviderAnswer) else judge_fault(reply.outcome, reply.code)
+        )
 
     def _about_key(self, verdict: Verdict) -> Verdict:
         """Name the BYOK key in a verdict that it was refused."""

@@ -73,7 +73,7 @@ class LineBook:
         self,
         call: ProviderCall,
         number: int,
-        said: ProviderAnswer | Verdict,
+        reply: ProviderAnswer | Verdict,
         timing: CallTiming,
         *,
         status: int | None,
@@ -81,9 +81,9 @@ class LineBook:
         repeat_of: ExecutionId | None,
     ) -> Usage:
         """Return the row of a call with a known outcome. A failed call that may cost is booked at an estimate."""
-        verdict = said if isinstance(said, Verdict) else None
+        verdict = reply if isinstance(reply, Verdict) else None
         may_cost = verdict is None or verdict.outcome.may_cost
-        tokens = self._tokens_of(said, call)
+        tokens = self._tokens_of(reply, call)
         cost = price_tokens(tokens, self.parcel.candidate.prices, succeeded=may_cost)
         self.tokens = self.tokens + tokens
         self.cost_usd += cost.total
@@ -97,9 +97,11 @@ class LineBook:
             status_code=status,
             error_code=None if verdict is None else verdict.code,
             tokens=tokens,
-            is_estimated=said.tokens is None if isinstance(said, ProviderAnswer) else may_cost,
+            is_estimated=reply.tokens is None if isinstance(reply, ProviderAnswer) else may_cost,
             cost=cost,
-            provider_cost_usd=said.provider_cost_usd if isinstance(said, ProviderAnswer) else None,
+            provider_cost_usd=reply.provider_cost_usd
+            if isinstance(reply, ProviderAnswer)
+            else None,
             provider_request_id=provider_request_id,
             repeat_of=repeat_of,
         )
@@ -112,7 +114,7 @@ class LineBook:
         If the same worker called again, the call was refused and cost nothing. If that worker still reports the call,
         its own row replaces this one.
         """
-        tokens = Tokens() if was_refused else self._guess(call)
+        tokens = Tokens() if was_refused else self._estimate(call)
         return self._row(
             call,
             start.call,
@@ -128,14 +130,14 @@ class LineBook:
             repeat_of=repeat_of,
         )
 
-    def _tokens_of(self, said: ProviderAnswer | Verdict, call: ProviderCall) -> Tokens:
-        if isinstance(said, Verdict):
-            return self._guess(call) if said.outcome.may_cost else Tokens()
-        return said.tokens or estimate_tokens(
-            prompt_bytes=len(call.body), output_chars=said.output_chars
+    def _tokens_of(self, reply: ProviderAnswer | Verdict, call: ProviderCall) -> Tokens:
+        if isinstance(reply, Verdict):
+            return self._estimate(call) if reply.outcome.may_cost else Tokens()
+        return reply.tokens or estimate_tokens(
+            prompt_bytes=len(call.body), output_chars=reply.output_chars
         )
 
-    def _guess(self, call: ProviderCall) -> Tokens:
+    def _estimate(self, call: ProviderCall) -> Tokens:
         """Return an estimate for a call without an answer: as long as its prompt, within its limit."""
         size = len(call.body)
         tokens = estimate_tokens(prompt_bytes=size, output_chars=size)

@@ -77,8 +77,8 @@ class AccessTokens:
 
     def _read(self, response: httpx.Response) -> Token:
         try:
-            said = from_json(response.content)
-            text, life_s = str(said["access_token"]), int(said.get("expires_in", LIFE_S))
+            fields = from_json(response.content)
+            text, life_s = str(fields["access_token"]), int(fields.get("expires_in", LIFE_S))
         except (ValueError, KeyError, TypeError, AttributeError):
             return self._refused(f"status {response.status_code}")
         return Token(text, self._now_s + max(PAUSE_S, life_s - SPARE_S))

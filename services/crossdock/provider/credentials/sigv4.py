@@ -55,8 +55,10 @@ def sign(  # noqa: PLR0917  # the parts of a request
     text = "\n".join((ALGORITHM, stamp, scope, digest))
     signature = _hmac(_signing_key(key, day, service), text).hex()
     credential = f"{key.access_key_id}/{scope}"
-    said = f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
-    return [*more, ("authorization", said)]
+    authorization = (
+        f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    )
+    return [*more, ("authorization", authorization)]
 
 
 def _query(query: str) -> str:
