@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from crossdock.kernel.requests.catalogue import load_catalogue
-from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
+from crossdock_schemas.money import to_usd
+from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_case
 from support.dock import Dock, crossdock, running_dock, until
 
 MODEL = "tern-mini"
@@ -44,7 +45,7 @@ def worst_of_a_line(dock: Dock) -> Decimal:
     """Return what one of the lines can cost at most, by the catalogue."""
     size = len(json.dumps(make_lines()[0]))
     endpoints = load_catalogue(dock.data.path / "catalogue.json").serving(MODEL, CHAT)
-    return worst_usd(Ask(size, BODY["max_tokens"]), map(rates_of, endpoints))
+    return to_usd(worst_case(Ask(size, BODY["max_tokens"]), map(rates_of, endpoints)))
 
 
 def ask(dock: Dock, key: str) -> int:

@@ -6,9 +6,9 @@ than any provider's documented charge for one. An endpoint's context length boun
 """
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from crossdock_schemas.money import Units, to_units
 from crossdock_schemas.pricing.catalogue import Endpoint
 from crossdock_schemas.pricing.prices import PER_MILLION
 
@@ -96,17 +96,17 @@ def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) 
 
 
 class Rates(NamedTuple):
-    """What an endpoint charges at most."""
+    """What an endpoint charges at most, in units of 1e-12 USD."""
 
     context: int | None
-    """Tokens of input that it takes; None: nobody knows."""
+    """Tokens of input that it takes; None: unknown."""
     answer: int
     """Tokens of an answer, if the line sets no limit."""
-    input_usd: Decimal
+    input: Units
     """For a token of input."""
-    output_usd: Decimal
+    output: Units
     """For a token of an answer."""
-    request_usd: Decimal
+    request: Units
 
 
 def rates_of(endpoint: Endpoint, cap: int | None = None) -> Rates:
@@ -115,17 +115,17 @@ def rates_of(endpoint: Endpoint, cap: int | None = None) -> Rates:
     return Rates(
         context=endpoint.context_length,
         answer=output_limit(endpoint, cap),
-        input_usd=prices.dearest_input * PER_MILLION,
-        output_usd=prices.output * PER_MILLION,
-        request_usd=prices.request,
+        input=to_units(prices.dearest_input * PER_MILLION),
+        output=to_units(prices.output * PER_MILLION),
+        request=to_units(prices.request),
     )
 
 
-def worst_usd(ask: Ask, rates: Iterable[Rates]) -> Decimal:
+def worst_case(ask: Ask, rates: Iterable[Rates]) -> Units:
     """Return what one successful call for `ask` costs at most at the dearest of `rates`, exactly."""
-    worst = Decimal(0)
-    for context, answer, input_usd, output_usd, request_usd in rates:
+    worst = 0
+    for context, answer, input_, output, request in rates:
         inputs = min(ask.input, context or ask.input)
         outputs = (ask.output or answer) * ask.choices
-        worst = max(worst, inputs * input_usd + outputs * output_usd + request_usd)
+        worst = max(worst, inputs * input_ + outputs * output + request)
     return worst

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from crossdock.accounts.commands.decision import Decision, Refused
 from crossdock.accounts.commands.dispatch import decide
-from crossdock.accounts.ledger.ledger import Money
+from crossdock.accounts.ledger.ledger import AccountsLedger
 from crossdock.accounts.outputs import (
     cancel_record,
     change_record,
@@ -25,38 +25,34 @@ from crossdock_schemas.accounts.directory import Entity, identity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import Parcel
 
-UNTOLD = frozenset({"updated_at_ms"})  # a field that changes with every other
+UNLOGGED = frozenset({"updated_at_ms"})  # it changes with every other field
 
 
 class AccountsCore:
-    """Applies commands one after the other. Invariant: of every account the numbers of its changes have no gap."""
+    """Applies commands in order. Invariant: the numbers of an account's changes have no gap."""
 
     def __init__(self, terms: Terms | None = None) -> None:
         self._terms = terms or Terms()
         self._step = StepBuilder()
         self.states: dict[AccountId, AccountState] = {}
-        self.money = Money(self.states, self._terms, self._step)
+        self.ledger = AccountsLedger(self.states, self._terms, self._step)
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
-        stores = self.money.stores
-        others = [page for page in found if not any(store.owns(page) for store in stores)]
-        self.states.update(restore_states(others))
-        self.money.restore(found)
+        self.states.update(restore_states(p for p in found if not self.ledger.owns(p)))
+        self.ledger.restore(found)
 
     def apply(self, command: Command, now_ms: int) -> Change:
-        """Apply or refuse `command`, and return what the log says of it."""
+        """Apply or refuse `command`, and return its entry in the log."""
         state = self.states.get(command.account) or AccountState(command.account)
         state.go_on(now_ms)
         now_ms = state.now_ms
-        self.money.count(state.account)
+        self.ledger.count_holds(state.account)
         decision = decide(state, command, self._terms, now_ms)
         before, after = _differences(state, decision)
         if isinstance(decision, Decision):
             self._put(state, decision, now_ms)
-        if (
-            state.organization is not None
-        ):  # what was asked of an account that is none leaves nothing behind
+        if state.organization is not None:  # a command for an unknown account must not create state
             self.states[command.account] = state
         state.number += 1
         change = Change(
@@ -78,7 +74,7 @@ class AccountsCore:
         return change
 
     def tagged(self, parcel: Parcel) -> Parcel:
-        """Return `parcel`, whose key must be there, with all the tags that its calls are booked under."""
+        """Return `parcel`, whose key exists, with all the tags that its calls are booked under."""
         state = self.states[parcel.account]
         tags = tags_of(state, state.keys[parcel.key_id], parcel)
         return parcel if tags == parcel.tags else parcel.model_copy(update={"tags": tags})
@@ -90,9 +86,9 @@ class AccountsCore:
             name = listed_as(state.account, identity(entity))
             self._step.send(directory_record(name, entity, now_ms))
             if isinstance(entity, Credit):
-                self.money.credit(entity, now_ms)
+                self.ledger.credit(entity, now_ms)
             elif isinstance(entity, Organization) and state.lots is not None:
-                self.money.look(state.account, now_ms)  # it may need no credits any more
+                self.ledger.settle_credits(state.account, now_ms)  # prepayment may have changed
         for identifier in decision.deleted:
             state.drop(identifier)
             self._step.keep(gone_page(state.account, identifier))
@@ -103,30 +99,27 @@ class AccountsCore:
         self._step.send(*map(forwarded_record, decision.forwarded))
 
     def finish(self) -> Step:
-        """Return what was decided since the last call, money included."""
-        self.money.finish()
+        """Return the records and pages since the last call."""
+        self.ledger.finish()
         return self._step.finish()
 
 
 def _differences(
     state: AccountState, decision: Decision | Refused
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the changed fields of what the command is about, as they were and as they are, in JSON."""
+    """Return the changed fields of the command's target, before and after, in JSON."""
     now: Mapping[str, Entity] = {identity(entity): entity for entity in decision.changed}
     old = _fields(state.find(decision.target)) if not isinstance(decision, Refused) else {}
     is_deleted = isinstance(decision, Decision) and decision.target in decision.deleted
     new = _fields(now.get(decision.target)) if decision.target in now or is_deleted else old
     names = [
-        name for name in {**old, **new} if name not in UNTOLD and old.get(name) != new.get(name)
+        name for name in {**old, **new} if name not in UNLOGGED and old.get(name) != new.get(name)
     ]
-    told = (
-        {}
-        if isinstance(decision, Refused)
-        else {name: json.dumps(value) for name, value in decision.told.items()}
-    )
+    also = {} if isinstance(decision, Refused) else decision.also_logged
     return (
         {name: old[name] for name in names if name in old},
-        {name: new[name] for name in names if name in new} | told,
+        {name: new[name] for name in names if name in new}
+        | {name: json.dumps(value) for name, value in also.items()},
     )
 
 

@@ -13,7 +13,7 @@ from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_STATE
 
-QUICK_S = 0.005  # a single request waits for its admission: 3.5 ms a transaction, if as much lies between two
+QUICK_S = 0.005  # a single request waits for its admission; a transaction takes 3.5 ms if as much time is between two
 SPEC = ShardSpec(
     group="crossdock.accounts",
     sources=tuple(topic.name for topic in SOURCES),

@@ -51,12 +51,12 @@ def alert_record(alert: Alert) -> Outgoing:
 
 
 def directory_record(identifier: str, entity: Entity | None, at_ms: int) -> Outgoing:
-    """Return the entry that everybody may see; without an entity the one that takes it away."""
+    """Return an entry of the directory; without an entity, its removal."""
     return _record(ACCOUNT_DIRECTORY, identifier, identifier, entity, at_ms)
 
 
 def secret_record(identifier: CredentialId, sealed: SealedSecret | None, at_ms: int) -> Outgoing:
-    """Return what workers open; without a secret what takes it away."""
+    """Return a sealed secret for the workers; without one, its removal."""
     return _record(ACCOUNT_SECRETS, identifier, identifier, sealed, at_ms)
 
 
@@ -65,7 +65,7 @@ def cancel_record(cancelled: Cancelled) -> Outgoing:
 
 
 def admitted_record(parcel: Parcel, value: bytes | None, record: Record) -> Outgoing:
-    """Return what the router takes: `parcel` in the place of the one that came."""
+    """Return `parcel` for the router, with the headers of the `record` that it came in."""
     identifier = parcel.parcel_id.encode()
     changed = {ENVELOPE: parcel.to_json(), "ce_id": identifier, **_ADMITTED}
     headers = [(name, changed.get(name, old)) for name, old in record.headers]
@@ -73,7 +73,6 @@ def admitted_record(parcel: Parcel, value: bytes | None, record: Record) -> Outg
 
 
 def returned_record(returned: LinesReturned) -> Outgoing:
-    """Return what gives lines back to their batch."""
     at_ms = returned.reason.since_ms
     return _record(BATCH_COMMANDS, returned.batch_id, returned.batch_id, returned, at_ms)
 

@@ -1,16 +1,16 @@
-"""One partition of the accounts shard: the pure core, and the decoding around it."""
+"""One partition of the accounts shard: it decodes records, and calls the pure core."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
 from pydantic import ValidationError
 
 from crossdock.accounts.admission.policy_check import (
-    Admission,
-    Answer,
+    LinesVerdict,
     Permit,
+    PolicyCheck,
     not_now,
     refusals,
     worst_cases,
@@ -38,13 +38,12 @@ from crossdock_schemas.topics import ACCOUNT_COMMANDS, REQUESTS, USAGE
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 SOURCES = (ACCOUNT_COMMANDS, USAGE, REQUESTS)
-"""What it reads."""
-RETRY_S = 1.0  # the object store refused
-BREATH = 10  # records, about 1 ms: then the transaction under way goes on
+RETRY_S = 1.0  # after the object store refused
+YIELD_EVERY = 10  # records, about 1 ms: then the transaction under way continues
 
 
 class AccountsPartition:
-    """Implements `kernel.shard.Partition`."""
+    """Implements `kernel.runtime.shard.shard.Partition`."""
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class AccountsPartition:
     ) -> None:
         self.wake = asyncio.Event()
         self.core = AccountsCore(terms)
-        self._admission = Admission(catalogue)
+        self._policy_check = PolicyCheck(catalogue)
         self._objects = objects
         self._clock = clock
         self._health = health
@@ -79,15 +78,17 @@ class AccountsPartition:
             came[record.topic].append(record)
         for record in came[ACCOUNT_COMMANDS.name]:
             others += self._command(record, now_ms)
-        async for some in _unhurried(came[USAGE.name]):
-            for record in some:
-                others += self._usage(record, now_ms)
-        self.core.money.expire(now_ms)
-        async for some in _unhurried(came[REQUESTS.name]):
-            for record in some:
-                others += await self._request(record, now_ms)
-        self.core.money.grant(now_ms)
-        self.core.money.tell(now_ms)
+        for number, record in enumerate(came[USAGE.name], 1):
+            others += self._usage(record, now_ms)
+            if not number % YIELD_EVERY:
+                await asyncio.sleep(0)
+        self.core.ledger.expire(now_ms)
+        for number, record in enumerate(came[REQUESTS.name], 1):
+            others += await self._request(record, now_ms)
+            if not number % YIELD_EVERY:
+                await asyncio.sleep(0)
+        self.core.ledger.grant(now_ms)
+        self.core.ledger.show(now_ms)
         step = self.core.finish()
         return Step([*step.outgoing, *others], step.pages)
 
@@ -115,65 +116,67 @@ class AccountsPartition:
         except ValidationError as error:
             return [self._dead.take(record, str(error))]
         self._dead.good()
-        self.core.money.book(group, now_ms)
+        self.core.ledger.book(group, now_ms)
         return []
 
     async def _request(self, record: Record, now_ms: int) -> list[Outgoing]:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            answers = self._admission.admit(self.core.states.get(parcel.account), parcel)
-            sent = await self._admit(parcel, record, answers, now_ms)
+            verdicts = self._policy_check.check(self.core.states.get(parcel.account), parcel)
+            sent = await self._admit(parcel, record, verdicts, now_ms)
         except (ValueError, MissingEnvelopeError) as error:
             return [self._dead.take(record, str(error))]
         self._dead.good()
         return sent
 
     async def _admit(
-        self, parcel: Parcel, record: Record, answers: Sequence[Answer], now_ms: int
+        self, parcel: Parcel, record: Record, verdicts: Sequence[LinesVerdict], now_ms: int
     ) -> list[Outgoing]:
-        """Send on the lines that may go on and that there is money for, under one hold.
+        """Send on the lines that are permitted and that the headroom covers, under one hold.
 
-        What is denied is refused; what there is no money for goes back to its batch, or is refused.
+        Denied lines are refused. Lines without headroom go back to their batch; a single request is refused.
         """
         asks = parcel.asks()
-        denied = refusals(answers, asks)
+        denied = refusals(verdicts, asks)
         if len(denied) == len(asks):
             return await self._deny(parcel, record, denied, now_ms)
-        worst = worst_cases(answers, asks, denied)
+        worst = worst_cases(verdicts, asks, denied)
         parcel = self.core.tagged(parcel)
-        said = self.core.money.admit(parcel, worst, now_ms, denied)
-        if said.is_repeated:
+        admitted = self.core.ledger.admit(parcel, worst, now_ms, denied)
+        if admitted.is_repeated:
             log.info("parcel.repeated", parcel_id=parcel.parcel_id)
             return []
-        begun = range(said.count) if not denied else set(range(said.count)) - denied.keys()
-        sent = _parted(parcel, record, answers, said.hold, begun)
+        count, reason = admitted.count, admitted.wait_reason
+        started = range(count) if not denied else set(range(count)) - denied.keys()
+        sent = _parts(parcel, record, verdicts, admitted.hold, started)
         if denied:
-            passed = {place: why for place, why in denied.items() if place < said.count}
+            passed = {place: why for place, why in denied.items() if place < count}
             sent += await self._deny(parcel, record, passed, now_ms)
-        if said.shortage is None:
+        if reason is None:
             return sent
         if parcel.batch_id is None or parcel.position is None:
-            return [await self._refuse(parcel, record, not_now(said.shortage, said.unit), now_ms)]
+            why = not_now(reason, admitted.unit)
+            return [await self._refuse(parcel, record, why, now_ms)]
         returned = LinesReturned(
             batch_id=parcel.batch_id,
             model=parcel.model,
-            position=parcel.position + said.count,
-            count=len(parcel.lines) - said.count,
-            repeats={n: x for n, x in parcel.repeats.items() if n in parcel.lines[said.count :]},
-            reason=said.shortage,
+            position=parcel.position + count,
+            count=len(parcel.lines) - count,
+            repeats={n: x for n, x in parcel.repeats.items() if n in parcel.lines[count:]},
+            reason=reason,
         )
         return [*sent, returned_record(returned)]
 
     async def _deny(
         self, parcel: Parcel, record: Record, denied: Mapping[int, Refusal], now_ms: int
     ) -> list[Outgoing]:
-        """Refuse the lines at these places, those of one reason together."""
-        if len(parcel.lines) == 1:  # its body may lie elsewhere
+        """Refuse the lines at these places, those with the same reason together."""
+        if len(parcel.lines) == 1:  # its body may be in the object store
             return [await self._refuse(parcel, record, why, now_ms) for why in denied.values()]
         sent = []
         for why in dict.fromkeys(denied.values()):
             places = [place for place, of in denied.items() if of == why]
-            part, value = _some(parcel, record, places)
+            part, value = _part(parcel, record, places)
             sent.append(refuse(part, value, why, source=SOURCE, now_ms=now_ms))
         return sent
 
@@ -182,7 +185,7 @@ class AccountsPartition:
         return refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
 
     async def _body(self, parcel: Parcel, record: Record) -> bytes:
-        """Return the lines, for their callers' own ids; a store that refuses is waited for."""
+        """Return the lines, which contain their custom ids. If the object store refuses, wait for it."""
         reference = parcel.body_ref
         if reference is None:
             return record.value or b""
@@ -190,59 +193,51 @@ class AccountsPartition:
         return await until_stored(get, self._health, _delayed)
 
     def committed(self) -> None:
-        """Nothing follows: what was decided is all in the transaction."""
+        """Do nothing: the transaction contains all effects."""
 
     async def close(self) -> None:
-        """Nothing runs in the background."""
+        """Do nothing: no background work runs."""
 
 
-async def _unhurried(records: Sequence[Record]) -> AsyncIterator[Sequence[Record]]:
-    """Yield `records`, some at a time, and let the transaction under way go on in between."""
-    for first in range(0, len(records), BREATH):
-        if first:
-            await asyncio.sleep(0)
-        yield records[first : first + BREATH]
-
-
-def _parted(
+def _parts(
     parcel: Parcel,
     record: Record,
-    answers: Iterable[Answer],
+    verdicts: Iterable[LinesVerdict],
     hold: Hold | None,
-    begun: Collection[int],
+    started: Collection[int],
 ) -> list[Outgoing]:
-    """Return the lines at the places `begun` on their way: those of one answer together, under the `hold` of all.
+    """Return the lines at the places `started`, one part for each verdict, all under the same `hold`.
 
-    The first of them keep the parcel's id.
+    The first part keeps the parcel's id.
     """
     sent: list[Outgoing] = []
-    for places, said in answers:
-        going = [place for place in places if place in begun]
-        if going and isinstance(said, Permit):
+    for places, verdict in verdicts:
+        going = [place for place in places if place in started]
+        if going and isinstance(verdict, Permit):
             first, name = parcel.lines[going[0]], parcel.parcel_id
             decided = {
                 "parcel_id": part_parcel_id(name, first) if sent else name,
                 "hold": hold,
-                "permitted": said.names,
-                "max_tokens": said.bounds.max_tokens,
-                "shared": said.shared,
-                "credentials": said.credentials,
+                "permitted": verdict.names,
+                "max_tokens": verdict.bounds.max_tokens,
+                "shared": verdict.shared,
+                "credentials": verdict.credentials,
             }
-            part, value = _some(parcel.model_copy(update=decided), record, going)
+            part, value = _part(parcel.model_copy(update=decided), record, going)
             sent.append(admitted_record(part, value, record))
     return sent
 
 
-def _some(parcel: Parcel, record: Record, places: Sequence[int]) -> tuple[Parcel, bytes]:
+def _part(parcel: Parcel, record: Record, places: Sequence[int]) -> tuple[Parcel, bytes]:
     """Return the part of a parcel with the lines at `places`, and their bodies.
 
-    Only a batch's parcel has more than one line, and one whose body lies elsewhere has one.
+    Only a batch's parcel has several lines, and a parcel whose body is in the object store has one.
     """
     if len(places) == len(parcel.lines):
         return parcel, record.value or b""
     lines = split_lines(record.value or b"")
     is_beginning = list(places) == list(range(len(places)))
-    kept = {"hold": parcel.hold} if is_beginning else {}  # its slots need not be told
+    kept = {"hold": parcel.hold} if is_beginning else {}  # its slots need not be listed
     part = parcel.part([parcel.lines[place] for place in places], **kept)
     return part, join_lines([lines[place] for place in places])
 

@@ -1,4 +1,4 @@
-"""What the accounts shard needs to know."""
+"""Settings of the accounts stage."""
 
 from decimal import Decimal
 
@@ -11,10 +11,10 @@ class AccountsSettings(Settings):
     """CROSSDOCK_ACCOUNTS_*."""
 
     fee_percent: Decimal = Field(default=Decimal(0), ge=0, le=100)
-    """Of each top-up of credits, charged on top."""
+    """Fee on each top-up of credits, charged on top."""
     fee_minimum_usd: Decimal = Field(default=Decimal(0), ge=0)
-    """Of that fee, USD."""
+    """The least fee, USD."""
     low_balance_usd: Decimal = Field(default=Decimal(10), ge=0)
-    """Credits below it are low: an alert tells so."""
+    """An alert reports credits below this amount."""
     expiry_notice_days: int = Field(default=7, ge=0)
-    """So long before credits expire an alert tells so."""
+    """How long before credits expire an alert reports it."""

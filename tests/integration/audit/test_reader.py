@@ -225,10 +225,10 @@ async def test_credits_that_expire_are_held_against_the_shards_word(
         expires_at_ms=NOW_MS + 1000,
     )  # fmt: skip
     core.apply(grant, NOW_MS)
-    core.money.tell(NOW_MS)
+    core.ledger.show(NOW_MS)
     before = core.finish().outgoing
-    core.money.expire(NOW_MS + 1000)
-    core.money.tell(NOW_MS + 1000)
+    core.ledger.expire(NOW_MS + 1000)
+    core.ledger.show(NOW_MS + 1000)
     after = core.finish().outgoing
 
     async def arrive(records: Sequence[Outgoing], *, is_told: bool) -> None:

@@ -125,7 +125,7 @@ class World:
         elif message.topic == ACCOUNT_COMMANDS.name and not self.is_silent:
             command = account_command.validate_json(message.value or b"")
             self.accounts.apply(command, self.the_dock.clock.now_ms())
-            self.accounts.money.tell(self.the_dock.clock.now_ms())
+            self.accounts.ledger.show(self.the_dock.clock.now_ms())
             self.tell(self.accounts.finish().outgoing)
         elif message.topic == REQUESTS.name:
             asyncio.get_running_loop().call_soon(self._answer, message)

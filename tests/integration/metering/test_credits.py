@@ -20,6 +20,7 @@ from crossdock_schemas.accounts.credit import CreditKind, Terms
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.calls.usage import Charge, ChargeGroup
 from crossdock_schemas.ids import AccountId, ExecutionId, KeyId
+from crossdock_schemas.money import to_units
 from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_JOURNAL
 from crossdock_schemas.windows import Window
@@ -80,17 +81,17 @@ class Shard:
             cost=Cost(output=Decimal(usd)),
         )
         charge = Charge.from_json(usage.to_json())
-        self.core.money.book(ChargeGroup(executions=(charge,)), NOW_MS)
+        self.core.ledger.book(ChargeGroup(executions=(charge,)), NOW_MS)
         await self.tables.insert("attempts", [attempt_row(usage)])
         await self.arrive()
 
     async def hold(self, usd: str) -> None:
         parcel = make_parcel(account=self.account, project=PROJECT, key_id=KEY)
-        self.core.money.admit(parcel, [Decimal(usd)], NOW_MS)
+        self.core.ledger.admit(parcel, [to_units(Decimal(usd))], NOW_MS)
         await self.arrive()
 
     async def wait_until(self, at_ms: int) -> None:
-        self.core.money.expire(at_ms)
+        self.core.ledger.expire(at_ms)
         await self.arrive()
 
     async def arrive(self) -> None:

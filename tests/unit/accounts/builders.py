@@ -1,11 +1,13 @@
 """Commands and entities with sensible defaults."""
 
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.control import Founded, KeyAsked
 from crossdock_schemas.ids import AccountId, ChangeId, KeyId, ProjectId
+from crossdock_schemas.money import Units, to_units
 
 NOW_MS = 1_800_000_000_000
 ACME = AccountId("org_acme")
@@ -52,3 +54,8 @@ def common(actor: str = OWNER) -> dict[str, Any]:
         "actor": KeyId(actor),
         "at_ms": NOW_MS,
     }
+
+
+def units(usd: object) -> Units:
+    """Return an amount of USD in units."""
+    return to_units(Decimal(str(usd)))

@@ -1,4 +1,4 @@
-"""Holds, calls, ends, midnights and crashes in any order, against a model that recounts everything each time."""
+"""OpenHolds, calls, ends, midnights and crashes in any order, against a model that recounts everything each time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.ledger.ledger import LONG_STOP_MS
 from crossdock.accounts.state import cost_history
 from crossdock.accounts.state.cost_history import SHARES, WHOLE
-from crossdock.accounts.state.token_bucket import PARTS, Bucket, level_of
+from crossdock.accounts.state.token_bucket import PARTS, TokenBucket, level_of
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.control import (
     BudgetChange,
@@ -29,13 +29,23 @@ from crossdock_schemas.accounts.credit import CreditKind, Terms
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.calls.usage import CallOutcome, Charge, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId, ProjectId, derive_token, hold_id
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_JOURNAL
 from crossdock_schemas.windows import Window, day_of, is_in
 from support.builders import make_parcel
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 from unit.accounts.model_pace import ASKED, ModelPace
 from unit.accounts.model_purse import ModelPurse
 
@@ -154,8 +164,8 @@ class Books(RuleBasedStateMachine):
         held = sum(held.rest() for held in self.all)
         self.purse.settle(self.now_ms, self.paid(), held, self.freed)
         self.freed = 0
-        self.core.money.expire(self.now_ms)
-        self.core.money.grant(self.now_ms)
+        self.core.ledger.expire(self.now_ms)
+        self.core.ledger.grant(self.now_ms)
         step = self.core.finish()
         for page in step.pages:
             self.pages.pop(page.key, None)
@@ -186,7 +196,7 @@ class Books(RuleBasedStateMachine):
                 total += sum(x.cost for x in counted if is_in(window, x.day, today))
         return total
 
-    def marks_of(self, user: str, tag: str) -> frozenset[str]:
+    def attribution_of(self, user: str, tag: str) -> frozenset[str]:
         """Return what a line counts for that is admitted now."""
         return frozenset({f"user:{user}", f"tag:t={tag}"} & self.declared)
 
@@ -305,16 +315,16 @@ class Books(RuleBasedStateMachine):
         self, key: KeyId, wanted: list[tuple[int, str]], tag: str, is_batch: bool
     ) -> ModelHold:
         number = len(self.all) + 1
-        asked = [Line(worst, user, tag, self.marks_of(user, tag)) for worst, user in wanted]
+        asked = [Line(worst, user, tag, self.attribution_of(user, tag)) for worst, user in wanted]
         asked = asked if is_batch else asked[:1]
         parcel = self._parcel(number, key, asked, is_batch=is_batch)
-        worst = [Decimal(line.worst) for line in asked]
-        said = self.core.money.admit(parcel, worst, self.now_ms)
+        worst = [units(line.worst) for line in asked]
+        said = self.core.ledger.admit(parcel, worst, self.now_ms)
 
         is_fluid, share = self.is_fluid(key, asked), self.share()
         paced = self.pace.fitting(key, len(asked), self.now_ms)
         assert said.count == min(self.fitting(key, asked), paced)
-        assert (said.shortage is None) == (said.count == len(asked))
+        assert (said.wait_reason is None) == (said.count == len(asked))
         assert said.hold is None or said.hold.is_limited == self.is_limited(key, asked)
         lines = asked[: said.count]
         stop_ms = parcel.deadline_ms + LONG_STOP_MS
@@ -354,7 +364,7 @@ class Books(RuleBasedStateMachine):
         """A copy of what is on its way."""
         if held.is_open:
             parcel = self._parcel(held.number, held.key, held.lines, is_batch=True)
-            assert self.core.money.admit(parcel, [Decimal(0)] * len(held.lines), self.now_ms).is_repeated  # fmt: skip
+            assert self.core.ledger.admit(parcel, [0] * len(held.lines), self.now_ms).is_repeated  # fmt: skip
 
     @rule(
         held=holds,
@@ -374,7 +384,7 @@ class Books(RuleBasedStateMachine):
         line.is_called, line.is_lost, line.cost = True, not is_known, min(part, line.worst)
         line.day = held.day if held.is_open else day_of(self.now_ms)
         line.is_byok = is_byok
-        line.spent_for = line.marks if held.is_open else self.marks_of(line.user, line.tag)
+        line.spent_for = line.marks if held.is_open else self.attribution_of(line.user, line.tag)
         self._use(held, line, tokens)
         self.freed += line.cost if held.is_open and is_byok else 0
         if is_known and held.is_teaching and held.is_open:
@@ -423,7 +433,7 @@ class Books(RuleBasedStateMachine):
             user=held.lines[place].user,
             tags={"t": held.lines[place].tag},
         )
-        self.core.money.book(ChargeGroup(executions=(row,)), self.now_ms)
+        self.core.ledger.book(ChargeGroup(executions=(row,)), self.now_ms)
         self._commit()
 
     @rule(held=holds, places=st.sets(st.integers(0, 3), min_size=1))
@@ -435,7 +445,7 @@ class Books(RuleBasedStateMachine):
 
     def _end(self, held: ModelHold, slots: tuple[int, ...], *, is_unknown: bool) -> None:
         end = HoldEnd(hold_id=held.hold, account=ACME, key_id=held.key, slots=slots, is_unknown=is_unknown)  # fmt: skip
-        self.core.money.book(ChargeGroup(executions=(), ended=(end,)), self.now_ms)
+        self.core.ledger.book(ChargeGroup(executions=(), ended=(end,)), self.now_ms)
         self._commit()
         for place in slots:
             held.lines[place].is_waiting |= is_unknown
@@ -472,7 +482,7 @@ class Books(RuleBasedStateMachine):
                 self.freed += held.rest()
                 held.is_open = False
                 self.pace.end(held.key, held.hold, 0, self.now_ms)
-        self.core.money.expire(self.now_ms)
+        self.core.ledger.expire(self.now_ms)
         for state in self.core.states.values():
             state.go_on(self.now_ms)
         self._commit()
@@ -491,15 +501,15 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def sums_are_the_models(self) -> None:
         state = self.core.states[ACME]
-        assert state.marks == self.declared
+        assert state.attributed == self.declared
         for scope in (ACME, PROJECT, OTHER, *KEYS, *self.declared):
             for byok in (True, False):
-                tally = state.tally(scope)
+                totals = state.totals_of(scope)
                 for w in Window:
                     used = self.used(scope, w, include_byok=byok)
-                    usual = self.used(scope, w, include_byok=byok, is_fluid=True)
-                    assert tally.used(w, include_byok=byok) == used
-                    assert tally.likely(w, include_byok=byok) == usual
+                    expected = self.used(scope, w, include_byok=byok, is_fluid=True)
+                    assert to_usd(totals.used(w, include_byok=byok)) == used
+                    assert to_usd(totals.expected(w, include_byok=byok)) == expected
 
     @invariant()
     def credits_that_expire_are_the_models(self) -> None:
@@ -508,7 +518,8 @@ class Books(RuleBasedStateMachine):
         found: list[Any] = [(x.expires_at_ms, x.left_usd, x.lapsing_usd) for x in lots]
         assert found == self.purse.left
         used = self.used(ACME, Window.TOTAL, include_byok=False) + self.purse.backs
-        assert state.credits_left() == self.purse.credits + (self.purse.prepaid_from or 0) - used
+        left = self.purse.credits + (self.purse.prepaid_from or 0) - used
+        assert to_usd(state.credits_left()) == left
 
     @invariant()
     def nothing_lapses_early_or_twice(self) -> None:
@@ -523,7 +534,7 @@ class Books(RuleBasedStateMachine):
     def buckets_are_the_models(self) -> None:
         buckets = self.core.states[ACME].buckets
         for key, tpm in self.pace.tpm.items():
-            level = level_of(buckets.get(key, Bucket()), tpm, self.now_ms)
+            level = level_of(buckets.get(key, TokenBucket()), tpm, self.now_ms)
             assert Fraction(level, PARTS) == self.pace.level(key, self.now_ms)
 
     @invariant()
@@ -555,11 +566,11 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def open_holds_are_the_models(self) -> None:
-        assert len(self.core.money.holds) == sum(held.is_open for held in self.all)
+        assert len(self.core.ledger.books.holds) == sum(held.is_open for held in self.all)
         for held in self.all:
-            shares = self.core.money.marked.find(ACME, held.hold)
+            shares = self.core.ledger.books.attribution.find(ACME, held.hold)
             marked = {line.marks for line in held.lines if held.is_open}
-            assert {frozenset(share.marks) for share in shares} == (marked if any(marked) else set())  # fmt: skip
+            assert {frozenset(share.scopes) for share in shares} == (marked if any(marked) else set())  # fmt: skip
 
 
 TestBooks = Books.TestCase

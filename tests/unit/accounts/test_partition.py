@@ -291,7 +291,7 @@ async def test_the_policies_of_all_levels_must_agree() -> None:
 async def test_a_refusal_tells_of_some_endpoints_and_counts_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crossdock.accounts.admission.policy_check.MAX_TOLD", 1)
+    monkeypatch.setattr("crossdock.accounts.admission.policy_check.MAX_NAMED", 1)
 
     refused = await under(policy(ACME, allowed_models=()))
 
@@ -624,7 +624,7 @@ async def test_where_all_lines_are_denied_nothing_is_held() -> None:
     (refused,) = on(BATCH_RESULTS.name, list(step.outgoing))
     assert len(errors_of(refused)) == 3
     assert on(ADMITTED.name, list(step.outgoing)) == []
-    assert len(partition.core.money.holds) == 0
+    assert len(partition.core.ledger.books.holds) == 0
 
 
 async def test_a_denied_single_request_is_read_where_its_body_lies() -> None:
@@ -658,7 +658,7 @@ async def test_the_hold_of_the_others_ends_with_them() -> None:
     value = UsageGroup(executions=(), ended=(end,)).to_json()
     await partition.step([Record(USAGE.name, 0, 0, NOW_MS, ACME.encode(), value, ())])
 
-    assert len(partition.core.money.holds) == 0
+    assert len(partition.core.ledger.books.holds) == 0
 
 
 async def test_a_denied_line_behind_one_without_money_waits_with_it() -> None:
@@ -688,7 +688,7 @@ async def test_denied_lines_before_one_without_money_hold_nothing() -> None:
     assert len(on(BATCH_RESULTS.name, list(step.outgoing))) == 1
     (returned,) = on(BATCH_COMMANDS.name, list(step.outgoing))
     assert LinesReturned.from_json(returned.value or b"").position == 21
-    assert len(partition.core.money.holds) == 0
+    assert len(partition.core.ledger.books.holds) == 0
 
 
 async def test_a_cap_makes_the_worst_case_cheaper() -> None:

@@ -1,1 +1,1 @@
-"""What a parcel may do: permitted candidates, headroom of budgets and credits, limits a minute. Pure."""
+"""Admission of parcels: permitted candidates, headroom of budgets and credits, rate limits. Pure."""

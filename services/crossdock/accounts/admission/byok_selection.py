@@ -1,4 +1,4 @@
-"""Which own provider keys may serve a wish, and what they leave to the installation's. Pure."""
+"""BYOK selection: which BYOK keys may be used, and which endpoints remain for the installation key. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,37 +12,37 @@ from crossdock_schemas.ids import CredentialId
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.catalogue import Endpoint
 
-MAX_OWN = 16  # own keys in one plan: some 5 KB of an envelope; those that come first
+MAX_BYOK_KEYS = 16  # of one plan, the first ones in order: some 5 KB of an envelope
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What own keys make of the endpoints that serve a wish."""
+class ByokSelection:
+    """The endpoints that may be used, with which keys."""
 
     endpoints: tuple[Endpoint, ...]
-    """Those that somebody's key may be used at."""
+    """Those that any key may be used at."""
     shared: tuple[str, ...] | None = None
-    """Names of those at which the installation's may; None: at all of them."""
+    """Names of those that the installation key may be used at; None: all."""
     credentials: tuple[CredentialRef, ...] | None = None
 
 
-class Concerned(NamedTuple):
-    """Lines of a parcel, by their places, and the own provider keys that concern all of them."""
+class ConcernedLines(NamedTuple):
+    """Lines of a parcel, by their places, and the BYOK keys that concern all of them."""
 
     credentials: Sequence[Credential]
     places: Sequence[int]
 
 
-def concerning(
+def concerned_lines(
     state: AccountState, key: ApiKey, parcel: Parcel, endpoints: Sequence[Endpoint]
-) -> list[Concerned]:
-    """Return the own provider keys that concern `parcel`, of `key`: lines that the same ones concern go together.
+) -> list[ConcernedLines]:
+    """Group the lines of `parcel`, of `key`, by the BYOK keys that concern them.
 
-    Only keys for some end users part lines, and of these only such as open or close any of the `endpoints`.
+    Lines differ only by keys that are for some end users, and only if such a key opens or closes an endpoint.
     """
     found = [one for one in state.credentials.values() if one.concerns(key)]
     users = set(parcel.users)
-    whom = {
+    users_by_key = {
         one.credential_id: names
         for one in found
         if one.allowed_users is not None
@@ -50,39 +50,43 @@ def concerning(
         and one.bears_on(parcel.model)
         and any(endpoint.provider == one.provider for endpoint in endpoints)
     }
-    if not whom:
-        everybodys = [one for one in found if one.allowed_users is None]
-        return [Concerned(everybodys, range(len(parcel.lines)))]
+    if not users_by_key:
+        for_all = [one for one in found if one.allowed_users is None]
+        return [ConcernedLines(for_all, range(len(parcel.lines)))]
     places: dict[frozenset[CredentialId], list[int]] = {}
     for place, user in enumerate(parcel.users):
-        theirs = frozenset(identifier for identifier, names in whom.items() if user in names)
-        places.setdefault(theirs, []).append(place)
+        concerning = frozenset(
+            identifier for identifier, names in users_by_key.items() if user in names
+        )
+        places.setdefault(concerning, []).append(place)
     return [
-        Concerned([o for o in found if o.allowed_users is None or o.credential_id in theirs], of)
-        for theirs, of in places.items()
+        ConcernedLines(
+            [o for o in found if o.allowed_users is None or o.credential_id in concerning], of
+        )
+        for concerning, of in places.items()
     ]
 
 
-def choose_own(
+def select_byok_keys(
     credentials: Sequence[Credential],
     endpoints: Sequence[Endpoint],
     permitted: Collection[str],
     policies: Sequence[Policy],
     model: str,
-) -> Own:
-    """Return what `credentials`, which concern the request's key, make of the `endpoints` that serve `model`.
+) -> ByokSelection:
+    """Select the `endpoints`, which serve `model`, and the `credentials`, which concern the request's key, to be used.
 
-    `permitted`: names of those that `policies` leave to the installation's key. What the owner of an own key declares
-    counts for calls with that key alone: it may reach what the installation's may not, and the other way round.
+    `permitted`: names of the endpoints that `policies` permit for the installation key. The declarations of a BYOK key
+    count for calls with that key only: it may reach endpoints that the installation key may not, and vice versa.
     """
     covering = sorted((one for one in credentials if one.covers(model)), key=_place)
     reach = [(one, _reached(one, endpoints, policies)) for one in covering]
-    chosen = [(one, names) for one, names in reach if names][:MAX_OWN]
+    chosen = [(one, names) for one, names in reach if names][:MAX_BYOK_KEYS]
     closed = {one.provider for one in credentials if one.is_byok_only}
     closed |= {one.provider for one in covering if one.is_required}
     shared = {e.name for e in endpoints if e.name in permitted and e.provider not in closed}
     left = tuple(e for e in endpoints if e.name in shared.union(*(names for _, names in chosen)))
-    return Own(
+    return ByokSelection(
         endpoints=left,
         shared=None
         if len(shared) == len(left)
@@ -94,9 +98,9 @@ def choose_own(
 def _reached(
     credential: Credential, endpoints: Iterable[Endpoint], policies: Sequence[Policy]
 ) -> set[str]:
-    """Return the names of its provider's endpoints that policies leave to it, as its owner declares them."""
-    own = [credential.declared(e) for e in endpoints if e.provider == credential.provider]
-    return set(permit(own, policies).permitted)
+    """Return the names of its provider's endpoints that policies permit, with the key's declarations."""
+    declared = [credential.declared(e) for e in endpoints if e.provider == credential.provider]
+    return set(permit(declared, policies).permitted)
 
 
 def _place(credential: Credential) -> tuple[bool, int, str]:

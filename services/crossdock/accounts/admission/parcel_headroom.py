@@ -1,63 +1,73 @@
-"""How many of a parcel's lines there is money for. Pure.
+"""How many of a parcel's lines the headroom covers. Pure.
 
-What binds all lines is used up line after line; what binds an end user only by that user's lines. The first line that
-finds no room ends it.
+What binds all lines is used up line after line; an end user's budgets are used up by that user's lines only. The first
+line that has no headroom ends it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
 
-from crossdock.accounts.admission.headroom import Fit, Rooms, fit, rooms_of, rooms_of_scopes
+from crossdock.accounts.admission.headroom import (
+    Affordable,
+    KeyHeadroom,
+    affordable,
+    headroom_of,
+    headroom_of_scopes,
+)
 from crossdock.accounts.state.account import AccountState
-from crossdock.accounts.state.attribution import Marks
+from crossdock.accounts.state.attribution import NO_ATTRIBUTION, Attribution
 from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.money import Units
 
 
-class UserRooms(NamedTuple):
-    """What an end user's budgets leave, and which lines are for that user."""
+class UserHeadroom(NamedTuple):
+    """The headroom under an end user's budgets, and the places of that user's lines."""
 
-    rooms: Rooms
+    headroom: KeyHeadroom
     places: tuple[int, ...]
 
 
 @dataclass
-class ParcelRooms:
-    """What binds the lines of a parcel."""
+class ParcelHeadroom:
+    """All that binds the lines of a parcel."""
 
-    shared: Rooms
-    users: tuple[UserRooms, ...] = ()
+    shared: KeyHeadroom
+    users: tuple[UserHeadroom, ...] = ()
+    attribution: Attribution = NO_ATTRIBUTION
 
     @cached_property
     def is_limited(self) -> bool:
-        return self.shared.worst is not None or any(u.rooms.worst is not None for u in self.users)
+        return any(one.worst_case is not None for one in self._all())
 
     @cached_property
     def is_fluid(self) -> bool:
-        return self.shared.likely is not None or any(u.rooms.likely is not None for u in self.users)
+        return any(one.expected is not None for one in self._all())
 
-    def fit(self, worst: Sequence[Decimal], likely: Sequence[Decimal]) -> Fit:
-        """Return how many lines there is money for that cost `worst` at most and are likely to cost `likely`, USD."""
-        found = fit(self.shared, worst, likely)
-        for rooms, places in self.users:
-            one = fit(rooms, [worst[n] for n in places], [likely[n] for n in places])
+    def _all(self) -> Sequence[KeyHeadroom]:
+        return [self.shared, *(user.headroom for user in self.users)]
+
+    def affordable(self, worst_cases: Sequence[Units], expected: Sequence[Units]) -> Affordable:
+        """Return how many lines with these worst cases and expected costs it covers."""
+        found = affordable(self.shared, worst_cases, expected)
+        for headroom, places in self.users:
+            one = affordable(
+                headroom, [worst_cases[n] for n in places], [expected[n] for n in places]
+            )
             if one.lines < len(places) and places[one.lines] < found.lines:
                 found = one._replace(lines=places[one.lines])
         return found
 
 
-def rooms_for(state: AccountState, key: ApiKey, marks: Marks) -> ParcelRooms:
-    """Return what binds lines of `key` that count for `marks`. The state's tallies are those of today."""
-    shared = rooms_of(state, key, marks.shared)
-    if not marks.users:
-        return ParcelRooms(shared)
+def parcel_headroom(state: AccountState, key: ApiKey, attribution: Attribution) -> ParcelHeadroom:
+    """Return what binds lines of `key` with this attribution. The state's totals are those of today."""
+    shared = headroom_of(state, key, attribution.shared)
+    if not attribution.users:
+        return ParcelHeadroom(shared, attribution=attribution)
     places: dict[str, list[int]] = {}
-    for place, user in enumerate(marks.users):
+    for place, user in enumerate(attribution.users):
         if user:
             places.setdefault(user, []).append(place)
-    return ParcelRooms(
-        shared,
-        tuple(UserRooms(rooms_of_scopes(state, (u,)), tuple(p)) for u, p in places.items()),
-    )
+    users = (UserHeadroom(headroom_of_scopes(state, (u,)), tuple(p)) for u, p in places.items())
+    return ParcelHeadroom(shared, tuple(users), attribution)

@@ -1,16 +1,15 @@
-"""May a parcel be worked on, and by which endpoints? Pure.
+"""Policy check: may a parcel's lines run, and at which endpoints? Pure.
 
-Whether its key had expired is asked once, by ingress: what was accepted before goes on, so that a batch outlives the
-overlap of a rotation. Whether it was taken away is asked here, for each parcel, by the one who takes keys away; and so
-is what policies say now. Lines of one parcel are told apart where own provider keys serve some end users only.
+Ingress checks once whether the key has expired: a batch that was accepted before goes on, and so outlives the overlap
+of a rotation. Whether the key was deleted, and what policies permit now, is checked here for each parcel, by the stage
+that deletes keys. Lines of one parcel differ only where BYOK keys serve some end users only.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import NamedTuple
 
-from crossdock.accounts.admission.byok_selection import choose_own, concerning
+from crossdock.accounts.admission.byok_selection import concerned_lines, select_byok_keys
 from crossdock.accounts.state.account import AccountState
 from crossdock.kernel.requests.exclusion import excluded_by
 from crossdock.kernel.requests.rejection import Refusal
@@ -27,58 +26,60 @@ from crossdock_schemas.accounts.directory import in_words, level_of, policy_id
 from crossdock_schemas.accounts.policy import Bounds, Broken, Excluded, Policy, bounds_of, permit
 from crossdock_schemas.batches.batch import WaitReason
 from crossdock_schemas.ids import AccountId, KeyId
+from crossdock_schemas.money import Units
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
-from crossdock_schemas.pricing.worst_case import Ask, Rates, rates_of, worst_usd
+from crossdock_schemas.pricing.worst_case import Ask, Rates, rates_of, worst_case
 
 DENIED = "permission_denied"
 GONE = Refusal(401, "invalid_api_key", "The API key that asked for this was deleted.")
 DISABLED = Refusal(401, "invalid_api_key", "The API key that asked for this is disabled.")
 STOPPED = Refusal(403, DENIED, "The project of the API key is disabled.", DENIED)
-MAX_TOLD = 8  # endpoints of which a refusal's text tells why
+MAX_NAMED = 8  # excluded endpoints that a refusal's text names
 MAX_KNOWN = 10_000
 NO_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The endpoints that may be called. `names` is None where they are all that serve the wish."""
+    """The endpoints that may be called."""
 
     rates: tuple[Rates, ...]
-    """What they charge."""
+    """The endpoints' highest charges."""
     names: tuple[str, ...] | None = None
+    """None: all that serve the model."""
     shared: tuple[str, ...] | None = None
-    """Of them those that the installation's key may be used at; None: all."""
+    """Those that the installation key may be used at; None: all."""
     credentials: tuple[CredentialRef, ...] | None = None
-    """Own provider keys that may be used; None: none."""
+    """BYOK keys that may be used."""
     bounds: Bounds = NO_BOUNDS
-    """What its lines must keep to."""
+    """Limits for the lines."""
 
 
-class Answer(NamedTuple):
-    """What is said to the lines at some places of a parcel."""
+class LinesVerdict(NamedTuple):
+    """The verdict on the lines at some places of a parcel."""
 
     places: Sequence[int]
-    said: Permit | Refusal
+    verdict: Permit | Refusal
 
     def refusals(self, asks: Sequence[Ask]) -> dict[int, Refusal]:
-        """Return why which of them are refused; `asks`: what each line of the parcel asks for."""
-        said = self.said
-        if isinstance(said, Refusal):
-            return dict.fromkeys(self.places, said)
-        bounds = said.bounds
+        """Return the refused lines, by place, with the reason; `asks`: what each line of the parcel asks for."""
+        verdict = self.verdict
+        if isinstance(verdict, Refusal):
+            return dict.fromkeys(self.places, verdict)
+        bounds = verdict.bounds
         if bounds == NO_BOUNDS:
             return {}
         broken = ((place, bounds.broken_by(asks[place])) for place in self.places)
         return {place: _out_of(bounds, rule) for place, rule in broken if rule is not None}
 
 
-class Wish(NamedTuple):
-    """What an answer depends on. Two parcels of one wish get one answer."""
+class PolicyQuestion(NamedTuple):
+    """All that the verdicts on a parcel depend on."""
 
     account: AccountId
     change: int
-    """The last one of the account: keys, projects, policies and own provider keys are as it left them."""
+    """Number of the account's last change, of keys, projects, policies or BYOK keys."""
     key_id: KeyId
     model: str
     operation: str
@@ -87,18 +88,18 @@ class Wish(NamedTuple):
     users: tuple[str, ...]
 
 
-class Admission:
-    """Answers for parcels; what was answered once is known until something of the account changes."""
+class PolicyCheck:
+    """Checks parcels, and remembers its verdicts until the account changes."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._known: dict[Wish, Sequence[Answer]] = {}
+        self._known: dict[PolicyQuestion, Sequence[LinesVerdict]] = {}
 
-    def admit(self, state: AccountState | None, parcel: Parcel) -> Sequence[Answer]:
-        """Return why lines of `parcel` are refused, or the endpoints that they may use: each line has one answer."""
+    def check(self, state: AccountState | None, parcel: Parcel) -> Sequence[LinesVerdict]:
+        """Return why lines of `parcel` are refused, or the endpoints that they may use: one verdict for each line."""
         if state is None:
             return _to_all(parcel, GONE)
-        wish = Wish(
+        question = PolicyQuestion(
             state.account,
             state.number,
             parcel.key_id,
@@ -108,14 +109,14 @@ class Admission:
             len(parcel.lines),
             parcel.users if state.credentials else (),
         )
-        known = self._known.get(wish)
+        known = self._known.get(question)
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[wish] = self._answers(state, parcel)
+            known = self._known[question] = self._verdicts(state, parcel)
         return known
 
-    def _answers(self, state: AccountState, parcel: Parcel) -> list[Answer]:
+    def _verdicts(self, state: AccountState, parcel: Parcel) -> list[LinesVerdict]:
         key = state.keys.get(parcel.key_id)
         if key is None:
             return _to_all(parcel, GONE)
@@ -126,23 +127,23 @@ class Admission:
         policies = applying(state, key)
         endpoints = self._catalogue.serving(parcel.model, parcel.operation)
         return [
-            Answer(places, self._permit(policies, own, parcel))
-            for own, places in concerning(state, key, parcel, endpoints)
+            LinesVerdict(places, self._permit(policies, byok, parcel))
+            for byok, places in concerned_lines(state, key, parcel, endpoints)
         ]
 
     def _permit(
-        self, policies: Sequence[Policy], own: Sequence[Credential], parcel: Parcel
+        self, policies: Sequence[Policy], byok: Sequence[Credential], parcel: Parcel
     ) -> Permit | Refusal:
         model = parcel.model
         endpoints = self._catalogue.serving(model, parcel.operation)
         rules = [*policies, *_of_the_request(parcel)]
         permission = permit(endpoints, rules)
-        found = choose_own(own, endpoints, permission.permitted, rules, model)
+        found = select_byok_keys(byok, endpoints, permission.permitted, rules, model)
         if endpoints and not found.endpoints:
             left = [one for one in endpoints if one.name in permission.permitted]
             if not left:
                 return _refused(model, permission.excluded)
-            return _closed(model, permission.excluded, _closed_by(own, left, model))
+            return _closed(model, permission.excluded, _closed_by(byok, left, model))
         is_all = len(found.endpoints) == len(endpoints)
         names = None if is_all else tuple(one.name for one in found.endpoints)
         bounds = bounds_of(policies)
@@ -151,7 +152,7 @@ class Admission:
 
 
 def _of_the_request(parcel: Parcel) -> list[Policy]:
-    """Return what its lines demand as the last policy: what another one excludes is told as excluded by that."""
+    """Return the demands of its lines as the last policy: an endpoint that another policy excludes names that one."""
     if parcel.demands is None:
         return []
     return [
@@ -165,33 +166,33 @@ def _of_the_request(parcel: Parcel) -> list[Policy]:
     ]
 
 
-def _to_all(parcel: Parcel, why: Refusal) -> list[Answer]:
-    return [Answer(range(len(parcel.lines)), why)]
+def _to_all(parcel: Parcel, why: Refusal) -> list[LinesVerdict]:
+    return [LinesVerdict(range(len(parcel.lines)), why)]
 
 
-def refusals(answers: Sequence[Answer], asks: Sequence[Ask]) -> dict[int, Refusal]:
-    """Return why lines are refused, by their place, in the parcel's order."""
+def refusals(verdicts: Sequence[LinesVerdict], asks: Sequence[Ask]) -> dict[int, Refusal]:
+    """Return why lines are refused, by place, in the parcel's order."""
     found: dict[int, Refusal] = {}
-    for answer in answers:
-        found |= answer.refusals(asks)
-    return dict(sorted(found.items())) if len(answers) > 1 else found
+    for verdict in verdicts:
+        found |= verdict.refusals(asks)
+    return dict(sorted(found.items())) if len(verdicts) > 1 else found
 
 
 def worst_cases(
-    answers: Iterable[Answer], asks: Sequence[Ask], denied: Collection[int]
-) -> list[Decimal]:
-    """Return what each line can cost at most, USD, by the endpoints that it may use; 0 for those at `denied`."""
-    worst = [Decimal(0)] * len(asks)
-    for places, said in answers:
-        if isinstance(said, Permit):
+    verdicts: Iterable[LinesVerdict], asks: Sequence[Ask], denied: Collection[int]
+) -> list[Units]:
+    """Return the worst case of each line, by the endpoints that it may use; 0 for those at `denied`."""
+    found = [0] * len(asks)
+    for places, verdict in verdicts:
+        if isinstance(verdict, Permit):
             for place in places:
                 if place not in denied:
-                    worst[place] = worst_usd(asks[place], said.rates)
-    return worst
+                    found[place] = worst_case(asks[place], verdict.rates)
+    return found
 
 
 def not_now(why: WaitReason, unit: str) -> Refusal:
-    """Return how a single request ends that may not begin now; `unit`: what a limit a minute counts."""
+    """Return the refusal of a single request that may not start now; `unit`: what the rate limit counts."""
     if why.code == "rate_limit_exceeded":
         wait_ms = (why.until_ms or why.since_ms) - why.since_ms
         return Refusal(429, why.code, why.message, unit, retry_after_s=-(-wait_ms // 1000))
@@ -199,19 +200,21 @@ def not_now(why: WaitReason, unit: str) -> Refusal:
 
 
 def applying(state: AccountState, key: ApiKey) -> list[Policy]:
-    """Return the policies that bind `key`: its organization's, its project's, its own."""
+    """Return the policies that bind `key`: its organization's, its project's and its own."""
     scopes = (state.account, key.project, key.key_id)
     found = (state.policies.get(policy_id(scope)) for scope in scopes)
     return [policy for policy in found if policy is not None]
 
 
 def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
-    """403 where policies alone leave nothing; 404 where the request excludes what they leave."""
+    """Return 403 where policies alone exclude every endpoint, 404 where the request excludes the rest."""
     excluded = [in_its_words(one) for one in broken]
-    told = [f"{one.endpoint} by {one.rule} of {in_words(one.scope)}" for one in excluded[:MAX_TOLD]]
-    more = len(excluded) - MAX_TOLD
+    named = [
+        f"{one.endpoint} by {one.rule} of {in_words(one.scope)}" for one in excluded[:MAX_NAMED]
+    ]
+    more = len(excluded) - MAX_NAMED
     rest = f"; and {more} more" if more > 0 else ""
-    why = f"Excluded: {'; '.join(told)}{rest}."
+    why = f"Excluded: {'; '.join(named)}{rest}."
     metadata = excluded_by(excluded)
     if any(one.scope == REQUEST for one in excluded):
         message = f"No endpoint of {model!r} is left for what the request asks of one. {why}"
@@ -223,7 +226,7 @@ def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
 def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
     rules = ", ".join(sorted({one.rule for one in closed}))
     message = (
-        f"Own provider keys close every endpoint of {model!r} to the installation's keys ({rules}), "
+        f"BYOK keys close every endpoint of {model!r} to the installation key ({rules}), "
         "and none of them may be used for the model."
     )
     metadata = excluded_by([in_its_words(one) for one in (*excluded, *closed)])
@@ -231,11 +234,11 @@ def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, 
 
 
 def _closed_by(
-    own: Iterable[Credential], endpoints: Iterable[Endpoint], model: str
+    byok: Iterable[Credential], endpoints: Iterable[Endpoint], model: str
 ) -> tuple[Excluded, ...]:
-    """Return which own key closes each of `endpoints` to the installation's."""
+    """Return which BYOK key closes each of `endpoints` to the installation key."""
     closing: dict[str, tuple[str, str]] = {}
-    for one in own:
+    for one in byok:
         if one.is_byok_only or (one.is_required and one.covers(model)):
             rule = "is_byok_only" if one.is_byok_only else "is_required"
             closing.setdefault(one.provider, (one.credential_id, rule))

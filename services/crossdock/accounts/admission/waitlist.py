@@ -1,56 +1,57 @@
-"""Whom to tell that there is money again, and of how much. Pure."""
+"""Which waiting batches may go on, and with how many lines. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
-from crossdock.accounts.admission.headroom import Room, rooms_of
-from crossdock.accounts.admission.rate_limits import count_alike
+from crossdock.accounts.admission.headroom import Headroom, headroom_of
+from crossdock.accounts.admission.rate_limits import count_startable
 from crossdock.accounts.state.account import AccountState
-from crossdock.accounts.state.cost_history import likely_of
-from crossdock.accounts.state.waiting import Waiting
+from crossdock.accounts.state.cost_history import expected_costs
+from crossdock.accounts.state.waiting import WaitingLines
 from crossdock_schemas.batches.batch import Granted
 from crossdock_schemas.ids import KeyId
+from crossdock_schemas.money import Units, to_units
 
 
 @dataclass
 class Promised:
-    """What is promised already: USD, so much at most and so much likely; and tokens, by key."""
+    """What was promised to batches before: worst cases, expected costs, and tokens by key."""
 
-    worst_usd: Decimal = Decimal(0)
-    likely_usd: Decimal = Decimal(0)
+    worst_case: Units = 0
+    expected: Units = 0
     tokens: dict[KeyId, int] = field(default_factory=dict)
 
 
-def grants(state: AccountState) -> Iterator[tuple[Waiting, Granted]]:
-    """Yield who may go on, and with how many lines. What is promised to one is not promised to the next."""
+def grants(state: AccountState) -> Iterator[tuple[WaitingLines, Granted]]:
+    """Yield the batches that may go on. What is promised to one is not promised to the next."""
     promised = Promised()
     for waiting in state.waiting.values():
         key = state.keys.get(waiting.key_id)
         if key is None:
-            yield waiting, _granted(waiting, None)  # its next parcel tells
+            yield waiting, _granted(waiting, None)  # its next parcel is refused
             continue
-        (likely_usd,) = likely_of([waiting.worst_usd], state.usual.get(waiting.model))
-        rooms = rooms_of(state, key, waiting.marks)
+        worst_case = to_units(waiting.worst_usd)
+        (expected,) = expected_costs([worst_case], state.cost_history.get(waiting.model))
+        headroom = headroom_of(state, key, waiting.marks)
         tokens = promised.tokens.get(key.key_id, 0)
         count = min(
-            _paid_for(rooms.worst, waiting.worst_usd, promised.worst_usd, waiting.lines),
-            _paid_for(rooms.likely, likely_usd, promised.likely_usd, waiting.lines),
-            count_alike(state, key, waiting.tokens, waiting.lines, tokens),
+            _count(headroom.worst_case, worst_case, promised.worst_case, waiting.lines),
+            _count(headroom.expected, expected, promised.expected, waiting.lines),
+            count_startable(state, key, waiting.tokens, waiting.lines, tokens),
         )
         if count:
-            promised.worst_usd += waiting.worst_usd * count
-            promised.likely_usd += likely_usd * count
+            promised.worst_case += worst_case * count
+            promised.expected += expected * count
             promised.tokens[key.key_id] = tokens + waiting.tokens * count
             yield waiting, _granted(waiting, count if count < waiting.lines else None)
 
 
-def _paid_for(room: Room | None, amount_usd: Decimal, promised_usd: Decimal, lines: int) -> int:
-    """Return how many of `lines` there is money for, if each costs as much."""
-    if room is None or not amount_usd:
+def _count(headroom: Headroom | None, cost: Units, promised: Units, lines: int) -> int:
+    """Return how many of `lines` the headroom covers, if each has this cost."""
+    if headroom is None or not cost:
         return lines
-    return min(lines, max(0, int((room.left_usd - promised_usd) / amount_usd)))
+    return min(lines, max(0, (headroom.amount - promised) // cost))
 
 
-def _granted(waiting: Waiting, lines: int | None) -> Granted:
+def _granted(waiting: WaitingLines, lines: int | None) -> Granted:
     return Granted(batch_id=waiting.batch_id, model=waiting.model, lines=lines)

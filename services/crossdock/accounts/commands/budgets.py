@@ -11,7 +11,7 @@ from crossdock_schemas.accounts.directory import budget_id
 from crossdock_schemas.accounts.journal import MarkSpend
 from crossdock_schemas.windows import Window
 
-MAX_MARKS = 10_000
+MAX_ATTRIBUTED = 10_000
 """End users and tags of one organization that a budget was ever set for: each is counted from then on."""
 
 
@@ -20,8 +20,10 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
     is_mark = is_sound_mark(scope)
     if not is_mark and not state.has_scope(scope):
         return unknown("organization, project or key", scope)
-    if is_mark and scope not in state.marks and len(state.marks) >= MAX_MARKS:
-        reason = f"An organization has, or had, budgets of {MAX_MARKS} end users and tags at most."
+    if is_mark and scope not in state.attributed and len(state.attributed) >= MAX_ATTRIBUTED:
+        reason = (
+            f"An organization has, or had, budgets of {MAX_ATTRIBUTED} end users and tags at most."
+        )
         return Refused(budget_id(scope, window), Refusal.CONFLICT, reason)
     others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
     ended = [one for one in Window if one in others]
@@ -32,17 +34,17 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
         overshoot_usd=command.overshoot_usd,
     )
     old = state.budgets.get(scope, {}).get(window)
-    told: dict[str, Any] = _ended(ended) if ended else {}
+    also_logged: dict[str, Any] = _ended(ended) if ended else {}
     if _says_more(limit) or (old is not None and _says_more(old)):
         # why whole: what is read from the log need not look for what was before
-        told |= limit_told(limit)
-    is_new = is_mark and scope not in state.marks
-    begun = [MarkSpend(account=state.account, scope=scope, at_ms=now_ms)] if is_new else []
+        also_logged |= logged_limit(limit)
+    is_new = is_mark and scope not in state.attributed
+    startable = [MarkSpend(account=state.account, scope=scope, at_ms=now_ms)] if is_new else []
     return Decision(
         budget_id(scope, window),
-        (make_budget(state, scope, limit, now_ms), *begun),
+        (make_budget(state, scope, limit, now_ms), *startable),
         deleted=tuple(budget_id(scope, one) for one in ended),
-        told=told,
+        also_logged=also_logged,
     )
 
 
@@ -50,11 +52,14 @@ def _says_more(limit: Limit | Budget) -> bool:
     return limit.include_byok or limit.overshoot_usd > 0
 
 
-def limit_told(limit: Limit | Budget) -> dict[str, Any]:
-    told: dict[str, Any] = {"limit_usd": f"{limit.limit_usd:f}", "include_byok": limit.include_byok}
+def logged_limit(limit: Limit | Budget) -> dict[str, Any]:
+    also_logged: dict[str, Any] = {
+        "limit_usd": f"{limit.limit_usd:f}",
+        "include_byok": limit.include_byok,
+    }
     if limit.overshoot_usd:
-        told["overshoot_usd"] = f"{limit.overshoot_usd:f}"
-    return told
+        also_logged["overshoot_usd"] = f"{limit.overshoot_usd:f}"
+    return also_logged
 
 
 def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
@@ -82,7 +87,7 @@ def clear_budget(state: AccountState, command: BudgetRemoval) -> Decision | Refu
     if not there:
         return unknown("budget of", scope)
     ended = [one for one in Window if one in there]
-    return Decision(scope, deleted=budgets_of(state, scope), told=_ended(ended))
+    return Decision(scope, deleted=budgets_of(state, scope), also_logged=_ended(ended))
 
 
 def budgets_of(state: AccountState, scope: str) -> tuple[str, ...]:

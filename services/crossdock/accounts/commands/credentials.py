@@ -64,7 +64,7 @@ def change_credential(
         old.credential_id,
         (made,),
         cancels=_cancels(old, made, now_ms),
-        told={"secret": "replaced"},
+        also_logged={"secret": "replaced"},
         secrets=((old.credential_id, command.sealed),),
     )
 
@@ -83,8 +83,10 @@ def rewrap_credential(state: AccountState, command: CredentialRewrap) -> Decisio
     foreign = _why_foreign(old, command.sealed)
     if foreign is not None:
         return Refused(old.credential_id, Refusal.CONFLICT, foreign)
-    told = {"master_key": command.sealed.master_key_id}
-    return Decision(old.credential_id, told=told, secrets=((old.credential_id, command.sealed),))
+    also_logged = {"master_key": command.sealed.master_key_id}
+    return Decision(
+        old.credential_id, also_logged=also_logged, secrets=((old.credential_id, command.sealed),)
+    )
 
 
 def _numbered(

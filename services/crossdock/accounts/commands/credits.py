@@ -13,7 +13,7 @@ from crossdock_schemas.accounts.control import (
 )
 from crossdock_schemas.accounts.credit import BOOKED, EXPIRING, Credit, CreditKind, Terms
 from crossdock_schemas.ids import derive_credit_id
-from crossdock_schemas.windows import Window
+from crossdock_schemas.money import to_usd, usd_text
 
 MAX_LOTS = 400
 """Times at which an organization's credits expire, one lot each: one a day for a year, and some."""
@@ -54,8 +54,7 @@ def set_prepayment(state: AccountState, command: PrepaymentSet, now_ms: int) -> 
         return unknown("organization", command.account)
     if command.is_prepaid == (organization.prepaid_from_usd is not None):
         return Decision(command.account, (organization,))
-    spent = state.tally(state.account).paid(Window.TOTAL, include_byok=False)
-    fields = {"prepaid_from_usd": spent if command.is_prepaid else None}
+    fields = {"prepaid_from_usd": state.spent_usd() if command.is_prepaid else None}
     return Decision(command.account, (changed(organization, fields, now_ms),))
 
 
@@ -126,7 +125,8 @@ def _why_wrong(kind: CreditKind, amount: Decimal) -> str | None:
 
 
 def _why_too_much(state: AccountState, kind: CreditKind, amount: Decimal) -> str | None:
-    """Refunded is what neither was spent nor is held."""
-    if kind is not CreditKind.REFUND or state.credits_left() >= -amount:
+    """A refund takes only credits that are neither spent nor held."""
+    left = to_usd(max(state.credits_left(), 0))
+    if kind is not CreditKind.REFUND or left >= -amount:
         return None
-    return f"Only {max(state.credits_left(), Decimal(0)):f} USD of the credits are left to be refunded."
+    return f"Only {usd_text(left)} USD of the credits are left to be refunded."

@@ -26,7 +26,7 @@ class Decision:
     cancels: tuple[Cancelled, ...] = ()
     forwarded: tuple[Founded | Credited | PrepaymentSet, ...] = ()
     """To another account's shard, or this one's own."""
-    told: Mapping[str, Any] = field(default_factory=dict)
+    also_logged: Mapping[str, Any] = field(default_factory=dict)
     """What the log says besides the target's own fields."""
     secrets: tuple[tuple[CredentialId, SealedSecret | None], ...] = ()
     """What becomes of own provider keys' secrets; None: it is taken away."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from crossdock.accounts.commands.budgets import budgets_of, limit_told, make_budget
+from crossdock.accounts.commands.budgets import budgets_of, logged_limit, make_budget
 from crossdock.accounts.commands.decision import (
     Decision,
     Refused,
@@ -49,8 +49,8 @@ def create_key(state: AccountState, command: KeyAsked, now_ms: int) -> Decision 
     if command.limit is None:
         return Decision(key.key_id, (key,))
     budget = make_budget(state, key.key_id, command.limit, now_ms)
-    told = limit_told(budget) | {"window": budget.window.value}
-    return Decision(key.key_id, (key, budget), told=told)
+    also_logged = logged_limit(budget) | {"window": budget.window.value}
+    return Decision(key.key_id, (key, budget), also_logged=also_logged)
 
 
 def _why_wrong_end(key: ApiKey, life_s: int | None, now_ms: int) -> str | None:
@@ -112,8 +112,8 @@ def rotate_key(state: AccountState, command: KeyRotation, now_ms: int) -> Decisi
     if key.expires_at_ms is not None:
         end_ms = min(end_ms, key.expires_at_ms)
     predecessor = changed(key, {"expires_at_ms": end_ms}, now_ms)
-    inherited, told = _inherited(state, key.key_id, command.successor, now_ms)
-    return Decision(key.key_id, (successor, predecessor, *inherited), told=told)
+    inherited, also_logged = _inherited(state, key.key_id, command.successor, now_ms)
+    return Decision(key.key_id, (successor, predecessor, *inherited), also_logged=also_logged)
 
 
 def _inherited(
@@ -126,13 +126,13 @@ def _inherited(
     limits = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
     byok = [window.value for window, budget in budgets.items() if budget.include_byok]
     beyond = {w.value: f"{b.overshoot_usd:f}" for w, b in budgets.items() if b.is_fluid}
-    told = {"successor": successor, "budgets": limits}
-    told |= ({"byok": byok} if byok else {}) | ({"overshoots": beyond} if beyond else {})
+    also_logged = {"successor": successor, "budgets": limits}
+    also_logged |= ({"byok": byok} if byok else {}) | ({"overshoots": beyond} if beyond else {})
     copies: list[Entity] = [budget.model_copy(update=stamps) for budget in budgets.values()]
     if policy is not None:
         copies.append(policy.model_copy(update=stamps))
     copies += _lent(state, key_id, successor, stamps)
-    return copies, told
+    return copies, also_logged
 
 
 def _lent(

@@ -1,1 +1,1 @@
-"""What money does: holds, captures, releases, postings, credits, alerts. Pure."""
+"""The ledger: holds, captures, releases, postings, credits, alerts. Pure."""

@@ -1,229 +1,256 @@
-"""What is held, what calls cost, what is free again: postings in the journal, and the sums of each scope. Pure."""
+"""Booking: holds, captures and releases of one account become journal entries and totals of each scope. Pure."""
 
 from collections import defaultdict
-from decimal import Decimal
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from crossdock.accounts.admission.parcel_headroom import ParcelRooms, rooms_for
-from crossdock.accounts.admission.rate_limits import Pace
-from crossdock.accounts.ledger.deduplication import Recent, Taken
-from crossdock.accounts.ledger.hold_attribution import Marked
-from crossdock.accounts.ledger.postings import Place, Sums, both_sides, credit_postings, parts_of
+from crossdock.accounts.admission.parcel_headroom import ParcelHeadroom, parcel_headroom
+from crossdock.accounts.admission.rate_limits import RateCounter
+from crossdock.accounts.ledger.deduplication import Addition, BookedCalls
+from crossdock.accounts.ledger.hold_attribution import HoldAttribution
+from crossdock.accounts.ledger.postings import (
+    EntrySums,
+    PostingPlace,
+    both_sides,
+    credit_postings,
+    parts_of,
+)
 from crossdock.accounts.state.account import AccountState
-from crossdock.accounts.state.attribution import Marks, Share, marks_of_row, share_of, whole
-from crossdock.accounts.state.cost_history import Asking
-from crossdock.accounts.state.holds import Held, Holds, Owner, to_units, to_usd
-from crossdock.accounts.state.totals import NOTHING
+from crossdock.accounts.state.attribution import (
+    Attribution,
+    HoldShare,
+    attribution_of_call,
+    share_of,
+    whole,
+)
+from crossdock.accounts.state.cost_history import TeachingHolds
+from crossdock.accounts.state.holds import HoldOwner, OpenHold, OpenHolds
+from crossdock.kernel.runtime.shard.page_store import PageStore
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, CreditKind
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Posting
 from crossdock_schemas.calls.usage import CallOutcome, Charge, HoldEnd
 from crossdock_schemas.ids import HoldId, KeyId
+from crossdock_schemas.money import Units
 from crossdock_schemas.windows import day_of
 
 
-class Whose(NamedTuple):
+@dataclass
+class Books:
+    """What the bookings of a partition's accounts share."""
+
+    rates: RateCounter
+    unknown_s: int
+    """How long a hold is kept after the last call under it ended in an unknown way. A worker presumed dead may only
+    have been paused, and may still report the cost."""
+    holds: OpenHolds = field(default_factory=OpenHolds)
+    attribution: HoldAttribution = field(default_factory=HoldAttribution)
+    booked: BookedCalls = field(default_factory=BookedCalls)
+    teaching: TeachingHolds = field(default_factory=TeachingHolds)
+
+    @property
+    def stores(self) -> tuple[PageStore[Any, Any], ...]:
+        return (
+            self.booked.chunks,
+            self.booked.unknown,
+            self.holds.pages,
+            self.attribution.pages,
+            self.rates.reserved.pages,
+        )
+
+
+class BudgetedLines(NamedTuple):
     """Lines that the same budgets bind, as of a change of the account."""
 
     change: int
     key_id: KeyId
-    marks: Marks
+    attribution: Attribution
 
 
 class Booking:
-    """What one step does to the books of one account: at most one entry of each kind."""
+    """All that one step books for one account: at most one entry of each kind."""
 
-    def __init__(  # noqa: PLR0917  # what all of a partition's accounts share
-        self,
-        state: AccountState,
-        holds: Holds,
-        marked: Marked,
-        recent: Recent,
-        asking: Asking,
-        pace: Pace,
-        *,
-        unknown_s: int,
-    ) -> None:
-        self._unknown_s = unknown_s
+    def __init__(self, state: AccountState, books: Books) -> None:
         self._state = state
-        self._marked = marked
-        self._asking = asking
-        self._pace = pace
-        self._holds = holds
-        self._recent = recent
-        self._sums: defaultdict[EntryKind, Sums] = defaultdict(Sums)
+        self._books = books
+        self._sums: defaultdict[EntryKind, EntrySums] = defaultdict(EntrySums)
         self._credits: list[Credit] = []
-        self._rooms: tuple[Whose, ParcelRooms] | None = None
-        """What was worked out last, while it is true."""
-        self._uncounted: dict[Place, tuple[int, int]] = {}
-        """What was set aside, and what of it fluid budgets do not count, in 1e-12 USD, that no tally knows of yet."""
+        self._headroom: tuple[BudgetedLines, ParcelHeadroom] | None = None
+        """The last one that was computed, until totals or credits change."""
+        self._uncounted: dict[PostingPlace, tuple[Units, Units]] = {}
+        """Held and spare amounts of new holds that the totals do not count yet."""
         self.has_booked = False
-        self.freed_usd = NOTHING
-        """What calls gave back of what was held for credits to pay."""
+        self.released: Units = 0
+        """Amounts that came back from holds, and did not go to credits."""
         self.touched: set[KeyId] = set()
-        """Keys whose sums changed."""
-        self.touched_marks: set[str] = set()
-        """End users and tags whose sums changed."""
+        """Keys whose totals changed."""
+        self.touched_scopes: set[str] = set()
+        """End users and tags whose totals changed."""
         self.learned: set[str] = set()
-        """Models of which more is known."""
+        """Models whose cost history changed."""
 
     def credit(self, credit: Credit) -> None:
-        """Add credits, or take them away: against who paid them, or who gave them."""
+        """Add or remove credits."""
         self._credits.append(credit)
 
-    def rooms(self, key: ApiKey, marks: Marks) -> ParcelRooms:
-        """Return what binds lines of `key` that count for `marks`."""
-        whose, known = Whose(self._state.number, key.key_id, marks), self._rooms
-        if known is None or known[0] != whose:
-            self.count()
-            known = self._rooms = whose, rooms_for(self._state, key, marks)
+    def headroom(self, key: ApiKey, attribution: Attribution) -> ParcelHeadroom:
+        """Return what binds lines of `key` with this attribution."""
+        lines, known = BudgetedLines(self._state.number, key.key_id, attribution), self._headroom
+        if known is None or known[0] != lines:
+            self.count_holds()
+            known = self._headroom = lines, parcel_headroom(self._state, key, attribution)
         return known[1]
 
-    def count(self) -> None:
-        """Let the account's tallies count all that was set aside; what else is booked they count at once."""
+    def forget_headroom(self) -> None:
+        """Compute the headroom anew next time: totals or credits changed."""
+        self._headroom = None
+
+    def count_holds(self) -> None:
+        """Add the new holds to the account's totals; all else is added when it is booked."""
         if not self._uncounted:
             return
         uncounted, self._uncounted = self._uncounted, {}
-        for place, (rest, spare) in uncounted.items():
-            self._add(EntryKind.HOLD, place, held=to_usd(rest), spare=to_usd(spare))
+        for place, (held, spare) in uncounted.items():
+            self._add(EntryKind.HOLD, place, held=held, spare=spare)
 
-    def forget_rooms(self) -> None:
-        """Sums, or credits, are others now."""
-        self._rooms = None
-
-    def hold(  # whose it is, and what
+    def hold(  # for which key, and how much
         self,
         key: ApiKey,
         hold_id: HoldId,
-        held: Held,
-        rooms: ParcelRooms,
-        shares: tuple[Share, ...] = (),
+        hold: OpenHold,
+        headroom: ParcelHeadroom,
+        shares: tuple[HoldShare, ...] = (),
     ) -> None:
-        """Set `held` aside for a parcel; `rooms`: what binds its lines now; `shares`: what of it counts for marks.
+        """Open a hold for a parcel; `headroom` binds its lines now, and `shares` are its attribution.
 
-        The tallies count it later, all at once: so long the rooms that are known tell what is left.
+        The totals count it later, with others. Until then the known headroom is reduced by it.
         """
-        self._holds.add(Owner(self._state.account, key.key_id), hold_id, held)
-        if shares:
-            self._marked.add(self._state.account, hold_id, shares)
-        for names, rest, spare in shares or (whole(held),):
-            place = Place(key.project, key.key_id, "", held.day, marks=names)
-            already = self._uncounted.get(place, (0, 0))
-            self._uncounted[place] = already[0] + rest, already[1] + spare
-        self._sums[EntryKind.HOLD].count += held.open.bit_count()
-        if rooms.users:  # each of them has less by another amount
-            self.forget_rooms()
-        else:
-            rooms.shared.take(to_usd(held.rest), to_usd(held.spare))
-
-    def charge(self, row: Charge) -> None:
-        """Book a call that is not in the books yet; its hold gives up as much, as far as it reaches."""
-        self.count()
-        state = self._state
-        held = None
-        if row.hold_id is not None:
-            held = self._holds.find(Owner(state.account, row.key_id), row.hold_id)
-        if held is None or row.hold_id is None:
-            self._book(row, day_of(state.now_ms), marks_of_row(state, row))
-            return
-        shares = self._marked.find(state.account, row.hold_id)
-        share = share_of(shares, row.user) if shares else whole(held)
-        taken = self._book(row, held.day, share.marks)
-        if taken is not None:
-            self._give(row, row.hold_id, held, share, taken)
-            self._learn(row, row.hold_id, taken)
-
-    def _book(self, row: Charge, day: int, marks: tuple[str, ...]) -> Taken | None:
-        """Book what a call adds to the books; `day` and `marks`: where it counts unless it was booked before."""
-        taken = self._recent.take(row, day, marks)
-        if taken is not None:
-            calls = 0 if taken.is_correction else 1
-            place = Place(
-                row.project, row.key_id, row.provider, taken.day, row.is_byok, taken.marks
-            )
-            self._add(_kind(taken), place, spent=taken.amount_usd, count=1, calls=calls)
-            self._pace.use(self._state, row.key_id, row.hold_id, taken.tokens)
-        return taken
-
-    def _give(  # whose hold pays, and for what
-        self, row: Charge, hold_id: HoldId, held: Held, share: Share, taken: Taken
-    ) -> None:
-        """Take what a call cost from its share of its hold, as far as it reaches: from what was likely first."""
-        units = min(share.rest, to_units(taken.amount_usd))
-        if not units:
-            return
-        left = share._replace(rest=share.rest - units, spare=min(share.spare, share.rest - units))
-        used = held._replace(rest=held.rest - units, spare=held.spare + left.spare - share.spare)
         account = self._state.account
-        self._holds.put(Owner(account, row.key_id), hold_id, used)
-        self._marked.put(account, hold_id, left)
-        place = Place(row.project, row.key_id, "", taken.day, marks=share.marks)
-        spare = to_usd(left.spare - share.spare)
-        self._add(_kind(taken), place, held=-to_usd(units), spare=spare)
-        if row.is_byok:
-            self.freed_usd += max(to_usd(units), NOTHING)
+        self._books.holds.add(HoldOwner(account, key.key_id), hold_id, hold)
+        if shares:
+            self._books.attribution.add(account, hold_id, shares)
+        for scopes, held, spare in shares or (whole(hold),):
+            place = PostingPlace(key.project, key.key_id, "", hold.day, scopes=scopes)
+            before = self._uncounted.get(place, (0, 0))
+            self._uncounted[place] = before[0] + held, before[1] + spare
+        self._sums[EntryKind.HOLD].count += hold.open.bit_count()
+        if headroom.users:  # each of them has less by another amount
+            self.forget_headroom()
+        else:
+            headroom.shared.hold(hold.held, hold.spare)
 
-    def _learn(self, row: Charge, hold_id: HoldId, taken: Taken) -> None:
-        """Remember what a call cost that succeeded, where a fluid budget shall know what is usual."""
-        asked = self._asking.find(hold_id)
-        if asked is not None and row.outcome is CallOutcome.OK and not taken.is_correction:
-            self.learned.add(asked.model)
-            usual = self._state.usual_of(asked.model)
-            usual.learn(to_units(taken.amount_usd), asked.line_units)
-
-    def end(self, end: HoldEnd) -> None:
-        """Free what is left of a hold whose last lines ended. What is told again changes nothing."""
-        self.count()
-        owner = Owner(self._state.account, end.key_id)
-        held = self._holds.find(owner, end.hold_id)
-        if held is None:
+    def capture(self, charge: Charge) -> None:
+        """Book a call unless it was booked before; its hold gives up as much, as far as it covers it."""
+        self.count_holds()
+        state, hold_id = self._state, charge.hold_id
+        owner = HoldOwner(state.account, charge.key_id)
+        hold = None if hold_id is None else self._books.holds.find(owner, hold_id)
+        if hold is None or hold_id is None:
+            self._book(charge, day_of(state.now_ms), attribution_of_call(state, charge))
             return
-        left = _after(held, end, self._state.now_ms // 1000 + self._unknown_s)
-        self._holds.put(owner, end.hold_id, left)
-        ended = (held.open & ~left.open).bit_count()
-        self._pace.end(self._state, end.key_id, end.hold_id, left.open.bit_count())
+        shares = self._books.attribution.find(state.account, hold_id)
+        share = share_of(shares, charge.user) if shares else whole(hold)
+        addition = self._book(charge, hold.day, share.scopes)
+        if addition is not None:
+            self._capture(charge, hold_id, hold, share, addition)
+            self._learn(charge, hold_id, addition)
+
+    def _book(self, charge: Charge, day: int, scopes: tuple[str, ...]) -> Addition | None:
+        """Book what a call adds to the books; it counts on `day` and for `scopes` unless it was booked before."""
+        added = self._books.booked.add(charge, day, scopes)
+        if added is not None:
+            calls = 0 if added.is_correction else 1
+            place = PostingPlace(
+                charge.project,
+                charge.key_id,
+                charge.provider,
+                added.day,
+                charge.is_byok,
+                added.scopes,
+            )
+            self._add(_kind(added), place, spent=added.cost, count=1, calls=calls)
+            self._books.rates.use(self._state, charge.key_id, charge.hold_id, added.tokens)
+        return added
+
+    def _capture(  # which hold pays, and for what
+        self, charge: Charge, hold_id: HoldId, hold: OpenHold, share: HoldShare, added: Addition
+    ) -> None:
+        """Take the cost of a call from its share of its hold, as far as it covers it: the expected cost first."""
+        captured = min(share.held, added.cost)
+        if not captured:
+            return
+        held = share.held - captured
+        left = share._replace(held=held, spare=min(share.spare, held))
+        spare = left.spare - share.spare
+        account = self._state.account
+        changed = hold._replace(held=hold.held - captured, spare=hold.spare + spare)
+        self._books.holds.put(HoldOwner(account, charge.key_id), hold_id, changed)
+        self._books.attribution.put(account, hold_id, left)
+        place = PostingPlace(charge.project, charge.key_id, "", added.day, scopes=share.scopes)
+        self._add(_kind(added), place, held=-captured, spare=spare)
+        if charge.is_byok:
+            self.released += max(captured, 0)
+
+    def _learn(self, charge: Charge, hold_id: HoldId, added: Addition) -> None:
+        """Add a successful call to the cost history, if a fluid budget needs it."""
+        taught = self._books.teaching.find(hold_id)
+        if taught is not None and charge.outcome is CallOutcome.OK and not added.is_correction:
+            self.learned.add(taught.model)
+            self._state.cost_history_of(taught.model).learn(added.cost, taught.worst_case)
+
+    def release(self, end: HoldEnd) -> None:
+        """End lines of a hold, and release what is left after its last line. A repeated end changes nothing."""
+        self.count_holds()
+        owner = HoldOwner(self._state.account, end.key_id)
+        hold = self._books.holds.find(owner, end.hold_id)
+        if hold is None:
+            return
+        left = _after(hold, end, self._state.now_ms // 1000 + self._books.unknown_s)
+        self._books.holds.put(owner, end.hold_id, left)
+        ended = (hold.open & ~left.open).bit_count()
+        self._books.rates.end(self._state, end.key_id, end.hold_id, left.open.bit_count())
         if left.open:
             self._sums[EntryKind.RELEASE].count += ended
         else:
-            self._free(EntryKind.RELEASE, end.key_id, end.hold_id, held, ended)
+            self._release(EntryKind.RELEASE, end.key_id, end.hold_id, hold, ended)
 
-    def expire(self, key_id: KeyId, hold_id: HoldId, held: Held) -> None:
-        """Free what nobody freed; `held` is out of the open ones already."""
-        self.count()
-        self._pace.end(self._state, key_id, hold_id, 0)
-        self._free(EntryKind.EXPIRY, key_id, hold_id, held, held.open.bit_count())
+    def expire(self, key_id: KeyId, hold_id: HoldId, hold: OpenHold) -> None:
+        """Release a hold that was not ended in time; it is no longer among the open ones."""
+        self.count_holds()
+        self._books.rates.end(self._state, key_id, hold_id, 0)
+        self._release(EntryKind.EXPIRY, key_id, hold_id, hold, hold.open.bit_count())
 
-    def _free(  # what, whose, how much
-        self, kind: EntryKind, key_id: KeyId, hold_id: HoldId, held: Held, lines: int
+    def _release(  # which hold, and why
+        self, kind: EntryKind, key_id: KeyId, hold_id: HoldId, hold: OpenHold, lines: int
     ) -> None:
-        self.freed_usd += to_usd(held.rest)
-        shares = self._marked.take(self._state.account, hold_id)
-        for marks, rest, spare in shares or (whole(held),):
-            place = Place(self._state.spenders[key_id], key_id, "", held.day, marks=marks)
-            self._add(kind, place, held=to_usd(-rest), spare=to_usd(-spare))
+        self.released += hold.held
+        shares = self._books.attribution.take(self._state.account, hold_id)
+        for scopes, held, spare in shares or (whole(hold),):
+            place = PostingPlace(self._state.spenders[key_id], key_id, "", hold.day, scopes=scopes)
+            self._add(kind, place, held=-held, spare=-spare)
         self._sums[kind].count += lines
 
     def _add(  # what, where, how much
         self,
         kind: EntryKind,
-        place: Place,
+        place: PostingPlace,
         *,
-        spent: Decimal = NOTHING,
-        held: Decimal = NOTHING,
-        spare: Decimal = NOTHING,
+        spent: Units = 0,
+        held: Units = 0,
+        spare: Units = 0,
         count: int = 0,
         calls: int = 0,
     ) -> None:
-        self.forget_rooms()
+        self.forget_headroom()
         sums = self._sums[kind]
         sums.count += count
         if spent:
-            sums.spent[place] = sums.spent.get(place, NOTHING) + spent
+            sums.spent[place] = sums.spent.get(place, 0) + spent
         if held:
-            sums.held[place] = sums.held.get(place, NOTHING) + held
+            sums.held[place] = sums.held.get(place, 0) + held
         self._state.spenders.setdefault(place.key_id, place.project)
-        for scope in (self._state.account, place.project, place.key_id, *place.marks):
-            self._state.tally(scope).add(
+        for scope in (self._state.account, place.project, place.key_id, *place.scopes):
+            self._state.totals_of(scope).add(
                 place.day,
                 spent=spent,
                 held=held,
@@ -232,11 +259,11 @@ class Booking:
                 is_byok=place.is_byok,
             )
         self.touched.add(place.key_id)
-        self.touched_marks.update(place.marks)
+        self.touched_scopes.update(place.scopes)
 
     def entries(self) -> list[Entry]:
-        """Return the entries, which get their numbers now; none of nothing."""
-        self.count()
+        """Return the entries, with their numbers; an empty list if nothing was booked."""
+        self.count_holds()
         found = self._credit_entries(is_lapse=False)
         for kind, sums in self._sums.items():
             postings = [
@@ -245,8 +272,8 @@ class Booking:
             ]
             for part in parts_of(postings):
                 found.append(self._entry(kind, sums.count, part))
-                sums.count = 0  # an entry that is cut tells of its calls once
-        # why last: what is written off was neither spent nor held when all else was booked
+                sums.count = 0  # of an entry in several parts, the first one counts the calls
+        # why last: credits lapse that were neither spent nor held when all else was booked
         found += self._credit_entries(is_lapse=True)
         self._credits = []
         self._sums.clear()
@@ -274,15 +301,15 @@ class Booking:
         )
 
 
-def _kind(taken: Taken) -> EntryKind:
-    return EntryKind.CORRECTION if taken.is_correction else EntryKind.CAPTURE
+def _kind(added: Addition) -> EntryKind:
+    return EntryKind.CORRECTION if added.is_correction else EntryKind.CAPTURE
 
 
-def _after(held: Held, end: HoldEnd, unknown_until_s: int) -> Held:
-    """Return what `end` makes of `held`."""
-    slots = sum(1 << slot for slot in set(end.slots)) & held.open
-    still = held.open if end.is_unknown else held.open & ~slots
-    lost = (held.lost | slots if end.is_unknown else held.lost) & still
-    is_over = lost == still  # nothing more begins; what is lost may still be told of
-    stop_s = min(held.stop_s, unknown_until_s) if is_over else held.stop_s
-    return held._replace(open=still, lost=lost, stop_s=stop_s)
+def _after(hold: OpenHold, end: HoldEnd, unknown_until_s: int) -> OpenHold:
+    """Return `hold` after `end`."""
+    slots = sum(1 << slot for slot in set(end.slots)) & hold.open
+    still = hold.open if end.is_unknown else hold.open & ~slots
+    lost = (hold.lost | slots if end.is_unknown else hold.lost) & still
+    is_over = lost == still  # no call begins any more; only reports of lost calls may come
+    stop_s = min(hold.stop_s, unknown_until_s) if is_over else hold.stop_s
+    return hold._replace(open=still, lost=lost, stop_s=stop_s)

@@ -1,4 +1,4 @@
-"""When credits expire, and who is told of it; what becomes of them then is in `lots`. Pure."""
+"""When credits expire, and when that is reported; `credit_lots` decides what then lapses. Pure."""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,26 +15,26 @@ from crossdock_schemas.accounts.credit import Credit, Lots
 from crossdock_schemas.accounts.directory import identity
 from crossdock_schemas.ids import AccountId
 
-TELL_MS = 1000
+SHOW_MS = 1000
 
 
-class Expiring:
-    """The credits that expire, of a partition's accounts."""
+class CreditExpiry:
+    """The credits of a partition's accounts that expire."""
 
     def __init__(self, notice_days: int, step: StepBuilder) -> None:
         self._notice_days = notice_days
         self._step = step
         self._due: list[tuple[int, AccountId]] = []
-        """A heap: when whose credits expire, or will soon; one entry too many does no harm."""
+        """A heap of when an account's credits expire, or are soon to expire. Extra entries have no effect."""
         self._kept: dict[AccountId, Lots] = {}
         """As their pages have them."""
-        self._shown = Throttle[AccountId](TELL_MS)
+        self._shown = Throttle[AccountId](SHOW_MS)
 
     def restore(self, state: AccountState) -> None:
-        """Take over what `state` has."""
+        """Take over the lots of `state`."""
         if state.lots is not None:
             self._kept[state.account] = state.lots
-            self._shown.note(state.account)  # the directory may be behind
+            self._shown.note(state.account)  # the directory may not show the last lots yet
             self._watch(state)
 
     def _watch(self, state: AccountState) -> None:
@@ -42,22 +42,22 @@ class Expiring:
             heapq.heappush(self._due, (at_ms, state.account))
 
     def add(self, state: AccountState, credit: Credit) -> None:
-        """Count credits that came or went, which are among the state's already."""
+        """Count credits, added or removed; the state has them already."""
         credit_lots.add(state, credit)
         if credit.expires_at_ms is not None:
             self._watch(state)
 
     def due(self, now_ms: int) -> Iterator[AccountId]:
-        """Yield whose credits expire now, or will soon."""
+        """Yield the accounts whose credits expire now, or soon."""
         while self._due and self._due[0][0] <= now_ms:
             yield heapq.heappop(self._due)[1]
 
-    def settle(self, state: AccountState, freed_usd: Decimal) -> Sequence[Credit]:
-        """Take what was spent from what expires first; return what is written off, which is among the state's then.
+    def settle(self, state: AccountState, released_usd: Decimal) -> Sequence[Credit]:
+        """Take what was spent from the lots that expire first, and return the lapses; the state has them already.
 
-        `freed_usd`: what calls gave back of what was held, since the last time.
+        `released_usd`: what holds released since the last time.
         """
-        settled = credit_lots.settle(state, freed_usd, self._notice_days)
+        settled = credit_lots.settle(state, released_usd, self._notice_days)
         self._step.send(*map(alert_record, expiries(state, settled)))
         for lapse in settled.lapses:
             state.put(lapse)
@@ -70,8 +70,8 @@ class Expiring:
             self._step.keep(entity_page(found))
         return settled.lapses
 
-    def tell(self, states: Mapping[AccountId, AccountState], now_ms: int) -> None:
-        """Show in the directory what is left of them: of each account once in TELL_MS at most."""
+    def show(self, states: Mapping[AccountId, AccountState], now_ms: int) -> None:
+        """Show the lots in the directory: each account's once in SHOW_MS at most."""
         for account in self._shown.due(now_ms):
             found = states[account].lots
             if found is not None:

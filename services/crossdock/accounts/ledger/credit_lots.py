@@ -1,13 +1,13 @@
-"""Credits that expire: which are spent, and what is written off of them. Pure.
+"""Credits that expire: which are spent first, and what lapses. Pure.
 
-Credits of one time are one lot. What is spent is taken from what expires first; what never expires is the rest, and
-comes last. What is taken away (a refund, an adjustment) comes from the other end: what never expires, then what
-expires last, so that nobody is paid back what was about to lapse. What a correction gives back never expires, and is
-spent next.
+Credits that expire at the same time are one lot. Spending takes from the lot that expires first; credits that never
+expire come last. A refund or a negative adjustment takes from the other end: credits that never expire, then the lot
+that expires last, so that no refund pays back what was about to lapse. What a correction gives back never expires, and
+is spent next.
 
-When its time has come, all of a lot is written off that is not held for calls, where calls are held for from what
-expires first. What is held stays until calls have spent it or given it back, whichever calls they are; when none is
-left, what they gave back is written off. So a lot has two write-offs at most, and none takes what is held or spent.
+When a lot expires, all of it lapses except what open holds may need, and holds draw on what expires first. That part
+stays until calls captured or released it, whichever calls they are; then the released part lapses. So a lot lapses in
+two steps at most, and no lapse takes what is held or spent.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,28 +16,29 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from crossdock.accounts.state.account import AccountState
-from crossdock.accounts.state.totals import NOTHING
 from crossdock_schemas.accounts.credit import Credit, CreditKind, Lot, Lots
 from crossdock_schemas.ids import derive_lapse_id
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.windows import Window
 
 DAY_MS = 86_400_000
+NOTHING = Decimal(0)
 Amount = Literal["left_usd", "lapsing_usd"]
 
 
-class Settled(NamedTuple):
-    """What became of an account's lots."""
+class SettledLots(NamedTuple):
+    """The result of settling an account's lots."""
 
     lapses: Sequence[Credit] = ()
-    """What is written off: credits below 0 that are to be booked."""
+    """Credits below 0, to be booked."""
     soon: Sequence[Lot] = ()
-    """Of which nobody was told yet that they will expire."""
+    """They expire soon, which was not reported yet."""
     over: Sequence[Lot] = ()
-    """That expired now, as they were before."""
+    """They expired now; as they were before."""
 
 
 def add(state: AccountState, credit: Credit) -> None:
-    """Count `credit`, no lapse, which is among the state's already."""
+    """Count `credit`, which is not a lapse; the state has it already."""
     book = _count(state)
     lots = list(book.lots)
     if not lots and credit.expires_at_ms is None:
@@ -51,7 +52,7 @@ def add(state: AccountState, credit: Credit) -> None:
 
 
 def _with(lots: list[Lot], new: Lot) -> list[Lot]:
-    """Return `lots` and `new`, in the order of their times; of one time is one."""
+    """Return `lots` with `new`, in the order of their times; lots of the same time are merged."""
     same = [lot for lot in lots if lot.expires_at_ms == new.expires_at_ms]
     others = [lot for lot in lots if lot.expires_at_ms != new.expires_at_ms]
     left = sum((lot.left_usd for lot in same), new.left_usd)
@@ -60,22 +61,21 @@ def _with(lots: list[Lot], new: Lot) -> list[Lot]:
 
 
 def due_ms(state: AccountState, notice_days: int) -> list[int]:
-    """Return the times at which there is something to tell, or to write off."""
+    """Return the times at which something is to be reported, or lapses."""
     ends = [] if state.lots is None else [lot.expires_at_ms for lot in state.lots.lots]
     return [at_ms for end_ms in ends for at_ms in (end_ms - notice_days * DAY_MS, end_ms)]
 
 
-def settle(state: AccountState, freed_usd: Decimal, notice_days: int) -> Settled:
-    """Take from the lots what was spent, and write off what has expired.
+def settle(state: AccountState, released_usd: Decimal, notice_days: int) -> SettledLots:
+    """Take from the lots what was spent, and let lapse what has expired.
 
-    `freed_usd`: what calls gave back since the last time, of what was held for them. The lapses are for the caller to
-    book, so that the state's credits are less by them.
+    `released_usd`: what holds released since the last time. The caller books the lapses.
     """
     if state.lots is None or not state.lots.lots:
-        return Settled()
+        return SettledLots()
     book = _count(state)
     lots = _without_debt(state, list(book.lots))
-    lots = _give_up(state, lots, freed_usd)
+    lots = _give_up(state, lots, released_usd)
     over = [
         lot
         for lot in lots
@@ -90,46 +90,46 @@ def settle(state: AccountState, freed_usd: Decimal, notice_days: int) -> Settled
     lots, lapses = _close(state, lots)
     lots = [_changed(lot, is_told=True) if lot in soon else lot for lot in lots]
     _put(state, book, lots)
-    return Settled(lapses, soon, over)
+    return SettledLots(lapses, soon, over)
 
 
 def _count(state: AccountState) -> Lots:
     """Return the lots, less what was spent since the last time."""
-    paid = state.tally(state.account).paid(Window.TOTAL, include_byok=False)
+    spent = state.spent_usd()
     book = state.lots
     if book is None or not book.lots or state.prepaid_from_usd is None:
-        return (book or Lots(account=state.account)).model_copy(update={"counted_usd": paid})
-    lots, _ = _take(book.lots, "left_usd", paid - book.counted_usd)
-    counted = max(paid, book.counted_usd)
+        return (book or Lots(account=state.account)).model_copy(update={"counted_usd": spent})
+    lots, _ = _take(book.lots, "left_usd", spent - book.counted_usd)
+    counted = max(spent, book.counted_usd)
     return book.model_copy(update={"lots": tuple(lots), "counted_usd": counted})
 
 
 def _without_debt(state: AccountState, lots: list[Lot]) -> list[Lot]:
-    """What was spent, or taken away, beyond all that never expires is paid for by what does."""
+    """Take from the lots what was spent or removed beyond the credits that never expire."""
     lots, debt = _take(lots, "left_usd", -_endless(state, lots))
     lots, _ = _take(lots, "lapsing_usd", debt)
     return lots
 
 
 def _endless(state: AccountState, lots: Iterable[Lot]) -> Decimal:
-    """Return what is left of the credits that never expire; below 0: more was spent than there is."""
-    left, begun = state.credits_usd, state.prepaid_from_usd
-    if begun is not None:
-        left += begun - state.tally(state.account).paid(Window.TOTAL, include_byok=False)
+    """Return what is left of the credits that never expire; below 0 if more was spent than there is."""
+    left, start = to_usd(state.credit_total), state.prepaid_from_usd
+    if start is not None:
+        left += start - state.spent_usd()
     return left - sum((lot.left_usd + lot.lapsing_usd for lot in lots), NOTHING)
 
 
 def _held(state: AccountState) -> Decimal:
-    """Return what calls may spend of the credits, USD."""
+    """Return what open holds may take from the credits, USD."""
     is_bound = state.prepaid_from_usd is not None
-    return state.tally(state.account).held[Window.TOTAL] if is_bound else NOTHING
+    return to_usd(state.totals_of(state.account).held[Window.TOTAL]) if is_bound else NOTHING
 
 
-def _give_up(state: AccountState, lots: list[Lot], freed_usd: Decimal) -> list[Lot]:
-    """Of lots whose time has come: what calls gave back may be spent no more, but for what others are held for."""
+def _give_up(state: AccountState, lots: list[Lot], released_usd: Decimal) -> list[Lot]:
+    """Mark what holds released of expired lots as lapsing, except what other holds still need."""
     kept = sum((lot.left_usd for lot in lots if lot.is_over), NOTHING)
     left = _endless(state, lots) + sum((lot.left_usd for lot in lots), NOTHING)
-    back = min(kept, max(freed_usd, kept - _held(state)), max(left - _held(state), NOTHING))
+    back = min(kept, max(released_usd, kept - _held(state)), max(left - _held(state), NOTHING))
     changed = []
     for lot in lots:
         part = min(lot.left_usd, back) if lot.is_over else NOTHING
@@ -142,7 +142,7 @@ def _give_up(state: AccountState, lots: list[Lot], freed_usd: Decimal) -> list[L
 
 
 def _close(state: AccountState, lots: list[Lot]) -> tuple[list[Lot], list[Credit]]:
-    """Return the lots that are there still, and what is to be written off."""
+    """Return the lots that stay, and the lapses."""
     held = _held(state) - sum((lot.left_usd for lot in lots if lot.is_over), NOTHING)
     open_, lapses = [], []
     for lot in lots:
@@ -175,7 +175,7 @@ def _lapse(state: AccountState, lot: Lot, amount_usd: Decimal, number: int) -> C
 
 
 def _take(lots: Sequence[Lot], name: Amount, amount_usd: Decimal) -> tuple[list[Lot], Decimal]:
-    """Return the lots less `amount_usd` (below 0: nothing), taken from the first ones, and what they do not cover."""
+    """Take `amount_usd` (below 0: nothing) from the first lots; return the lots, and what they do not cover."""
     rest, taken = max(amount_usd, NOTHING), []
     for lot in lots:
         there: Decimal = getattr(lot, name)

@@ -1,8 +1,8 @@
-"""Which calls are in the books already. Pure.
+"""Deduplication: which calls are booked already. Pure.
 
-A call's row comes twice where its worker died, or was taken for dead, between telling of it and telling that its line
-had ended: then its heir supposes a row of unknown end under the same execution id. That concerns calls of the last
-moments of a worker's life, so the last ones of each life are remembered, and all of unknown end.
+A charge comes twice if its worker died, or was presumed dead, after it reported the call and before it reported the end
+of the line: the worker that takes over then assumes a charge of unknown end under the same execution id. This concerns
+the last calls of a worker's life, so the latest calls of each life are remembered, and all calls of unknown end.
 """
 
 import json
@@ -15,16 +15,17 @@ from typing import NamedTuple
 from crossdock.kernel.process.record import Page
 from crossdock.kernel.runtime.shard.page_store import Codec, PageStore
 from crossdock_schemas.calls.usage import CallOutcome, Charge
+from crossdock_schemas.money import Units, to_units, to_usd, usd_text
 
 CHUNK = 256
-CHUNKS = 16  # 4096 calls of a life; 640 are in flight at once, and a group is told every 30 ms
+CHUNKS = 16  # 4096 calls of a life; 640 are in flight at once, and a group is reported every 30 ms
 MAX_LIVES = 256
 MAX_UNKNOWN = 100_000
 _BYTES = 8  # of an execution id's hash; two of one life share them once in 10^13
 
 
 @dataclass
-class Life:
+class WorkerLife:
     """The latest calls of one life of a worker."""
 
     known: set[bytes] = field(default_factory=set)
@@ -36,35 +37,37 @@ def _cut(value: bytes) -> Iterator[bytes]:
     return (value[at : at + _BYTES] for at in range(0, len(value), _BYTES))
 
 
-class Supposed(NamedTuple):
-    """What was booked for a call of unknown end, the day whose windows it counts in, and what else it counts for."""
+class AssumedCall(NamedTuple):
+    """What was booked for a call of unknown end: its day decides the windows, its scopes are its attribution."""
 
-    amount_usd: Decimal
+    cost: Units
     day: int
-    marks: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
     tokens: int = 0
 
 
-class Taken(NamedTuple):
-    """What a row adds to the books."""
+class Addition(NamedTuple):
+    """What a charge adds to the books."""
 
-    amount_usd: Decimal
+    cost: Units
     day: int
-    marks: tuple[str, ...]
+    scopes: tuple[str, ...]
     is_correction: bool
     tokens: int = 0
-    """Used; below 0 where less was used than supposed."""
+    """Below 0 if fewer were used than assumed."""
 
 
-def _text(supposed: Supposed) -> bytes:
-    amount, day, marks, tokens = supposed
-    return f"{amount} {day} {tokens} {json.dumps(marks, ensure_ascii=False)}".encode()
+def _pack(call: AssumedCall) -> bytes:
+    scopes = json.dumps(call.scopes, ensure_ascii=False)
+    return f"{usd_text(to_usd(call.cost))} {call.day} {call.tokens} {scopes}".encode()
 
 
-def _supposed(value: bytes) -> Supposed:
-    """Return what `_text` said; an older page tells amount and day alone."""
-    amount, day, tokens, marks = (*value.decode().split(" ", 3), "0", "[]")[:4]
-    return Supposed(Decimal(amount), int(day), tuple(json.loads(marks)), int(tokens))
+def _unpack(value: bytes) -> AssumedCall:
+    """Older pages have the cost and the day only."""
+    cost_usd, day, tokens, scopes = (*value.decode().split(" ", 3), "0", "[]")[:4]
+    return AssumedCall(
+        to_units(Decimal(cost_usd)), int(day), tuple(json.loads(scopes)), int(tokens)
+    )
 
 
 def _chunk_name(key: tuple[str, int]) -> str:
@@ -76,41 +79,41 @@ def _chunk_key(name: str) -> tuple[str, int]:
     return claim, int(number)
 
 
-class Recent:
-    """Tells what a row adds to the books: all of it, a difference, or nothing."""
+class BookedCalls:
+    """Finds what a charge adds to the books: all of it, a difference, or nothing."""
 
     def __init__(self) -> None:
-        self._lives: OrderedDict[str, Life] = OrderedDict()
+        self._lives: OrderedDict[str, WorkerLife] = OrderedDict()
         self.chunks = PageStore("recent", Codec(_chunk_name, _chunk_key, bytes, bytes))
         """A ring of CHUNKS pages for each life."""
-        self.unknown = PageStore("unknown", Codec(str, str, _text, _supposed))
+        self.unknown = PageStore("unknown", Codec(str, str, _pack, _unpack))
 
-    def take(self, usage: Charge, day: int, marks: tuple[str, ...] = ()) -> Taken | None:
-        """Return what `usage`, which counts on `day` and for `marks`, adds to the books; None: it is known.
+    def add(self, charge: Charge, day: int, scopes: tuple[str, ...] = ()) -> Addition | None:
+        """Return what `charge`, on `day` and attributed to `scopes`, adds to the books; None: it is booked already.
 
-        As in the table of calls: what a worker tells of its own call wins over what others suppose, the first of each
-        counts. The truth about a supposed row counts where that row did.
+        As in the table of calls, a worker's own report takes precedence over an assumed one, and the first of each
+        counts. A report after an assumed one counts on the day and for the scopes of that one.
         """
-        call = bytes.fromhex(usage.execution_id[-2 * _BYTES :])
-        life = self._lives.get(usage.claim)
+        call = bytes.fromhex(charge.execution_id[-2 * _BYTES :])
+        life = self._lives.get(charge.claim)
         if life is not None and call in life.known:
             return None
-        supposed = self.unknown.find(usage.execution_id)
-        amount, tokens = usage.cost.total, usage.tokens.total
-        if usage.outcome is CallOutcome.UNKNOWN:
-            if supposed is not None:
+        assumed = self.unknown.find(charge.execution_id)
+        cost, tokens = to_units(charge.cost.total), charge.tokens.total
+        if charge.outcome is CallOutcome.UNKNOWN:
+            if assumed is not None:
                 return None
-            self._suppose(usage.execution_id, Supposed(amount, day, marks, tokens))
-            return Taken(amount, day, marks, is_correction=False, tokens=tokens)
-        self._remember(usage.claim, call)
-        if supposed is None:
-            return Taken(amount, day, marks, is_correction=False, tokens=tokens)
-        self.unknown.take(usage.execution_id)
-        left, more = amount - supposed.amount_usd, tokens - supposed.tokens
-        return Taken(left, supposed.day, supposed.marks, is_correction=True, tokens=more)
+            self._assume(charge.execution_id, AssumedCall(cost, day, scopes, tokens))
+            return Addition(cost, day, scopes, is_correction=False, tokens=tokens)
+        self._remember(charge.claim, call)
+        if assumed is None:
+            return Addition(cost, day, scopes, is_correction=False, tokens=tokens)
+        self.unknown.take(charge.execution_id)
+        more, more_tokens = cost - assumed.cost, tokens - assumed.tokens
+        return Addition(more, assumed.day, assumed.scopes, is_correction=True, tokens=more_tokens)
 
     def _remember(self, claim: str, call: bytes) -> None:
-        life = self._lives.setdefault(claim, Life())
+        life = self._lives.setdefault(claim, WorkerLife())
         self._lives.move_to_end(claim)
         chunk = self.chunks.find((claim, life.place)) or b""
         if len(chunk) == CHUNK * _BYTES:
@@ -124,16 +127,16 @@ class Recent:
             for number in range(CHUNKS):
                 self.chunks.take((gone, number))
 
-    def _suppose(self, execution: str, supposed: Supposed) -> None:
-        self.unknown.put(execution, supposed)
+    def _assume(self, execution: str, call: AssumedCall) -> None:
+        self.unknown.put(execution, call)
         while len(self.unknown) > MAX_UNKNOWN:
             self.unknown.take(next(iter(self.unknown)))
 
     def restore(self, pages: Sequence[Page]) -> None:
-        """Take over own pages, and go on behind the chunk that is not full, or, if all are, anywhere."""
+        """Take over own pages. A ring continues at its chunk that is not full, or, if all are full, anywhere."""
         self.unknown.restore(pages)
         for (claim, number), chunk in self.chunks.restore(pages).items():
-            life = self._lives.setdefault(claim, Life())
+            life = self._lives.setdefault(claim, WorkerLife())
             life.known.update(_cut(chunk))
             if len(chunk) < CHUNK * _BYTES:
                 life.place = number

@@ -1,19 +1,19 @@
-"""What open holds count for besides their key, and how that lies in pages on the compacted topic. Pure.
+"""The attribution of open holds, in pages of the compacted topic. Pure.
 
-Only holds that count for end users or tags are in here; all others cost nothing. A page has those of one account that
-were made after one another, up to PAGE_BYTES.
+Only holds with an attribution are stored here; all others need no space. A page has holds of one account, made one
+after the other, up to PAGE_BYTES.
 """
 
 import json
 from collections.abc import Iterable
 
-from crossdock.accounts.state.attribution import Share
+from crossdock.accounts.state.attribution import HoldShare
 from crossdock.kernel.process.record import Page
 from crossdock.kernel.runtime.shard.page_store import Codec, GroupedPages, PageStore
 from crossdock_schemas.ids import AccountId, HoldId
 
 PAGE_BYTES = 16_384  # some hundred holds; one hold is 130 KiB at most
-Shares = tuple[Share, ...]
+Shares = tuple[HoldShare, ...]
 
 
 def _page_name(key: tuple[AccountId, int]) -> str:
@@ -31,7 +31,7 @@ def _pack(page: dict[HoldId, Shares]) -> bytes:
 
 def _unpack(value: bytes) -> dict[HoldId, Shares]:
     return {
-        HoldId(hold_id): tuple(Share(tuple(marks), *amounts) for marks, *amounts in shares)
+        HoldId(hold_id): tuple(HoldShare(tuple(scopes), *amounts) for scopes, *amounts in shares)
         for hold_id, shares in json.loads(value).items()
     }
 
@@ -40,7 +40,7 @@ def _size(hold_id: HoldId, shares: Shares) -> int:
     return len(_pack({hold_id: shares}))
 
 
-class Marked:
+class HoldAttribution:
     """The shares of a partition's open holds."""
 
     def __init__(self) -> None:
@@ -48,21 +48,21 @@ class Marked:
         self._holds = GroupedPages(self.pages, page_bytes=PAGE_BYTES, size=_size)
 
     def find(self, account: AccountId, hold_id: HoldId) -> Shares:
-        """Return the shares of a hold; empty where it counts for its key only."""
+        """Return the shares of a hold; empty if it has no attribution."""
         return self._holds.find(account, hold_id) or ()
 
     def add(self, account: AccountId, hold_id: HoldId, shares: Shares) -> None:
         self._holds.add(account, hold_id, shares)
 
-    def put(self, account: AccountId, hold_id: HoldId, share: Share) -> None:
-        """Change one of a hold's shares, if it has some."""
+    def put(self, account: AccountId, hold_id: HoldId, share: HoldShare) -> None:
+        """Change one share of a hold, if it has an attribution."""
         shares = self.find(account, hold_id)
         if shares:
-            changed = tuple(share if old.marks == share.marks else old for old in shares)
+            changed = tuple(share if old.scopes == share.scopes else old for old in shares)
             self._holds.put(account, hold_id, changed)
 
     def take(self, account: AccountId, hold_id: HoldId) -> Shares:
-        """Return the shares of a hold that is gone, and forget them."""
+        """Remove the shares of a hold that is no longer open, and return them."""
         return self._holds.take(account, hold_id) or ()
 
     def restore(self, pages: Iterable[Page]) -> None:

@@ -1,16 +1,18 @@
-"""Postings: the two sides of what is booked, and entries that a record has room for. Pure."""
+"""Postings: the two sides of what is booked, in entries that fit into a record. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock_schemas.accounts.credit import Credit, CreditKind
 from crossdock_schemas.accounts.journal import Ledger, Posting
 from crossdock_schemas.ids import KeyId, ProjectId
+from crossdock_schemas.money import Units, to_usd
 from crossdock_schemas.windows import date_of, day_of
 
-MAX_ENTRY_BYTES = 500_000  # a record has 1 MiB at most, and one posting's marks may be 200 KiB
+MAX_ENTRY_BYTES = (
+    500_000  # a record has 1 MiB at most, and one posting's attribution may have 200 KiB
+)
 POSTING_BYTES = 400
 _AGAINST = {
     CreditKind.TOP_UP: Ledger.PAYMENT,
@@ -19,32 +21,32 @@ _AGAINST = {
     CreditKind.ADJUSTMENT: Ledger.GRANTED,
     CreditKind.LAPSE: Ledger.LAPSED,
 }
-"""Where credits come from, or go to."""
+"""The other side of credits."""
 
 
-class Place(NamedTuple):
-    """What a posting is of; `provider` is empty for what is held."""
+class PostingPlace(NamedTuple):
+    """What a posting belongs to; `provider` is empty for holds."""
 
     project: ProjectId
     key_id: KeyId
     provider: str
     day: int
     is_byok: bool = False
-    marks: tuple[str, ...] = ()
-    """What it counts for besides its key."""
+    scopes: tuple[str, ...] = ()
+    """Its attribution."""
 
 
 @dataclass
-class Sums:
-    """An entry in the making: amounts by place, USD."""
+class EntrySums:
+    """An entry in the making: amounts by place."""
 
-    spent: dict[Place, Decimal] = field(default_factory=dict)
-    held: dict[Place, Decimal] = field(default_factory=dict)
+    spent: dict[PostingPlace, Units] = field(default_factory=dict)
+    held: dict[PostingPlace, Units] = field(default_factory=dict)
     count: int = 0
 
 
 def credit_postings(credit: Credit) -> tuple[Posting, ...]:
-    """Return the sides of a credit: who pays pays the fee too."""
+    """Return the sides of a credit; a payment covers the fee too."""
     amounts = (
         (Ledger.CREDITS, credit.amount_usd, credit.expires_at_ms),
         (Ledger.FEE, credit.fee_usd, None),
@@ -59,7 +61,7 @@ def credit_postings(credit: Credit) -> tuple[Posting, ...]:
 
 
 def parts_of(postings: Sequence[Posting]) -> Iterator[tuple[Posting, ...]]:
-    """Cut the postings of an entry where it would become too long for a record: each part adds up to nothing."""
+    """Cut the postings of an entry where it would become too long for a record; each part adds up to 0."""
     part: list[Posting] = []
     size = 0
     for first, other in zip(postings[::2], postings[1::2], strict=True):
@@ -72,18 +74,18 @@ def parts_of(postings: Sequence[Posting]) -> Iterator[tuple[Posting, ...]]:
         yield tuple(part)
 
 
-def both_sides(ledger: Ledger, other: Ledger, sums: dict[Place, Decimal]) -> Iterable[Posting]:
-    """Yield what each amount posts: to `ledger`, and its opposite to the `other`."""
+def both_sides(ledger: Ledger, other: Ledger, sums: dict[PostingPlace, Units]) -> Iterable[Posting]:
+    """Yield a posting to `ledger` for each amount, and its opposite to `other`."""
     for place, amount in sums.items():
         if amount:
-            for side, signed in ((ledger, amount), (other, -amount)):
+            for side, signed in ((ledger, to_usd(amount)), (other, to_usd(-amount))):
                 yield Posting(
                     ledger=side,
                     project=place.project,
                     key_id=place.key_id,
                     provider=place.provider,
                     is_byok=place.is_byok,
-                    marks=place.marks,
+                    marks=place.scopes,
                     day=date_of(place.day),
                     amount_usd=signed,
                 )

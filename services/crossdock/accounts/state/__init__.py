@@ -1,1 +1,1 @@
-"""The state of one partition's accounts, and the pages that it is kept in. Pure."""
+"""The state of one partition's accounts, and the pages that store it. Pure."""

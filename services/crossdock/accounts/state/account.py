@@ -1,13 +1,13 @@
-"""The state of one account, and how it lies in pages on the compacted topic. Pure."""
+"""The state of one account. Pure."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from crossdock.accounts.state.cost_history import Usual
-from crossdock.accounts.state.token_bucket import Bucket
-from crossdock.accounts.state.totals import Tally, mark_spend_of, spend_of, tally_of
-from crossdock.accounts.state.waiting import Waiting
+from crossdock.accounts.state.cost_history import CostHistory
+from crossdock.accounts.state.token_bucket import TokenBucket
+from crossdock.accounts.state.totals import Totals, mark_spend_of, spend_of, totals_of
+from crossdock.accounts.state.waiting import WaitingLines
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.credential import Credential
@@ -22,21 +22,22 @@ from crossdock_schemas.accounts.journal import MarkSpend, Spend
 from crossdock_schemas.accounts.policy import Policy
 from crossdock_schemas.accounts.preset import Preset
 from crossdock_schemas.ids import AccountId, BatchId, CredentialId, CreditId, KeyId, ProjectId
+from crossdock_schemas.money import Units, to_units, to_usd
 from crossdock_schemas.windows import Window, day_of
 
 CREDITS = "credits"
 
 
 class Alerted(NamedTuple):
-    """What was told: of which happening, and how grave it was (1: nearly used, 2: used)."""
+    """The last alert of a budget, or of the credits: on which occasion, and how grave (1: nearly used, 2: used)."""
 
-    happening: str
+    occasion: str
     level: int
 
 
 @dataclass
 class AccountState:
-    """All that one account is."""
+    """All that is known of one account."""
 
     account: AccountId
     number: int = 0
@@ -55,28 +56,27 @@ class AccountState:
     presets: dict[str, Preset] = field(default_factory=dict)
     """By identity."""
     credentials: dict[CredentialId, Credential] = field(default_factory=dict)
-    """Own provider keys, without their secrets."""
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    """By scope: the organization, projects and keys, also those that were deleted; and `marks`."""
+    """BYOK keys, without their secrets."""
+    totals: dict[str, Totals] = field(default_factory=dict)
+    """By scope: the organization, projects and keys, deleted ones too; and `attributed`."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
-    """Keys that have a tally."""
-    marks: set[str] = field(default_factory=set)
-    """Scopes of end users and tags that have, or had, a budget: what counts for them is counted."""
+    """Keys that have totals."""
+    attributed: set[str] = field(default_factory=set)
+    """Scopes of end users and tags that have, or had, a budget: calls are attributed to them."""
     credits: dict[CreditId, Credit] = field(default_factory=dict)
-    credits_usd: Decimal = Decimal(0)
-    """The sum of them."""
+    credit_total: Units = 0
     lots: Lots | None = None
-    """Those of them that expire; None: there never were any."""
+    """Credits that expire; None: there never were any."""
     busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
-    """Of keys with a limit of requests, see `rates`."""
-    buckets: dict[KeyId, Bucket] = field(default_factory=dict)
-    """Of keys with a limit of tokens, see `tokens`."""
+    """Of keys with a request limit, see `request_rate`."""
+    buckets: dict[KeyId, TokenBucket] = field(default_factory=dict)
+    """Of keys with a token limit, see `token_bucket`."""
     alerted: dict[str, Alerted] = field(default_factory=dict)
-    """What was told last, by the identity of a budget, or `credits`."""
-    usual: dict[str, Usual] = field(default_factory=dict)
-    """What calls usually cost, by model, where a fluid budget asked."""
-    waiting: dict[tuple[BatchId, str], Waiting] = field(default_factory=dict)
-    """Batches' lines that there is no money for, by batch and model."""
+    """By the identity of a budget, or `credits`."""
+    cost_history: dict[str, CostHistory] = field(default_factory=dict)
+    """By model, where a fluid budget needs it."""
+    waiting: dict[tuple[BatchId, str], WaitingLines] = field(default_factory=dict)
+    """Lines of batches that wait for headroom, by batch and model."""
 
     def put(self, entity: Entity) -> None:  # noqa: C901, PLR0912  # one line for each kind
         match entity:
@@ -96,55 +96,55 @@ class AccountState:
                 self.credentials[entity.credential_id] = entity
             case Credit():
                 self.credits[entity.credit_id] = entity
-                self.credits_usd += entity.amount_usd
+                self.credit_total += to_units(entity.amount_usd)
             case Lots():
                 self.lots = entity
             case Spend():
                 self._take(entity)
-            case MarkSpend():  # pragma: no branch  # mypy sees that no case is missing
-                self.marks.add(entity.scope)
-                self.tallies[entity.scope] = tally_of(entity)
+            case MarkSpend():  # pragma: no branch  # mypy checks that no case is missing
+                self.attributed.add(entity.scope)
+                self.totals[entity.scope] = totals_of(entity)
 
     def _take(self, spend: Spend) -> None:
-        """Count what was told of a key that has no tally yet."""
-        found = tally_of(spend)
+        """Take over the totals of a key that has none yet."""
+        found = totals_of(spend)
         self.spenders[spend.key_id] = spend.project
-        self.tallies[spend.key_id] = found
+        self.totals[spend.key_id] = found
         for scope in (self.account, spend.project):
-            self.tallies.setdefault(scope, Tally(found.day)).merge(found)
+            self.totals.setdefault(scope, Totals(found.day)).merge(found)
 
     def go_on(self, now_ms: int) -> None:
-        """It is `now_ms`: windows that ended begin anew."""
+        """Move the clock to `now_ms`, and empty the windows that ended."""
         before, self.now_ms = day_of(self.now_ms), max(self.now_ms, now_ms)
         today = day_of(self.now_ms)
         if today != before:
-            for tally in self.tallies.values():
-                tally.roll(today)
+            for totals in self.totals.values():
+                totals.roll(today)
 
-    def tally(self, scope: str) -> Tally:
-        found = self.tallies.get(scope)
+    def totals_of(self, scope: str) -> Totals:
+        found = self.totals.get(scope)
         if found is None:
-            found = self.tallies[scope] = Tally(day_of(self.now_ms))
+            found = self.totals[scope] = Totals(day_of(self.now_ms))
         return found
 
     def mark_spend(self, scope: str) -> MarkSpend:
-        """Return what the directory shows of one of `marks`."""
-        return mark_spend_of(self.tallies[scope], self.account, scope, self.now_ms)
+        """Return what the directory shows of one of `attributed`."""
+        return mark_spend_of(self.totals[scope], self.account, scope, self.now_ms)
 
     def spend(self, key_id: KeyId) -> Spend:
-        """Return what the directory shows of a key that has a tally."""
+        """Return what the directory shows of a key that has totals."""
         project = self.spenders[key_id]
-        return spend_of(self.tallies[key_id], self.account, project, key_id, self.now_ms)
+        return spend_of(self.totals[key_id], self.account, project, key_id, self.now_ms)
 
     def spending(self, name: str) -> Spend | MarkSpend:
-        """Return what the directory shows of a key that has a tally, or of one of `marks`."""
-        return self.mark_spend(name) if name in self.marks else self.spend(KeyId(name))
+        """Return what the directory shows of a key that has totals, or of one of `attributed`."""
+        return self.mark_spend(name) if name in self.attributed else self.spend(KeyId(name))
 
-    def usual_of(self, model: str) -> Usual:
-        return self.usual.setdefault(model, Usual(self.account, model))
+    def cost_history_of(self, model: str) -> CostHistory:
+        return self.cost_history.setdefault(model, CostHistory(self.account, model))
 
     def find(self, identifier: str) -> Entity | None:
-        """Return the organization, project, key, policy, budget, preset or own provider key."""
+        """Return the organization, project, key, policy, budget, preset or BYOK key."""
         return (
             {self.account: self.organization}.get(AccountId(identifier))
             or self.projects.get(ProjectId(identifier))
@@ -160,7 +160,7 @@ class AccountState:
         return next((b for b in found if budget_id(b.scope, b.window) == identifier), None)
 
     def drop(self, identifier: str) -> None:
-        """Take a key, a policy, a budget, a preset or an own provider key away."""
+        """Remove a key, a policy, a budget, a preset or a BYOK key."""
         budget = self._budget(identifier)
         if identifier in self.policies:
             del self.policies[identifier]
@@ -186,29 +186,31 @@ class AccountState:
             *self.credits.values(),
             *([] if self.lots is None else [self.lots]),
             *(self.spend(key_id) for key_id in self.spenders),
-            *map(self.mark_spend, self.marks),
+            *map(self.mark_spend, self.attributed),
         ]
 
-    def credits_left(self) -> Decimal:
-        """Return the credits that are neither spent nor held, USD; the tallies are those of today.
+    def spent_usd(self) -> Decimal:
+        """Return what was spent, without what BYOK keys paid for."""
+        return to_usd(self.totals_of(self.account).spent_in(Window.TOTAL, include_byok=False))
 
-        What own provider keys pay for takes none.
-        """
-        used = self.tally(self.account).used(Window.TOTAL, include_byok=False)
+    def credits_left(self) -> Units:
+        """Return the credits that are neither spent nor held; calls with BYOK keys need none."""
+        used = self.totals_of(self.account).used(Window.TOTAL, include_byok=False)
         lots = () if self.lots is None else self.lots.lots
         lapsing = sum((lot.lapsing_usd for lot in lots), Decimal(0))
-        return self.credits_usd + (self.prepaid_from_usd or Decimal(0)) - used - lapsing
+        start = self.prepaid_from_usd or Decimal(0)
+        return self.credit_total + to_units(start - lapsing) - used
 
     @property
     def prepaid_from_usd(self) -> Decimal | None:
-        """What had been spent when credits began to bind; None: they do not."""
+        """What had been spent when credits began to bind; None: they do not bind."""
         return None if self.organization is None else self.organization.prepaid_from_usd
 
     def has_scope(self, identifier: str) -> bool:
-        """Say whether it is the organization, one of its projects or one of its keys."""
+        """Return whether it is the organization, one of its projects or one of its keys."""
         return identifier in {self.account, *self.projects, *self.keys}
 
     def is_last_owner(self, key: ApiKey) -> bool:
-        """Say whether without `key` nobody could manage the organization any more."""
+        """Return whether `key` is the only owner's key, so that without it the organization could not be managed."""
         owners = [k for k in self.keys.values() if k.role is Role.OWNER and not k.disabled]
         return owners == [key]

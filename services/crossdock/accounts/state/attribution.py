@@ -1,23 +1,23 @@
-"""What calls count for besides their key: end users and tags. Pure.
+"""Attribution: the end users and tags that calls are booked under, besides their key. Pure.
 
-A hold counts for those that had a budget when it was made, whatever was set since; its calls count for the same ones. A
-call that has no hold any more counts for those that have, or had, a budget when it is told of.
+A hold is attributed to those that have a budget when it is made, and its calls to the same ones, whatever budgets were
+set since. A call without a hold is attributed to those that have, or had, a budget when it is booked.
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.state.account import AccountState
-from crossdock.accounts.state.holds import Held, to_units
+from crossdock.accounts.state.holds import OpenHold
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.attribution import is_user, tag_scope, user_scope
 from crossdock_schemas.calls.usage import Charge
+from crossdock_schemas.money import Units
 from crossdock_schemas.parcel.parcel import Parcel
 
 
-class Marks(NamedTuple):
-    """Scopes that a parcel's lines count for."""
+class Attribution(NamedTuple):
+    """Scopes that a parcel's lines are attributed to."""
 
     shared: tuple[str, ...] = ()
     """All lines: the tags."""
@@ -25,26 +25,24 @@ class Marks(NamedTuple):
     """Each line: its end user, or an empty text; empty where no line has one."""
 
     def of(self, place: int) -> tuple[str, ...]:
-        """Return what the line at `place` counts for."""
+        """Return the scopes of the line at `place`."""
         user = self.users[place] if self.users else ""
         return (*self.shared, user) if user else self.shared
 
 
-NO_MARKS = Marks()
+NO_ATTRIBUTION = Attribution()
 
 
-class Share(NamedTuple):
-    """What of a hold is for lines that count for the same `marks`, in 1e-12 USD."""
+class HoldShare(NamedTuple):
+    """The part of a hold for lines that are attributed to the same scopes."""
 
-    marks: tuple[str, ...]
-    rest: int
-    """What it covers still."""
-    spare: int
-    """What of it fluid budgets do not count."""
+    scopes: tuple[str, ...]
+    held: Units
+    spare: Units
 
 
 def tags_of(state: AccountState, key: ApiKey, parcel: Parcel) -> dict[str, str]:
-    """Return the tags of what `parcel` asks for: the request's go before the key's, and those before the project's.
+    """Return the tags of `parcel`: its own take precedence over its key's, and those over its project's.
 
     A parcel that was admitted before keeps the tags that it had then.
     """
@@ -57,49 +55,49 @@ def scopes_of(tags: Mapping[str, str], user: str) -> tuple[str, ...]:
     return (*shared, user_scope(user)) if user else tuple(shared)
 
 
-def marks_of(state: AccountState, parcel: Parcel) -> Marks:
-    """Return what the lines of `parcel` count for now."""
-    if not state.marks:
-        return NO_MARKS
-    users = tuple(_counted(state, user_scope(user)) for user in parcel.users)
-    shared = tuple(scope for scope in scopes_of(parcel.tags, "") if scope in state.marks)
-    return Marks(shared, users if any(users) else ())
+def attribution_of(state: AccountState, parcel: Parcel) -> Attribution:
+    if not state.attributed:
+        return NO_ATTRIBUTION
+    users = tuple(_attributed(state, user_scope(user)) for user in parcel.users)
+    shared = tuple(scope for scope in scopes_of(parcel.tags, "") if scope in state.attributed)
+    return Attribution(shared, users if any(users) else ())
 
 
-def _counted(state: AccountState, scope: str) -> str:
-    return scope if scope in state.marks else ""
+def _attributed(state: AccountState, scope: str) -> str:
+    return scope if scope in state.attributed else ""
 
 
-def marks_of_row(state: AccountState, row: Charge) -> tuple[str, ...]:
-    """Return what a call counts for that has no hold."""
-    if not state.marks:
+def attribution_of_call(state: AccountState, charge: Charge) -> tuple[str, ...]:
+    """Return the scopes of a call that has no hold."""
+    if not state.attributed:
         return ()
-    return tuple(scope for scope in scopes_of(row.tags, row.user) if scope in state.marks)
+    return tuple(s for s in scopes_of(charge.tags, charge.user) if s in state.attributed)
 
 
 def shares_of(
-    marks: Marks, worst: Sequence[Decimal], likely: Sequence[Decimal]
-) -> tuple[Share, ...]:
-    """Return the shares of a hold for lines that cost `worst` at most, USD; empty where they count for nothing."""
-    if not any(marks):
+    attribution: Attribution, worst_cases: Sequence[Units], expected: Sequence[Units]
+) -> tuple[HoldShare, ...]:
+    """Return the shares of a hold for lines with these worst cases and expected costs; empty without attribution."""
+    if not any(attribution):
         return ()
-    found: dict[tuple[str, ...], tuple[int, int]] = {}
-    for place in range(len(worst)):
-        most, usual = to_units(worst[place]), to_units(likely[place])
-        rest, spare = found.get(marks.of(place), (0, 0))
-        found[marks.of(place)] = rest + most, spare + most - usual
+    found: dict[tuple[str, ...], tuple[Units, Units]] = {}
+    for place in range(len(worst_cases)):
+        scopes = attribution.of(place)
+        held, spare = found.get(scopes, (0, 0))
+        worst_case = worst_cases[place]
+        found[scopes] = held + worst_case, spare + worst_case - expected[place]
     if not any(found):
         return ()
-    return tuple(Share(of_lines, *amounts) for of_lines, amounts in found.items())
+    return tuple(HoldShare(scopes, *amounts) for scopes, amounts in found.items())
 
 
-def whole(held: Held) -> Share:
-    """Return the one share of a hold that counts for its key only."""
-    return Share((), held.rest, held.spare)
+def whole(hold: OpenHold) -> HoldShare:
+    """Return the one share of a hold without attribution."""
+    return HoldShare((), hold.held, hold.spare)
 
 
-def share_of(shares: Sequence[Share], user: str) -> Share:
-    """Return the share of a line for that end user: that user's own, else the one of lines whose users do not count."""
+def share_of(shares: Sequence[HoldShare], user: str) -> HoldShare:
+    """Return the share of a line for that end user: the user's own, else the one of lines without attributed users."""
     own = user_scope(user)
-    others = (share for share in shares if not any(map(is_user, share.marks)))
-    return next((s for s in shares if own in s.marks), None) or next(others, shares[0])
+    others = (share for share in shares if not any(map(is_user, share.scopes)))
+    return next((s for s in shares if own in s.scopes), None) or next(others, shares[0])

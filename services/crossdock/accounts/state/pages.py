@@ -1,12 +1,12 @@
-"""How the state of an account lies in pages on the compacted topic. Pure."""
+"""The state of an account in pages of the compacted topic. Pure."""
 
 import json
 from collections.abc import Iterable
 
 from crossdock.accounts.state.account import AccountState, Alerted
-from crossdock.accounts.state.cost_history import Usual, usual_of
-from crossdock.accounts.state.token_bucket import Bucket
-from crossdock.accounts.state.waiting import Waiting
+from crossdock.accounts.state.cost_history import CostHistory, cost_history_of
+from crossdock.accounts.state.token_bucket import TokenBucket
+from crossdock.accounts.state.waiting import WaitingLines
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.directory import MODELS, Entity, identity
 from crossdock_schemas.ids import AccountId, KeyId
@@ -16,7 +16,7 @@ HEAD = "head"
 WAITING = "waiting"
 RATE = "rate"
 BUCKET = "bucket"
-USUAL = "usual"
+COST_HISTORY = "usual"
 ALERTED = "alerted"
 
 
@@ -38,16 +38,16 @@ def bucket_page(state: AccountState, key_id: KeyId) -> Page:
     return Page(key.encode(), json.dumps(state.buckets[key_id]).encode())
 
 
-def alerted_page(state: AccountState, place: str) -> Page:
-    key = f"{state.account}/{ALERTED}_{place}"
-    return Page(key.encode(), json.dumps(state.alerted[place]).encode())
+def alerted_page(state: AccountState, name: str) -> Page:
+    key = f"{state.account}/{ALERTED}_{name}"
+    return Page(key.encode(), json.dumps(state.alerted[name]).encode())
 
 
-def usual_page(usual: Usual) -> Page:
-    return Page(f"{usual.account}/{usual.name}".encode(), usual.to_json())
+def cost_history_page(history: CostHistory) -> Page:
+    return Page(f"{history.account}/{history.name}".encode(), history.to_json())
 
 
-def waiting_page(waiting: Waiting, *, is_over: bool) -> Page:
+def waiting_page(waiting: WaitingLines, *, is_over: bool) -> Page:
     key = f"{waiting.account}/{waiting.name}".encode()
     return Page(key, None if is_over else waiting.to_json())
 
@@ -62,26 +62,26 @@ def _restore_page(state: AccountState, identifier: str, value: bytes) -> None:
     if kind == RATE:
         state.busy_until_ms[KeyId(name)] = int(value)
     elif kind == BUCKET:
-        state.buckets[KeyId(name)] = Bucket(*json.loads(value))
+        state.buckets[KeyId(name)] = TokenBucket(*json.loads(value))
     elif kind == ALERTED:
         state.alerted[name] = Alerted(*json.loads(value))
-    elif kind == USUAL:
-        usual = usual_of(state.account, value)
-        state.usual[usual.model] = usual
+    elif kind == COST_HISTORY:
+        history = cost_history_of(state.account, value)
+        state.cost_history[history.model] = history
     elif kind == WAITING:
-        waiting = Waiting.from_json(value)
+        waiting = WaitingLines.from_json(value)
         state.waiting[waiting.batch_id, waiting.model] = waiting
     else:
         state.put(MODELS[kind].from_json(value))
 
 
 def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
-    """Return the accounts that `pages` hold."""
+    """Return the accounts that are stored in `pages`."""
     states: dict[AccountId, AccountState] = {}
     for key, value in pages:
         account, _, identifier = key.decode().partition("/")
         if value is None:
-            continue  # taken away; a compacted topic shows it for a while
+            continue  # removed; a compacted topic shows it for a while
         state = states.setdefault(AccountId(account), AccountState(AccountId(account)))
         if identifier == HEAD:
             head = json.loads(value)
@@ -90,6 +90,6 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
         else:
             _restore_page(state, identifier, value)
     for state in states.values():
-        for tally in state.tallies.values():
-            tally.roll(day_of(state.now_ms))
+        for totals in state.totals.values():
+            totals.roll(day_of(state.now_ms))
     return states

@@ -1,9 +1,9 @@
-"""Tokens per minute of a key: a bucket that a minute empties. Pure.
+"""Tokens per minute of a key: a bucket that empties within a minute. Pure.
 
-A call that begins puts in what it may use: its input at four bytes a token, and the answer that its line allows. What
-it used less is taken out again when it ended, what it used more is put in. So over any time no more tokens are used, or
-reserved still, than a full bucket and what flows out. One line that is larger than the bucket begins when nothing is in
-it: refused, it could never run, although its size is a guess before its call; those behind it wait the longer.
+A line that starts fills in the tokens that it reserves: its input at four bytes a token, and the answer that it allows.
+When its call ended, the difference to the tokens used is taken out or filled in. So over any time the tokens used and
+reserved are at most a full bucket plus what flows out. A line that is larger than the bucket starts when the bucket is
+empty: otherwise it could never run, although its size is only a guess before its call. Lines behind it wait longer.
 """
 
 from collections.abc import Iterable
@@ -13,35 +13,35 @@ from crossdock_schemas.pricing.estimate import BYTES_PER_TOKEN, USUAL_OUTPUT
 from crossdock_schemas.pricing.worst_case import Ask
 
 PARTS = 60_000
-"""Of a token: so many milliseconds has a minute, so what flows out is exact."""
+"""Of a token: as many as a minute has milliseconds, so that the outflow is exact."""
 
 
-class Bucket(NamedTuple):
-    """What was in it when it was last touched."""
+class TokenBucket(NamedTuple):
+    """Its level when it last changed."""
 
     level: int = 0
-    """Parts of tokens; more than it holds where calls used more than they may."""
+    """Parts of tokens; above a full bucket if calls used more than they reserved."""
     at_ms: int = 0
 
 
-def reserve_of(ask: Ask) -> int:
-    """Return the tokens that a line reserves; an answer without a limit counts as one of usual length."""
+def reservation_of(ask: Ask) -> int:
+    """Return the tokens that a line reserves; an answer without a limit counts with the usual length."""
     return -(-ask.input // BYTES_PER_TOKEN) + (ask.output or USUAL_OUTPUT) * ask.choices
 
 
-def level_of(bucket: Bucket, tpm: int, now_ms: int) -> int:
-    """Return how many parts are in it now."""
+def level_of(bucket: TokenBucket, tpm: int, now_ms: int) -> int:
+    """Return the level now, in parts of tokens."""
     return max(0, bucket.level - tpm * max(0, now_ms - bucket.at_ms))
 
 
-def put(bucket: Bucket, tpm: int, now_ms: int, tokens: int) -> Bucket:
-    """Put `tokens` in, or, below 0, take them out as far as there are any."""
+def fill(bucket: TokenBucket, tpm: int, now_ms: int, tokens: int) -> TokenBucket:
+    """Fill `tokens` in, or, below 0, take them out; the level is never below 0."""
     level = max(0, level_of(bucket, tpm, now_ms) + tokens * PARTS)
-    return Bucket(level, max(bucket.at_ms, now_ms))
+    return TokenBucket(level, max(bucket.at_ms, now_ms))
 
 
-def count_fitting(bucket: Bucket, tpm: int, now_ms: int, lines: Iterable[int]) -> int:
-    """Return how many of `lines`, which reserve so many tokens, may begin now, from the first on."""
+def count_fitting(bucket: TokenBucket, tpm: int, now_ms: int, lines: Iterable[int]) -> int:
+    """Return how many of `lines`, which reserve so many tokens, may start now, from the first on."""
     level, count = level_of(bucket, tpm, now_ms), 0
     for tokens in lines:
         is_alone = not level
@@ -52,14 +52,14 @@ def count_fitting(bucket: Bucket, tpm: int, now_ms: int, lines: Iterable[int]) -
     return count
 
 
-def count_alike(bucket: Bucket, tpm: int, now_ms: int, tokens: int, promised: int) -> int:
-    """Return how many lines that reserve `tokens` each may begin now, if so many tokens are promised to others."""
+def count_of_size(bucket: TokenBucket, tpm: int, now_ms: int, tokens: int, promised: int) -> int:
+    """Return how many lines that reserve `tokens` each may start now, if so many tokens are promised to others."""
     level = level_of(bucket, tpm, now_ms) + promised * PARTS
     fitting = max(0, tpm * PARTS - level) // (max(1, tokens) * PARTS)
     return fitting if level else max(1, fitting)
 
 
-def next_ms(bucket: Bucket, tpm: int, tokens: int) -> int:
-    """Return when a line that reserves `tokens` may begin."""
+def next_ms(bucket: TokenBucket, tpm: int, tokens: int) -> int:
+    """Return when a line that reserves `tokens` may start."""
     over = bucket.level - max(0, tpm - tokens) * PARTS
     return bucket.at_ms + max(0, -(-over // tpm))

@@ -1,41 +1,41 @@
-"""The tokens that calls have reserved under the open holds of keys with a limit of tokens. Pure."""
+"""Tokens reserved under the open holds of keys that have a token limit. Pure."""
 
 from typing import NamedTuple
 
-from crossdock.accounts.state.holds import Owner
+from crossdock.accounts.state.holds import HoldOwner
 from crossdock.kernel.runtime.shard.page_store import Codec, PageStore
 from crossdock_schemas.ids import AccountId, HoldId, KeyId
 
 
-class Share(NamedTuple):
-    """Of one hold."""
+class TokenReservation(NamedTuple):
+    """The tokens of one hold."""
 
-    rest: int
-    """Tokens that were neither used nor given back."""
-    line: int
-    """Tokens that one of its lines reserved, on average, rounded up."""
+    tokens: int
+    """Reserved still: neither used nor returned."""
+    per_line: int
+    """What one line reserved, on average, rounded up."""
 
 
-def _name(key: tuple[Owner, HoldId]) -> str:
+def _name(key: tuple[HoldOwner, HoldId]) -> str:
     owner, hold_id = key
     return f"{owner.account}/{owner.key_id}/{hold_id}"
 
 
-def _key(name: str) -> tuple[Owner, HoldId]:
+def _key(name: str) -> tuple[HoldOwner, HoldId]:
     account, key_id, hold_id = name.split("/")
-    return Owner(AccountId(account), KeyId(key_id)), HoldId(hold_id)
+    return HoldOwner(AccountId(account), KeyId(key_id)), HoldId(hold_id)
 
 
-def _pack(share: Share) -> bytes:
-    return f"{share.rest} {share.line}".encode()
+def _pack(found: TokenReservation) -> bytes:
+    return f"{found.tokens} {found.per_line}".encode()
 
 
-def _unpack(value: bytes) -> Share:
-    return Share(*map(int, value.split()))
+def _unpack(value: bytes) -> TokenReservation:
+    return TokenReservation(*map(int, value.split()))
 
 
-class Reserved:
-    """A page for each hold: there are no more of them than tokens of a few minutes."""
+class TokenReservations:
+    """A page for each hold: there are only as many as the tokens of a few minutes allow."""
 
     def __init__(self) -> None:
         self.pages = PageStore("reserved", Codec(_name, _key, _pack, _unpack))
@@ -43,26 +43,26 @@ class Reserved:
     def __len__(self) -> int:
         return len(self.pages)
 
-    def add(self, owner: Owner, hold_id: HoldId, tokens: int, lines: int) -> None:
+    def add(self, owner: HoldOwner, hold_id: HoldId, tokens: int, lines: int) -> None:
         """Reserve `tokens` for all `lines` of a new hold."""
-        self.pages.put((owner, hold_id), Share(tokens, -(-tokens // lines)))
+        self.pages.put((owner, hold_id), TokenReservation(tokens, -(-tokens // lines)))
 
-    def use(self, owner: Owner, hold_id: HoldId, tokens: int) -> int:
-        """A call used `tokens`; return those that its hold had not reserved."""
-        share = self.pages.find((owner, hold_id))
-        covered = 0 if share is None else min(share.rest, tokens)
-        if share is not None and covered:
-            self.pages.put((owner, hold_id), share._replace(rest=share.rest - covered))
+    def use(self, owner: HoldOwner, hold_id: HoldId, tokens: int) -> int:
+        """Count `tokens` that a call used, and return those that its hold had not reserved."""
+        found = self.pages.find((owner, hold_id))
+        covered = 0 if found is None else min(found.tokens, tokens)
+        if found is not None and covered:
+            self.pages.put((owner, hold_id), found._replace(tokens=found.tokens - covered))
         return tokens - covered
 
-    def end(self, owner: Owner, hold_id: HoldId, still: int) -> int:
-        """Only `still` lines of the hold go on; return the tokens that are reserved no longer."""
-        share = self.pages.find((owner, hold_id))
-        if share is None:
+    def end(self, owner: HoldOwner, hold_id: HoldId, still: int) -> int:
+        """End a hold but for `still` lines, and return the tokens that are no longer reserved."""
+        found = self.pages.find((owner, hold_id))
+        if found is None:
             return 0
-        back = max(0, share.rest - share.line * still)
+        back = max(0, found.tokens - found.per_line * still)
         if not still:
             self.pages.take((owner, hold_id))
         elif back:
-            self.pages.put((owner, hold_id), share._replace(rest=share.rest - back))
+            self.pages.put((owner, hold_id), found._replace(tokens=found.tokens - back))
         return back

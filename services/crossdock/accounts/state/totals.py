@@ -2,56 +2,58 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from crossdock_schemas.accounts.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
+from crossdock_schemas.money import Units, to_units, to_usd
 from crossdock_schemas.windows import Window, day_of, is_in
 
-NOTHING = Decimal(0)
 WINDOWS = tuple(Window)
-PERIODS = {Window.DAILY: "day", Window.WEEKLY: "week", Window.MONTHLY: "month"}
+PERIODS = {Window.TOTAL: "", Window.DAILY: "day_", Window.WEEKLY: "week_", Window.MONTHLY: "month_"}
+KINDS = {"spent": "", "held": "held_", "spare": "spare_", "byok": "byok_"}
+"""Prefix of a message's field, by the amounts of `Totals` that it shows."""
+Amounts = dict[Window, Units]
 
 
-def _nothing() -> dict[Window, Decimal]:
-    return dict.fromkeys(Window, NOTHING)
+def _nothing() -> Amounts:
+    return dict.fromkeys(Window, 0)
 
 
 @dataclass(slots=True)
-class Tally:
-    """Sums of one organization, project, key, end user or tag, USD, in the windows of `day`."""
+class Totals:
+    """Amounts of one organization, project, key, end user or tag, in the windows of `day`."""
 
     day: int = 0
-    spent: dict[Window, Decimal] = field(default_factory=_nothing)
-    held: dict[Window, Decimal] = field(default_factory=_nothing)
-    spare: dict[Window, Decimal] = field(default_factory=_nothing)
-    """What of `held` fluid budgets do not count."""
-    byok: dict[Window, Decimal] = field(default_factory=_nothing)
-    """What of `spent` own provider keys paid for."""
+    spent: Amounts = field(default_factory=_nothing)
+    held: Amounts = field(default_factory=_nothing)
+    spare: Amounts = field(default_factory=_nothing)
+    """The part of `held` beyond the expected cost: fluid budgets do not count it."""
+    byok: Amounts = field(default_factory=_nothing)
+    """The part of `spent` that BYOK keys paid for."""
     calls: int = 0
 
     def roll(self, today: int) -> None:
-        """Windows that ended before `today` begin anew; a clock that went back changes nothing."""
+        """Empty the windows that ended before `today`; a clock that went back changes nothing."""
         if today <= self.day:
             return
         for window in Window:
             if not is_in(window, self.day, today):
-                self.spent[window] = self.held[window] = NOTHING
-                self.spare[window] = self.byok[window] = NOTHING
+                self.spent[window] = self.held[window] = 0
+                self.spare[window] = self.byok[window] = 0
         self.day = today
 
     def add(
         self,
         day: int,
         *,
-        spent: Decimal = NOTHING,
-        held: Decimal = NOTHING,
-        spare: Decimal = NOTHING,
+        spent: Units = 0,
+        held: Units = 0,
+        spare: Units = 0,
         calls: int = 0,
         is_byok: bool = False,
     ) -> None:
-        """Count what belongs to `day`: in the windows that hold that day still."""
+        """Count what belongs to `day`, in the windows that still contain that day."""
         self.calls += calls
         is_today = day == self.day  # nearly always
         windows = WINDOWS if is_today else [w for w in WINDOWS if is_in(w, day, self.day)]
@@ -64,71 +66,63 @@ class Tally:
             if is_byok:
                 _add(self.byok, windows, spent)
 
-    def used(self, window: Window, *, include_byok: bool = True) -> Decimal:
-        """Return what a budget of `window` counts. What is held counts whole: nobody knows yet whose key will pay."""
-        return self.paid(window, include_byok=include_byok) + self.held[window]
+    def used(self, window: Window, *, include_byok: bool = True) -> Units:
+        """Return what a strict budget counts. All holds count: whose provider key will pay is not known yet."""
+        return self.spent_in(window, include_byok=include_byok) + self.held[window]
 
-    def likely(self, window: Window, *, include_byok: bool) -> Decimal:
-        """Return what a fluid budget of `window` counts: of what is held only what is likely to be spent."""
+    def expected(self, window: Window, *, include_byok: bool) -> Units:
+        """Return what a fluid budget counts: of the holds only the expected cost."""
         return self.used(window, include_byok=include_byok) - self.spare[window]
 
-    def paid(self, window: Window, *, include_byok: bool) -> Decimal:
-        """Return what was spent, with or without what own provider keys paid for."""
-        return self.spent[window] - (NOTHING if include_byok else self.byok[window])
+    def spent_in(self, window: Window, *, include_byok: bool) -> Units:
+        """Return what was spent, with or without what BYOK keys paid for."""
+        return self.spent[window] - (0 if include_byok else self.byok[window])
 
-    def merge(self, other: "Tally") -> None:
-        """Add `other`, of a part of what this one sums up."""
+    def merge(self, other: "Totals") -> None:
+        """Add `other`, which belongs to a part of the same whole."""
         self.roll(other.day)
         self.calls += other.calls
         for window in Window:
             if is_in(window, other.day, self.day):
-                self.spent[window] += other.spent[window]
-                self.held[window] += other.held[window]
-                self.spare[window] += other.spare[window]
-                self.byok[window] += other.byok[window]
+                for kind in KINDS:
+                    getattr(self, kind)[window] += getattr(other, kind)[window]
 
 
-def _add(sums: dict[Window, Decimal], windows: Iterable[Window], amount: Decimal) -> None:
+def _add(amounts: Amounts, windows: Iterable[Window], amount: Units) -> None:
     for window in windows:
-        sums[window] += amount
+        amounts[window] += amount
 
 
-def tally_of(spend: Spending) -> Tally:
-    """Return what `spend` says."""
-    spent = (spend.total_usd, spend.day_usd, spend.week_usd, spend.month_usd)
-    held = (spend.held_usd, spend.held_day_usd, spend.held_week_usd, spend.held_month_usd)
-    spare = (spend.spare_usd, spend.spare_day_usd, spend.spare_week_usd, spend.spare_month_usd)
-    byok = (spend.byok_usd, spend.byok_day_usd, spend.byok_week_usd, spend.byok_month_usd)
-    return Tally(
-        day=day_of(spend.at_ms),
-        spent=dict(zip(Window, spent, strict=True)),
-        held=dict(zip(Window, held, strict=True)),
-        spare=dict(zip(Window, spare, strict=True)),
-        byok=dict(zip(Window, byok, strict=True)),
-        calls=spend.calls,
-    )
+def _field(kind: str, window: Window) -> str:
+    """Return a message's name for an amount, such as `held_day_usd`; the total of what was spent is `total_usd`."""
+    return f"{KINDS[kind]}{PERIODS[window]}usd" if KINDS[kind] or PERIODS[window] else "total_usd"
+
+
+FIELDS = tuple((kind, window, _field(kind, window)) for kind in KINDS for window in Window)
+
+
+def totals_of(spending: Spending) -> Totals:
+    """Return the totals that a message shows."""
+    totals = Totals(day=day_of(spending.at_ms), calls=spending.calls)
+    for kind, window, name in FIELDS:
+        getattr(totals, kind)[window] = to_units(getattr(spending, name))
+    return totals
 
 
 def spend_of(
-    tally: Tally, account: AccountId, project: ProjectId, key_id: KeyId, now_ms: int
+    totals: Totals, account: AccountId, project: ProjectId, key_id: KeyId, now_ms: int
 ) -> Spend:
-    """Return what the directory shows of a key; `now_ms` lies in the day of `tally`."""
-    return Spend(account=account, project=project, key_id=key_id, at_ms=now_ms, **_sums(tally))
+    """Return what the directory shows of a key; `now_ms` is in the day of `totals`."""
+    return Spend(account=account, project=project, key_id=key_id, at_ms=now_ms, **_shown(totals))
 
 
-def mark_spend_of(tally: Tally, account: AccountId, scope: str, now_ms: int) -> MarkSpend:
-    """Return what the directory shows of an end user or a tag; `now_ms` lies in the day of `tally`."""
-    return MarkSpend(account=account, scope=scope, at_ms=now_ms, **_sums(tally))
+def mark_spend_of(totals: Totals, account: AccountId, scope: str, now_ms: int) -> MarkSpend:
+    """Return what the directory shows of an end user or a tag; `now_ms` is in the day of `totals`."""
+    return MarkSpend(account=account, scope=scope, at_ms=now_ms, **_shown(totals))
 
 
-def _sums(tally: Tally) -> dict[str, Any]:
-    """Return the amounts by the names that a message has for them."""
-    sums: dict[str, Any] = {"calls": tally.calls, "total_usd": tally.spent[Window.TOTAL]}
-    for kind, amounts in (("held", tally.held), ("spare", tally.spare), ("byok", tally.byok)):
-        sums[f"{kind}_usd"] = amounts[Window.TOTAL]
-    for window, name in PERIODS.items():
-        sums[f"{name}_usd"] = tally.spent[window]
-        sums[f"held_{name}_usd"] = tally.held[window]
-        sums[f"spare_{name}_usd"] = tally.spare[window]
-        sums[f"byok_{name}_usd"] = tally.byok[window]
-    return sums
+def _shown(totals: Totals) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        name: to_usd(getattr(totals, kind)[window]) for kind, window, name in FIELDS
+    }
+    return shown | {"calls": totals.calls}

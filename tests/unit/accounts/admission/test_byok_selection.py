@@ -1,4 +1,4 @@
-"""Own provider keys for some end users only: each line gets those of its own user, whoever travels beside it."""
+"""BYOK keys for some end users only: each line gets those of its own user, whoever travels beside it."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.accounts.admission.byok_selection import concerning
+from crossdock.accounts.admission.byok_selection import concerned_lines
 from crossdock.accounts.partition import AccountsPartition
 from crossdock.accounts.state.account import AccountState
 from crossdock.kernel.process.record import Outgoing, Record
@@ -24,7 +24,7 @@ from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import ADMITTED, BATCH_COMMANDS, BATCH_RESULTS, RESULTS, USAGE
 from crossdock_schemas.windows import Window
-from unit.accounts.builders import ACME, NOW_MS, ask_key, make_founded, make_key
+from unit.accounts.builders import ACME, NOW_MS, ask_key, make_founded, make_key, units
 from unit.accounts.commands.test_credentials import ENDPOINTS, asked, make_credential
 from unit.accounts.test_partition import (
     APP,
@@ -76,7 +76,7 @@ def groups(parcel: Parcel, *credentials: Credential) -> list[tuple[list[str], li
     state = AccountState(ACME)
     for credential in credentials:
         state.put(credential)
-    found = concerning(state, make_key(APP), parcel, ENDPOINTS)
+    found = concerned_lines(state, make_key(APP), parcel, ENDPOINTS)
     return [([one.credential_id for one in own], list(places)) for own, places in found]
 
 
@@ -271,7 +271,7 @@ async def test_each_line_is_held_at_what_its_own_ways_can_cost() -> None:
 
     await partition.step([request_record(mixed("bob", "alice", "alice"))])
 
-    assert partition.core.states[ACME].tally(ACME).held[Window.TOTAL] == 5 + 1 + 1
+    assert partition.core.states[ACME].totals_of(ACME).held[Window.TOTAL] == units(5 + 1 + 1)
 
 
 # any parcel, any keys
@@ -353,7 +353,7 @@ async def test_parts_lie_where_their_lines_lay_and_their_hold_ends_with_the_last
         assert [part.user_of(line) for line in part.lines] == [users[line - 40] for line in part.lines]  # fmt: skip
         assert len(split_lines(record.value or b"")) == len(part.lines)
     for number, part in enumerate(parts):
-        assert len(partition.core.money.holds) == 1
+        assert len(partition.core.ledger.books.holds) == 1
         group = UsageGroup(executions=(), ended=(hold_end(part, part.lines),))
         await partition.step([Record(USAGE.name, 0, number, NOW_MS, ACME.encode(), group.to_json(), ())])  # fmt: skip
-    assert len(partition.core.money.holds) == 0
+    assert len(partition.core.ledger.books.holds) == 0

@@ -16,10 +16,10 @@ from crossdock.accounts.state.cost_history import (
     MOST,
     SHARES,
     WHOLE,
-    Asking,
-    Usual,
-    likely_of,
-    usual_of,
+    CostHistory,
+    TeachingHolds,
+    cost_history_of,
+    expected_costs,
 )
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.control import BudgetChange, KeyRotation
@@ -30,7 +30,16 @@ from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import BATCH_COMMANDS
 from crossdock_schemas.windows import Window
 from support.builders import make_parcel
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 APP = KeyId("key_app")
 MODEL = "tern-mini"
@@ -72,7 +81,7 @@ def admit(core: AccountsCore, number: int, *worst: int, is_batch: bool = False) 
         deadline_ms=NOW_MS + 60_000,
         **fields,
     )
-    return core.money.admit(parcel, [Decimal(amount) for amount in worst], NOW_MS)
+    return core.ledger.admit(parcel, [units(amount) for amount in worst], NOW_MS)
 
 
 def hold_of(number: int) -> HoldId:
@@ -93,7 +102,7 @@ def cost(core: AccountsCore, number: int, usd: int, outcome: CallOutcome = CallO
         hold_id=hold_of(number),
     )
     end = HoldEnd(hold_id=hold_of(number), account=ACME, key_id=APP, slots=(0,))
-    core.money.book(ChargeGroup(executions=(row,), ended=(end,)), NOW_MS)
+    core.ledger.book(ChargeGroup(executions=(row,), ended=(end,)), NOW_MS)
 
 
 def learn(core: AccountsCore, calls: int = 3) -> None:
@@ -115,12 +124,13 @@ def test_what_is_likely_is_held_once_it_is_known(core: AccountsCore) -> None:
 
     said = [admit(core, number, 10).count for number in range(100)]
 
-    core.money.count(ACME)
+    core.ledger.count_holds(ACME)
     begun = sum(said)
     assert begun == int((100 - 3) / (10 * TENTH)) == 92
-    tally = core.states[ACME].tally(APP)
-    assert tally.held[Window.TOTAL] == begun * 10
-    assert tally.likely(Window.TOTAL, include_byok=False) == 3 + begun * 10 * TENTH
+    totals = core.states[ACME].totals_of(APP)
+    assert totals.held[Window.TOTAL] == units(begun * 10)
+    expected = totals.expected(Window.TOTAL, include_byok=False)
+    assert expected == units(3 + begun * 10 * TENTH)
 
 
 def test_before_it_is_known_a_fluid_budget_is_as_strict_as_others(core: AccountsCore) -> None:
@@ -136,7 +146,7 @@ def test_worst_cases_never_exceed_limit_and_overshoot(core: AccountsCore) -> Non
     said = [admit(core, number, 10) for number in range(20)]
 
     assert sum(one.count for one in said) == 14  # of 150 USD 3 are spent
-    shortage = said[-1].shortage
+    shortage = said[-1].wait_reason
     assert shortage is not None
     assert "leaves 7 USD of 100 USD and 50 USD beyond it; this can cost up to 10 USD" in shortage.message  # fmt: skip
 
@@ -147,7 +157,7 @@ def test_the_refusal_says_what_is_likely(core: AccountsCore) -> None:
 
     said = [admit(core, number, 10) for number in range(10)]
 
-    shortage = said[-1].shortage
+    shortage = said[-1].wait_reason
     assert shortage is not None
     assert "leaves 0.53983 USD of 13 USD; this is likely to cost 1.05113 USD" in shortage.message
 
@@ -167,9 +177,9 @@ def test_a_hold_that_ends_leaves_nothing_spare(core: AccountsCore) -> None:
         admit(core, number, 10)
         cost(core, number, usd)
 
-    tally = core.states[ACME].tally(APP)
-    assert tally.spare == tally.held == dict.fromkeys(Window, Decimal(0))
-    assert tally.spent[Window.TOTAL] == 3 + 16
+    totals = core.states[ACME].totals_of(APP)
+    assert totals.spare == totals.held == dict.fromkeys(Window, 0)
+    assert totals.spent[Window.TOTAL] == units(3 + 16)
 
 
 def test_what_is_known_and_spare_survives_a_restart(core: AccountsCore) -> None:
@@ -179,11 +189,14 @@ def test_what_is_known_and_spare_survives_a_restart(core: AccountsCore) -> None:
 
     again = restarted(core)
 
-    assert again.states[ACME].usual[MODEL].counts == core.states[ACME].usual[MODEL].counts
+    assert (
+        again.states[ACME].cost_history[MODEL].counts
+        == core.states[ACME].cost_history[MODEL].counts
+    )
     for scope in (ACME, PROJECT, APP):
-        assert again.states[ACME].tally(scope) == core.states[ACME].tally(scope)
+        assert again.states[ACME].totals_of(scope) == core.states[ACME].totals_of(scope)
     cost(again, 1, 1)
-    assert again.states[ACME].tally(APP).spare[Window.TOTAL] == 0
+    assert again.states[ACME].totals_of(APP).spare[Window.TOTAL] == 0
 
 
 def test_only_calls_that_succeeded_teach_what_is_usual(core: AccountsCore) -> None:
@@ -194,7 +207,7 @@ def test_only_calls_that_succeeded_teach_what_is_usual(core: AccountsCore) -> No
         admit(core, number, 10)
         cost(core, number, 1, outcome)
 
-    assert sum(core.states[ACME].usual[MODEL].counts) == 1
+    assert sum(core.states[ACME].cost_history[MODEL].counts) == 1
 
 
 def test_without_a_fluid_budget_nothing_is_learned_or_spare(core: AccountsCore) -> None:
@@ -202,8 +215,8 @@ def test_without_a_fluid_budget_nothing_is_learned_or_spare(core: AccountsCore) 
     learn(core)
     admit(core, 1, 10)
 
-    assert not core.states[ACME].usual
-    assert core.states[ACME].tally(APP).spare[Window.TOTAL] == 0
+    assert not core.states[ACME].cost_history
+    assert core.states[ACME].totals_of(APP).spare[Window.TOTAL] == 0
 
 
 def test_lines_that_wait_go_on_when_what_is_likely_fits(core: AccountsCore) -> None:
@@ -214,7 +227,7 @@ def test_lines_that_wait_go_on_when_what_is_likely_fits(core: AccountsCore) -> N
     assert said.count == 0
 
     limit(core, 6, overshoot=900)
-    core.money.grant(NOW_MS)
+    core.ledger.grant(NOW_MS)
 
     told = [r.value or b"" for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
     assert [Granted.from_json(value).lines for value in told] == [2]
@@ -261,62 +274,67 @@ def test_classes_reach_from_next_to_nothing_to_the_whole() -> None:
 
 
 def test_nothing_is_likely_before_enough_calls_are_known() -> None:
-    usual = Usual(ACME, MODEL)
+    history = CostHistory(ACME, MODEL)
     for _ in range(FEWEST - 1):
-        usual.learn(1, 100)
-    before = likely_of([Decimal(3)], usual)
+        history.learn(1, 100)
+    before = expected_costs([units(3)], history)
 
-    usual.learn(1, 100)
+    history.learn(1, 100)
 
-    assert before == likely_of([Decimal(3)], None) == [Decimal(3)]
-    assert likely_of([Decimal(3)], usual)[0] < Decimal("0.04")
+    assert before == expected_costs([units(3)], None) == [units(3)]
+    assert expected_costs([units(3)], history)[0] < units("0.04")
 
 
 @given(st.lists(st.integers(0, 150), min_size=FEWEST, max_size=300))
 def test_ninety_five_of_a_hundred_calls_cost_no_more_than_is_likely(costs: list[int]) -> None:
-    usual = Usual(ACME, MODEL)
-    for units in costs:
-        usual.learn(units, 100)
+    history = CostHistory(ACME, MODEL)
+    for cost in costs:
+        history.learn(cost, 100)
 
-    share = Decimal(usual.share()) / WHOLE
-    within = sum(min(units, 100) <= share * 100 for units in costs)
+    share = Decimal(history.share()) / WHOLE
+    within = sum(min(cost, 100) <= share * 100 for cost in costs)
     assert within >= len(costs) * Decimal("0.95")
     if share > SHARES[0]:  # and it is the least class for which that holds
-        below = Decimal(SHARES[SHARES.index(usual.share()) - 1]) / WHOLE
+        below = Decimal(SHARES[SHARES.index(history.share()) - 1]) / WHOLE
         assert sum(min(u, 100) <= below * 100 for u in costs) < len(costs) * Decimal("0.95")
 
 
 def test_old_calls_weigh_less_and_less() -> None:
-    usual = Usual(ACME, MODEL)
+    history = CostHistory(ACME, MODEL)
     for _ in range(MOST):
-        usual.learn(100, 100)
+        history.learn(100, 100)
     for _ in range(MOST * 3 // 2):
-        usual.learn(1, 100)
+        history.learn(1, 100)
 
-    assert sum(usual.counts) < MOST
-    assert usual.share() == WHOLE
+    assert sum(history.counts) < MOST
+    assert history.share() == WHOLE
     for _ in range(MOST * 3):
-        usual.learn(1, 100)
-    assert usual.share() < WHOLE // 50
+        history.learn(1, 100)
+    assert history.share() < WHOLE // 50
 
 
 def test_what_is_usual_is_read_back() -> None:
-    usual = Usual(ACME, "a/model_with.any-name")
-    usual.learn(1, 3)
+    history = CostHistory(ACME, "a/model_with.any-name")
+    history.learn(1, 3)
 
-    assert usual_of(ACME, usual.to_json()) == usual
+    assert cost_history_of(ACME, history.to_json()) == history
 
 
 def test_of_the_holds_that_shall_teach_the_latest_are_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cost_history, "MAX_ASKED", 2)
-    asking = Asking()
+    monkeypatch.setattr(cost_history, "MAX_TEACHING", 2)
+    teaching = TeachingHolds()
     for number in range(3):
-        asking.remember(hold_of(number), MODEL, [Decimal(1), Decimal(3)])
-    asking.remember(hold_of(9), MODEL, [Decimal(0)])  # nothing can be learned of what is free
+        teaching.add(hold_of(number), MODEL, [units(1), units(3)])
+    teaching.add(hold_of(9), MODEL, [0])  # nothing can be learned of what is free
 
-    assert [asking.find(hold_of(n)) is not None for n in (0, 1, 2, 9)] == [False, True, True, False]
-    found = asking.find(hold_of(1))
+    assert [teaching.find(hold_of(n)) is not None for n in (0, 1, 2, 9)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    found = teaching.find(hold_of(1))
     assert found is not None
-    assert found.line_units == 2 * 10**12
+    assert found.worst_case == units(2)

@@ -24,7 +24,16 @@ from crossdock_schemas.ids import ChangeId, KeyId
 from crossdock_schemas.topics import BATCH_COMMANDS
 from crossdock_schemas.windows import Window
 from support.builders import make_parcel
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 APP = KeyId("key_app")
 
@@ -129,12 +138,12 @@ def waits(core: AccountsCore) -> None:
     """Let lines of a batch wait for money."""
     set_budget(core, limit_usd=Decimal(1))
     parcel = make_parcel(account=ACME, project=PROJECT, key_id=APP, lines=(0, 1), position=0)
-    core.money.admit(parcel, [Decimal(1), Decimal(1)], NOW_MS)
+    core.ledger.admit(parcel, [units(1)] * 2, NOW_MS)
     core.finish()
 
 
 def granted(core: AccountsCore) -> list[int | None]:
-    core.money.grant(NOW_MS)
+    core.ledger.grant(NOW_MS)
     records = [r for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
     return [Granted.from_json(record.value or b"").lines for record in records]
 

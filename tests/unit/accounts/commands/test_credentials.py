@@ -1,4 +1,4 @@
-"""Own provider keys in the accounts shard: what becomes of them, and whom they may serve."""
+"""BYOK keys in the accounts shard: how they change, and which keys and end users they may serve."""
 
 from typing import Any
 
@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from crossdock.accounts.admission.byok_selection import MAX_OWN, Own, choose_own
+from crossdock.accounts.admission.byok_selection import (
+    MAX_BYOK_KEYS,
+    ByokSelection,
+    select_byok_keys,
+)
 from crossdock.accounts.commands.credentials import MAX_CREDENTIALS
 from crossdock.accounts.core import AccountsCore
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
@@ -257,10 +261,10 @@ def test_the_next_owner_knows_them(core: AccountsCore) -> None:
 # whom they serve
 
 
-def own(*credentials: Credential, model: str = "tern", rules: Rules | None = None) -> Own:
+def own(*credentials: Credential, model: str = "tern", rules: Rules | None = None) -> ByokSelection:
     policies = [] if rules is None else [make_policy(rules)]
     permitted = permit(ENDPOINTS, policies).permitted
-    return choose_own(credentials, ENDPOINTS, permitted, policies, model)
+    return select_byok_keys(credentials, ENDPOINTS, permitted, policies, model)
 
 
 def make_policy(rules: Rules) -> Policy:
@@ -268,7 +272,7 @@ def make_policy(rules: Rules) -> Policy:
 
 
 def test_without_any_all_endpoints_are_the_installations() -> None:
-    assert own() == Own(ENDPOINTS)
+    assert own() == ByokSelection(ENDPOINTS)
 
 
 @pytest.mark.parametrize(
@@ -339,13 +343,15 @@ def test_an_endpoint_that_nobodys_key_reaches_counts_for_nothing() -> None:
 
 
 def test_a_plan_holds_so_many_those_that_come_first() -> None:
-    many = [make_credential(f"byok_{n:02}", sort_order=99 - n) for n in range(MAX_OWN + 3)]
+    many = [make_credential(f"byok_{n:02}", sort_order=99 - n) for n in range(MAX_BYOK_KEYS + 3)]
 
     refs = own(make_credential("byok_last", is_fallback=True), *many).credentials
 
     assert refs is not None
-    assert len(refs) == MAX_OWN
-    assert [ref.sort_order for ref in refs] == sorted(99 - n for n in range(MAX_OWN + 3))[:MAX_OWN]
+    assert len(refs) == MAX_BYOK_KEYS
+    assert [ref.sort_order for ref in refs] == sorted(99 - n for n in range(MAX_BYOK_KEYS + 3))[
+        :MAX_BYOK_KEYS
+    ]
 
 
 def ways(*credentials: Credential, rules: Rules | None = None) -> set[tuple[str, str | None]]:

@@ -24,7 +24,16 @@ from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.topics import ACCOUNT_COMMANDS, ACCOUNT_JOURNAL
 from support.builders import make_parcel
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 CARD = Terms(fee_percent=Decimal("5.5"), fee_minimum_usd=Decimal("0.80"))
 OTHER = AccountId("org_other")
@@ -103,7 +112,7 @@ def test_a_reference_counts_once_also_after_a_restart() -> None:
     again = credit(second, "10", reference="payment 1")
 
     assert again.refusal is Refusal.CONFLICT
-    assert second.states[ACME].credits_usd == 10
+    assert second.states[ACME].credit_total == units(10)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +141,7 @@ def test_what_is_held_is_not_refunded() -> None:
     core = make_core()
     credit(core, "10")
     parcel = make_parcel(account=ACME, project=PROJECT, key_id="key_app")
-    core.money.admit(parcel, [Decimal(4)], NOW_MS)
+    core.ledger.admit(parcel, [units(4)], NOW_MS)
 
     too_much = credit(core, "-6.01", CreditKind.REFUND)
     rest = credit(core, "-6", CreditKind.REFUND)
@@ -146,14 +155,14 @@ def test_credits_bind_from_the_moment_on_that_they_are_needed() -> None:
     parcel = make_parcel(account=ACME, project=PROJECT, key_id="key_app", batch_id=None, request_id="req_1")  # fmt: skip
     core.apply(PrepaymentSet(**common(), is_prepaid=True), NOW_MS)
 
-    without = core.money.admit(parcel, [Decimal(4)], NOW_MS)
+    without = core.ledger.admit(parcel, [units(4)], NOW_MS)
     credit(core, "5")
-    with_credits = core.money.admit(parcel, [Decimal(4)], NOW_MS)
+    with_credits = core.ledger.admit(parcel, [units(4)], NOW_MS)
 
-    assert without.shortage is not None
-    assert without.shortage.code == "insufficient_credits"
-    assert "0 USD of credits left; this can cost up to 4 USD" in without.shortage.message
-    assert (with_credits.count, with_credits.shortage) == (1, None)
+    assert without.wait_reason is not None
+    assert without.wait_reason.code == "insufficient_credits"
+    assert "0 USD of credits left; this can cost up to 4 USD" in without.wait_reason.message
+    assert (with_credits.count, with_credits.wait_reason) == (1, None)
 
 
 def test_the_operator_asks_and_the_organizations_own_shard_books() -> None:

@@ -16,7 +16,16 @@ from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_ALERTS
 from crossdock_schemas.windows import Window
 from support.builders import make_parcel, make_usage
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 APP = KeyId("key_app")
 TERMS = Terms(low_balance_usd=Decimal(3))
@@ -50,11 +59,11 @@ class Watch:
 
     def want(self, usd: int) -> list[AlertKind]:
         self.calls += 1
-        self.core.money.admit(self._parcel(), [Decimal(usd)], self.now_ms)
+        self.core.ledger.admit(self._parcel(), [units(usd)], self.now_ms)
         return self.kinds()
 
     def spend(self, usd: int) -> list[AlertKind]:
-        self.core.money.book(ChargeGroup(executions=(self.row(usd),)), self.now_ms)
+        self.core.ledger.book(ChargeGroup(executions=(self.row(usd),)), self.now_ms)
         return self.kinds()
 
     def row(self, usd: int) -> Usage:
@@ -110,7 +119,7 @@ def test_what_finds_no_room_tells_that_the_budget_is_used() -> None:
 def test_the_figures_are_in_it() -> None:
     watch = Watch()
     watch.limit(10, scope=PROJECT)
-    watch.core.money.book(ChargeGroup(executions=(watch.row(9),)), NOW_MS)
+    watch.core.ledger.book(ChargeGroup(executions=(watch.row(9),)), NOW_MS)
 
     (alert,) = watch.raised()
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.ledger.deduplication import CHUNK, CHUNKS, MAX_LIVES, Recent
-from crossdock.accounts.ledger.ledger import TELL_MS
+from crossdock.accounts.ledger.deduplication import CHUNK, CHUNKS, MAX_LIVES, BookedCalls
+from crossdock.accounts.ledger.ledger import SHOW_MS
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, Spend
 from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, Usage
@@ -18,7 +18,7 @@ from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
 from crossdock_schemas.windows import Window, day_of
 from support.builders import make_usage
-from unit.accounts.builders import ACME, NOW_MS, PROJECT
+from unit.accounts.builders import ACME, NOW_MS, PROJECT, units
 
 KEY = KeyId("key_app")
 TODAY = day_of(NOW_MS)
@@ -41,7 +41,7 @@ def unknown(number: int, cost: str = "0.05", **changes: Any) -> Usage:
 
 
 def book(core: AccountsCore, rows: list[Usage], now_ms: int) -> None:
-    core.money.book(ChargeGroup(executions=tuple(rows)), now_ms)
+    core.ledger.book(ChargeGroup(executions=tuple(rows)), now_ms)
 
 
 def spent(core: AccountsCore) -> Decimal:
@@ -135,48 +135,48 @@ def test_the_books_are_what_the_table_of_calls_says(told: list[tuple[int, bool, 
 
 
 def test_of_each_life_the_latest_calls_are_remembered() -> None:
-    recent = Recent()
+    recent = BookedCalls()
     limit = CHUNK * CHUNKS
     for number in range(limit + CHUNK):
-        recent.take(make_call(number), TODAY)
+        recent.add(make_call(number), TODAY)
 
-    kept = [recent.take(unknown(n), TODAY) is None for n in (limit + CHUNK - 1, 2 * CHUNK, 0)]
+    kept = [recent.add(unknown(n), TODAY) is None for n in (limit + CHUNK - 1, 2 * CHUNK, 0)]
 
     assert kept == [True, True, False]
 
 
 def test_lives_that_ended_long_ago_are_forgotten() -> None:
-    recent = Recent()
+    recent = BookedCalls()
     for life in range(MAX_LIVES + 1):
-        recent.take(make_call(life, claim=f"life-{life}"), TODAY)
+        recent.add(make_call(life, claim=f"life-{life}"), TODAY)
 
     pages = recent.chunks.finish()
 
-    assert recent.take(unknown(0, claim="life-0"), TODAY) is not None
-    assert recent.take(unknown(1, claim="life-1"), TODAY) is None
+    assert recent.add(unknown(0, claim="life-0"), TODAY) is not None
+    assert recent.add(unknown(1, claim="life-1"), TODAY) is None
     assert [p.key for p in pages if p.value is None][:1] == [b"recent/life-0/0"]
 
 
 def test_supposed_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossdock.accounts.ledger.deduplication.MAX_UNKNOWN", 2)
-    recent = Recent()
+    recent = BookedCalls()
     for number in range(3):
-        recent.take(unknown(number), TODAY)
+        recent.add(unknown(number), TODAY)
 
-    assert recent.take(unknown(0), TODAY) is not None
-    assert recent.take(unknown(2), TODAY) is None
+    assert recent.add(unknown(0), TODAY) is not None
+    assert recent.add(unknown(2), TODAY) is None
 
 
 def test_a_ring_goes_on_where_it_was_after_a_restart() -> None:
-    first = Recent()
+    first = BookedCalls()
     for number in range(CHUNK + 5):
-        first.take(make_call(number), TODAY)
-    second = Recent()
+        first.add(make_call(number), TODAY)
+    second = BookedCalls()
     second.restore([*first.chunks.finish(), Page(b"recent/life-0/3", None)])
     for number in range(CHUNK + 5, CHUNK * CHUNKS):
-        second.take(make_call(number), TODAY)
+        second.add(make_call(number), TODAY)
 
-    assert all(second.take(unknown(n), TODAY) is None for n in (0, CHUNK, CHUNK + 4, CHUNK + 5))
+    assert all(second.add(unknown(n), TODAY) is None for n in (0, CHUNK, CHUNK + 4, CHUNK + 5))
 
 
 def told(core: AccountsCore) -> list[Spend]:
@@ -187,10 +187,10 @@ def told(core: AccountsCore) -> list[Spend]:
 def test_the_directory_is_told_once_a_second_at_most_and_the_last_word_comes() -> None:
     core = AccountsCore()
     seen = []
-    for at_ms in (0, 10, 500, TELL_MS, TELL_MS + 1, 3 * TELL_MS):
+    for at_ms in (0, 10, 500, SHOW_MS, SHOW_MS + 1, 3 * SHOW_MS):
         if at_ms <= 500:
             book(core, [make_call(at_ms)], NOW_MS + at_ms)
-        core.money.tell(NOW_MS + at_ms)
+        core.ledger.show(NOW_MS + at_ms)
         seen.append([spend.total_usd for spend in told(core)])
 
     assert seen == [[Decimal("0.01")], [], [], [Decimal("0.03")], [], []]
@@ -202,7 +202,7 @@ def test_after_a_restart_the_directory_is_told_again() -> None:
     pages = {page.key: page.value for page in core.finish().pages if page.value is not None}
     other = restarted(pages)
 
-    other.money.tell(NOW_MS)
+    other.ledger.show(NOW_MS)
 
     assert [spend.total_usd for spend in told(other)] == [Decimal("0.01")]
 
@@ -231,5 +231,5 @@ def test_what_keys_spent_on_different_days_is_added_up_by_window_after_a_restart
     found = {key: value for key, value in pages.items() if value is not None}
     again = restarted(dict(list(found.items())[::order]))
 
-    tally = again.states[ACME].tally(PROJECT)
-    assert (tally.spent[Window.TOTAL], tally.spent[Window.DAILY]) == (Decimal(3), Decimal(2))
+    totals = again.states[ACME].totals_of(PROJECT)
+    assert [totals.spent[w] for w in (Window.TOTAL, Window.DAILY)] == [units(3), units(2)]

@@ -14,11 +14,21 @@ from crossdock_schemas.accounts.credit import CreditKind, Lots, Terms
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger
 from crossdock_schemas.calls.usage import CallOutcome, ChargeGroup, HoldEnd
 from crossdock_schemas.ids import KeyId, derive_token, hold_id
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.prices import Cost
 from crossdock_schemas.topics import ACCOUNT_ALERTS, ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
 from support.builders import make_parcel, make_usage
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 APP = KeyId("key_app")
 DAY_MS = 86_400_000
@@ -53,9 +63,9 @@ class Purse:
 
     def step(self) -> None:
         """What the shard does in each step after the commands and the bookings."""
-        money = self.core.money
+        money = self.core.ledger
         money.expire(self.now_ms)
-        money.tell(self.now_ms)
+        money.show(self.now_ms)
         step = self.core.finish()
         for page in step.pages:
             self.pages[page.key] = page
@@ -74,7 +84,7 @@ class Purse:
 
     def hold(self, usd: object) -> Admitted:
         self.calls += 1
-        said = self.core.money.admit(self._parcel(self.calls), [Decimal(str(usd))], self.now_ms)
+        said = self.core.ledger.admit(self._parcel(self.calls), [units(usd)], self.now_ms)
         self.step()
         return said
 
@@ -102,13 +112,13 @@ class Purse:
             hold_id=None if number is None else hold_id(self._parcel(number).parcel_id),
             **fields,
         )
-        self.core.money.book(ChargeGroup(executions=(row,)), self.now_ms)
+        self.core.ledger.book(ChargeGroup(executions=(row,)), self.now_ms)
         self.step()
 
     def end(self, number: int) -> None:
         hold = hold_id(self._parcel(number).parcel_id)
         end = HoldEnd(hold_id=hold, account=ACME, key_id=APP, slots=(0,))
-        self.core.money.book(ChargeGroup(executions=(), ended=(end,)), self.now_ms)
+        self.core.ledger.book(ChargeGroup(executions=(), ended=(end,)), self.now_ms)
         self.step()
 
     @property
@@ -118,7 +128,7 @@ class Purse:
 
     @property
     def free(self) -> Any:
-        return self.core.states[ACME].credits_left()
+        return to_usd(self.core.states[ACME].credits_left())
 
     @property
     def lapses(self) -> Any:
@@ -180,7 +190,7 @@ def test_after_a_crash_before_the_commit_the_same_is_written_off() -> None:
     for _ in range(2):
         core = AccountsCore(purse.terms)
         core.restore(purse.pages.values())
-        core.money.expire(SOON + 5)
+        core.ledger.expire(SOON + 5)
         written.append(
             [(record.topic, record.key, record.value) for record in core.finish().outgoing]
         )
@@ -219,7 +229,7 @@ def test_what_calls_gave_back_is_not_spent_by_others_and_is_written_off_together
         purse.end(number)
 
     assert (purse.lapses, purse.left, purse.free) == ([1], [(SOON, 3)], 0)
-    assert purse.hold(1).shortage is not None
+    assert purse.hold(1).wait_reason is not None
     purse.restart()
     purse.spend(1, numbers[2])
     purse.end(numbers[2])
@@ -349,7 +359,7 @@ def test_what_a_correction_gives_back_never_expires_and_is_spent_next() -> None:
     )  # fmt: skip
     truth = row.model_copy(update={"outcome": CallOutcome.OK, "cost": Cost(output=Decimal(2))})
     for told in (row, truth):
-        purse.core.money.book(ChargeGroup(executions=(told,)), purse.now_ms)
+        purse.core.ledger.book(ChargeGroup(executions=(told,)), purse.now_ms)
         purse.step()
     assert (purse.left, purse.free) == ([(SOON, 4)], 8)
 

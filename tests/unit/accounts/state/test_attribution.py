@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from crossdock.accounts.commands.budgets import MAX_MARKS
+from crossdock.accounts.commands.budgets import MAX_ATTRIBUTED
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.ledger.hold_attribution import Marked
-from crossdock.accounts.ledger.ledger import TELL_MS, Admitted
+from crossdock.accounts.ledger.hold_attribution import HoldAttribution
+from crossdock.accounts.ledger.ledger import SHOW_MS, Admitted
 from crossdock.accounts.ledger.postings import MAX_ENTRY_BYTES
-from crossdock.accounts.state.attribution import Share, share_of
+from crossdock.accounts.state.attribution import HoldShare, share_of
 from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.alert import Alert, AlertKind
@@ -37,7 +37,16 @@ from crossdock_schemas.topics import (
 )
 from crossdock_schemas.windows import Window
 from support.builders import BATCH, make_parcel
-from unit.accounts.builders import ACME, NOW_MS, PROJECT, ask_key, common, make_founded, make_key
+from unit.accounts.builders import (
+    ACME,
+    NOW_MS,
+    PROJECT,
+    ask_key,
+    common,
+    make_founded,
+    make_key,
+    units,
+)
 
 APP = KeyId("key_app")
 ALICE, BOB, SEARCH = "user:alice", "user:bob", "tag:team=search"
@@ -81,7 +90,7 @@ def admit(
         behind=behind,
         **(one if is_single else {"position": 0}),
     )
-    return core.money.admit(parcel, [Decimal(worst) for worst, _ in lines], NOW_MS)
+    return core.ledger.admit(parcel, [units(worst) for worst, _ in lines], NOW_MS)
 
 
 def cost(
@@ -108,13 +117,13 @@ def cost(
         user=user,
         tags=tags or {},
     )
-    core.money.book(ChargeGroup(executions=(row,)), NOW_MS)
+    core.ledger.book(ChargeGroup(executions=(row,)), NOW_MS)
 
 
 def end(core: AccountsCore, number: int, *lines: int) -> None:
     hold = hold_id(make_parcel(parcel_id=f"parcel_{number:032x}").parcel_id)
     ended = HoldEnd(hold_id=hold, account=ACME, key_id=APP, slots=lines)
-    core.money.book(ChargeGroup(executions=(), ended=(ended,)), NOW_MS)
+    core.ledger.book(ChargeGroup(executions=(), ended=(ended,)), NOW_MS)
 
 
 def sums(core: AccountsCore, scope: str) -> tuple[int, int]:
@@ -139,9 +148,9 @@ def test_an_end_user_over_its_budget_is_told_the_numbers_and_others_go_on(
     other = admit(core, 3, (3, "bob"), is_single=True)
 
     assert (first.count, refused.count, other.count) == (1, 0, 1)
-    assert refused.shortage is not None
-    assert (refused.shortage.code, refused.shortage.scope) == ("budget_exceeded", ALICE)
-    assert refused.shortage.message == (
+    assert refused.wait_reason is not None
+    assert (refused.wait_reason.code, refused.wait_reason.scope) == ("budget_exceeded", ALICE)
+    assert refused.wait_reason.message == (
         "The total budget of user:alice leaves 2 USD of 5 USD; this can cost up to 3 USD."
     )
     assert [said.hold and said.hold.is_limited for said in (first, other)] == [True, False]
@@ -158,7 +167,10 @@ def test_a_tag_binds_all_lines_and_an_end_user_its_own(core: AccountsCore) -> No
     untagged = admit(core, 3, *[(1, "bob")] * 4)
 
     assert (by_user.count, by_tag.count, untagged.count) == (4, 2, 4)
-    assert [said.shortage and said.shortage.scope for said in (by_user, by_tag)] == [ALICE, SEARCH]
+    assert [said.wait_reason and said.wait_reason.scope for said in (by_user, by_tag)] == [
+        ALICE,
+        SEARCH,
+    ]
     assert (sums(core, ALICE), sums(core, SEARCH)) == ((0, 2), (0, 6))
 
 
@@ -239,16 +251,18 @@ def test_holds_of_many_end_users_lie_in_pages_of_a_bounded_size(core: AccountsCo
     pages = [page for page in core.finish().pages if page.key.startswith(b"marked/")]
 
     again = restarted(pages)
-    again.money.marked.add(ACME, hold_id(make_parcel().parcel_id), (Share((ALICE,), 1, 0),))
+    again.ledger.books.attribution.add(
+        ACME, hold_id(make_parcel().parcel_id), (HoldShare((ALICE,), 1, 0),)
+    )
 
     assert [len(page.value or b"") > 16_384 for page in pages] == [True, True, True, False]
-    assert [page.key for page in again.money.marked.pages.finish()] == [pages[-1].key]
+    assert [page.key for page in again.ledger.books.attribution.pages.finish()] == [pages[-1].key]
 
 
 def test_pages_come_in_any_order_and_some_were_taken_away() -> None:
     first, second = (hold_id(make_parcel(parcel_id=f"parcel_{n:032x}").parcel_id) for n in (1, 2))
-    large, small = (Share(("user:" + "x" * 20_000,), 1, 0),), (Share((ALICE,), 2, 0),)
-    written, read = Marked(), Marked()
+    large, small = (HoldShare(("user:" + "x" * 20_000,), 1, 0),), (HoldShare((ALICE,), 2, 0),)
+    written, read = HoldAttribution(), HoldAttribution()
     written.add(ACME, first, large)
     written.add(ACME, second, small)
     pages = written.pages.finish()
@@ -264,7 +278,7 @@ def test_what_nobody_ended_is_free_for_its_end_user_too(core: AccountsCore) -> N
     limit(core, ALICE, 9)
     admit(core, 1, (4, "alice"))
 
-    core.money.expire(NOW_MS + 24 * 3_600_000)
+    core.ledger.expire(NOW_MS + 24 * 3_600_000)
 
     assert sums(core, ALICE) == (0, 0)
 
@@ -294,13 +308,13 @@ def test_a_call_without_a_hold_counts_for_what_its_row_names(core: AccountsCore)
 
 
 @pytest.mark.parametrize(
-    ("user", "rest"), [("alice", 1), ("bob", 2), ("", 2)], ids=["its own", "another", "none"]
+    ("user", "held"), [("alice", 1), ("bob", 2), ("", 2)], ids=["its own", "another", "none"]
 )
-def test_an_end_user_without_a_share_has_that_of_the_others(user: str, rest: int) -> None:
-    shares = (Share((SEARCH, ALICE), 1, 0), Share((SEARCH,), 2, 0))
+def test_an_end_user_without_a_share_has_that_of_the_others(user: str, held: int) -> None:
+    shares = (HoldShare((SEARCH, ALICE), 1, 0), HoldShare((SEARCH,), 2, 0))
 
-    assert share_of(shares, user).rest == rest
-    assert share_of(shares[:1], user).rest == 1
+    assert share_of(shares, user).held == held
+    assert share_of(shares[:1], user).held == 1
 
 
 def test_where_only_lines_without_a_budget_of_their_own_begin_the_hold_counts_for_its_key_alone(
@@ -312,7 +326,7 @@ def test_where_only_lines_without_a_budget_of_their_own_begin_the_hold_counts_fo
 
     assert begun.count == 1
     assert sums(core, ALICE) == (0, 0)
-    assert core.money.marked.pages.finish() == []
+    assert core.ledger.books.attribution.pages.finish() == []
 
 
 def directory(step: Step) -> dict[bytes, bytes | None]:
@@ -324,7 +338,7 @@ def test_the_directory_names_the_organization_whose_end_user_it_is(core: Account
     limit(core, ALICE, 9)
     set_ = directory(core.finish())
     admit(core, 1, (4, "alice"))
-    core.money.tell(NOW_MS + TELL_MS)
+    core.ledger.show(NOW_MS + SHOW_MS)
     told = directory(core.finish())
     core.apply(BudgetRemoval(**common(), scope=ALICE, window=Window.TOTAL), NOW_MS)
     cleared = directory(core.finish())
@@ -340,7 +354,7 @@ def test_after_a_restart_the_directory_is_told_again(core: AccountsCore) -> None
     limit(core, ALICE, 9)
     again = restarted(core.finish().pages)
 
-    again.money.tell(NOW_MS)
+    again.ledger.show(NOW_MS)
 
     assert b"marked_user:alice@org_acme" in directory(again.finish())
     entities = again.states[ACME].entities()
@@ -395,7 +409,7 @@ def test_an_entry_for_very_many_is_cut_into_some_that_add_up_to_nothing(
 
 
 def granted(core: AccountsCore) -> list[int | None]:
-    core.money.grant(NOW_MS)
+    core.ledger.grant(NOW_MS)
     found = [r for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
     return [Granted.from_json(record.value or b"").lines for record in found]
 
@@ -453,7 +467,7 @@ def test_two_organizations_alerts_are_two(core: AccountsCore) -> None:
         command = BudgetChange(**(common() | {"account": account}), scope=ALICE, window=Window.TOTAL, limit_usd=Decimal(1))  # fmt: skip
         core.apply(command, NOW_MS)
         parcel = make_parcel(account=account, project=PROJECT, key_id=APP, users=("alice",), position=0)  # fmt: skip
-        core.money.admit(parcel, [Decimal(2)], NOW_MS)
+        core.ledger.admit(parcel, [units(2)], NOW_MS)
         found = [r.value or b"" for r in core.finish().outgoing if r.topic == ACCOUNT_ALERTS.name]
         ids |= {Alert.from_json(value).alert_id for value in found}
 
@@ -472,7 +486,7 @@ def test_any_end_user_and_any_tag_that_a_request_may_bring_may_have_a_budget(
 
     assert (change.refusal, change.target) == (None, f"budget_total_{scope}")
     assert again.states[ACME].budgets[scope][Window.TOTAL].limit_usd == 5
-    assert again.states[ACME].marks == {scope}
+    assert again.states[ACME].attributed == {scope}
 
 
 @pytest.mark.parametrize("scope", ["user:", "tag:team", "tag:a%b=c", "user:" + "x" * 257])
@@ -482,7 +496,7 @@ def test_what_no_request_may_bring_has_none(core: AccountsCore, scope: str) -> N
 
 def test_there_is_an_end_to_how_many_are_counted(core: AccountsCore) -> None:
     limit(core, ALICE, 5)
-    core.states[ACME].marks |= {f"user:{number}" for number in range(MAX_MARKS - 1)}
+    core.states[ACME].attributed |= {f"user:{number}" for number in range(MAX_ATTRIBUTED - 1)}
 
     said = [limit(core, BOB, 5).refusal, limit(core, ALICE, 6).refusal, limit(core, APP, 6).refusal]
 

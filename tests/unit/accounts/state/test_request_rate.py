@@ -1,7 +1,5 @@
 """Requests per minute: never more in any minute than twice the limit, never more over time than the limit."""
 
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +67,7 @@ def parcel(number: int, lines: int = 1, *, is_batch: bool = True) -> Parcel:
 
 
 def begin(core: AccountsCore, asked: Parcel, now_ms: int = NOW_MS) -> int:
-    return core.money.admit(asked, [Decimal(0)] * len(asked.lines), now_ms).count
+    return core.ledger.admit(asked, [0] * len(asked.lines), now_ms).count
 
 
 def test_what_is_too_fast_waits_or_is_told_when_to_come_back() -> None:
@@ -77,11 +75,11 @@ def test_what_is_too_fast_waits_or_is_told_when_to_come_back() -> None:
 
     assert begin(core, parcel(1, 8)) == 8
     assert begin(core, parcel(2, 8)) == 2
-    said = core.money.admit(parcel(3, is_batch=False), [Decimal(0)], NOW_MS)
+    said = core.ledger.admit(parcel(3, is_batch=False), [0], NOW_MS)
 
-    assert said.shortage is not None
-    assert (said.count, said.shortage.code) == (0, "rate_limit_exceeded")
-    assert said.shortage.until_ms == NOW_MS + 6000
+    assert said.wait_reason is not None
+    assert (said.count, said.wait_reason.code) == (0, "rate_limit_exceeded")
+    assert said.wait_reason.until_ms == NOW_MS + 6000
     core.finish()
     assert begin(core, parcel(4, is_batch=False), NOW_MS + 6000) == 1
 
@@ -91,7 +89,7 @@ def test_a_batch_goes_on_as_the_minute_passes() -> None:
     begin(core, parcel(1, 30))
     granted = []
     for at_ms in range(NOW_MS, NOW_MS + 13_000, 500):
-        core.money.grant(at_ms)
+        core.ledger.grant(at_ms)
         records = [r for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
         granted += [(at_ms - NOW_MS) for _ in records]
 

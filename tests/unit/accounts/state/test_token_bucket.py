@@ -1,28 +1,26 @@
 """Tokens per minute: reserved when a call begins, given back when it ended, over any time no more than the limit."""
 
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.accounts.admission.policy_check import not_now
-from crossdock.accounts.admission.rate_limits import Unit
+from crossdock.accounts.admission.rate_limits import RateUnit
 from crossdock.accounts.core import AccountsCore
-from crossdock.accounts.ledger.deduplication import Recent
+from crossdock.accounts.ledger.deduplication import BookedCalls
 from crossdock.accounts.ledger.ledger import LONG_STOP_MS, Admitted
-from crossdock.accounts.state.holds import Owner
+from crossdock.accounts.state.holds import HoldOwner
 from crossdock.accounts.state.token_bucket import (
     PARTS,
-    Bucket,
-    count_alike,
+    TokenBucket,
     count_fitting,
+    count_of_size,
+    fill,
     level_of,
     next_ms,
-    put,
-    reserve_of,
+    reservation_of,
 )
-from crossdock.accounts.state.token_reservations import Reserved
+from crossdock.accounts.state.token_reservations import TokenReservations
 from crossdock.kernel.process.record import Page, Step
 from crossdock_schemas.accounts.control import KeyChange, KeyDeletion, KeyRotation
 from crossdock_schemas.batches.batch import Granted
@@ -54,13 +52,13 @@ def test_over_any_time_no_more_is_reserved_than_a_full_bucket_one_line_and_what_
     tpm: int, asked: list[tuple[int, int, int]]
 ) -> None:
     """Of each line some is given back later."""
-    bucket, now_ms, kept, largest = Bucket(), NOW_MS, 0, 0
+    bucket, now_ms, kept, largest = TokenBucket(), NOW_MS, 0, 0
     for wait_ms, tokens, unused in asked:
         now_ms += wait_ms
         if count_fitting(bucket, tpm, now_ms, [tokens]):
             back = min(tokens, unused)
-            bucket = put(bucket, tpm, now_ms, tokens)
-            bucket = put(bucket, tpm, now_ms, -back)
+            bucket = fill(bucket, tpm, now_ms, tokens)
+            bucket = fill(bucket, tpm, now_ms, -back)
             kept, largest = kept + tokens - back, max(largest, tokens)
         assert kept * PARTS <= (tpm + largest) * PARTS + tpm * (now_ms - NOW_MS)
 
@@ -69,7 +67,7 @@ def test_over_any_time_no_more_is_reserved_than_a_full_bucket_one_line_and_what_
 def test_the_next_line_may_begin_when_it_is_told_and_not_before(
     tpm: int, used: int, tokens: int
 ) -> None:
-    bucket = put(Bucket(), tpm, NOW_MS, used)
+    bucket = fill(TokenBucket(), tpm, NOW_MS, used)
 
     at_ms = next_ms(bucket, tpm, tokens)
 
@@ -82,20 +80,20 @@ def test_the_next_line_may_begin_when_it_is_told_and_not_before(
 def test_lines_alike_are_counted_as_one_after_the_other(
     tpm: int, used: int, tokens: int, promised: int
 ) -> None:
-    bucket = put(Bucket(), tpm, NOW_MS, used)
-    with_promise = put(bucket, tpm, NOW_MS, promised)
+    bucket = fill(TokenBucket(), tpm, NOW_MS, used)
+    with_promise = fill(bucket, tpm, NOW_MS, promised)
 
-    counted = min(20, count_alike(bucket, tpm, NOW_MS, tokens, promised))
+    counted = min(20, count_of_size(bucket, tpm, NOW_MS, tokens, promised))
 
     assert counted == count_fitting(with_promise, tpm, NOW_MS, [max(1, tokens)] * 20)
 
 
 def test_nothing_is_below_empty_and_a_clock_that_went_back_lets_nothing_flow() -> None:
-    bucket = put(Bucket(), TPM, NOW_MS, 10)
+    bucket = fill(TokenBucket(), TPM, NOW_MS, 10)
 
-    assert put(bucket, TPM, NOW_MS, -20) == Bucket(0, NOW_MS)
+    assert fill(bucket, TPM, NOW_MS, -20) == TokenBucket(0, NOW_MS)
     assert level_of(bucket, TPM, NOW_MS - 5000) == 10 * PARTS
-    assert put(bucket, TPM, NOW_MS - 5000, 1) == Bucket(11 * PARTS, NOW_MS)
+    assert fill(bucket, TPM, NOW_MS - 5000, 1) == TokenBucket(11 * PARTS, NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +107,7 @@ def test_nothing_is_below_empty_and_a_clock_that_went_back_lets_nothing_flow() -
     ids=["input and limit", "several answers", "no limit set", "embeddings"],
 )
 def test_what_a_line_reserves(ask: Ask, tokens: int) -> None:
-    assert reserve_of(ask) == tokens
+    assert reservation_of(ask) == tokens
 
 
 # what calls have reserved
@@ -120,14 +118,14 @@ def test_what_a_hold_reserved_is_used_or_given_back_to_the_last_token(
     more: int, used: list[int]
 ) -> None:
     """Lines of unlike size reserve on average."""
-    reserved, owner, hold = Reserved(), Owner(ACME, APP), HoldId("hold_" + "1" * 32)
+    reserved, owner, hold = TokenReservations(), HoldOwner(ACME, APP), HoldId("hold_" + "1" * 32)
     total = LINE * len(used) + more
     reserved.add(owner, hold, total, len(used))
     in_bucket, pages = total, dict[bytes, Page]()
     for place, tokens in enumerate(used):
         in_bucket += reserved.use(owner, hold, tokens)
         pages |= {page.key: page for page in reserved.pages.finish()}
-        reserved = Reserved()
+        reserved = TokenReservations()
         reserved.pages.restore(list(pages.values()))
         in_bucket -= reserved.end(owner, hold, len(used) - place - 1)
 
@@ -137,11 +135,11 @@ def test_what_a_hold_reserved_is_used_or_given_back_to_the_last_token(
 
 
 def test_a_page_of_a_call_of_unknown_end_that_tells_of_no_tokens_is_read_still() -> None:
-    recent = Recent()
+    recent = BookedCalls()
     call = usage(1, 0, 30)
 
     recent.restore([Page(f"unknown/{call.execution_id}".encode(), b"0.05 20000")])
-    taken = recent.take(call, 20_001)
+    taken = recent.add(call, 20_001)
 
     assert taken is not None
     assert (taken.day, taken.tokens) == (20_000, 30)
@@ -172,7 +170,7 @@ def parcel(number: int, lines: int = 1, *, is_batch: bool = True, output: int = 
 
 
 def admit(core: AccountsCore, asked: Parcel, now_ms: int = NOW_MS) -> Admitted:
-    return core.money.admit(asked, [Decimal(0)] * len(asked.lines), now_ms)
+    return core.ledger.admit(asked, [0] * len(asked.lines), now_ms)
 
 
 def usage(number: int, line: int, tokens: int, *, is_known: bool = True) -> Usage:
@@ -200,7 +198,7 @@ def tell(  # of whose call, and what it used
         slots=(line,),
         is_unknown=not is_known,
     )
-    core.money.book(ChargeGroup(executions=(row,), ended=(end,)), NOW_MS)
+    core.ledger.book(ChargeGroup(executions=(row,), ended=(end,)), NOW_MS)
 
 
 def free(core: AccountsCore) -> int:
@@ -221,8 +219,8 @@ def test_what_is_too_fast_waits_or_is_told_when_to_come_back() -> None:
     assert admit(core, parcel(2, 8)).count == 2
     said = admit(core, parcel(3, is_batch=False))
 
-    assert said.shortage is not None
-    refusal = not_now(said.shortage, said.unit)
+    assert said.wait_reason is not None
+    refusal = not_now(said.wait_reason, said.unit)
     assert (refusal.status, refusal.code, refusal.kind) == (429, "rate_limit_exceeded", "tokens")
     assert refusal.retry_after_s == 6
     assert "1000 tokens a minute; this reserves 100" in refusal.message
@@ -263,7 +261,7 @@ def test_the_truth_about_a_call_corrects_what_was_supposed() -> None:
     core = restarted(core.finish())
     assert free(core) == 0
 
-    core.money.book(ChargeGroup(executions=(usage(1, 0, 10),)), NOW_MS)
+    core.ledger.book(ChargeGroup(executions=(usage(1, 0, 10),)), NOW_MS)
 
     assert admit(core, parcel(2, output=80)).count == 1
 
@@ -273,7 +271,7 @@ def test_what_nobody_ended_is_given_back_by_the_clock() -> None:
     asked = parcel(1, output=1_000_000)
     assert admit(core, asked).count == 1
     stop_ms = asked.deadline_ms + LONG_STOP_MS
-    core.money.expire(stop_ms)
+    core.ledger.expire(stop_ms)
 
     assert admit(core, parcel(2, output=1), stop_ms).count == 1
 
@@ -284,9 +282,9 @@ def test_a_line_larger_than_a_minute_begins_when_nothing_is_used() -> None:
     assert admit(core, parcel(1, 3, output=2500)).count == 1
     said = admit(core, parcel(2, output=2500))
 
-    assert (said.count, said.unit) == (0, Unit.TOKENS)
-    assert said.shortage is not None
-    assert said.shortage.until_ms == NOW_MS + 150_000
+    assert (said.count, said.unit) == (0, RateUnit.TOKENS)
+    assert said.wait_reason is not None
+    assert said.wait_reason.until_ms == NOW_MS + 150_000
     core.finish()
     assert admit(core, parcel(3, output=2500), NOW_MS + 150_000).count == 1
 
@@ -296,7 +294,7 @@ def test_a_batch_goes_on_as_the_minute_passes() -> None:
     admit(core, parcel(1, 30))
     granted = []
     for at_ms in range(NOW_MS, NOW_MS + 13_000, 500):
-        core.money.grant(at_ms)
+        core.ledger.grant(at_ms)
         records = [r for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
         granted += [
             (at_ms - NOW_MS, Granted.from_json(record.value or b"").lines) for record in records
@@ -311,7 +309,7 @@ def test_what_is_promised_to_one_batch_is_not_promised_to_the_next() -> None:
     admit(core, parcel(2, 9))
     admit(core, parcel(3, 9).model_copy(update={"batch_id": "batch_" + "3" * 32}))
     core.finish()
-    core.money.grant(NOW_MS + 60_000)
+    core.ledger.grant(NOW_MS + 60_000)
 
     records = [r for r in core.finish().outgoing if r.topic == BATCH_COMMANDS.name]
 
@@ -324,16 +322,16 @@ def test_requests_and_tokens_bind_together() -> None:
     core = make_core(rpm=5)
 
     said = admit(core, parcel(1, 6))
-    assert (said.count, said.unit) == (5, Unit.REQUESTS)
+    assert (said.count, said.unit) == (5, RateUnit.REQUESTS)
     core.finish()
     said = admit(core, parcel(2, 4, output=300), NOW_MS + 60_000)
-    assert (said.count, said.unit) == (3, Unit.TOKENS)
+    assert (said.count, said.unit) == (3, RateUnit.TOKENS)
 
 
 def test_lines_that_policies_deny_reserve_nothing() -> None:
     core = make_core()
 
-    said = core.money.admit(parcel(1, 12), [Decimal(0)] * 12, NOW_MS, denied={0, 5})
+    said = core.ledger.admit(parcel(1, 12), [0] * 12, NOW_MS, denied={0, 5})
     tell(core, 1, 1, 40)
 
     assert said.count == 12

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.pricing.catalogue import Endpoint
 from crossdock_schemas.pricing.estimate import USUAL_OUTPUT, AskTotals, estimate
 from crossdock_schemas.pricing.prices import Prices
-from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_usd
+from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_case
 
 
 def make_endpoint(prompt: str = "1", completion: str = "4", **fields: object) -> Endpoint:
@@ -79,7 +80,8 @@ def test_low_likely_worst_are_in_order_and_the_worst_is_a_bound(
     slack = Decimal("1e-9")  # a mean is rounded
     assert found.low_usd <= found.likely_usd + slack
     assert found.likely_usd <= found.worst_usd + slack
-    assert sum(worst_usd(ask, map(rates_of, endpoints)) for ask, _ in lines) <= found.worst_usd
+    worst = sum(worst_case(ask, map(rates_of, endpoints)) for ask, _ in lines)
+    assert to_usd(worst) <= found.worst_usd
 
 
 @pytest.mark.parametrize("embeddings", [Ask(100, 0, 0)])

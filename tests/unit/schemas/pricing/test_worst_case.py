@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.operations import CHAT, EMBEDDINGS
 from crossdock_schemas.pricing.catalogue import Endpoint
 from crossdock_schemas.pricing.prices import COST_PLACES, Prices, price_tokens
@@ -20,7 +21,7 @@ from crossdock_schemas.pricing.worst_case import (
     output_limit,
     rates_of,
     told_limit,
-    worst_usd,
+    worst_case,
 )
 from crossdock_schemas.tokens import Tokens
 
@@ -56,7 +57,7 @@ GARBAGE = st.recursive(
 
 
 def dearest(ask: Ask, endpoints: Iterable[Endpoint], cap: int | None = None) -> Decimal:
-    return worst_usd(ask, [rates_of(endpoint, cap) for endpoint in endpoints])
+    return to_usd(worst_case(ask, [rates_of(endpoint, cap) for endpoint in endpoints]))
 
 
 def make_body(**changes: Any) -> dict[str, Any]:
