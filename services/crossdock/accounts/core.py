@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from crossdock.accounts.commands.decision import Decision, Refused
-from crossdock.accounts.commands.dispatch import decide
+from crossdock.accounts.commands.dispatch import Commands
 from crossdock.accounts.ledger.ledger import AccountsLedger
 from crossdock.accounts.outputs import (
     cancel_record,
@@ -32,10 +32,11 @@ class AccountsCore:
     """Applies commands in order. Invariant: the numbers of an account's changes have no gap."""
 
     def __init__(self, terms: Terms | None = None) -> None:
-        self._terms = terms or Terms()
+        terms = terms or Terms()
+        self.commands = Commands(terms)
         self._step = StepBuilder()
         self.states: dict[AccountId, AccountState] = {}
-        self.ledger = AccountsLedger(self.states, self._terms, self._step)
+        self.ledger = AccountsLedger(self.states, terms, self._step)
 
     def restore(self, pages: Iterable[Page]) -> None:
         found = list(pages)
@@ -48,7 +49,7 @@ class AccountsCore:
         state.go_on(now_ms)
         now_ms = state.now_ms
         self.ledger.count_holds(state.account)
-        decision = decide(state, command, self._terms, now_ms)
+        decision = self.commands.decide(state, command)
         before, after = _differences(state, decision)
         if isinstance(decision, Decision):
             self._put(state, decision, now_ms)

@@ -3,12 +3,13 @@
 import pytest
 
 from crossdock.accounts.commands.decision import Refused
-from crossdock.accounts.commands.dispatch import decide
+from crossdock.accounts.commands.dispatch import Commands
 from crossdock.accounts.core import AccountsCore
 from crossdock.accounts.state.account import AccountState
 from crossdock.kernel.process.record import Outgoing, Page
 from crossdock_schemas.accounts.account import ApiKey, Organization, Role
 from crossdock_schemas.accounts.control import (
+    COMMANDS,
     Change,
     Command,
     KeyChange,
@@ -328,7 +329,7 @@ def test_keys_and_projects_have_a_limit(
     core: AccountsCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossdock.accounts.commands.keys.MAX_KEYS", 5)
-    monkeypatch.setattr("crossdock.accounts.commands.dispatch.MAX_PROJECTS", 1)
+    monkeypatch.setattr("crossdock.accounts.commands.projects.MAX_PROJECTS", 1)
     project = (
         core.states[ACME]
         .projects[PROJECT]
@@ -364,10 +365,14 @@ def test_an_account_without_an_organization_has_none_to_change() -> None:
     state = AccountState(ACME)
     state.put(make_key(OWNER, role=Role.OWNER))
 
-    decision = decide(state, OrganizationChange(**common(), name="a"), Terms(), NOW_MS)
+    decision = Commands(Terms()).decide(state, OrganizationChange(**common(), name="a"))
 
     assert isinstance(decision, Refused)
     assert decision.refusal is Refusal.NOT_FOUND
+
+
+def test_every_command_has_a_handler() -> None:
+    assert set(Commands(Terms()).specs) == set(COMMANDS)
 
 
 def test_pages_that_were_taken_away_are_passed_over(core: AccountsCore) -> None:

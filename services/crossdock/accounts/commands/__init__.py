@@ -1,1 +1,1 @@
-"""Commands of management: which are allowed, and what they change. Pure."""
+"""Management commands: who may send them, and what they change. Pure."""

@@ -1,4 +1,4 @@
-"""What becomes of budgets. Pure."""
+"""Commands for budgets. Pure."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from crossdock_schemas.accounts.journal import MarkSpend
 from crossdock_schemas.windows import Window
 
 MAX_ATTRIBUTED = 10_000
-"""End users and tags of one organization that a budget was ever set for: each is counted from then on."""
+"""End users and tags of one organization that ever had a budget: calls are attributed to them from then on."""
 
 
-def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decision | Refused:
+def set_budget(state: AccountState, command: BudgetChange) -> Decision | Refused:
     scope, window = command.scope, command.window
-    is_mark = is_sound_mark(scope)
-    if not is_mark and not state.has_scope(scope):
+    is_attributed = is_sound_mark(scope)
+    if not is_attributed and not state.has_scope(scope):
         return unknown("organization, project or key", scope)
-    if is_mark and scope not in state.attributed and len(state.attributed) >= MAX_ATTRIBUTED:
+    if is_attributed and scope not in state.attributed and len(state.attributed) >= MAX_ATTRIBUTED:
         reason = (
             f"An organization has, or had, budgets of {MAX_ATTRIBUTED} end users and tags at most."
         )
@@ -35,20 +35,20 @@ def set_budget(state: AccountState, command: BudgetChange, now_ms: int) -> Decis
     )
     old = state.budgets.get(scope, {}).get(window)
     also_logged: dict[str, Any] = _ended(ended) if ended else {}
-    if _says_more(limit) or (old is not None and _says_more(old)):
-        # why whole: what is read from the log need not look for what was before
+    if _has_more_fields(limit) or (old is not None and _has_more_fields(old)):
+        # why all fields: a reader of the log then needs no earlier entries
         also_logged |= logged_limit(limit)
-    is_new = is_mark and scope not in state.attributed
-    startable = [MarkSpend(account=state.account, scope=scope, at_ms=now_ms)] if is_new else []
+    is_new = is_attributed and scope not in state.attributed
+    new = [MarkSpend(account=state.account, scope=scope, at_ms=state.now_ms)] if is_new else []
     return Decision(
         budget_id(scope, window),
-        (make_budget(state, scope, limit, now_ms), *startable),
+        (make_budget(state, scope, limit), *new),
         deleted=tuple(budget_id(scope, one) for one in ended),
         also_logged=also_logged,
     )
 
 
-def _says_more(limit: Limit | Budget) -> bool:
+def _has_more_fields(limit: Limit | Budget) -> bool:
     return limit.include_byok or limit.overshoot_usd > 0
 
 
@@ -62,8 +62,8 @@ def logged_limit(limit: Limit | Budget) -> dict[str, Any]:
     return also_logged
 
 
-def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> Budget:
-    """Return the budget that the change at hand makes."""
+def make_budget(state: AccountState, scope: str, limit: Limit) -> Budget:
+    """Return the budget that the present change sets."""
     return Budget(
         account=state.account,
         scope=scope,
@@ -72,7 +72,7 @@ def make_budget(state: AccountState, scope: str, limit: Limit, now_ms: int) -> B
         include_byok=limit.include_byok,
         overshoot_usd=limit.overshoot_usd,
         version=state.number + 1,
-        updated_at_ms=now_ms,
+        updated_at_ms=state.now_ms,
     )
 
 

@@ -1,4 +1,4 @@
-"""What becomes of an organization's credits. Pure."""
+"""Commands for credits. Pure."""
 
 from decimal import Decimal
 
@@ -16,11 +16,11 @@ from crossdock_schemas.ids import derive_credit_id
 from crossdock_schemas.money import to_usd, usd_text
 
 MAX_LOTS = 400
-"""Times at which an organization's credits expire, one lot each: one a day for a year, and some."""
+"""Times at which an organization's credits expire, one lot each: more than one a day for a year."""
 
 
-def hand_on_credit(command: CreditAsked) -> Decision:
-    """Send what the operator asks for to the organization's own shard."""
+def forward_credit(_state: AccountState, command: CreditAsked) -> Decision:
+    """Send the operator's command to the organization's own shard."""
     credited = Credited(
         change_id=command.change_id,
         account=command.organization,
@@ -35,8 +35,8 @@ def hand_on_credit(command: CreditAsked) -> Decision:
     return Decision(command.organization, forwarded=(credited,))
 
 
-def hand_on_prepayment(command: PrepaymentAsked) -> Decision:
-    """Send what the operator asks for to the organization's own shard."""
+def forward_prepayment(_state: AccountState, command: PrepaymentAsked) -> Decision:
+    """Send the operator's command to the organization's own shard."""
     asked = PrepaymentSet(
         change_id=command.change_id,
         account=command.organization,
@@ -47,20 +47,18 @@ def hand_on_prepayment(command: PrepaymentAsked) -> Decision:
     return Decision(command.organization, forwarded=(asked,))
 
 
-def set_prepayment(state: AccountState, command: PrepaymentSet, now_ms: int) -> Decision | Refused:
-    """What was spent before counts for no credits."""
+def set_prepayment(state: AccountState, command: PrepaymentSet) -> Decision | Refused:
+    """Let credits bind, or not; what was spent before takes none of them."""
     organization = state.organization
     if organization is None:
         return unknown("organization", command.account)
     if command.is_prepaid == (organization.prepaid_from_usd is not None):
         return Decision(command.account, (organization,))
     fields = {"prepaid_from_usd": state.spent_usd() if command.is_prepaid else None}
-    return Decision(command.account, (changed(organization, fields, now_ms),))
+    return Decision(command.account, (changed(state, organization, fields),))
 
 
-def add_credit(
-    state: AccountState, command: Credited, terms: Terms, now_ms: int
-) -> Decision | Refused:
+def add_credit(terms: Terms, state: AccountState, command: Credited) -> Decision | Refused:
     """Book credits, once for each reference."""
     identifier = derive_credit_id(command.account, command.reference)
     if state.organization is None:
@@ -71,7 +69,7 @@ def add_credit(
     amount, fee = _amounts(command, terms)
     wrong = (
         _why_wrong(command.kind, amount)
-        or _why_wrong_end(state, command, now_ms)
+        or _why_wrong_end(state, command)
         or _why_too_much(state, command.kind, amount)
     )
     if wrong is not None:
@@ -85,14 +83,14 @@ def add_credit(
         reference=command.reference,
         note=command.note,
         actor=command.actor,
-        at_ms=now_ms,
+        at_ms=state.now_ms,
         expires_at_ms=command.expires_at_ms,
     )
     return Decision(identifier, (credit,))
 
 
 def _amounts(command: Credited, terms: Terms) -> tuple[Decimal, Decimal]:
-    """Return what is credited, and the fee: only who pays is charged one."""
+    """Return what is credited, and the fee, which only a payment has."""
     if command.paid_usd is not None:
         amount = terms.credited_of(command.paid_usd)
         return amount, command.paid_usd - amount
@@ -100,13 +98,13 @@ def _amounts(command: Credited, terms: Terms) -> tuple[Decimal, Decimal]:
     return amount, terms.fee_of(amount) if command.kind is CreditKind.TOP_UP else Decimal(0)
 
 
-def _why_wrong_end(state: AccountState, command: Credited, now_ms: int) -> str | None:
+def _why_wrong_end(state: AccountState, command: Credited) -> str | None:
     end_ms = command.expires_at_ms
     if end_ms is None:
         return None
     if command.kind not in EXPIRING:
         return "Only a top_up or a grant may expire."
-    if end_ms <= now_ms:
+    if end_ms <= state.now_ms:
         return "expires_at is in the past."
     ends = [] if state.lots is None else [lot.expires_at_ms for lot in state.lots.lots]
     if len(ends) >= MAX_LOTS and end_ms not in ends:
@@ -116,7 +114,7 @@ def _why_wrong_end(state: AccountState, command: Credited, now_ms: int) -> str |
 
 def _why_wrong(kind: CreditKind, amount: Decimal) -> str | None:
     if kind not in BOOKED:
-        return f"Nobody books a {kind.value}: the time does."
+        return f"A {kind.value} is not booked by a command: credits lapse when they expire."
     if kind is CreditKind.REFUND and amount >= 0:
         return "A refund takes credits away: its amount is below 0."
     if kind in (CreditKind.TOP_UP, CreditKind.GRANT) and amount <= 0:

@@ -1,32 +1,23 @@
-"""What a command makes of an account. Pure: `(state, command, now) -> Decision | Refused`; nothing is changed here."""
+"""The registry of commands, and the decision on one. Pure: no state is changed here."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from crossdock.accounts.commands import (
+    budgets,
+    credentials,
+    credits,
+    keys,
+    organizations,
+    policies,
+    presets,
+    projects,
+)
 from crossdock.accounts.commands.authorization import why_denied
-from crossdock.accounts.commands.budgets import clear_budget, set_budget
-from crossdock.accounts.commands.credentials import (
-    change_credential,
-    create_credential,
-    delete_credential,
-    rewrap_credential,
-)
-from crossdock.accounts.commands.credits import (
-    add_credit,
-    hand_on_credit,
-    hand_on_prepayment,
-    set_prepayment,
-)
-from crossdock.accounts.commands.decision import (
-    Decision,
-    Refused,
-    cancel,
-    changed,
-    given,
-    taken,
-    unknown,
-)
-from crossdock.accounts.commands.keys import change_key, create_key, delete_key, rotate_key
-from crossdock.accounts.commands.presets import clear_preset, set_preset
+from crossdock.accounts.commands.decision import CommandSpec, Decision, Refused
 from crossdock.accounts.state.account import AccountState
-from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.accounts.control import (
     BudgetChange,
     BudgetRemoval,
@@ -55,188 +46,110 @@ from crossdock_schemas.accounts.control import (
     Refusal,
 )
 from crossdock_schemas.accounts.credit import Terms
-from crossdock_schemas.accounts.directory import Entity, budget_id, identity, policy_id, preset_id
-from crossdock_schemas.accounts.policy import Policy
-from crossdock_schemas.calls.cancel import Cancelled
-from crossdock_schemas.ids import derive_credit_id
-
-MAX_PROJECTS = 1_000
+from crossdock_schemas.accounts.directory import budget_id, policy_id, preset_id
+from crossdock_schemas.ids import KeyId, derive_credit_id
+from crossdock_schemas.message import Message
 
 
-def decide(  # noqa: C901, PLR0911, PLR0912  # one line for each command; mypy sees that none is missing
-    state: AccountState, command: Command, terms: Terms, now_ms: int
-) -> Decision | Refused:
-    """Return what `command` makes of `state`."""
-    target = _target(command)
-    denied = why_denied(state, command, now_ms)
-    if denied is not None:
-        return Refused(target, Refusal.PERMISSION_DENIED, denied)
-    match command:
-        case Founded():
-            return _found(state, command)
-        case OrganizationAsked():
-            return _hand_on(command)
-        case OrganizationChange():
-            return _change_organization(state, command, now_ms)
-        case ProjectAsked():
-            return _create_project(state, command)
-        case ProjectChange():
-            return _change_project(state, command, now_ms)
-        case KeyAsked():
-            return create_key(state, command, now_ms)
-        case KeyChange():
-            return change_key(state, command, now_ms)
-        case KeyRotation():
-            return rotate_key(state, command, now_ms)
-        case KeyDeletion():
-            return delete_key(state, command, now_ms)
-        case PolicyChange():
-            return _set_policy(state, command, now_ms)
-        case PolicyRemoval():
-            return _clear_policy(state, command)
-        case BudgetChange():
-            return set_budget(state, command, now_ms)
-        case BudgetRemoval():
-            return clear_budget(state, command)
-        case PresetChange():
-            return set_preset(state, command, now_ms)
-        case PresetRemoval():
-            return clear_preset(state, command)
-        case CredentialAsked():
-            return create_credential(state, command, now_ms)
-        case CredentialChange():
-            return change_credential(state, command, now_ms)
-        case CredentialDeletion():
-            return delete_credential(state, command)
-        case CredentialRewrap():
-            return rewrap_credential(state, command)
-        case CreditAsked():
-            return hand_on_credit(command)
-        case Credited():
-            return add_credit(state, command, terms, now_ms)
-        case PrepaymentAsked():
-            return hand_on_prepayment(command)
-        case PrepaymentSet():  # pragma: no branch  # mypy sees that no case is missing
-            return set_prepayment(state, command, now_ms)
+def _account(command: Founded | OrganizationChange | PrepaymentSet) -> str:
+    return command.account
 
 
-def _target(command: Command) -> str:  # noqa: C901, PLR0911, PLR0912  # as above
-    match command:
-        case ProjectAsked():
-            return command.project.project
-        case ProjectChange():
-            return command.project
-        case KeyAsked():
-            return command.key.key_id
-        case KeyChange() | KeyRotation() | KeyDeletion():
-            return command.key_id
-        case PolicyChange() | PolicyRemoval():
-            return policy_id(command.scope)
-        case BudgetChange():
-            return budget_id(command.scope, command.window)
-        case BudgetRemoval():
-            return (
-                command.scope
-                if command.window is None
-                else budget_id(command.scope, command.window)
-            )
-        case PresetChange() | PresetRemoval():
-            return preset_id(command.scope, command.slug)
-        case CredentialAsked():
-            return command.credential.credential_id
-        case CredentialChange() | CredentialDeletion() | CredentialRewrap():
-            return command.credential_id
-        case OrganizationAsked():
-            return command.organization.account
-        case CreditAsked() | PrepaymentAsked():
-            return command.organization
-        case Credited():
-            return derive_credit_id(command.account, command.reference)
-        case (
-            Founded() | OrganizationChange() | PrepaymentSet()
-        ):  # pragma: no branch  # mypy sees that no case is missing
-            return command.account
+def _organization(command: CreditAsked | PrepaymentAsked) -> str:
+    return command.organization
 
 
-def _found(state: AccountState, command: Founded) -> Decision:
-    """Add what is not there. A key whose text became another one is replaced; all else stays as it was changed to."""
-    wanted: tuple[Entity, ...] = (command.organization, command.project, *command.keys)
-    changed = []
-    for entity in wanted:
-        old = state.find(identity(entity))
-        if old is None:
-            changed.append(entity)
-        elif isinstance(old, ApiKey) and isinstance(entity, ApiKey) and old.hash != entity.hash:
-            changed.append(old.model_copy(update={"hash": entity.hash, "label": entity.label}))
-    return Decision(command.account, tuple(changed))
+def _key(command: KeyChange | KeyRotation | KeyDeletion) -> str:
+    return command.key_id
 
 
-def _hand_on(command: OrganizationAsked) -> Decision:
-    account = command.organization.account
-    founded = Founded(
-        change_id=command.change_id,
-        account=account,
-        actor=command.actor,
-        at_ms=command.at_ms,
-        organization=command.organization,
-        project=command.project,
-        keys=command.keys,
-    )
-    return Decision(account, forwarded=(founded,))
+def _known_key(
+    state: AccountState, command: KeyChange | KeyRotation | KeyDeletion
+) -> tuple[ApiKey | None]:
+    return (state.keys.get(command.key_id),)
 
 
-def _change_organization(
-    state: AccountState, command: OrganizationChange, now_ms: int
-) -> Decision | Refused:
-    if state.organization is None:
-        return unknown("organization", command.account)
-    fields = given(command, "name", "allowed_ips")
-    if command.max_key_life_s is not None:
-        fields["max_key_life_s"] = command.max_key_life_s or None
-    return Decision(command.account, (changed(state.organization, fields, now_ms),))
+def _budget(command: BudgetChange | BudgetRemoval) -> str:
+    scope, window = command.scope, command.window
+    return scope if window is None else budget_id(scope, window)
 
 
-def _create_project(state: AccountState, command: ProjectAsked) -> Decision | Refused:
-    project = command.project
-    if len(state.projects) >= MAX_PROJECTS:
-        reason = f"An organization has {MAX_PROJECTS} projects at most."
-        return Refused(project.project, Refusal.CONFLICT, reason)
-    if project.project in state.projects:
-        return taken(project.project)
-    if any(other.name == project.name for other in state.projects.values()):
-        reason = f"There is a project of the name {project.name!r} already."
-        return Refused(project.project, Refusal.CONFLICT, reason)
-    return Decision(project.project, (project,))
+def _limited_key(
+    state: AccountState, command: BudgetChange | BudgetRemoval
+) -> tuple[ApiKey | None]:
+    return (state.keys.get(KeyId(command.scope)),)
 
 
-def _change_project(state: AccountState, command: ProjectChange, now_ms: int) -> Decision | Refused:
-    project = state.projects.get(command.project)
-    if project is None:
-        return unknown("project", command.project)
-    renewed = changed(project, given(command, "name", "disabled", "tags"), now_ms)
-    cancels: tuple[Cancelled, ...] = ()
-    if renewed.disabled != project.disabled:
-        keys = [k for k in state.keys.values() if k.project == project.project and not k.disabled]
-        cancels = tuple(cancel(key, now_ms, is_lifted=project.disabled) for key in keys)
-    return Decision(command.project, (renewed,), cancels=cancels)
+def _policy(command: PolicyChange | PolicyRemoval) -> str:
+    return policy_id(command.scope)
 
 
-def _set_policy(state: AccountState, command: PolicyChange, now_ms: int) -> Decision | Refused:
-    scope = command.scope
-    if not state.has_scope(scope):
-        return unknown("organization, project or key", scope)
-    policy = Policy(
-        account=state.account,
-        scope=scope,
-        rules=command.rules,
-        version=state.number + 1,
-        updated_at_ms=now_ms,
-    )
-    return Decision(policy_id(scope), (policy,))
+def _preset(command: PresetChange | PresetRemoval) -> str:
+    return preset_id(command.scope, command.slug)
 
 
-def _clear_policy(state: AccountState, command: PolicyRemoval) -> Decision | Refused:
-    identifier = policy_id(command.scope)
-    if identifier not in state.policies:
-        return unknown("policy of", command.scope)
-    return Decision(identifier, deleted=(identifier,))
+def _credential(command: CredentialChange | CredentialDeletion | CredentialRewrap) -> str:
+    return command.credential_id
+
+
+class Commands:
+    """All commands, by their types."""
+
+    def __init__(self, terms: Terms) -> None:
+        owner, member = Role.OWNER, Role.MEMBER
+        specs: tuple[CommandSpec[Any], ...] = (
+            CommandSpec(Founded, organizations.found_organization, _account, None),
+            CommandSpec(
+                OrganizationAsked,
+                organizations.forward_organization,
+                lambda command: command.organization.account,
+                owner,
+                is_operators=True,
+            ),
+            CommandSpec(OrganizationChange, organizations.change_organization, _account, owner),
+            CommandSpec(ProjectAsked, projects.create_project, lambda c: c.project.project),
+            CommandSpec(ProjectChange, projects.change_project, lambda c: c.project),
+            CommandSpec(
+                KeyAsked, keys.create_key, lambda c: c.key.key_id, member, lambda _, c: (c.key,)
+            ),
+            CommandSpec(KeyChange, keys.change_key, _key, member, _known_key),
+            CommandSpec(KeyRotation, keys.rotate_key, _key, member, _known_key),
+            CommandSpec(KeyDeletion, keys.delete_key, _key, member, _known_key),
+            CommandSpec(PolicyChange, policies.set_policy, _policy),
+            CommandSpec(PolicyRemoval, policies.clear_policy, _policy),
+            CommandSpec(BudgetChange, budgets.set_budget, _budget, member, _limited_key),
+            CommandSpec(BudgetRemoval, budgets.clear_budget, _budget, member, _limited_key),
+            CommandSpec(PresetChange, presets.set_preset, _preset),
+            CommandSpec(PresetRemoval, presets.clear_preset, _preset),
+            CommandSpec(
+                CredentialAsked,
+                credentials.create_credential,
+                lambda command: command.credential.credential_id,
+            ),
+            CommandSpec(CredentialChange, credentials.change_credential, _credential),
+            CommandSpec(CredentialDeletion, credentials.delete_credential, _credential),
+            # ingress lets the operator's owners rewrap the keys of every account
+            CommandSpec(CredentialRewrap, credentials.rewrap_credential, _credential, None),
+            CommandSpec(
+                CreditAsked, credits.forward_credit, _organization, owner, is_operators=True
+            ),
+            CommandSpec(
+                Credited,
+                partial(credits.add_credit, terms),
+                lambda command: derive_credit_id(command.account, command.reference),
+                None,
+            ),
+            CommandSpec(
+                PrepaymentAsked, credits.forward_prepayment, _organization, owner, is_operators=True
+            ),
+            CommandSpec(PrepaymentSet, credits.set_prepayment, _account, None),
+        )
+        self.specs: Mapping[type[Message], CommandSpec[Any]] = {s.command: s for s in specs}
+
+    def decide(self, state: AccountState, command: Command) -> Decision | Refused:
+        """Return how `command` changes `state`, or why it does not."""
+        spec = self.specs[type(command)]
+        denied = why_denied(state, command, spec)
+        if denied is not None:
+            return Refused(spec.target(command), Refusal.PERMISSION_DENIED, denied)
+        return spec.handle(state, command)

@@ -1,4 +1,4 @@
-"""What becomes of an account's keys. Pure."""
+"""Commands for keys. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ from crossdock_schemas.ids import KeyId
 MAX_KEYS = 10_000
 
 
-def create_key(state: AccountState, command: KeyAsked, now_ms: int) -> Decision | Refused:
+def create_key(state: AccountState, command: KeyAsked) -> Decision | Refused:
     key = command.key
     project = state.projects.get(key.project)
     if project is None:
@@ -43,39 +43,40 @@ def create_key(state: AccountState, command: KeyAsked, now_ms: int) -> Decision 
     if len(state.keys) >= MAX_KEYS:
         reason = f"An organization has {MAX_KEYS} keys at most: delete some."
         return Refused(key.key_id, Refusal.CONFLICT, reason)
-    wrong_end = _why_wrong_end(key, _max_life_s(state), now_ms)
+    wrong_end = _why_wrong_end(state, key)
     if wrong_end is not None:
         return Refused(key.key_id, Refusal.INVALID, wrong_end)
     if command.limit is None:
         return Decision(key.key_id, (key,))
-    budget = make_budget(state, key.key_id, command.limit, now_ms)
+    budget = make_budget(state, key.key_id, command.limit)
     also_logged = logged_limit(budget) | {"window": budget.window.value}
     return Decision(key.key_id, (key, budget), also_logged=also_logged)
 
 
-def _why_wrong_end(key: ApiKey, life_s: int | None, now_ms: int) -> str | None:
+def _why_wrong_end(state: AccountState, key: ApiKey) -> str | None:
+    life_s = _max_life_s(state)
     end_ms = key.expires_at_ms
-    if end_ms is not None and end_ms <= now_ms:
+    if end_ms is not None and end_ms <= state.now_ms:
         return "expires_at is in the past."
-    if life_s and (end_ms is None or end_ms > now_ms + life_s * 1000):
+    if life_s and (end_ms is None or end_ms > state.now_ms + life_s * 1000):
         return f"The organization demands that a key expires within {life_s} s: set expires_at."
     return None
 
 
-def change_key(state: AccountState, command: KeyChange, now_ms: int) -> Decision | Refused:
+def change_key(state: AccountState, command: KeyChange) -> Decision | Refused:
     key = state.keys.get(command.key_id)
     if key is None:
         return unknown("key", command.key_id)
     fields = given(command, "name", "disabled", "tags", "allowed_ips")
     limits = given(command, "rpm", "tpm")
     fields |= {name: limit or None for name, limit in limits.items()}
-    renewed = changed(key, fields, now_ms)
+    renewed = changed(state, key, fields)
     if renewed.disabled and state.is_last_owner(key):
         return _last_owner(key)
     cancels: tuple[Cancelled, ...] = ()
     was_stopped = _is_stopped(state, key)
     if _is_stopped(state, renewed) != was_stopped:
-        cancels = (cancel(key, now_ms, is_lifted=was_stopped),)
+        cancels = (cancel(state, key, is_lifted=was_stopped),)
     return Decision(key.key_id, (renewed,), cancels=cancels)
 
 
@@ -83,14 +84,14 @@ def _is_stopped(state: AccountState, key: ApiKey) -> bool:
     return key.disabled or state.projects[key.project].disabled
 
 
-def rotate_key(state: AccountState, command: KeyRotation, now_ms: int) -> Decision | Refused:
-    """Give `key` a successor that lives as long from now on as `key` did from its beginning."""
+def rotate_key(state: AccountState, command: KeyRotation) -> Decision | Refused:
+    """Give the key a successor that lives as long from now on as the key did from its creation."""
     key = state.keys.get(command.key_id)
     if key is None:
         return unknown("key", command.key_id)
     if command.successor in state.keys:
         return taken(command.successor)
-    if not key.is_alive(now_ms):
+    if not key.is_alive(state.now_ms):
         return Refused(key.key_id, Refusal.CONFLICT, "The key is disabled or has expired.")
     life_ms = None if key.expires_at_ms is None else key.expires_at_ms - key.created_at_ms
     limit_s = _max_life_s(state)
@@ -103,24 +104,24 @@ def rotate_key(state: AccountState, command: KeyRotation, now_ms: int) -> Decisi
             "label": command.label,
             "creator": command.actor,
             "rotated_from": key.key_id,
-            "expires_at_ms": None if life_ms is None else now_ms + life_ms,
-            "created_at_ms": now_ms,
-            "updated_at_ms": now_ms,
+            "expires_at_ms": None if life_ms is None else state.now_ms + life_ms,
+            "created_at_ms": state.now_ms,
+            "updated_at_ms": state.now_ms,
         }
     )
-    end_ms = now_ms + command.overlap_s * 1000
+    end_ms = state.now_ms + command.overlap_s * 1000
     if key.expires_at_ms is not None:
         end_ms = min(end_ms, key.expires_at_ms)
-    predecessor = changed(key, {"expires_at_ms": end_ms}, now_ms)
-    inherited, also_logged = _inherited(state, key.key_id, command.successor, now_ms)
+    predecessor = changed(state, key, {"expires_at_ms": end_ms})
+    inherited, also_logged = _inherited(state, key.key_id, command.successor)
     return Decision(key.key_id, (successor, predecessor, *inherited), also_logged=also_logged)
 
 
 def _inherited(
-    state: AccountState, key_id: KeyId, successor: KeyId, now_ms: int
+    state: AccountState, key_id: KeyId, successor: KeyId
 ) -> tuple[list[Entity], dict[str, Any]]:
-    """Return the policy and the budgets that the successor gets, and what the log says of it. Budgets begin anew."""
-    stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": now_ms}
+    """Return the policy and the budgets of the successor, and their fields of the log. Budgets begin anew."""
+    stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": state.now_ms}
     policy = state.policies.get(policy_id(key_id))
     budgets = state.budgets.get(key_id, {})
     limits = {window.value: f"{budget.limit_usd:f}" for window, budget in budgets.items()}
@@ -131,14 +132,14 @@ def _inherited(
     copies: list[Entity] = [budget.model_copy(update=stamps) for budget in budgets.values()]
     if policy is not None:
         copies.append(policy.model_copy(update=stamps))
-    copies += _lent(state, key_id, successor, stamps)
+    copies += _with_successor(state, key_id, successor, stamps)
     return copies, also_logged
 
 
-def _lent(
+def _with_successor(
     state: AccountState, key_id: KeyId, successor: KeyId, stamps: dict[str, Any]
 ) -> Iterator[Credential]:
-    """Yield the own provider keys that name the key, with the successor beside it; keys that are gone are left out."""
+    """Yield the BYOK keys that name the key, with the successor added and deleted keys left out."""
     for credential in state.credentials.values():
         allowed = credential.allowed_keys or ()
         if key_id in allowed:
@@ -149,13 +150,13 @@ def _lent(
             )
 
 
-def delete_key(state: AccountState, command: KeyDeletion, now_ms: int) -> Decision | Refused:
+def delete_key(state: AccountState, command: KeyDeletion) -> Decision | Refused:
     key = state.keys.get(command.key_id)
     if key is None:
         return unknown("key", command.key_id)
     if state.is_last_owner(key):
         return _last_owner(key)
-    cancels = (cancel(key, now_ms, is_lifted=False),)
+    cancels = (cancel(state, key, is_lifted=False),)
     policy = policy_id(key.key_id)
     policies = (policy,) if policy in state.policies else ()
     deleted = (key.key_id, *policies, *budgets_of(state, key.key_id))

@@ -1,4 +1,4 @@
-"""What becomes of presets. Pure."""
+"""Commands for presets. Pure."""
 
 from crossdock.accounts.commands.decision import Decision, Refused, unknown
 from crossdock.accounts.state.account import AccountState
@@ -7,8 +7,8 @@ from crossdock_schemas.accounts.directory import preset_id
 from crossdock_schemas.accounts.preset import MAX_PRESETS, Preset
 
 
-def set_preset(state: AccountState, command: PresetChange, now_ms: int) -> Decision | Refused:
-    """Keep it for an organization or a project: keys have none of their own."""
+def set_preset(state: AccountState, command: PresetChange) -> Decision | Refused:
+    """Set a preset of an organization or a project; keys have no presets."""
     identifier = preset_id(command.scope, command.slug)
     if command.scope not in {state.account, *state.projects}:
         return unknown("organization or project", command.scope)
@@ -21,7 +21,7 @@ def set_preset(state: AccountState, command: PresetChange, now_ms: int) -> Decis
         scope=command.scope,
         slug=command.slug,
         version=state.number + 1,
-        updated_at_ms=now_ms,
+        updated_at_ms=state.now_ms,
     )
     return Decision(identifier, (preset,))
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from crossdock.accounts.commands.dispatch import Commands
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
@@ -97,7 +98,7 @@ async def test_two_organizations_may_have_the_same_reference() -> None:
 
 async def test_a_fee_comes_on_top_of_what_is_paid_for() -> None:
     async with managed() as (ingress, owner):
-        ingress.world.accounts._terms = CARD  # as the accounts stage's settings would
+        ingress.world.accounts.commands = Commands(CARD)  # as the accounts stage's settings would
         made = (await book(owner, "org_local", 100, "top_up")).json()["data"]
 
     assert (made["amount_usd"], made["fee_usd"]) == ("100", "5.5")
@@ -268,7 +269,7 @@ async def tell(ingress: Ingress, raw: bytes | None = None, header: str | None = 
 
 async def test_a_payment_is_credited_less_its_fee() -> None:
     async with paid() as (ingress, owner):
-        ingress.world.accounts._terms = CARD  # as the accounts stage's settings would
+        ingress.world.accounts.commands = Commands(CARD)  # as the accounts stage's settings would
         answer = await tell(ingress)
         (entry,) = (await owner.ask("GET", "/credits/entries")).json()["data"]
         (credit,) = ingress.dock.accounts.credits.values()
@@ -318,7 +319,7 @@ async def test_other_events_are_received_and_ignored(raw: bytes) -> None:
 )
 async def test_a_payment_that_cannot_be_booked_says_why_to_both_sides(session: Json, said: str) -> None:  # fmt: skip
     async with paid() as (ingress, owner):
-        ingress.world.accounts._terms = CARD  # as the accounts stage's settings would
+        ingress.world.accounts.commands = Commands(CARD)  # as the accounts stage's settings would
         with capture_logs() as logs:
             answer = await tell(ingress, make_event(**session))
         entries = (await owner.ask("GET", "/credits/entries")).json()["data"]

@@ -442,7 +442,7 @@ def test_the_directory_shows_what_is_left_once_a_second() -> None:
     [
         (CreditKind.GRANT, NOW_MS, "in the past"),
         (CreditKind.ADJUSTMENT, SOON, "Only a top_up or a grant"),
-        (CreditKind.LAPSE, None, "the time does"),
+        (CreditKind.LAPSE, None, "credits lapse when they expire"),
     ],
     ids=["past", "adjustment", "lapse"],
 )
