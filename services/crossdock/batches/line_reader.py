@@ -1,4 +1,4 @@
-"""Reads lines by their index: neighbouring lines in one read, large ones left where they lie."""
+"""Reads lines by their index: neighbouring lines in one read; large ones stay in the object store."""
 
 import asyncio
 
@@ -7,17 +7,17 @@ from pydantic_core import from_json
 from crossdock.batches.core.background_results import LinesRead, ReadLines
 from crossdock.batches.core.line_feeder import Line
 from crossdock.batches.core.line_index import ENTRY_BYTES, Span, coalesce, index_path, unpack
-from crossdock.batches.core.line_locations import Place, Places
+from crossdock.batches.core.line_locations import LineLocations, ObjectPosition
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock_schemas.accounts.attribution import user_of
 from crossdock_schemas.accounts.demands import Unsound, read_demands
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
 
-GAP_BYTES = 65_536  # lines of another model in between are cheaper to read over than to seek past
+GAP_BYTES = 65_536  # lines of another model in between are cheaper to read than to skip
 READ_BYTES = 4_194_304
 
 
-async def read_lines(objects: Objects, places: Places, wanted: ReadLines) -> LinesRead:
+async def read_lines(objects: Objects, locations: LineLocations, wanted: ReadLines) -> LinesRead:
     """Return the lines that `wanted` names.
 
     Raises:
@@ -29,18 +29,18 @@ async def read_lines(objects: Objects, places: Places, wanted: ReadLines) -> Lin
         wanted.count * ENTRY_BYTES,
     )
     lines: list[Line] = []
-    for run in places.apart(unpack(index)):
+    for run in locations.runs(unpack(index)):
         for spans in coalesce(run, gap=GAP_BYTES, limit=READ_BYTES):
-            place = places.find(spans[0].offset)
+            place = locations.find(spans[0].offset)
             lines += await _read_group(objects, place, spans, whole=wanted.whole)
             await asyncio.sleep(0)
     return LinesRead(wanted.batch_id, wanted.model, wanted.start, tuple(lines))
 
 
 async def _read_group(
-    objects: Objects, place: Place, spans: list[Span], *, whole: bool
+    objects: Objects, place: ObjectPosition, spans: list[Span], *, whole: bool
 ) -> list[Line]:
-    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].tells_more:
+    if _goes_by_reference(spans[0], whole=whole) and len(spans) == 1 and not spans[0].needs_reading:
         return [(spans[0], None)]
     start = spans[0].offset
     length = spans[-1].offset + spans[-1].length - start
@@ -54,10 +54,10 @@ def _goes_by_reference(span: Span, *, whole: bool) -> bool:
 
 def _line(span: Span, data: bytes, start: int, *, whole: bool) -> Line:
     raw = data[span.offset - start : span.offset - start + span.length]
-    if span.tells_more:
+    if span.needs_reading:
         body = from_json(raw)["body"]
         demands = read_demands(body)
-        # why: a line whose demands are unsound did not pass validation
+        # why: a line with invalid demands did not pass validation
         sound = None if isinstance(demands, Unsound) else demands
         span = span._replace(user=user_of(body), demands=sound)
     return (span, None if _goes_by_reference(span, whole=whole) else raw)

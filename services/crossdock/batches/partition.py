@@ -1,4 +1,4 @@
-"""One partition of the batches shard: the pure core, with the reading, checking and writing around it."""
+"""One partition of the batches shard: it reads, checks and writes for the pure core."""
 
 import asyncio
 import secrets
@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from crossdock.batches.core.background_results import Effect, Fact, Validate
 from crossdock.batches.core.decisions import BatchesCore
-from crossdock.batches.core.line_check import Rules
-from crossdock.batches.core.line_locations import places_of
+from crossdock.batches.core.line_check import LineRules
+from crossdock.batches.core.line_locations import locations_of
 from crossdock.batches.line_reader import read_lines
 from crossdock.batches.settings import BatchesSettings
-from crossdock.batches.validation import Limits, validate
+from crossdock.batches.validation import InputLimits, validate
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.drivers.store_retry import until_stored
 from crossdock.kernel.process import metrics
@@ -40,13 +40,13 @@ from crossdock_schemas.topics import BATCH_COMMANDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-RETRY_S = 1.0  # the object store refused: background work tries again
+RETRY_S = 1.0  # after the object store refused
 Pieces = dict[tuple[str, str], list[bytes]]
 T = TypeVar("T")
 
 
 class BatchesPartition:
-    """Implements `kernel.shard.Partition`."""
+    """Implements `kernel.runtime.shard.shard.Partition`."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class BatchesPartition:
         self.core = BatchesCore(
             partition, parcel_lines=settings.parcel_lines, window_lines=settings.window_lines
         )
-        self._owner = secrets.token_hex(4)  # part names of two owners never meet
+        self._owner = secrets.token_hex(4)  # two owners never write the same part
         self._dead = DeadLetters("batches", clock)
         self._dead_now: list[Outgoing] = []
         self._facts: list[Fact] = []
@@ -83,7 +83,7 @@ class BatchesPartition:
         self.wake.set()
 
     async def step(self, records: Sequence[Record]) -> Step:
-        """Commands and facts first, then results.
+        """Apply commands and facts first, then results.
 
         Raises:
             NoSuchObjectError: if a result's body is gone; nothing of the step is committed then.
@@ -155,7 +155,7 @@ class BatchesPartition:
         return await self._until_stored(get)
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Wait for the store: nothing is committed meanwhile."""
+        """Ask the object store until it answers; no step is committed meanwhile."""
 
         def refused(error: StoreError, _: int) -> float:
             log.warning("batch.work_delayed", partition=self._partition, reason=str(error))
@@ -164,7 +164,7 @@ class BatchesPartition:
         return await until_stored(ask, self._health, refused)
 
     async def _write(self, pieces: Pieces, name: str) -> None:
-        """Write one part for each batch and kind, at the same time, before the commit that lists them."""
+        """Write one part for each batch and kind, concurrently, before the commit that lists them."""
         parts = {}
         async with asyncio.TaskGroup() as group:
             for (batch_id, kind), lines in pieces.items():
@@ -183,7 +183,7 @@ class BatchesPartition:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that failed ends the process: the next step raises what it raised."""
+        """Remember a failure: the next step raises it, which ends the process."""
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
@@ -197,7 +197,7 @@ class BatchesPartition:
                 log.warning("batch.work_delayed", batch_id=effect.batch_id, reason=str(error))
                 await asyncio.sleep(self._retry_s)
             else:
-                # why not around the await: a step meanwhile puts a new list in the place of this one
+                # why after the await: a step meanwhile replaces the list
                 self._facts.append(fact)
                 self.wake.set()
                 return
@@ -205,14 +205,16 @@ class BatchesPartition:
     def _work(self, effect: Effect) -> Coroutine[Any, Any, Fact]:
         batch = self.core.states[effect.batch_id].head
         if isinstance(effect, Validate):
-            rules = Rules(batch.operation, self._catalogue.models, self._settings.max_line_bytes)
-            limits = Limits(self._settings.max_lines, self._settings.max_file_bytes)
+            rules = LineRules(
+                batch.operation, self._catalogue.models, self._settings.max_line_bytes
+            )
+            limits = InputLimits(self._settings.max_lines, self._settings.max_file_bytes)
             return validate(self._objects, batch, rules, limits, partial(self._price, batch))
-        return read_lines(self._objects, places_of(batch), effect)
+        return read_lines(self._objects, locations_of(batch), effect)
 
     def _price(self, batch: Batch, sums: Mapping[str, AskTotals]) -> Estimate:
         serving = {model: self._catalogue.serving(model, batch.operation) for model in sums}
-        return estimate(sums, serving, self.core.usual.of(batch.account))
+        return estimate(sums, serving, self.core.output_lengths.of(batch.account))
 
     @property
     def busy(self) -> int:

@@ -1,4 +1,4 @@
-"""What the batches stage needs to know."""
+"""Settings of the batches stage."""
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ GIB = 1024**3
 
 
 class BatchesSettings(Settings):
-    """CROSSDOCK_BATCHES_*. Limits lie above OpenAI's (50,000 lines, 200 MB) on purpose."""
+    """CROSSDOCK_BATCHES_*. InputLimits lie above OpenAI's (50,000 lines, 200 MB) on purpose."""
 
     max_lines: int = Field(default=2_000_000, ge=1)
     """Lines of one input file (OpenAI: 50,000)."""
@@ -20,4 +20,4 @@ class BatchesSettings(Settings):
     parcel_lines: int = Field(default=20, ge=1, le=MAX_LINES)
     """Lines that travel together."""
     window_lines: int = Field(default=4096, ge=1)
-    """Lines of one batch and model on their way at once."""
+    """Lines of one batch and model that are on their way at the same time."""

@@ -1,4 +1,4 @@
-"""Reads an input once, in flat memory: checks every line, writes the line index, reports what is wrong."""
+"""Reads an input once, in constant memory: checks every line, writes the line index, reports errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,10 +10,10 @@ from pydantic_core import from_json
 
 from crossdock.batches.core.background_results import Rejected, Validated
 from crossdock.batches.core.custom_ids import SeenIds
-from crossdock.batches.core.line_check import Rules, check_line
+from crossdock.batches.core.line_check import LineRules, check_line
 from crossdock.batches.core.line_index import Span, index_path, pack
 from crossdock.batches.core.line_locations import prepared_path
-from crossdock.batches.core.line_preparation import Preparing
+from crossdock.batches.core.line_preparation import LinePreparation
 from crossdock.kernel.drivers.object_store import Objects, Writer
 from crossdock.kernel.process import metrics
 from crossdock_schemas.accounts.preset import Preparation
@@ -22,12 +22,12 @@ from crossdock_schemas.pricing.estimate import AskTotals, Estimate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-MAX_ERRORS = 1000  # reported; counting goes no further either
+MAX_ERRORS = 1000  # reported; validation stops there
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Limits:
+class InputLimits:
     """Of one input file."""
 
     max_lines: int
@@ -37,13 +37,13 @@ class Limits:
 async def validate(
     objects: Objects,
     batch: Batch,
-    rules: Rules,
-    limits: Limits,
-    price: Callable[[Mapping[str, AskTotals]], Estimate] | None = None,
+    rules: LineRules,
+    limits: InputLimits,
+    price: Callable[[Mapping[str, Sums]], Estimate] | None = None,
 ) -> Validated | Rejected:
-    """Check the input of `batch`; a sound one leaves an index per model in the object store.
+    """Check the input of `batch`; a valid one leaves an index per model in the object store.
 
-    `price` says what lines by model may cost.
+    `price` estimates the cost of the lines of each model.
 
     Raises:
         StoreError: if the store refused (not when the input is missing: that is a `Rejected`).
@@ -51,15 +51,15 @@ async def validate(
     fault = await _check_file(objects, batch, limits)
     if fault is not None or batch.input_path is None:
         return Rejected(batch.batch_id, (fault,) if fault else ())
-    survey = Survey(rules, limits, await _preparing(objects, batch))
+    survey = InputSurvey(rules, limits, await _preparing(objects, batch))
     async with _writing(objects, batch, survey) as write:
         async for spans in _spans(objects.stream(batch.input_path), rules.max_line_bytes):
-            await survey.take_apart(spans)
+            await survey.take_concurrently(spans)
             await write()
-            if survey.is_hopeless:
+            if survey.is_over:
                 break
             await asyncio.sleep(0)  # the shard's other work goes on between two chunks
-    _tell(batch, survey)
+    _report_findings(batch, survey)
     errors = survey.errors + await _repeats(objects, batch.input_path, survey)
     if not errors and not survey.count:
         errors = [LineError(code="empty_file", message="The input file is empty.")]
@@ -75,27 +75,29 @@ async def validate(
     return Validated(batch.batch_id, survey.models(), estimate, prepared)
 
 
-def _tell(batch: Batch, survey: "Survey") -> None:
-    """Tell what the guard found, in numbers."""
+def _report_findings(batch: Batch, survey: "InputSurvey") -> None:
+    """Log and count the findings of the content filter."""
     if survey.preparing is not None and survey.preparing.findings:
         findings = dict(survey.preparing.findings)
         metrics.count_findings(findings)
         log.info("batch.guarded", batch_id=batch.batch_id, findings=findings)
 
 
-async def _preparing(objects: Objects, batch: Batch) -> Preparing | None:
-    """Return what the lines go through, as it was when the batch was created."""
+async def _preparing(objects: Objects, batch: Batch) -> LinePreparation | None:
+    """Return the preparation of the lines, as it was when the batch was created."""
     if batch.preparation_path is None:
         return None
     preparation = Preparation.from_json(await objects.get(batch.preparation_path))
-    return Preparing(preparation, batch.operation, batch.input_bytes, prepared_path(batch.batch_id))
+    return LinePreparation(
+        preparation, batch.operation, batch.input_bytes, prepared_path(batch.batch_id)
+    )
 
 
 @asynccontextmanager
 async def _writing(
-    objects: Objects, batch: Batch, survey: "Survey"
+    objects: Objects, batch: Batch, survey: "InputSurvey"
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Give what writes the lines that were prepared since it was called last; without any there is no object."""
+    """Yield a function that writes the lines prepared since its last call; without any, no object is made."""
     preparing = survey.preparing
     if preparing is None:
         yield _nothing
@@ -117,10 +119,10 @@ async def _writing(
 
 
 async def _nothing() -> None:
-    """There is nothing to write."""
+    """Do nothing: lines are not prepared."""
 
 
-async def _check_file(objects: Objects, batch: Batch, limits: Limits) -> LineError | None:
+async def _check_file(objects: Objects, batch: Batch, limits: InputLimits) -> LineError | None:
     size = None if batch.input_path is None else await objects.head(batch.input_path)
     if size is None:
         return LineError(
@@ -137,12 +139,12 @@ async def _check_file(objects: Objects, batch: Batch, limits: Limits) -> LineErr
 
 
 @dataclass
-class Survey:
-    """What is known of the lines so far."""
+class InputSurvey:
+    """All that is known of the lines so far."""
 
-    rules: Rules
-    limits: Limits
-    preparing: Preparing | None = None
+    rules: LineRules
+    limits: InputLimits
+    preparing: LinePreparation | None = None
     count: int = 0
     errors: list[LineError] = field(default_factory=list)
     indexes: dict[str, bytearray] = field(default_factory=dict)
@@ -161,8 +163,8 @@ class Survey:
                 )
             ]
 
-    async def take_apart(self, lines: list[tuple[Span, bytes]]) -> None:
-        """Do so; where sensitive data is looked for, beside the loop: RE2 works outside of Python's lock."""
+    async def take_concurrently(self, lines: list[tuple[Span, bytes]]) -> None:
+        """Take lines; in a thread if there is a content filter: RE2 runs outside of Python's lock."""
         if self.preparing is not None and self.preparing.has_guard:
             await asyncio.to_thread(self.take, lines)
         else:
@@ -188,7 +190,7 @@ class Survey:
         self.seen.add(checked.custom_id, span.line)
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_over(self) -> bool:
         return len(self.errors) >= MAX_ERRORS or self.count > self.limits.max_lines
 
     def models(self) -> tuple[tuple[str, int], ...]:
@@ -199,7 +201,7 @@ class Survey:
 async def _spans(
     chunks: AsyncIterator[bytes], max_line_bytes: int
 ) -> AsyncIterator[list[tuple[Span, bytes]]]:
-    """Yield the lines of each chunk with their places; blank lines are passed over, but counted."""
+    """Yield the lines of each chunk with their positions; blank lines are skipped, but counted."""
     rest, offset, line = b"", 0, 0
     async for chunk in chunks:
         data = rest + chunk if rest else chunk
@@ -229,7 +231,7 @@ def _place(lines: list[bytes], offset: int, line: int) -> tuple[list[tuple[Span,
     return found, offset, line
 
 
-async def _repeats(objects: Objects, path: str, survey: Survey) -> list[LineError]:
+async def _repeats(objects: Objects, path: str, survey: InputSurvey) -> list[LineError]:
     """Return an error for each line whose custom_id an earlier line has; equal hashes are compared as text."""
     suspects = list(survey.seen.suspects())[:MAX_ERRORS]
     if not suspects:
@@ -249,13 +251,13 @@ async def _repeats(objects: Objects, path: str, survey: Survey) -> list[LineErro
 
 
 async def _custom_ids(
-    objects: Objects, path: str, wanted: set[int], survey: Survey
+    objects: Objects, path: str, wanted: set[int], survey: InputSurvey
 ) -> dict[int, str]:
     found: dict[int, str] = {}
     async for spans in _spans(objects.stream(path), survey.rules.max_line_bytes):
         for span, raw in spans:
             if span.line in wanted:
-                found[span.line] = from_json(raw)["custom_id"]  # it was sound
+                found[span.line] = from_json(raw)["custom_id"]  # it was valid
         if len(found) == len(wanted):
             break
         await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 from crossdock.batches.core.background_results import ReadLines
 from crossdock.batches.core.line_index import Span, index_path, pack
-from crossdock.batches.core.line_locations import Places
+from crossdock.batches.core.line_locations import LineLocations
 from crossdock.batches.line_reader import read_lines
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.demands import Demands
@@ -10,7 +10,7 @@ from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
 from support.builders import BATCH, make_line
 
 LARGE = MAX_INLINE_BYTES + 1
-INPUT = Places("input", 0)
+INPUT = LineLocations("input", 0)
 
 
 async def make_store(lengths: list[int]) -> tuple[Objects, list[Span], bytes]:

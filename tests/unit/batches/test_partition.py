@@ -63,7 +63,7 @@ class Buggy(Objects):
         raise LookupError("a bug of ours")
 
 
-class Place:
+class ObjectPosition:
     """A partition between its topics; what is committed survives a crash."""
 
     def __init__(self, objects: Objects) -> None:
@@ -137,10 +137,10 @@ class Place:
         return [line for path in sorted(paths) for line in (await self.objects.get(path)).split()]
 
 
-async def make_place(lines: int, refusals: int = 0) -> Place:
+async def make_place(lines: int, refusals: int = 0) -> ObjectPosition:
     objects = open_objects("memory://")
     await objects.put("input", b"\n".join(make_line(n) for n in range(lines)))
-    return Place(Broken(objects, refusals))
+    return ObjectPosition(Broken(objects, refusals))
 
 
 async def test_from_the_command_to_the_output() -> None:
@@ -192,7 +192,7 @@ async def test_after_a_crash_it_goes_on_where_it_was() -> None:
 
 async def test_parts_of_two_owners_never_have_one_name() -> None:
     objects = open_objects("memory://")
-    places = [Place(objects), Place(objects)]
+    places = [ObjectPosition(objects), ObjectPosition(objects)]
     await objects.put("input", make_line(0))
     for place in places:
         await place.step(place.command(make_submitted()))
@@ -233,7 +233,7 @@ async def test_a_step_waits_for_a_store_that_refuses_and_says_so_meanwhile() -> 
 
 
 async def test_background_work_that_fails_otherwise_ends_the_process() -> None:
-    place = Place(Buggy(open_objects("memory://")._store))
+    place = ObjectPosition(Buggy(open_objects("memory://")._store))
     await place.step(place.command(make_submitted()))
     await asyncio.sleep(0.01)
 

@@ -85,7 +85,7 @@ class Schedule:
 
     def grant(self) -> None:
         model = self.chance.choice(list(self.shard.models))
-        if self.shard.core.states[BATCH].shares:
+        if self.shard.core.states[BATCH].models:
             lines = self.chance.choice([1, 3, None])
             self.shard.core.grant(Granted(batch_id=BATCH, model=model, lines=lines))
 

@@ -7,16 +7,16 @@ import pytest
 from typing_extensions import override
 
 from crossdock.batches.core.background_results import Rejected, Validated
-from crossdock.batches.core.line_check import Rules
+from crossdock.batches.core.line_check import LineRules
 from crossdock.batches.core.line_index import index_path, unpack
-from crossdock.batches.validation import MAX_ERRORS, Limits, validate
+from crossdock.batches.validation import MAX_ERRORS, InputLimits, validate
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.batches.batch import LineError
 from support.builders import BATCH, CHAT, make_batch, make_line
 
 MODELS = {"tern": frozenset({CHAT}), "gull": frozenset({CHAT})}
-RULES = Rules(CHAT, MODELS, 2000)
-LIMITS = Limits(max_lines=5000, max_file_bytes=2_000_000)
+RULES = LineRules(CHAT, MODELS, 2000)
+LIMITS = InputLimits(max_lines=5000, max_file_bytes=2_000_000)
 
 
 class SmallChunks(Objects):
@@ -36,14 +36,14 @@ class SmallChunks(Objects):
 
 
 async def check(
-    content: bytes, *, chunk_bytes: int = 64, limits: Limits = LIMITS
+    content: bytes, *, chunk_bytes: int = 64, limits: InputLimits = LIMITS
 ) -> tuple[Validated | Rejected, Objects]:
     objects = SmallChunks(open_objects("memory://"), chunk_bytes)
     await objects.put("input", content)
     return await validate(objects, make_batch(), RULES, limits), objects
 
 
-async def errors_of(content: bytes, *, limits: Limits = LIMITS) -> list[LineError]:
+async def errors_of(content: bytes, *, limits: InputLimits = LIMITS) -> list[LineError]:
     found, _ = await check(content, limits=limits)
     assert isinstance(found, Rejected)
     return list(found.errors)
@@ -139,7 +139,7 @@ async def test_each_repeat_is_told_with_the_first() -> None:
 async def test_the_limit_of_lines_holds_to_the_line(count: int, *, is_sound: bool) -> None:
     content = b"\n".join(make_line(n) for n in range(count))
 
-    found, _ = await check(content, limits=Limits(10, 1_000_000))
+    found, _ = await check(content, limits=InputLimits(10, 1_000_000))
 
     assert isinstance(found, Validated) is is_sound
     if isinstance(found, Rejected):
@@ -151,7 +151,7 @@ async def test_the_limit_of_lines_holds_to_the_line(count: int, *, is_sound: boo
 async def test_a_file_above_the_limit_is_not_read() -> None:
     content = make_line(0)
 
-    (error,) = await errors_of(content, limits=Limits(10, len(content) - 1))
+    (error,) = await errors_of(content, limits=InputLimits(10, len(content) - 1))
 
     assert error.code == "file_too_large"
 

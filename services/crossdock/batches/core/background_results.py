@@ -1,4 +1,4 @@
-"""What the background work of a partition found out; applied by the core like a record, but never replayed."""
+"""Background work of a partition, and its results: the core applies them like records, but they are never replayed."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from crossdock_schemas.pricing.estimate import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The input is sound: `models` with their line counts, in the order of their indexes; and what it may cost."""
+    """The input is valid: `models` with their line counts, in the order of their indexes, and the estimated cost."""
 
     batch_id: BatchId
     models: tuple[tuple[str, int], ...]
     estimate: Estimate | None = None
     prepared_path: str | None = None
-    """Where prepared lines lie; None: there are none."""
+    """Object with the prepared lines, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The input is not sound."""
+    """The input is invalid."""
 
     batch_id: BatchId
     errors: tuple[LineError, ...]
@@ -57,7 +57,7 @@ class ReadLines:
     start: int
     count: int
     whole: bool
-    """Bring the bytes of large lines too: the lines shall end, and their results name their custom_ids."""
+    """Read large lines too: the lines are to end, and their results need their custom_ids."""
 
 
 Effect = Validate | ReadLines

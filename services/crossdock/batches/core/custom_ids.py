@@ -1,7 +1,7 @@
 """Finds custom_ids that occur twice among millions, in 12 bytes a line.
 
-Hashes of 64 bits lie in buckets; each bucket is looked through by itself, so the set that finds the repeats stays
-small. Different ids with one hash (1 in 10^7 for 2,000,000 lines) are told apart by the caller, who reads the lines.
+Hashes of 64 bits are kept in buckets. Each bucket is searched by itself, so that the set that finds repeats stays
+small. Different ids may have one hash (1 in 10^7 for 2,000,000 lines), so the caller compares the ids themselves.
 """
 
 from array import array
@@ -12,7 +12,7 @@ BUCKETS = 64
 
 
 class SeenIds:
-    """What ids came on which line."""
+    """Hashes of ids, and their lines."""
 
     def __init__(self) -> None:
         self._hashes = [array("Q") for _ in range(BUCKETS)]
@@ -27,7 +27,7 @@ class SeenIds:
         self._lines[bucket].append(line)
 
     def suspects(self) -> Iterator[tuple[int, int]]:
-        """Yield (first line, later line) for each hash that came again."""
+        """Yield (first line, later line) for each repeated hash."""
         for hashes, lines in zip(self._hashes, self._lines, strict=True):
             first: dict[int, int] = {}
             for digest, line in zip(hashes, lines, strict=True):

@@ -1,4 +1,4 @@
-"""Which lines are done: a bitmap in pages, so that a step writes only the pages that it changed."""
+"""Which lines are done: a bitmap in pages, so that a step writes only the pages that changed."""
 
 from crossdock.kernel.runtime.shard.page_store import Codec, PageStore
 
@@ -6,7 +6,7 @@ PAGE_LINES = 32_768  # 4 KiB a page; a million lines are 31 pages
 _PAGE_BYTES = PAGE_LINES // 8
 
 
-class Bits:
+class DoneBitmap:
     """A set of line numbers of one batch."""
 
     def __init__(self, batch_id: str) -> None:

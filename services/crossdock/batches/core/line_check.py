@@ -1,4 +1,4 @@
-"""Is an input line fit to run? Pure; codes and wording as OpenAI's (async-batch reference, 1.5 and 1.6)."""
+"""Checks an input line: can it run? Pure; codes and wording are OpenAI's (async-batch reference, 1.5 and 1.6)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from crossdock_schemas.pricing.worst_case import Ask
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What lines must agree with. `models`: name → operations that some endpoint serves it for."""
+class LineRules:
+    """What all lines of an input must agree with."""
 
     operation: str
     models: Mapping[str, frozenset[str]]
+    """Operations that an endpoint serves, by model."""
     max_line_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class CheckedLine:
     """A line that can run."""
 
     custom_id: str
@@ -33,128 +34,86 @@ class Sound:
     is_for_user: bool = False
     """It names an end user."""
     is_demanding: bool = False
-    """It demands something of endpoints."""
+    """It has demands on endpoints."""
 
 
-def check_line(raw: bytes, line: int, rules: Rules) -> Sound | LineError:
+def check_line(raw: bytes, line: int, rules: LineRules) -> CheckedLine | LineError:
     """Check line number `line` (1-based)."""
     if len(raw) > rules.max_line_bytes:
-        return LineError(
-            code="line_too_long",
-            message=f"This line has {len(raw)} bytes; the limit is {rules.max_line_bytes}.",
-            line=line,
-        )
+        message = f"This line has {len(raw)} bytes; the limit is {rules.max_line_bytes}."
+        return LineError(code="line_too_long", message=message, line=line)
     try:
         value = from_json(raw)
     except ValueError:
-        return LineError(
-            code="invalid_json_line", message="This line is not parseable as valid JSON.", line=line
-        )
+        message = "This line is not parseable as valid JSON."
+        return LineError(code="invalid_json_line", message=message, line=line)
     if not isinstance(value, dict):
-        return LineError(
-            code="invalid_json_line", message="This line is not a JSON object.", line=line
-        )
-    return _check_envelope(value, line, rules, len(raw))
-
-
-def _missing(param: str, line: int) -> LineError:
-    return LineError(
-        code="missing_required_parameter",
-        message=f"Missing required parameter: '{param}'.",
-        line=line,
-        param=param,
-    )
-
-
-def _check_envelope(value: dict[str, Any], line: int, rules: Rules, size: int) -> Sound | LineError:
-    custom_id = value.get("custom_id")
-    for param in ("custom_id", "method", "url", "body"):
-        if value.get(param) in (None, ""):
-            return _missing(param, line)
-    if not isinstance(custom_id, str):
-        return LineError(
-            code="invalid_type",
-            message="'custom_id' must be a string.",
-            line=line,
-            param="custom_id",
-        )
-    if len(custom_id) > MAX_CUSTOM_ID:
-        return LineError(
-            code="string_above_max_length",
-            message=f"'custom_id' has {len(custom_id)} characters; the limit is {MAX_CUSTOM_ID}.",
-            line=line,
-            param="custom_id",
-        )
-    if value["method"] != "POST":
-        return LineError(
-            code="invalid_method",
-            message=f"Invalid method {value['method']!r}: only 'POST' is supported.",
-            line=line,
-            param="method",
-        )
-    if value["url"] != rules.operation:
-        return LineError(
-            code="mismatched_endpoint",
-            message=f"The URL {value['url']!r} does not match the batch's endpoint {rules.operation!r}.",
-            line=line,
-            param="url",
-        )
-    return _check_body(value["body"], custom_id, line, rules, size)
-
-
-def _check_body(
-    body: object, custom_id: str, line: int, rules: Rules, size: int
-) -> Sound | LineError:
-    if not isinstance(body, dict):
-        return LineError(
-            code="invalid_type", message="'body' must be an object.", line=line, param="body"
-        )
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        return _missing("body.model", line)
-    if rules.operation not in rules.models.get(model, frozenset()):
-        return LineError(
-            code="model_not_found",
-            message=f"The model {model!r} does not exist or does not serve {rules.operation}.",
-            line=line,
-            param="body.model",
-        )
-    spec = SPECS[rules.operation]
-    if not body.get(spec.required):
-        return _missing(f"body.{spec.required}", line)
-    if body.get("stream"):
-        return LineError(
-            code="invalid_parameter",
-            message="Streaming is not supported in a batch: remove 'stream'.",
-            line=line,
-            param="body.stream",
-        )
-    wrong_user = _check_user(body, line)
-    if wrong_user is not None:
-        return wrong_user
+        message = "This line is not a JSON object."
+        return LineError(code="invalid_json_line", message=message, line=line)
+    wrong = _check_envelope(value, rules) or _check_body(value["body"], rules)
+    if wrong is not None:
+        return wrong.model_copy(update={"line": line})
+    body = value["body"]
     demands = read_demands(body)
     if isinstance(demands, Unsound):
         param = f"body.{demands.param}"
         return LineError(code=demands.code, message=demands.message, line=line, param=param)
-    is_demanding = demands is not None
-    return Sound(custom_id, model, spec.ask(body, size), bool(user_of(body)), is_demanding)
+    return CheckedLine(
+        value["custom_id"],
+        body["model"],
+        SPECS[rules.operation].ask(body, len(raw)),
+        is_for_user=bool(user_of(body)),
+        is_demanding=demands is not None,
+    )
 
 
-def _check_user(body: Mapping[str, Any], line: int) -> LineError | None:
-    for name in USER_FIELDS:
-        user = body.get(name)
-        if user is not None and not isinstance(user, str):
-            return LineError(
-                code="invalid_type",
-                message=f"'body.{name}' must be a string.",
-                line=line,
-                param=f"body.{name}",
-            )
-        if user is not None and len(user) > MAX_USER:
-            return LineError(
-                code="string_above_max_length",
-                message=f"'body.{name}' has {len(user)} characters; the limit is {MAX_USER}.",
-                line=line,
-                param=f"body.{name}",
-            )
+def _missing(param: str) -> LineError:
+    message = f"Missing required parameter: '{param}'."
+    return LineError(code="missing_required_parameter", message=message, param=param)
+
+
+def _check_envelope(value: Mapping[str, Any], rules: LineRules) -> LineError | None:
+    for param in ("custom_id", "method", "url", "body"):
+        if value.get(param) in (None, ""):
+            return _missing(param)
+    wrong_id = _check_text(value["custom_id"], "custom_id", MAX_CUSTOM_ID)
+    if wrong_id is not None:
+        return wrong_id
+    if value["method"] != "POST":
+        message = f"Invalid method {value['method']!r}: only 'POST' is supported."
+        return LineError(code="invalid_method", message=message, param="method")
+    if value["url"] != rules.operation:
+        message = (
+            f"The URL {value['url']!r} does not match the batch's endpoint {rules.operation!r}."
+        )
+        return LineError(code="mismatched_endpoint", message=message, param="url")
+    if not isinstance(value["body"], dict):
+        return LineError(code="invalid_type", message="'body' must be an object.", param="body")
     return None
+
+
+def _check_text(value: object, param: str, longest: int) -> LineError | None:
+    if not isinstance(value, str):
+        return LineError(code="invalid_type", message=f"'{param}' must be a string.", param=param)
+    if len(value) > longest:
+        message = f"'{param}' has {len(value)} characters; the limit is {longest}."
+        return LineError(code="string_above_max_length", message=message, param=param)
+    return None
+
+
+def _check_body(body: Mapping[str, Any], rules: LineRules) -> LineError | None:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        return _missing("body.model")
+    if rules.operation not in rules.models.get(model, frozenset()):
+        message = f"The model {model!r} does not exist or does not serve {rules.operation}."
+        return LineError(code="model_not_found", message=message, param="body.model")
+    spec = SPECS[rules.operation]
+    if not body.get(spec.required):
+        return _missing(f"body.{spec.required}")
+    if body.get("stream"):
+        message = "Streaming is not supported in a batch: remove 'stream'."
+        return LineError(code="invalid_parameter", message=message, param="body.stream")
+    users = ((body[name], f"body.{name}") for name in USER_FIELDS if body.get(name) is not None)
+    wrong = (_check_text(user, param, MAX_USER) for user, param in users)
+    return next((one for one in wrong if one is not None), None)

@@ -1,12 +1,12 @@
-"""Cuts lines into parcels, and ends lines that shall not run. Pure."""
+"""Cuts lines into parcels, and ends lines that do not run. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import from_json
 
 from crossdock.batches.core.line_index import Span
-from crossdock.batches.core.line_locations import places_of
-from crossdock.batches.core.state import Share
+from crossdock.batches.core.line_locations import locations_of
+from crossdock.batches.core.state import ModelLines
 from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.requests.results import result_record
 from crossdock_schemas.batches.batch import Batch
@@ -20,14 +20,14 @@ from crossdock_schemas.parcel.result import Outcome, result_group
 from crossdock_schemas.topics import CANCELS, REQUESTS
 
 SOURCE = "crossdock/batches"
-LAST_CALL_MS = 30_000  # before the end of a window of a day; a tenth of a short one
+LAST_CALL_MS = 30_000  # before the end of a day's window; a tenth of a short window
 Line = tuple[Span, bytes | None]
 
 
 def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
-    """Group lines into parcels: at most `parcel_lines` and MAX_INLINE_BYTES each; one by reference stands alone.
+    """Group lines into parcels of at most `parcel_lines` and MAX_INLINE_BYTES; a line by reference stands alone.
 
-    Lines of a parcel demand the same of endpoints.
+    Lines of one parcel have the same demands on endpoints.
     """
     group: list[Line] = []
     size = 0
@@ -48,22 +48,22 @@ def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
 
 
 def make_parcel(
-    batch: Batch, share: Share, lines: Sequence[Line], now_ms: int, *, position: int
+    batch: Batch, model_lines: ModelLines, lines: Sequence[Line], now_ms: int, *, position: int
 ) -> Outgoing:
-    """Return the record that sends `lines` of `share`, from its `position` on, on their way."""
+    """Return the parcel of `lines`, which begin at `position` of a model's index."""
     first = lines[0][0]
     numbers = tuple(span.line for span, _ in lines)
     bodies = [raw for _, raw in lines if raw is not None]
     reference = None
     if not bodies and batch.input_path is not None:
-        place = places_of(batch).find(first.offset)
+        place = locations_of(batch).find(first.offset)
         reference = BodyRef(path=place.path, start=place.start, length=first.length)
     parcel = new_parcel(
         batch,
-        parcel_id=feed_parcel_id(batch.batch_id, first.line, share.again),
+        parcel_id=feed_parcel_id(batch.batch_id, first.line, model_lines.again),
         lane=Lane.BATCH,
         operation=batch.operation,
-        model=share.model,
+        model=model_lines.model,
         lines=numbers,
         batch_id=batch.batch_id,
         asks=[span.ask for span, _ in lines],
@@ -75,9 +75,9 @@ def make_parcel(
         start_before_ms=start_before_ms(batch),
         input_bytes=sum(span.length for span, _ in lines),
         body_ref=reference,
-        repeats={n: share.repeats.pop(n) for n in numbers if n in share.repeats},
+        repeats={n: model_lines.repeats.pop(n) for n in numbers if n in model_lines.repeats},
         position=position,
-        behind=share.behind,
+        behind=model_lines.behind,
     )
     return Outgoing(
         REQUESTS.name,
@@ -88,13 +88,13 @@ def make_parcel(
 
 
 def start_before_ms(batch: Batch) -> int:
-    """Return when the last call may begin: one that the deadline would cut off is paid for and brings nothing."""
+    """Return when the last call may begin: a call that the deadline cuts off costs money for nothing."""
     window_ms = batch.expires_at_ms - batch.created_at_ms
     return batch.expires_at_ms - min(LAST_CALL_MS, window_ms // 10)
 
 
 def make_cancel(batch_id: BatchId, now_ms: int) -> Outgoing:
-    """Return the record that keeps workers from calling what of a batch is on its way."""
+    """Return the record that stops workers from making calls for a batch."""
     cancelled = Cancelled(id=batch_id, at_ms=now_ms)
     headers = encode_headers(CANCELS, SOURCE, batch_id, now_ms, None)
     return Outgoing(CANCELS.name, batch_id.encode(), cancelled.to_json(), headers)

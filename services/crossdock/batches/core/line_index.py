@@ -1,7 +1,7 @@
-"""The line index of a batch: per model, where each of its lines lies in the input, and what it asks for at most.
+"""The line index of a batch: per model, the position of each line in the input, and what it asks for at most.
 
-26 bytes a line. An end user's id is not in it, nor what the line demands of endpoints: bits beside the number of
-answers say that the line names one, and demands something.
+26 bytes a line. It has no ids of end users and no demands on endpoints: two bits beside the number of answers show that
+a line has them.
 """
 
 import struct
@@ -11,8 +11,8 @@ from typing import NamedTuple
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.pricing.worst_case import Ask
 
-# the last: how many answers (MAX_CHOICES needs 11 bits), and in the highest bits whether the line demands something of
-# endpoints, whether it names an end user, and whether it may call tools
+# the last field: the number of answers (MAX_CHOICES needs 11 bits), and in its highest bits whether the line has
+# demands on endpoints, names an end user, and may call tools
 _ENTRY = struct.Struct("<IQIIIH")
 _DEMANDING = 13
 _FOR_USER = 14
@@ -31,15 +31,15 @@ class Span(NamedTuple):
     is_for_user: bool = False
     """It names an end user."""
     is_demanding: bool = False
-    """It demands something of endpoints."""
+    """It has demands on endpoints."""
     user: str = ""
-    """Who that is, once the line was read."""
+    """Known when the line was read."""
     demands: Demands | None = None
-    """What, once the line was read."""
+    """Known when the line was read."""
 
     @property
-    def tells_more(self) -> bool:
-        """Say whether the line must be read to know whom it is for, and where it may go."""
+    def needs_reading(self) -> bool:
+        """Return whether the line must be read for its end user or its demands."""
         return self.is_for_user or self.is_demanding
 
 

@@ -1,4 +1,4 @@
-"""Prepares the lines of an input, and says where each lies afterwards. Pure."""
+"""Prepares the lines of an input, and returns where each is stored. Pure."""
 
 import json
 from collections import Counter
@@ -11,8 +11,8 @@ from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import LineError
 
 
-class Preparing:
-    """From the first line on that is changed all lines are taken over, one behind the other."""
+class LinePreparation:
+    """From the first changed line on, all lines are copied, one after the other."""
 
     def __init__(
         self, preparation: Preparation, operation: str, input_bytes: int, path: str
@@ -24,7 +24,7 @@ class Preparing:
         self._size = 0
         self._lines: list[bytes] = []
         self.findings: Counter[str] = Counter()
-        """How often the guard found what so far, by detector."""
+        """How often each detector of the content filter found something."""
 
     @property
     def has_guard(self) -> bool:
@@ -32,11 +32,11 @@ class Preparing:
 
     @property
     def path(self) -> str | None:
-        """Where the lines shall lie that were taken over; None: there are none."""
+        """The object of the copied lines; None: no line was copied."""
         return self._path if self._size else None
 
     def prepare(self, span: Span, raw: bytes) -> tuple[Span, bytes] | LineError:
-        """Return the line as it is to be checked and fed, and where it lies."""
+        """Return the line as it is checked and fed, and where it is stored."""
         line = prepare_line(raw, span.line + 1, self._operation, self._preparation, self.findings)
         if isinstance(line, LineError):
             return line
@@ -48,7 +48,7 @@ class Preparing:
         return place, line
 
     def take(self) -> bytes:
-        """Return the lines that were taken over since the last call."""
+        """Return the lines that were copied since the last call."""
         lines, self._lines = self._lines, []
         return b"".join(line + b"\n" for line in lines)
 
@@ -60,9 +60,9 @@ def prepare_line(
     preparation: Preparation | None,
     findings: Counter[str] | None = None,
 ) -> bytes | LineError:
-    """Return line `number` (from 1) as it is to be checked: `raw` itself where nothing changes.
+    """Return line `number` (from 1) as it is checked: `raw` itself if nothing changes.
 
-    What the guard finds is added to `findings`. What is no line is found out by whoever checks it.
+    Findings of the content filter are added to `findings`. An invalid line is returned as it is: the check reports it.
     """
     try:
         line = from_json(raw, allow_inf_nan=False)

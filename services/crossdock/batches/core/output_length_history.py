@@ -1,4 +1,4 @@
-"""How long a model's answers usually are, by account: the mean of its latest ones, which the shard saw itself. Pure."""
+"""The usual length of a model's answers, by account: the mean of the latest ones that this shard saw. Pure."""
 
 import json
 
@@ -6,7 +6,7 @@ from crossdock.kernel.runtime.shard.page_store import Codec, PageStore
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.result import Outcome, Result
 
-LATEST = 1000  # answers that count; earlier ones fade
+LATEST = 1000  # answers that count; older ones lose weight
 Means = dict[str, tuple[int, float]]
 """By model: how many answers (LATEST at most), and their mean."""
 
@@ -23,11 +23,11 @@ def _account(name: str) -> AccountId:
     return AccountId(name)
 
 
-class UsualOutput:
+class OutputLengthHistory:
     """Means by account and model, in tokens."""
 
     def __init__(self) -> None:
-        self.pages = PageStore("usual", Codec(str, _account, _pack, _unpack))
+        self.pages = PageStore("output_lengths", Codec(str, _account, _pack, _unpack))
 
     def note(self, account: AccountId, result: Result) -> None:
         """Count an answer."""

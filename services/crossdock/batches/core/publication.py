@@ -1,4 +1,4 @@
-"""What of a batch's state becomes visible: its page, its directory entry, its files. Pure."""
+"""Publication of a batch's state: its pages, its directory entry, its files. Pure."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ FILE_LIFE_S = 30 * 86_400  # OpenAI's default for a batch's output
 
 
 class Publication:
-    """Writes what changed into the step at hand. The directory shows a new status at once, and counts in their time."""
+    """Writes changes into the step. The directory shows a new status at once, and counts every PROGRESS_MS."""
 
     def __init__(self, partition: int, step: StepBuilder) -> None:
         self._partition = partition
@@ -27,7 +27,7 @@ class Publication:
         self._shown = Throttle[str](PROGRESS_MS)
 
     def publish(self, states: Mapping[str, BatchState], now_ms: int) -> None:
-        """Write what of `states`, by batch id, changed since the last call."""
+        """Write the changes of `states`, by batch id, since the last call."""
         for batch_id, state in states.items():
             self._step.keep(*state.done.pages.finish())
             self._publish_parts(state, now_ms)

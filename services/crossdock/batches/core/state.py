@@ -1,10 +1,10 @@
-"""The state of one batch, and how it lies in pages on the compacted topic."""
+"""The state of one batch, in pages of the compacted topic."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from crossdock.batches.core.done_bitmap import Bits
+from crossdock.batches.core.done_bitmap import DoneBitmap
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.batches.batch import (
     PARTS_PER_PAGE,
@@ -19,10 +19,13 @@ from crossdock_schemas.batches.batch import (
 from crossdock_schemas.ids import ExecutionId
 from crossdock_schemas.tokens import Tokens
 
+STORED = ("model", "total", "fed", "done", "may_feed", "wait_reason", "again", "repeats")
+"""Fields of a model's lines that a batch's page has too, besides `returned`."""
+
 
 @dataclass
-class Share:
-    """A model's lines in a batch: fed ones form a prefix of its index, done ones are counted."""
+class ModelLines:
+    """The lines of one model in a batch. Fed lines are a prefix of the model's index; done lines are counted."""
 
     model: str
     number: int
@@ -30,16 +33,16 @@ class Share:
     fed: int = 0
     done: int = 0
     returned: list[tuple[int, int]] = field(default_factory=list)
-    """Lines that came back because money is short: place and count, in the order in which they shall go again."""
+    """Lines that came back for lack of headroom: place and count, in the order in which they are fed again."""
     may_feed: int | None = None
-    """Lines that may be fed while money is short; None: it is not."""
+    """Lines that may be fed while the headroom is short; None: no limit."""
     wait_reason: WaitReason | None = None
     again: int = 0
     """How often lines came back."""
     repeats: dict[int, ExecutionId] = field(default_factory=dict)
-    """Of lines that came back, the call of unknown end that their next call repeats."""
+    """Of lines that came back: the call of unknown end that the next call repeats."""
     reading: bool = False
-    """A read is under way (not part of the durable state)."""
+    """A read is under way; not stored."""
 
     @property
     def on_their_way(self) -> int:
@@ -51,11 +54,11 @@ class Share:
 
     @property
     def behind(self) -> int:
-        """Lines that wait for money."""
+        """Lines that wait for headroom."""
         return 0 if self.may_feed is None else self.came_back + self.total - self.fed
 
     def next_lines(self) -> tuple[int, int]:
-        """Return the place and the number of the lines to feed next: those that came back go first."""
+        """Return the place and the count of the lines to feed next: those that came back go first."""
         return self.returned[0] if self.returned else (self.fed, self.total - self.fed)
 
     def take(self, start: int, count: int) -> bool:
@@ -74,7 +77,7 @@ class Share:
         return True
 
     def give_back(self, lines: LinesReturned) -> None:
-        """There is no money for these lines: they wait, and nothing more is fed, until some is granted."""
+        """Take lines back that have no headroom: they wait, and no line is fed until some are granted."""
         start, count, reason = lines.position, lines.count, lines.reason
         self.again += 1
         self.repeats |= lines.repeats
@@ -86,7 +89,7 @@ class Share:
         self.wait_reason = reason.model_copy(update={"since_ms": since})
 
     def grant(self, lines: int | None) -> None:
-        """There is money for so many lines more; None: for all."""
+        """Let so many more lines be fed; None: all."""
         if lines is None:
             self.may_feed = self.wait_reason = None
         elif self.may_feed is not None:
@@ -95,11 +98,11 @@ class Share:
 
 @dataclass
 class BatchState:
-    """A batch, as its shard knows it. `head` holds what never changes while lines run."""
+    """A batch, as its shard knows it. `head` has what does not change while lines run."""
 
     head: Batch
-    shares: dict[str, Share] = field(default_factory=dict)
-    done: Bits = field(init=False)
+    models: dict[str, ModelLines] = field(default_factory=dict)
+    done: DoneBitmap = field(init=False)
     completed: int = 0
     failed: int = 0
     tokens: Tokens = field(default_factory=Tokens)
@@ -113,7 +116,7 @@ class BatchState:
     announced: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.done = Bits(self.head.batch_id)
+        self.done = DoneBitmap(self.head.batch_id)
 
     @property
     def status(self) -> BatchStatus:
@@ -125,7 +128,7 @@ class BatchState:
 
     @property
     def is_settled(self) -> bool:
-        """Every line reached its end."""
+        """Return whether every line has ended."""
         return self.completed + self.failed == self.total
 
     def move(self, status: BatchStatus, **stamps: int) -> None:
@@ -148,17 +151,10 @@ class BatchState:
                 "cost_usd": self.cost_usd,
                 "models": tuple(
                     ModelProgress(
-                        model=s.model,
-                        total=s.total,
-                        fed=s.fed,
-                        done=s.done,
-                        returned=tuple(s.returned),
-                        may_feed=s.may_feed,
-                        wait_reason=s.wait_reason,
-                        again=s.again,
-                        repeats=s.repeats,
+                        **{name: getattr(lines, name) for name in STORED},
+                        returned=tuple(lines.returned),
                     )
-                    for s in self.shares.values()
+                    for lines in self.models.values()
                 ),
                 "output_bytes": self.part_bytes["output"],
                 "error_bytes": self.part_bytes["error"],
@@ -168,13 +164,13 @@ class BatchState:
         )
 
     def forget_details(self) -> list[bytes]:
-        """Let go of all but the head; return the keys of the pages that this empties."""
+        """Forget all but the head, and return the keys of the pages that are no longer needed."""
         batch_id = self.head.batch_id
         keys = [self.done.pages.page_key(number) for number in self.done.pages]
         for kind, parts in self.parts.items():
             keys += [parts_key(batch_id, kind, n) for n in range(-(-len(parts) // PARTS_PER_PAGE))]
             self.parts[kind] = []
-        self.done = Bits(batch_id)
+        self.done = DoneBitmap(batch_id)
         return keys
 
     def take_parts_pages(self) -> list[PartsPage]:
@@ -197,7 +193,7 @@ def parts_key(batch_id: str, kind: str, page: int) -> bytes:
 
 
 def restore_states(pages: Iterable[Page]) -> dict[str, BatchState]:
-    """Return the batches that `pages` hold, by id."""
+    """Return the batches that are stored in `pages`, by id."""
     states: dict[str, BatchState] = {}
     details: list[tuple[str, str, int, Page]] = []
     for page in pages:
@@ -224,17 +220,9 @@ def _restored(batch: Batch) -> BatchState:
         changed=False,
     )
     for number, model in enumerate(batch.models):
-        state.shares[model.model] = Share(
-            model.model,
-            number,
-            model.total,
-            model.fed,
-            model.done,
-            list(model.returned),
-            model.may_feed,
-            model.wait_reason,
-            model.again,
-            model.repeats,
+        fields = {name: getattr(model, name) for name in STORED}
+        state.models[model.model] = ModelLines(
+            number=number, returned=list(model.returned), **fields
         )
     return state
 

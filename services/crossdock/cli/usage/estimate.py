@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossdock.batches.core.line_check import Rules, Sound, check_line
+from crossdock.batches.core.line_check import CheckedLine, LineRules, check_line
 from crossdock.batches.core.line_preparation import prepare_line
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
 from crossdock.cli.shared.doors import Doors, doors_of
@@ -59,7 +59,7 @@ def estimate_file(
     found = reached(data_dir_)
     offers = catalogue_of(catalogue, data_dir_, found["OPENAI_BASE_URL"])
     doors = doors_of(ctx)
-    rules = Rules(endpoint, offers.models, MAX_LINE_BYTES)
+    rules = LineRules(endpoint, offers.models, MAX_LINE_BYTES)
     account, preparation = _caller(found, doors)
     summary = summarize(file, rules, preparation)
     lengths = _answer_lengths(found, account, doors)
@@ -76,14 +76,14 @@ def estimate_file(
         raise typer.Exit(1)
 
 
-def summarize(file: Path, rules: Rules, preparation: Preparation | None = None) -> FileSummary:
+def summarize(file: Path, rules: LineRules, preparation: Preparation | None = None) -> FileSummary:
     """Read `file` once, line by line."""
     summary = FileSummary()
     for number, given in _lines(file):
         raw = prepare_line(given, number, rules.operation, preparation)
         checked = raw if isinstance(raw, LineError) else check_line(raw, number, rules)
-        if isinstance(raw, bytes) and isinstance(checked, Sound):
-            summary.sums.setdefault(checked.model, AskTotals()).add(checked.ask, len(raw))
+        if isinstance(raw, bytes) and isinstance(checked, CheckedLine):
+            summary.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
         elif isinstance(checked, LineError):
             summary.wrong += 1
             summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []

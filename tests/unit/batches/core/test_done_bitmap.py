@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.batches.core.done_bitmap import PAGE_LINES, Bits
+from crossdock.batches.core.done_bitmap import PAGE_LINES, DoneBitmap
 from crossdock.kernel.process.record import Page
 
 LINES = st.lists(st.integers(0, 3 * PAGE_LINES), max_size=50)
@@ -11,7 +11,7 @@ LINES = st.lists(st.integers(0, 3 * PAGE_LINES), max_size=50)
 
 @given(LINES)
 def test_it_is_a_set(lines: list[int]) -> None:
-    bits, seen = Bits("batch_1"), set[int]()
+    bits, seen = DoneBitmap("batch_1"), set[int]()
 
     for line in lines:
         assert bits.add(line) is (line not in seen)
@@ -24,7 +24,7 @@ def test_it_is_a_set(lines: list[int]) -> None:
 
 @given(LINES, LINES)
 def test_the_changed_pages_bring_it_all_back(before: list[int], after: list[int]) -> None:
-    bits, restored = Bits("batch_1"), Bits("batch_1")
+    bits, restored = DoneBitmap("batch_1"), DoneBitmap("batch_1")
     pages: dict[bytes, Page] = {}
     for lines in (before, after):
         for line in lines:
@@ -38,7 +38,7 @@ def test_the_changed_pages_bring_it_all_back(before: list[int], after: list[int]
 
 
 def test_only_pages_that_changed_are_written_again() -> None:
-    bits = Bits("batch_1")
+    bits = DoneBitmap("batch_1")
     bits.add(0)
     bits.add(PAGE_LINES)
     assert [page.key for page in bits.pages.finish()] == [b"batch_1/done/0", b"batch_1/done/1"]

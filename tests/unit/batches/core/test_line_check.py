@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.batches.core.line_check import Rules, Sound, check_line
+from crossdock.batches.core.line_check import CheckedLine, LineRules, check_line
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.pricing.worst_case import Ask
@@ -13,7 +13,7 @@ from support.builders import CHAT, make_line
 
 EMBED = "/v1/embeddings"
 MODELS = {"tern": frozenset({CHAT}), "wren": frozenset({EMBED})}
-RULES = Rules(CHAT, MODELS, 1000)
+RULES = LineRules(CHAT, MODELS, 1000)
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def body(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def fault(raw: bytes, rules: Rules = RULES) -> tuple[str, str | None]:
+def fault(raw: bytes, rules: LineRules = RULES) -> tuple[str, str | None]:
     found = check_line(raw, 7, rules)
     assert isinstance(found, LineError)
     assert found.line == 7
@@ -31,7 +31,7 @@ def fault(raw: bytes, rules: Rules = RULES) -> tuple[str, str | None]:
 def test_a_sound_line_gives_its_id_and_model() -> None:
     line = make_line(3)
 
-    assert check_line(line, 1, RULES) == Sound("line-3", "tern", Ask(len(line)))
+    assert check_line(line, 1, RULES) == CheckedLine("line-3", "tern", Ask(len(line)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_line_may_name_an_end_user(named: dict[str, str | None], is_for_user: 
 
     found = check_line(make_line(body=whole), 1, RULES)
 
-    assert isinstance(found, Sound)
+    assert isinstance(found, CheckedLine)
     assert found.is_for_user is is_for_user
 
 
@@ -60,7 +60,7 @@ def test_a_line_may_demand_something_of_endpoints(
 ) -> None:
     found = check_line(make_line(body=body(provider=provider)), 1, RULES)
 
-    assert isinstance(found, Sound)
+    assert isinstance(found, CheckedLine)
     assert found.is_demanding is is_demanding
 
 
@@ -102,7 +102,7 @@ def test_a_fault_is_named(raw: bytes, expected: tuple[str, str | None]) -> None:
 
 
 def test_an_embedding_needs_an_input() -> None:
-    rules = Rules(EMBED, MODELS, 1000)
+    rules = LineRules(EMBED, MODELS, 1000)
 
     assert fault(make_line(url=EMBED, body={"model": "wren"}), rules) == (
         "missing_required_parameter",
@@ -111,23 +111,23 @@ def test_an_embedding_needs_an_input() -> None:
 
 
 def test_a_stream_that_is_off_is_none() -> None:
-    assert isinstance(check_line(make_line(body=body(stream=False)), 1, RULES), Sound)
+    assert isinstance(check_line(make_line(body=body(stream=False)), 1, RULES), CheckedLine)
 
 
 @pytest.mark.parametrize(("length", "is_sound"), [(1000, True), (1001, False)])
 def test_the_limit_of_a_line_holds_to_the_byte(length: int, *, is_sound: bool) -> None:
     raw = make_line().ljust(length)
 
-    assert isinstance(check_line(raw, 1, RULES), Sound) is is_sound
+    assert isinstance(check_line(raw, 1, RULES), CheckedLine) is is_sound
 
 
 @pytest.mark.parametrize(("length", "is_sound"), [(512, True), (513, False)])
 def test_the_limit_of_a_custom_id_holds_to_the_character(length: int, *, is_sound: bool) -> None:
     raw = make_line(custom_id="é" * length)
 
-    found = check_line(raw, 1, Rules(CHAT, MODELS, 10_000))
+    found = check_line(raw, 1, LineRules(CHAT, MODELS, 10_000))
 
-    assert isinstance(found, Sound) is is_sound
+    assert isinstance(found, CheckedLine) is is_sound
     if isinstance(found, LineError):
         assert (found.code, found.param) == ("string_above_max_length", "custom_id")
 

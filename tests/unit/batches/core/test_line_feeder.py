@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossdock.batches.core.line_feeder import Line, cut, end_lines, make_parcel
 from crossdock.batches.core.line_index import Span
-from crossdock.batches.core.state import Share
+from crossdock.batches.core.state import ModelLines
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import feed_parcel_id, line_request_id
@@ -62,7 +62,7 @@ def test_lines_that_demand_different_things_part() -> None:
     assert [[span.line for span, _ in group] for group in groups] == [[0], [1, 2], [3]]
     demands = [
         decode_envelope(
-            make_parcel(make_batch(), Share("tern", 0, 9), group, NOW_MS, position=0).headers,
+            make_parcel(make_batch(), ModelLines("tern", 0, 9), group, NOW_MS, position=0).headers,
             Parcel,
         ).demands
         for group in groups
@@ -73,7 +73,7 @@ def test_lines_that_demand_different_things_part() -> None:
 def test_a_parcel_carries_the_callers_bytes() -> None:
     lines: list[Line] = [(Span(4, 0, 3, Ask(3)), b"one"), (Span(7, 4, 3, Ask(4, 100, 2)), b"two")]
 
-    record = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
+    record = make_parcel(make_batch(), ModelLines("tern", 0, 9), lines, NOW_MS, position=3)
 
     parcel = decode_envelope(record.headers, Parcel)
     assert split_lines(record.value or b"") == [b"one", b"two"]
@@ -87,8 +87,8 @@ def test_a_parcel_carries_the_callers_bytes() -> None:
 def test_a_parcel_says_which_of_its_lines_may_call_tools() -> None:
     lines: list[Line] = [(Span(4, 0, 3, Ask(3)), b"one"), (Span(7, 4, 3, Ask(4, tools=1)), b"two")]
 
-    with_tools = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
-    without = make_parcel(make_batch(), Share("tern", 0, 9), lines[:1], NOW_MS, position=3)
+    with_tools = make_parcel(make_batch(), ModelLines("tern", 0, 9), lines, NOW_MS, position=3)
+    without = make_parcel(make_batch(), ModelLines("tern", 0, 9), lines[:1], NOW_MS, position=3)
 
     assert decode_envelope(with_tools.headers, Parcel).tools == (0, 1)
     assert decode_envelope(without.headers, Parcel).tools == ()
@@ -98,8 +98,8 @@ def test_a_parcel_says_whom_its_lines_are_for_and_what_the_batch_is_tagged_with(
     lines: list[Line] = [(Span(4, 0, 3), b"one"), (Span(7, 4, 3, user="alice"), b"two")]
     batch = make_batch(metadata={"team": "search"})
 
-    named = make_parcel(batch, Share("tern", 0, 9), lines, NOW_MS, position=3)
-    plain = make_parcel(make_batch(metadata=None), Share("tern", 0, 9), lines[:1], NOW_MS, position=3)  # fmt: skip
+    named = make_parcel(batch, ModelLines("tern", 0, 9), lines, NOW_MS, position=3)
+    plain = make_parcel(make_batch(metadata=None), ModelLines("tern", 0, 9), lines[:1], NOW_MS, position=3)  # fmt: skip
 
     first, other = (decode_envelope(record.headers, Parcel) for record in (named, plain))
     assert ([first.user_of(line) for line in (4, 7)], first.tags) == (["", "alice"], {"team": "search"})  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_parcel_says_whom_its_lines_are_for_and_what_the_batch_is_tagged_with(
 def test_a_large_line_goes_by_reference() -> None:
     lines: list[Line] = [(Span(4, 100, 300_000), None)]
 
-    record = make_parcel(make_batch(), Share("tern", 0, 9), lines, NOW_MS, position=3)
+    record = make_parcel(make_batch(), ModelLines("tern", 0, 9), lines, NOW_MS, position=3)
 
     parcel = decode_envelope(record.headers, Parcel)
     assert record.value == b""

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from crossdock.batches.core.background_results import ReadLines, Rejected, Validated
-from crossdock.batches.core.line_check import Rules
+from crossdock.batches.core.line_check import LineRules
 from crossdock.batches.core.line_feeder import make_parcel
-from crossdock.batches.core.line_locations import Places, places_of, prepared_path
-from crossdock.batches.core.state import Share
+from crossdock.batches.core.line_locations import LineLocations, locations_of, prepared_path
+from crossdock.batches.core.state import ModelLines
 from crossdock.batches.line_reader import read_lines
-from crossdock.batches.validation import Limits, validate
+from crossdock.batches.validation import InputLimits, validate
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset
@@ -21,8 +21,8 @@ from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, Parcel
 from support.builders import BATCH, CHAT, make_batch, make_line
 
-RULES = Rules(CHAT, {"tern": frozenset({CHAT}), "gull": frozenset({CHAT})}, 1_000_000)
-LIMITS = Limits(max_lines=5000, max_file_bytes=5_000_000)
+RULES = LineRules(CHAT, {"tern": frozenset({CHAT}), "gull": frozenset({CHAT})}, 1_000_000)
+LIMITS = InputLimits(max_lines=5000, max_file_bytes=5_000_000)
 PREPARATION = "batches/1/preparation"
 
 
@@ -63,7 +63,7 @@ async def check(
 
 async def bodies(objects: Objects, batch: Batch, number: int, count: int) -> list[dict[str, Any]]:
     wanted = ReadLines(BATCH, "", number, 0, count, whole=True)
-    read = await read_lines(objects, places_of(batch), wanted)
+    read = await read_lines(objects, locations_of(batch), wanted)
     return [json.loads(raw or b"")["body"] for _, raw in read.lines]
 
 
@@ -137,10 +137,10 @@ async def test_a_large_prepared_line_goes_by_reference_to_where_it_lies() -> Non
     large = make_chat(1, model="@preset/brief", messages=[{"role": "user", "content": text}])
     found, objects, batch = await check(PLAIN, large, preparation=Preparation(presets=(BRIEF,)))
     read = await read_lines(
-        objects, places_of(batch), ReadLines(BATCH, "tern", 1, 0, 1, whole=False)
+        objects, locations_of(batch), ReadLines(BATCH, "tern", 1, 0, 1, whole=False)
     )
 
-    record = make_parcel(batch, Share("tern", 1, 1), read.lines, 1, position=0)
+    record = make_parcel(batch, ModelLines("tern", 1, 1), read.lines, 1, position=0)
 
     reference = decode_envelope(record.headers, Parcel).body_ref
     assert isinstance(found, Validated)
@@ -173,11 +173,11 @@ async def test_a_validation_that_begins_anew_comes_to_the_same() -> None:
 
 
 def test_offsets_behind_the_input_mean_the_prepared_object() -> None:
-    places = Places("input", 100, "prepared")
+    places = LineLocations("input", 100, "prepared")
 
     assert places.find(99) == ("input", 99)
     assert places.find(100) == ("prepared", 0)
-    assert Places("input", 100).find(100) == ("input", 100)
+    assert LineLocations("input", 100).find(100) == ("input", 100)
 
 
 def guarding(action: str) -> Preparation:

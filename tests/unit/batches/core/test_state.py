@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from crossdock.batches.core.publication import Publication
-from crossdock.batches.core.state import BatchState, Share, parts_key, restore_states
+from crossdock.batches.core.state import BatchState, ModelLines, parts_key, restore_states
 from crossdock.kernel.process.record import Page, Step
 from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.batches.batch import PARTS_PER_PAGE, Part
@@ -24,7 +24,7 @@ def published(state: BatchState) -> Step:
 def make_state(parts: int) -> BatchState:
     state = BatchState(make_batch(total=5), completed=2, failed=1)
     state.tokens, state.cost_usd = Tokens(input=5), Decimal("0.1")
-    state.shares = {"tern": Share("tern", 0, 3, 3, 2), "gull": Share("gull", 1, 2, 1, 1)}
+    state.models = {"tern": ModelLines("tern", 0, 3, 3, 2), "gull": ModelLines("gull", 1, 2, 1, 1)}
     for line in (0, 2, 40_000):
         state.done.add(line)
     for number in range(parts):
@@ -40,7 +40,7 @@ def test_it_comes_back_whole_in_whatever_order_the_pages_come() -> None:
 
     assert restored.to_batch() == state.to_batch()
     assert restored.parts == state.parts
-    assert restored.shares == state.shares
+    assert restored.models == state.models
     assert [line for line in (0, 1, 2, 40_000) if line in restored.done] == [0, 2, 40_000]
     assert not restored.changed
 
