@@ -1,1 +1,1 @@
-"""shard: a partition owned by one worker; state, outputs and positions in one Kafka transaction."""
+"""Shard: a partition owned by one worker, with state, outputs and positions in one Kafka transaction."""

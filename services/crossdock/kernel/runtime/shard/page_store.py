@@ -1,4 +1,4 @@
-"""Keyed pages of a shard's state: what they hold now, and which of them changed. Pure.
+"""Keyed pages of a shard's state: their present values, and which of them changed. Pure.
 
 A page's key is its store's prefix, and its name. A restored page stays packed until it is first asked for: a million
 open holds are restored at once, and most of them are never asked for.

@@ -1,11 +1,11 @@
 """The shape "shard": a partition owned by one worker.
 
-Its state is a pure function of what it has read. One loop: poll, apply, then *one Kafka transaction* that writes all
-outputs, the changed pages of the state and the source positions. So a crash between any two steps shows either all of
-a step or nothing of it, and the next owner goes on at the positions that it finds in the state itself.
+Its state is a pure function of the records that it has read. One loop: poll, apply, then *one Kafka transaction* that
+writes all outputs, the changed pages of the state and the source positions. So after a crash either all of a step is
+visible or none of it, and the next owner continues at the positions in the state itself.
 
-Ownership is a consumer group's; exclusion is the broker's: opening a partition's transactional producer fences every
-earlier owner. Group offsets are committed now and then, as a hint for lag tools only.
+A consumer group assigns partitions, and the broker excludes earlier owners: opening a partition's transactional
+producer fences them. Group offsets are committed from time to time, as a hint for lag tools only.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.lifecycle import building
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.process.timing import DEFAULT, Timing
-from crossdock.kernel.runtime.shard.delay_queue import Holding, ReadyMs
+from crossdock.kernel.runtime.shard.delay_queue import DelayQueue, ReadyMs
 from crossdock.kernel.runtime.shard.sources import MAX_RECORDS, Sources, open_sources
 from crossdock.kernel.runtime.shard.transactions import Commits, Transactions
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POSITIONS_KEY = b"positions"
-COUNT_S = 5.0  # between two looks at how much is held back
+COUNT_S = 5.0  # between two counts of delayed records
 COUNT_LIMIT_S = 1.0
-PACE_S = 0.08  # between two transactions under load: back to back they cost 25 ms each, spaced 3.5
+PACE_S = 0.08  # between two transactions under load: without a pause each costs 25 ms, with it 3.5
 FEW = 20  # records of a step; more is load
 HINT_S = 5.0
 REJOIN_S = 1.0
@@ -53,35 +53,35 @@ class Partition(Protocol):
     """Set when there is something to apply that did not come from Kafka."""
 
     def restore(self, pages: Iterable[Page]) -> None:
-        """Take over the state that the last owner left."""
+        """Take over the state of the last owner."""
 
     async def step(self, records: Sequence[Record]) -> Step:
-        """Apply `records` in order and what else is due. What must be durable before the commit is written here."""
+        """Apply `records` in order, and all else that is due. Write here all that must be durable before the commit."""
 
     def committed(self) -> None:
-        """The last step is visible: its effects may begin."""
+        """Begin the effects of the last step, which is visible now."""
 
     async def close(self) -> None:
-        """Let go: end what runs in the background."""
+        """End all background work."""
 
 
 @dataclass(frozen=True)
 class ShardSpec:
-    """A shard stage: its group, the topics that it reads (equal partition counts) and its state topic."""
+    """A shard stage: its group, the topics that it reads (with equal partition counts) and its state topic."""
 
     group: str
     sources: tuple[str, ...]
     state: str
     ready_ms: ReadyMs | None = None
-    """Where set, a record is applied at that time, in unix ms, and not before."""
+    """If set, a record is applied at that time, in unix ms, and not before."""
     is_ahead: bool = False
-    """A step is worked out while the last one is committed: for stages whose steps decide, and do nothing else."""
+    """A step is computed while the last one is committed: for stages whose steps have no side effects."""
     quick_s: float = PACE_S
-    """Between two transactions when few records come, for stages whose callers wait; and when a backlog fills polls."""
+    """Between two transactions if few records come (for stages whose callers wait), or if a backlog fills polls."""
 
 
 class ShardWorker:
-    """Runs a `Partition` for each partition that the group gives us."""
+    """Runs a `Partition` for each partition that the group assigns."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class ShardWorker:
         health.lag = self._lag
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Own what the group assigns until `stop`, then finish the step at hand and leave.
+        """Own the assigned partitions until `stop`, then finish the present step and leave.
 
         Raises:
             LogError: if the broker refuses.
@@ -135,7 +135,7 @@ class ShardWorker:
                 loop.end()
 
     def _follow(self, assignment: Collection[Place], group: asyncio.TaskGroup) -> None:
-        """Start loops for new partitions, end those of lost ones; one that came back was never stopped."""
+        """Start loops for new partitions, and end those of lost ones. A partition that came back keeps its loop."""
         owned = {partition for _, partition in assignment}
         for partition, loop in list(self._loops.items()):
             if partition not in owned:
@@ -164,7 +164,7 @@ class ShardWorker:
 
 
 class PartitionLoop:
-    """The life of one partition in this worker: take over, then step after step until stopped or fenced."""
+    """One partition in this worker: take over, then one step after the other until stopped or fenced."""
 
     def __init__(
         self,
@@ -191,12 +191,12 @@ class PartitionLoop:
         self.ended = False
 
     def end(self) -> None:
-        """Finish the step at hand, then let go."""
+        """Finish the present step, then end."""
         self.stop.set()
         self._shard.wake.set()
 
     def lag(self) -> dict[str, int]:
-        """Return by topic how many records wait; where they are held back, as of COUNT_S ago at most."""
+        """Return by topic how many records wait; of delayed ones, the count is up to COUNT_S old."""
         if self._ends:
             ends = self._ends.items()
             return {place[0]: end - self.position.get(place, 0) for place, end in ends}
@@ -228,7 +228,7 @@ class PartitionLoop:
                 await self.steps(self._sources, producer)
         except FencedError:
             log.warning("shard.fenced", partition=self._partition)
-            await asyncio.sleep(REJOIN_S)  # if it is still ours after that, it is taken over anew
+            await asyncio.sleep(REJOIN_S)  # if it is still assigned then, it is taken over again
         finally:
             self._sources = None
             self.ended = True
@@ -242,8 +242,8 @@ class PartitionLoop:
             self._shard.restore(Page(key, value) for key, value in pages.items())
 
     async def steps(self, sources: Sources, producer: Transactions) -> None:
-        """Poll, apply and commit until told to end."""
-        holding = Holding(self._spec.ready_ms) if self._spec.ready_ms else None
+        """Poll, apply and commit until the loop is ended."""
+        delayed = DelayQueue(self._spec.ready_ms) if self._spec.ready_ms else None
         async with Commits(producer, self._shard.committed) as commits:
             is_load, pace_s = False, self._spec.quick_s
             while not self.stop.is_set():
@@ -251,10 +251,10 @@ class PartitionLoop:
                 if is_load or not self._spec.is_ahead:
                     await commits.rest(pace_s)
                     records += sources.take()
-                if holding is not None:
-                    holding.add(records)
-                    records = holding.take(self._clock.now_ms())
-                    sources.pause_only(holding.full())
+                if delayed is not None:
+                    delayed.add(records)
+                    records = delayed.take(self._clock.now_ms())
+                    sources.pause_only(delayed.full())
                     await self._count(sources)
                 step = await self._shard.step(records)
                 last = {record.topic: record.offset for record in records}
@@ -267,7 +267,7 @@ class PartitionLoop:
                 pace_s = PACE_S if is_load else self._spec.quick_s
 
     async def _count(self, sources: Sources) -> None:
-        """Ask where the topics end: a paused consumer does not hear of it. A broker that is away is asked later."""
+        """Ask for the ends of the topics, which a paused consumer does not see. If Kafka is away, ask later."""
         if time.monotonic() - self._counted_at < COUNT_S:
             return
         self._counted_at = time.monotonic()
@@ -289,7 +289,7 @@ async def read_pages(servers: str, place: Place) -> dict[bytes, bytes]:
     pages: dict[bytes, bytes] = {}
     async with open_reader(servers, [place], client=f"{place[0]}.{place[1]}.restore") as reader:
         ends = await reader.end_offsets([place])
-        # a stalled read ends by the reader's own watch
+        # the reader's own stall detector ends a stalled read
         while not await reached(reader, ends):
             for record in await reader.poll(max_records=10_000, timeout_ms=200):
                 key = record.key or b""

@@ -1,8 +1,8 @@
-"""The topics that a shard's partition reads, each by a consumer of its own, and all of them polled at once.
+"""The topics of a shard's partition: each has its own consumer, and all are polled at the same time.
 
 Why not one consumer for all: aiokafka has one fetch under way for each broker. While records of one topic wait to be
-taken, it fetches the others; and until that fetch ends, which is after FETCH_WAIT_MS where they are empty, it does not
-fetch the first one again, which has a backlog.
+taken, it fetches the others. If these are empty, that fetch lasts FETCH_WAIT_MS, and meanwhile the topic with a
+backlog is not fetched.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from crossdock.kernel.drivers.kafka.consumer import Place
 from crossdock.kernel.process.record import Record
 
 MAX_RECORDS = 1000  # of one topic, at once
-IDLE_S = 0.5  # a shard makes a step this often even when nothing came, for what is due by time
-FETCH_WAIT_MS = 1500  # what comes ends it; so long an idle consumer asks for nothing new
+IDLE_S = 0.5  # a shard makes a step this often even without records, for what is due by time
+FETCH_WAIT_MS = 1500  # a record ends the wait; an idle consumer sends no other request so long
 
 
-class Reader(Protocol):
-    """What a source needs of a consumer."""
+class TopicReader(Protocol):
+    """A consumer, as far as a source needs it."""
 
     def assignment(self) -> frozenset[Place]: ...
     def lag(self) -> dict[str, int]: ...
@@ -29,15 +29,15 @@ class Reader(Protocol):
     async def end_offsets(self, places: Collection[Place]) -> dict[Place, int]: ...
 
 
-class Source:
-    """One topic. It keeps one poll in flight, so that waking up for something else never loses a record."""
+class TopicSource:
+    """One topic. It keeps one poll in flight, so that no record is lost when something else ends the wait."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: TopicReader) -> None:
         self.reader = reader
         self._polling: asyncio.Task[list[Record]] | None = None
 
     def poll(self) -> asyncio.Task[list[Record]]:
-        """Return the poll in flight; begin one where there is none."""
+        """Return the poll in flight; begin one if there is none."""
         if self._polling is None:
             self._polling = self._begin()
         return self._polling
@@ -47,7 +47,7 @@ class Source:
         return asyncio.ensure_future(poll)  # noqa: TID251  # owned by this object
 
     def take(self) -> list[Record]:
-        """Return what the poll in flight brought, if it ended; then the next one begins."""
+        """Return the records of the poll in flight if it ended, and begin the next one."""
         polling = self.poll()
         if not polling.done():
             return []
@@ -65,7 +65,7 @@ class Source:
 class Sources:
     """All topics of a partition."""
 
-    def __init__(self, sources: Sequence[Source], wake: asyncio.Event) -> None:
+    def __init__(self, sources: Sequence[TopicSource], wake: asyncio.Event) -> None:
         self._sources = sources
         self._wake = wake
 
@@ -83,7 +83,7 @@ class Sources:
         return [] if stop.is_set() else self.take()
 
     def take(self) -> list[Record]:
-        """Return what came, without waiting."""
+        """Return the records that have come, without waiting."""
         return [record for source in self._sources for record in source.take()]
 
     def pause_only(self, places: Collection[Place]) -> None:
@@ -91,13 +91,13 @@ class Sources:
             source.reader.pause_only(places)
 
     def lag(self) -> dict[str, int]:
-        """Return by topic how many records wait, as the last fetch saw it."""
+        """Return by topic how many records wait, as of the last fetch."""
         return {
             topic: lag for source in self._sources for topic, lag in source.reader.lag().items()
         }
 
     async def ends(self) -> dict[Place, int]:
-        """Ask where the topics end."""
+        """Ask for the ends of the topics."""
         found = [await s.reader.end_offsets(s.reader.assignment()) for s in self._sources]
         return {place: end for ends in found for place, end in ends.items()}
 
@@ -112,7 +112,7 @@ async def open_sources(
     client: str,
     wake: asyncio.Event,
 ) -> AsyncIterator[Sources]:
-    """Open `topics` of one partition, each from its `position` on, or from its beginning. `wake` ends a wait."""
+    """Open `topics` of one partition, each from its `position`, or from its beginning. `wake` ends a wait."""
     async with AsyncExitStack() as stack:
         sources = []
         for topic in topics:
@@ -124,6 +124,6 @@ async def open_sources(
             )
             if place in position:
                 await reader.seek(place, position[place])
-            sources.append(Source(reader))
+            sources.append(TopicSource(reader))
             stack.push_async_callback(sources[-1].close)
         yield Sources(sources, wake)

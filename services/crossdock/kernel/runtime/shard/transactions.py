@@ -9,13 +9,13 @@ from crossdock.kernel.process.record import Outgoing
 
 
 class Transactions(Protocol):
-    """What sends records so that all of them become visible, or none."""
+    """A producer whose records become visible all together, or not at all."""
 
     async def commit(self, messages: Sequence[Outgoing]) -> None: ...
 
 
 class Commits:
-    """One transaction at a time, and some time between two of them: back to back they wait for each other."""
+    """One transaction at a time, with a pause between two: without it they wait for each other."""
 
     def __init__(self, producer: Transactions, on_committed: Callable[[], None]) -> None:
         self._producer = producer
@@ -34,7 +34,7 @@ class Commits:
             await asyncio.wait((self._running,))
 
     def begin(self, messages: Sequence[Outgoing]) -> None:
-        """Commit `messages`; the last transaction has ended. Without any, nothing but its effects is left to do."""
+        """Commit `messages` when the last transaction has ended. Without messages, only its effects begin."""
         self._running = asyncio.ensure_future(self._commit(messages))  # noqa: TID251  # owned by this object
 
     async def _commit(self, messages: Sequence[Outgoing]) -> None:
@@ -44,7 +44,7 @@ class Commits:
         self._on_committed()
 
     async def settle(self) -> None:
-        """Wait until the transaction under way has ended, and raise what it raised."""
+        """Wait for the transaction under way, and raise its error."""
         if self._running is not None:
             running, self._running = self._running, None
             await running

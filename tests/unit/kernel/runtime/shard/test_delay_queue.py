@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.shard.delay_queue import MAX_BYTES, MAX_COUNT, Holding
+from crossdock.kernel.runtime.shard.delay_queue import MAX_BYTES, MAX_COUNT, DelayQueue
 
 DELAY_MS = 30_000
 
@@ -13,8 +13,8 @@ def make_record(offset: int, *, at_ms: int = 0, partition: int = 0, size: int = 
     return Record("later.30s", partition, offset, at_ms, None, b"x" * size, [])
 
 
-def make_holding() -> Holding:
-    return Holding(lambda record: record.timestamp_ms + DELAY_MS)
+def make_holding() -> DelayQueue:
+    return DelayQueue(lambda record: record.timestamp_ms + DELAY_MS)
 
 
 def test_a_record_comes_when_its_time_has_come_and_not_a_millisecond_before() -> None:

@@ -10,7 +10,7 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.runtime.shard.shard import PartitionLoop, ShardSpec
-from crossdock.kernel.runtime.shard.sources import Source, Sources
+from crossdock.kernel.runtime.shard.sources import Sources, TopicSource
 from crossdock.kernel.runtime.shard.transactions import Commits
 
 
@@ -86,7 +86,7 @@ class Running:
         self.shard, self.gate = Noting(), Gate()
         spec = ShardSpec("group", ("source",), "state", is_ahead=is_ahead, quick_s=0.0)
         self.loop = PartitionLoop(spec, 0, self.shard, "nowhere", ManualClock())
-        self.source = Source(Queue(count))
+        self.source = TopicSource(Queue(count))
         sources = Sources([self.source], self.shard.wake)
         self.task = asyncio.ensure_future(self.loop.steps(sources, self.gate))  # noqa: TID251  # awaited by `end`
 
@@ -199,7 +199,7 @@ async def test_between_two_transactions_lies_the_time_that_is_asked_for() -> Non
 async def test_what_came_from_every_topic_is_taken_together() -> None:
     stop, wake = asyncio.Event(), asyncio.Event()
     queues = [Queue(2), Queue(0), Queue(1)]
-    opened = [Source(queue) for queue in queues]
+    opened = [TopicSource(queue) for queue in queues]
     sources = Sources(opened, wake)
 
     found = await sources.next(stop)
@@ -214,7 +214,7 @@ async def test_what_came_from_every_topic_is_taken_together() -> None:
 
 async def test_a_wake_ends_a_wait_and_loses_nothing_that_comes_meanwhile() -> None:
     wake = asyncio.Event()
-    source = Source(Queue(0))
+    source = TopicSource(Queue(0))
     sources = Sources([source], wake)
     wake.set()
 
