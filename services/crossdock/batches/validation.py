@@ -39,7 +39,7 @@ async def validate(
     batch: Batch,
     rules: LineRules,
     limits: InputLimits,
-    price: Callable[[Mapping[str, Sums]], Estimate] | None = None,
+    price: Callable[[Mapping[str, AskTotals]], Estimate] | None = None,
 ) -> Validated | Rejected:
     """Check the input of `batch`; a valid one leaves an index per model in the object store.
 

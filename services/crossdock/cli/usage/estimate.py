@@ -83,7 +83,7 @@ def summarize(file: Path, rules: LineRules, preparation: Preparation | None = No
         raw = prepare_line(given, number, rules.operation, preparation)
         checked = raw if isinstance(raw, LineError) else check_line(raw, number, rules)
         if isinstance(raw, bytes) and isinstance(checked, CheckedLine):
-            summary.sums.setdefault(checked.model, Sums()).add(checked.ask, len(raw))
+            summary.sums.setdefault(checked.model, AskTotals()).add(checked.ask, len(raw))
         elif isinstance(checked, LineError):
             summary.wrong += 1
             summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []
