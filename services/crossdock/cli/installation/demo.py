@@ -153,7 +153,7 @@ def _report(
     ]
     for good, text in checks:
         mark = "[green]ok[/]" if good else "[red]NO[/]"
-        console.print(f"{mark}  {text}", highlight=False)
+        console.print(f"{mark}  {text}", highlight=False, soft_wrap=True)
     console.print(f"answers: {_near(output)}", highlight=False, soft_wrap=True)
     if not all(good for good, _ in checks):
         raise ProcessError(f"the records do not agree: see {data.path / 'logs'}")
