@@ -65,7 +65,7 @@ class Overdraft(NamedTuple):
 
 
 @dataclass
-class Books:
+class AuditBooks:
     """All that is compared, as of one time. `unbalanced` and `overdrafts` may be the first of their counts.
 
     Amounts are by the journal in ClickHouse; those that begin with `shard_` are by the directory.
@@ -94,6 +94,6 @@ class Books:
     overdraft_count: int = 0
 
 
-Look = Callable[[], Awaitable[Books]]
+Look = Callable[[], Awaitable[AuditBooks]]
 OpenBooks = Callable[[str, str], AbstractAsyncContextManager[Look]]
 """Opens the books, from the addresses of ClickHouse and Kafka."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from crossdock.audit.books import AttributedScope, Books, NumberRange, SpendingKey
+from crossdock.audit.books import AttributedScope, AuditBooks, NumberRange, SpendingKey
 from crossdock.audit.credit_expiry import compare
 from crossdock_schemas.money import usd_text
 
@@ -43,7 +43,7 @@ class Check:
         return {"check": self.name, "ok": self.is_ok, "figures": figures} | wrong
 
 
-def check_books(books: Books) -> list[Check]:
+def check_books(books: AuditBooks) -> list[Check]:
     """Return every check. The first ones prove that a side is whole, the later ones that both sides agree."""
     return [
         _check_numbers("control log has no gap", "changes", books.control),
@@ -89,7 +89,7 @@ def _check_numbers(name: str, things: str, rows: Sequence[NumberRange]) -> Check
     return _check(name, figures, wrong)
 
 
-def _check_balance(books: Books) -> Check:
+def _check_balance(books: AuditBooks) -> Check:
     """The postings of each entry add up to 0: no entry creates or destroys money."""
     entries = sum(row.entries for row in books.journal)
     figures: Figures = {"entries": entries, "unbalanced": books.unbalanced_count}
@@ -100,7 +100,7 @@ def _check_balance(books: Books) -> Check:
     return Check("entries add up to 0", figures, books.unbalanced_count, named)
 
 
-def _check_calls(books: Books) -> Check:
+def _check_calls(books: AuditBooks) -> Check:
     """For each key and provider, the journal's spending equals the cost of the calls, which workers record."""
     wrong = [
         f"{row.account} {row.project} {row.key_id} {row.provider}: "
@@ -150,7 +150,7 @@ def _amount(amounts: Mapping[Key, Decimal], key: Key) -> str:
     return f"{usd_text(amounts[key])} USD" if key in amounts else "nothing"
 
 
-def _check_budgets(books: Books) -> Check:
+def _check_budgets(books: AuditBooks) -> Check:
     """No hold took a budget above its limit, by a replay of journal and control log in ClickHouse."""
     figures: Figures = {
         "budgets": books.budgets,

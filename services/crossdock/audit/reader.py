@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from crossdock.audit.books import (
     AttributedScope,
-    Books,
+    AuditBooks,
     Difference,
     Look,
     NumberRange,
@@ -65,11 +65,11 @@ class OpenedBooks:
         self._places = places
         self._shards = ShardView()
 
-    async def look(self) -> Books:
+    async def look(self) -> AuditBooks:
         await self._read_directory()
         unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
         overdrafts = await self._tables.query(_OVERDRAFTS, {"most": NAMED})
-        return Books(
+        return AuditBooks(
             control=[NumberRange(*row) for row in await self._tables.query(_CONTROL)],
             journal=[NumberRange(*row) for row in await self._tables.query(_JOURNAL)],
             unbalanced=[Unbalanced(*row[:3]) for row in unbalanced],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.audit.books import AttributedScope, Books, Overdraft, SpendingKey
+from crossdock.audit.books import AttributedScope, AuditBooks, Overdraft, SpendingKey
 from crossdock.audit.checks import Check, check_books
 from crossdock.audit.credit_expiry import Expiries, ExpiringLot, LotTotals
 from crossdock.audit.reader import open_books
@@ -60,10 +60,10 @@ async def book(tables: Tables, account: AccountId, usd: str) -> None:
     await tables.insert("journal", posting_rows(make_entry(1, usd, account=account)))
 
 
-def of(account: AccountId, books: Books) -> list[Check]:
+def of(account: AccountId, books: AuditBooks) -> list[Check]:
     """Check the books of `account` alone: the engine is shared."""
     return check_books(
-        Books(
+        AuditBooks(
             journal=[row for row in books.journal if row.account == account],
             unbalanced=[row for row in books.unbalanced if row.account == account],
             differences=[row for row in books.differences if row.account == account],

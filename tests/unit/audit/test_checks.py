@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crossdock.audit.books import (
     AttributedScope,
-    Books,
+    AuditBooks,
     Difference,
     NumberRange,
     Overdraft,
@@ -47,7 +47,7 @@ LOT = ExpiringLot("org_1", END_MS)
 AMOUNTS = st.dictionaries(st.sampled_from([A, B]), st.integers(0, 2).map(Decimal))
 
 
-def make_books(spent: Mapping[SpendingKey, Decimal] | None = None, **changes: Any) -> Books:
+def make_books(spent: Mapping[SpendingKey, Decimal] | None = None, **changes: Any) -> AuditBooks:
     """Return books that agree, but for what is changed."""
     found = {A: Decimal("0.5")} if spent is None else spent
     values: dict[str, Any] = {
@@ -69,10 +69,10 @@ def make_books(spent: Mapping[SpendingKey, Decimal] | None = None, **changes: An
         "budgets": 2,
         "budgeted_entries": 5,
     }
-    return Books(**(values | changes))
+    return AuditBooks(**(values | changes))
 
 
-def wrong(books: Books) -> dict[str, Check]:
+def wrong(books: AuditBooks) -> dict[str, Check]:
     return {check.name: check for check in check_books(books) if not check.is_ok}
 
 
@@ -121,7 +121,7 @@ def test_whole_books_are_proved_with_their_figures() -> None:
 
 
 def test_empty_books_are_whole() -> None:
-    assert wrong(Books()) == {}
+    assert wrong(AuditBooks()) == {}
 
 
 @pytest.mark.parametrize(("kind", "name"), [("control", CONTROL), ("journal", JOURNAL)])

@@ -2,21 +2,21 @@
 
 from decimal import Decimal
 
-from crossdock.audit.books import Books, SpendingKey
+from crossdock.audit.books import AuditBooks, SpendingKey
 from crossdock.audit.looks import until_whole
 
-WHOLE = Books()
-BEHIND = Books(spent={SpendingKey("org_1", "proj_1", "key_a"): Decimal(1)})
+WHOLE = AuditBooks()
+BEHIND = AuditBooks(spent={SpendingKey("org_1", "proj_1", "key_a"): Decimal(1)})
 
 
 class FakeBooks:
     """Shows its pages one after the other, and the last one ever after."""
 
-    def __init__(self, *pages: Books) -> None:
+    def __init__(self, *pages: AuditBooks) -> None:
         self._pages = pages
         self.looks = 0
 
-    async def look(self) -> Books:
+    async def look(self) -> AuditBooks:
         self.looks += 1
         return self._pages[min(self.looks, len(self._pages)) - 1]
 

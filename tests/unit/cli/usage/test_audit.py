@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from crossdock.audit.books import Books, Look, NumberRange, SpendingKey
+from crossdock.audit.books import AuditBooks, Look, NumberRange, SpendingKey
 from crossdock.audit.checks import NAMED
 from crossdock.cli.app import main
 from crossdock.cli.shared.doors import Doors
@@ -17,24 +17,24 @@ from support.management import Outcome
 
 A = SpendingKey("org_1", "proj_1", "key_a")
 CENT = Decimal("0.010000000000")
-WHOLE = Books(
+WHOLE = AuditBooks(
     control=[NumberRange("org_1", 1, 4, 4, 0)],
     journal=[NumberRange("org_1", 1, 9, 9, 0)],
     spent={A: CENT},
     shard_spent={A: CENT},
 )
-BEHIND = Books(spent={A: CENT})
+BEHIND = AuditBooks(spent={A: CENT})
 
 
 class FakeBooks:
     """Shows its pages one after the other, and the last one ever after."""
 
-    def __init__(self, *pages: Books) -> None:
+    def __init__(self, *pages: AuditBooks) -> None:
         self._pages = pages
         self.looks = 0
         self.opened: list[tuple[str, str]] = []
 
-    async def look(self) -> Books:
+    async def look(self) -> AuditBooks:
         self.looks += 1
         return self._pages[min(self.looks, len(self._pages)) - 1]
 
@@ -55,7 +55,7 @@ class DeadBooks(FakeBooks):
         self._error = error
 
     @override
-    async def look(self) -> Books:
+    async def look(self) -> AuditBooks:
         raise self._error
 
 
@@ -131,7 +131,7 @@ def test_a_difference_that_stays_is_named_and_the_exit_code_is_1(shell: Shell) -
 def test_of_many_differences_some_are_named(shell: Shell, count: int, last: str) -> None:
     spent = {A._replace(key_id=f"key_{number:03}"): CENT for number in range(count)}
 
-    outcome = shell.audit(FakeBooks(Books(spent=spent)), "--wait", "0")
+    outcome = shell.audit(FakeBooks(AuditBooks(spent=spent)), "--wait", "0")
 
     assert outcome.out.count("shard nothing") == NAMED
     assert outcome.out.rstrip().endswith(last)
