@@ -1,4 +1,4 @@
-"""Ingress at work: first the views, then the socket; at the end the other way round."""
+"""The service: the views catch up first, then the socket opens; the stop is in reverse order."""
 
 import asyncio
 import socket
@@ -16,9 +16,7 @@ from crossdock.kernel.process.health import Health
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 FIRST = "org_local"
-FOUNDED_S = (
-    0.5  # between two looks whether there is an organization: the provisioning asks for the first
-)
+FOUNDED_S = 0.5  # between two checks for the first organization, which provisioning creates
 DRAIN_SHARE = 0.8  # of the time to stop is for callers; the rest for tails and drivers
 
 
@@ -61,7 +59,7 @@ class IngressService:
             self._context.outbox.wake()
 
     async def _caught_up(self, stop: asyncio.Event) -> bool:
-        """Wait for the views; False when told to stop before they are there."""
+        """Wait for the views; return False if `stop` is set before they have caught up."""
         async with asyncio.TaskGroup() as group:
             stopping = group.create_task(stop.wait())
             waiting = group.create_task(self._all_tails())

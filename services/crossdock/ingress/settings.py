@@ -1,4 +1,4 @@
-"""What ingress needs to know."""
+"""The settings of ingress."""
 
 from pydantic import Field, SecretStr
 
@@ -16,13 +16,13 @@ class IngressSettings(MasterKeySettings):
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     key_secret: SecretStr = Field(min_length=32)
-    """The installation's secret, the same for every ingress: by it they tell an authentic API key."""
+    """The installation's secret, the same for every ingress: it proves that an API key is authentic."""
     max_file_bytes: int = Field(default=2 * GIB, ge=1)
     """Bytes of one uploaded file (OpenAI: 512 MB)."""
     max_body_bytes: int = Field(default=32 * MIB, ge=1)
     """Bytes of the body of one single request."""
     max_held_bytes: int = Field(default=512 * MIB, ge=1)
-    """Bodies in memory at once, over all callers; above it callers are told to come back."""
+    """Bodies in memory at once, over all callers; above it the answer is a 429."""
     max_waiting: int = Field(default=2000, ge=1)
     """Single requests that wait for their answer at once."""
     request_timeout_s: float = Field(default=600.0, gt=0)

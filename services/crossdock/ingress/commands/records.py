@@ -41,7 +41,7 @@ def make_command_record(command: Submitted | CancelAsked, now_ms: int) -> Outgoi
 
 
 def make_cancel_record(request_id: RequestId, now_ms: int) -> Outgoing:
-    """Return the record that keeps workers from calling a request that nobody waits for any more."""
+    """Return the record that keeps workers from calling a request whose caller is gone."""
     return _plain(CANCELS, request_id, Cancelled(id=request_id, at_ms=now_ms), now_ms)
 
 
@@ -61,7 +61,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
     now_ms: int,
     deadline_ms: int,
 ) -> Outgoing:
-    """Return the parcel of one request: with `line` as its value, or none where `body_ref` says where it lies."""
+    """Return the parcel of one request: its value is `line`, or empty if `body_ref` names an object."""
     parcel = new_parcel(
         principal,
         parcel_id=ParcelId(f"parcel_{request_id.rpartition('_')[2]}"),

@@ -1,4 +1,4 @@
-"""What the budget routes take and show."""
+"""Request and answer models of the budget routes."""
 
 from decimal import Decimal
 from typing import Literal
@@ -45,7 +45,7 @@ class BalanceObject(AnswerModel):
     held_usd: types.ExactUsd
     """Worst case of the calls that run or may begin."""
     remaining_usd: types.ExactUsd
-    """What may still be held; of a fluid budget by the expected cost of calls."""
+    """Headroom; of a fluid budget by the expected cost of calls."""
     resets_at: types.Time | None = Field(validation_alias="resets_at_ms")
     """Null: never."""
 

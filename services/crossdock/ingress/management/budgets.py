@@ -28,7 +28,7 @@ _PATH = "/v1/budgets/{id:path}/{window}"
 
 
 class BudgetRoutes:
-    """Budgets, each under the id of what it binds and its window."""
+    """Budgets, each under its scope and its window."""
 
     tag = "budgets"
     ids = MappingProxyType({"id": types.BudgetScopeId, "window": Window})

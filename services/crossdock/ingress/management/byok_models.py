@@ -1,4 +1,4 @@
-"""What the BYOK routes take and show: OpenRouter's fields, and ours.
+"""Request and answer models of the BYOK routes: OpenRouter's fields, and ours.
 
 A provider's key is read into a `TakenKey`, which no text shows, and no refusal repeats it.
 """
@@ -149,7 +149,7 @@ class ByokUpdate(RequestModel):
     """As its owner declares; policies go by it for calls with this key."""
 
     def fields(self) -> dict[str, Any]:
-        """Return what it sets on a credential, by the credential's names, but for the secret and the API keys."""
+        """Return the credential's fields that it sets, without the secret and the API keys."""
         sent = self.given()
         users = sent.pop("allowed_user_ids", None)
         for name in ("key", "provider", "project_id", "test", "allowed_api_key_hashes"):

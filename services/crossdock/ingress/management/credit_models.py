@@ -1,4 +1,4 @@
-"""What the credit routes take and show. 1 credit is 1 USD."""
+"""Request and answer models of the credit routes. 1 credit is 1 USD."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ class CreditCreate(RequestModel):
     """Of a top_up or a grant: when the rest is written off; null: never."""
 
 
-class PrepaymentSet(RequestModel):
+class PrepaymentUpdate(RequestModel):
     is_prepaid: types.Flag
     """True: from now on the organization needs credits for what it spends. False: it needs none."""
 

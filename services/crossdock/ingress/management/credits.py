@@ -1,4 +1,4 @@
-"""/v1/credits: what was paid or given in advance; and, for the operator's owners, other organizations' credits."""
+"""/v1/credits: credits of the organization; for the operator's owners, of other organizations too."""
 
 from types import MappingProxyType
 
@@ -98,7 +98,7 @@ class CreditRoutes:
         example={"is_prepaid": True},
     )  # fmt: skip
     async def set_prepayment(
-        self, request: Request, body: models.PrepaymentSet
+        self, request: Request, body: models.PrepaymentUpdate
     ) -> OrganizationAnswer:
         account = self._find(request).account
         signed = self._commands.sign(request)

@@ -1,4 +1,4 @@
-"""What the key routes take and show: OpenRouter's fields, and ours."""
+"""Request and answer models of the key routes: OpenRouter's fields, and ours."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -66,7 +66,7 @@ class LimitFields(RequestModel):
 
 
 class KeyFields(LimitFields):
-    """What can be set when a key is created, and changed later."""
+    """Fields that can be set when a key is created, and changed later."""
 
     tags: types.Tags | None = None
     allowed_ips: types.Networks | None = None
@@ -91,7 +91,7 @@ class KeyUpdate(KeyFields):
     disabled: types.Flag | None = None
 
     def changes(self) -> dict[str, Any]:
-        """Return what changes besides the limit, which is a budget and has its own command."""
+        """Return the changes besides the limit, which is a budget and has its own command."""
         return {name: value for name, value in self.given().items() if name not in LimitFields.model_fields}  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def show_key(
 def usage_of(
     key: ApiKey, spend: Spend | None, balances: Sequence[Balance], now_ms: int
 ) -> dict[str, Any]:
-    """Return what a key object shows besides the key."""
+    """Return the fields of a key object that the key does not have."""
     usual = Spend(account=key.account, project=key.project, key_id=key.key_id, at_ms=now_ms)
     spent = (spend or usual).as_of(now_ms)
     return {**_spending(spent), **_limit(tightest(balances))}

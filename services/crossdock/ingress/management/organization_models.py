@@ -1,4 +1,4 @@
-"""What the routes of organizations and projects take and show."""
+"""Request and answer models of the routes of organizations and projects."""
 
 from pydantic import Field
 

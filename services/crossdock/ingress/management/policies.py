@@ -20,7 +20,7 @@ _PATH = "/v1/policies/{id}"
 
 
 class PolicyRoutes:
-    """Policies, each under the id of what it binds."""
+    """Policies, each under the id of its scope."""
 
     tag = "policies"
     ids = MappingProxyType({"id": types.ScopeId})

@@ -1,4 +1,4 @@
-"""What the policy routes take and show: OpenRouter's fields of guardrails."""
+"""Request and answer models of the policy routes: OpenRouter's fields of guardrails."""
 
 from typing import Annotated, Any, Literal
 
@@ -114,7 +114,7 @@ class PriceCapsObject(AnswerModel):
 
 
 class PolicyObject(AnswerModel):
-    """What an organization, a project or a key may use; a rule that is null demands nothing."""
+    """The rules of an organization, a project or a key; a rule that is null demands nothing."""
 
     scope: types.ScopeId
     level: Level

@@ -1,4 +1,4 @@
-"""What the preset routes take and show."""
+"""Request and answer models of the preset routes."""
 
 import json
 from typing import Annotated, Any, Literal

@@ -22,7 +22,7 @@ _PATH = "/v1/presets/{id}/{slug}"
 
 
 class PresetRoutes:
-    """Presets, each under the id of what it is for and its slug."""
+    """Presets, each under the id of its organization or project and its slug."""
 
     tag = "presets"
     ids = MappingProxyType({"id": types.PresetScopeId, "slug": models.PresetSlug})

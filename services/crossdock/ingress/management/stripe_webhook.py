@@ -82,7 +82,7 @@ class CallbackRoutes:
             try:
                 outcome = await self._take(read_stripe_event(raw, header, secret, now_s))
             except RefusedError as refusal:
-                # why not a forged one: anybody can make it, and its answer says enough
+                # why not a forged one: anyone can make it, and its answer is enough
                 if refusal.status < SERVER_ERROR and not isinstance(refusal, ForgedError):
                     log.warning("payment.refused", provider="stripe", reason=str(refusal))
                 raise
@@ -94,7 +94,7 @@ class CallbackRoutes:
         return PaymentReceived(repeated=not await self._book(event))
 
     async def _book(self, payment: Payment) -> bool:
-        """Credit what was paid, less the fee; False if it is booked already."""
+        """Credit the payment less the fee; return False if it is booked already."""
         view = self._context.accounts
         if payment.account not in view.organizations:
             rule = "There is no such organization."

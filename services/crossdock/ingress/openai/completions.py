@@ -21,7 +21,7 @@ from crossdock.ingress.openai.request_models import (
     Embeddings,
 )
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.batch_lines import Answer, make_line, read_answer
+from crossdock.ingress.values.batch_lines import SingleAnswer, make_line, read_answer
 from crossdock.ingress.values.checks import Json, check_request
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.operations import JSON, Access, operation
@@ -195,7 +195,7 @@ class RequestRoutes:
             raise ClientDisconnect
         return result.result()
 
-    async def _read(self, record: Record) -> Answer:
+    async def _read(self, record: Record) -> SingleAnswer:
         group = decode_envelope(record.headers, ResultGroup)
         reference = group.results[0].body_ref if group.results else None
         if reference is None:
@@ -235,7 +235,7 @@ def _guarded(findings: Mapping[str, int]) -> dict[str, str]:
     return {GUARD: told} if told else {}
 
 
-def _show(answer: Answer, body: Json) -> Response:
+def _show(answer: SingleAnswer, body: Json) -> Response:
     if answer.status == 200 and body.get("stream"):  # noqa: PLR2004
         completion = from_json(answer.body)
         options = body.get("stream_options")
@@ -246,7 +246,7 @@ def _show(answer: Answer, body: Json) -> Response:
     return _show_plain(answer)
 
 
-def _show_plain(answer: Answer) -> Response:
+def _show_plain(answer: SingleAnswer) -> Response:
     headers = _retry_after(answer.body) if answer.status == TOO_MANY else None
     return answer_raw(answer.body, status=answer.status, headers=headers)
 

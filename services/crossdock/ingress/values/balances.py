@@ -1,4 +1,4 @@
-"""Balances: what is left of budgets and credits, from what keys have spent and hold. Pure."""
+"""Balances: headroom of budgets and credits, from the spending and the holds of keys. Pure."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -41,19 +41,19 @@ HELD: dict[Window, Read] = {
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """A budget, and what all keys of its scope have spent, as far as it counts, and hold in its window, USD."""
+    """A budget, and what counts of the spending and the holds of its scope in its window, USD."""
 
     budget: Budget
     spend_usd: Decimal
     held_usd: Decimal
     spare_usd: Decimal
-    """What of it is not likely to be spent: a fluid budget does not count it."""
+    """Worst case less expected cost of the holds: a fluid budget does not count it."""
     resets_at_ms: int | None
     """When the window ends; None: never."""
 
     @property
     def remaining_usd(self) -> Decimal:
-        """What may still be held; not below 0, though a lowered limit may be exceeded."""
+        """Headroom; not below 0, even if a lowered limit is exceeded."""
         counted = self.held_usd - (self.spare_usd if self.budget.is_fluid else Decimal(0))
         return max(Decimal(0), self.budget.limit_usd - self.spend_usd - counted)
 
@@ -61,7 +61,7 @@ class Balance:
 def balances_of(
     budgets: Iterable[Budget], spends: Iterable[Spend | MarkSpend], now_ms: int
 ) -> tuple[Balance, ...]:
-    """Return the balance of each budget, in their order. `spends` may be those of other scopes too."""
+    """Return the balance of each budget, in their order. `spends` may contain those of other scopes."""
     wanted = tuple(budgets)
     by_scope = _by_scope({budget.scope for budget in wanted}, spends, now_ms)
     return tuple(_balance(budget, by_scope.get(budget.scope, ()), now_ms) for budget in wanted)
@@ -69,25 +69,25 @@ def balances_of(
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What an organization's credits came to, USD."""
+    """An organization's credits and what it spent of them, USD."""
 
     credits_usd: Decimal
     spent_usd: Decimal
     """Since it needs credits; all of it if it needs none."""
     held_usd: Decimal
-    """What calls that run, or may begin, can cost at most."""
+    """Worst case of the calls that run or may begin."""
     is_prepaid: bool
 
     @property
     def balance_usd(self) -> Decimal:
-        """What is not spent; below 0 where credits were taken away that were. What is held may be spent still."""
+        """Credits that are not spent, held ones included; below 0 if spent credits were removed."""
         return self.credits_usd - self.spent_usd
 
 
 def worth_of(
     organization: Organization, credits: Iterable[Credit], spends: Iterable[Spend]
 ) -> Worth:
-    """Return what the credits of `organization` came to. `credits` and `spends` may be others' too."""
+    """Return the worth of `organization`. `credits` and `spends` may contain those of others."""
     account, begun = organization.account, organization.prepaid_from_usd
     own = [spend for spend in spends if spend.account == account]
     spent = sum((spend.total_usd for spend in own), Decimal(0))

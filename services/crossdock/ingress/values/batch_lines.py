@@ -15,8 +15,8 @@ from crossdock_schemas.parcel.output_line import BODY, EXPIRED, TAIL
 _STREAMING = ("stream", "stream_options")
 
 
-class Answer(NamedTuple):
-    """What the caller gets."""
+class SingleAnswer(NamedTuple):
+    """The answer to a single request."""
 
     status: int
     body: bytes
@@ -42,13 +42,13 @@ def _one_line(raw: bytes, body: Json, *, is_changed: bool) -> bytes:
     return raw.strip().replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def read_answer(line: bytes) -> Answer:
+def read_answer(line: bytes) -> SingleAnswer:
     """Return status and body that an output line holds."""
     head, found, rest = line.partition(BODY)
     if found and rest.endswith(TAIL) and b'"response":{' in head:
         status = _status_in(head)
         if status is not None:
-            return Answer(status, rest[: -len(TAIL)])
+            return SingleAnswer(status, rest[: -len(TAIL)])
     return _parse_answer(line)
 
 
@@ -58,18 +58,18 @@ def _status_in(head: bytes) -> int | None:
     return int(digits) if found and digits.isdigit() else None
 
 
-def _parse_answer(line: bytes) -> Answer:
+def _parse_answer(line: bytes) -> SingleAnswer:
     parsed = from_json(line)
     response = parsed.get("response")
     if response is not None:
         body = json.dumps(response["body"], ensure_ascii=False, separators=(",", ":"))
-        return Answer(int(response["status_code"]), body.encode())
+        return SingleAnswer(int(response["status_code"]), body.encode())
     error = parsed.get("error") or {}
     return _never_executed(str(error.get("code")), str(error.get("message")))
 
 
-def _never_executed(code: str, message: str) -> Answer:
+def _never_executed(code: str, message: str) -> SingleAnswer:
     """Return the answer of a request that ended without a call."""
     if code in EXPIRED:
-        return Answer(504, make_envelope(message, "timeout", None, "request_timeout"))
-    return Answer(500, make_envelope(message, "server_error", None, code))
+        return SingleAnswer(504, make_envelope(message, "timeout", None, "request_timeout"))
+    return SingleAnswer(500, make_envelope(message, "server_error", None, code))

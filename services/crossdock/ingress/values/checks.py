@@ -1,4 +1,4 @@
-"""Checks of what callers send, before anything is published. Pure; a fault is raised as a `RefusedError`."""
+"""Checks of single requests by hand, for speed. Pure; a fault is raised as a `RefusedError`."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RequestWish:
-    """What a sound single request says of itself."""
+    """The fields of a sound single request that routing and attribution need."""
 
     model: str
     user: str
@@ -91,7 +91,7 @@ def _check_user(body: Json) -> str:
 
 
 def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
-    """Return what a sound chat completion or embedding request says of itself."""
+    """Return the fields of a sound chat completion or embedding request."""
     model = require_text(body, "model")
     required = SPECS[operation].required
     _CHECK_REQUIRED[required](body.get(required))

@@ -1,7 +1,6 @@
 """Refusals: every error that a caller can see, in OpenAI's envelope. Pure.
 
-`message`, `type`, `param` and `code` follow what OpenAI's API says in the same case, so that clients which look at them
-behave as they do there.
+`type`, `param` and `code` are those of OpenAI's API in the same case, so that clients behave as they do there.
 """
 
 import json
@@ -28,7 +27,7 @@ STATUS: dict[Refusal, tuple[int, str]] = {
 
 
 class RefusedError(CrossdockError):
-    """The caller cannot have what it asked for; it is told why."""
+    """The API refuses a request; the message names the reason and the remedy."""
 
     code = "refused"
 
@@ -149,7 +148,7 @@ def wrong_value(param: str, got: object, rule: str) -> RefusedError:
 
 
 def no_secret(field: str, rule: str) -> RefusedError:
-    """Refuse a provider's key that is none, without saying it again."""
+    """Refuse a provider's key of a wrong shape; the message does not repeat it."""
     param = f"key.{field}" if field else "key"
     return RefusedError(
         400, f"Invalid value for '{param}'. {rule}", param=param, reason="invalid_value"
@@ -223,7 +222,7 @@ def key_reused() -> RefusedError:
 
 
 def not_cancellable(status: str) -> RefusedError:
-    # why: the SDK retries a 409 twice unless it is told not to
+    # why: the SDK retries a 409 twice without this header
     return RefusedError(
         409,
         f"Cannot cancel a batch with status '{status}'.",

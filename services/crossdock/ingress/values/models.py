@@ -1,4 +1,4 @@
-"""The bases of what the API takes and shows. Pure.
+"""Base classes of request and answer models. Pure.
 
 A request model checks what is sent; an answer model reads its fields from the domain object that it shows. The API's
 document is generated from both, so a field is declared here once: name, type, bounds and description.
@@ -52,7 +52,7 @@ class QueryModel(RequestModel):
 
 
 class AnswerModel(BaseModel):
-    """What is shown. Every field is there; a field that is not set is null."""
+    """An object of an answer. Every field is there; a field that is not set is null."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -63,7 +63,7 @@ class AnswerModel(BaseModel):
 
     @classmethod
     def of(cls, source: object, **more: Any) -> Self:
-        """Return what is shown of `source`; `more`: values that `source` does not have."""
+        """Return the answer for `source`; `more`: values that `source` does not have."""
         return cls.model_validate(_Source(source, more))
 
 

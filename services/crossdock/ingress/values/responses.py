@@ -1,16 +1,10 @@
 """JSON out."""
 
-import json
 from collections.abc import Mapping
 
 from starlette.responses import Response
 
 JSON = "application/json"
-
-
-def answer_json(content: object, *, status: int = 200) -> Response:
-    raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(raw, status, media_type=JSON)
 
 
 def answer_raw(

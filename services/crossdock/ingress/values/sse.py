@@ -25,7 +25,7 @@ def make_events(completion: Json, *, include_usage: bool) -> Iterator[bytes]:
 
 
 def _deltas(choice: Json) -> Iterator[tuple[Json, Any]]:
-    """Yield (delta, logprobs): the role, the text in pieces, each tool call, then whatever else the message holds."""
+    """Yield (delta, logprobs): the role, the text in pieces, each tool call, then the other fields of the message."""
     message = choice.get("message") or {}
     content = message.get("content")
     logprobs = choice.get("logprobs")

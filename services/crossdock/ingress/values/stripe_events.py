@@ -1,6 +1,6 @@
-"""What payment providers say: read, and believed only if it is signed. Pure.
+"""Events of payment providers: read only if their signature is right. Pure.
 
-Another provider is another function that returns a `Payment`. Without any, the operator books what was paid by hand:
+Another provider is another function that returns a `Payment`. Without one, the operator books payments by hand:
 POST /v1/organizations/{id}/credits.
 """
 
@@ -23,27 +23,27 @@ MAX_CENTS = 10**12
 CURRENCY = "usd"
 PAID = frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded"})
 """A slow payment, such as a debit, completes its session unpaid and succeeds days later; both name the session, so it
-counts once. `payment_intent.succeeded` tells of the same money by another name: it must count for nothing."""
+counts once. `payment_intent.succeeded` names the same money in another way and is ignored."""
 _TIME = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Somebody paid for an organization."""
+    """A payment for an organization."""
 
     account: AccountId
     paid_usd: Decimal
     reference: str
-    """Of the provider, the same however often it tells of it."""
+    """The provider's; the same in each repetition of the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What was said is no payment."""
+    """The event is not a payment."""
 
 
 class ForgedError(RefusedError):
-    """Whoever has the secret did not say this, or not lately."""
+    """The signature is wrong, or too old."""
 
     code = "forged"
 
@@ -52,7 +52,7 @@ class ForgedError(RefusedError):
 
 
 def read_stripe_event(raw: bytes, header: str, secret: str, now_s: int) -> Payment | Ignored:
-    """Return what Stripe's event `raw` says; `header` is its `Stripe-Signature`.
+    """Return the payment of Stripe's event `raw`; `header` is its `Stripe-Signature`.
 
     Raises:
         ForgedError: if it is not signed with `secret`, or more than TOLERANCE_S away from `now_s`.

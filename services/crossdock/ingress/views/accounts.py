@@ -1,4 +1,4 @@
-"""The view of accounts: organizations, projects and keys as the directory tells, and what became of commands."""
+"""Views of the accounts directory and of the outcomes of commands."""
 
 from collections import OrderedDict
 
@@ -27,7 +27,7 @@ RECENT_MS = 60_000  # changes older than this were answered, or their callers ar
 
 
 class AccountsView:
-    """Who there is. Keys are found by the digest of their text."""
+    """The entities of the directory. Keys are found by the digest of their text."""
 
     def __init__(self) -> None:
         self.organizations: dict[AccountId, Organization] = {}
@@ -45,7 +45,7 @@ class AccountsView:
         """Credits that expire."""
         self.spends: dict[KeyId, Spend] = {}
         self.mark_spends: dict[AccountId, dict[str, MarkSpend]] = {}
-        """What was spent for end users and under tags, by account and scope."""
+        """Spending for end users and under tags, by account and scope."""
         self._guards: dict[tuple[str, ...], GuardRules] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -101,7 +101,7 @@ class AccountsView:
                 self.mark_spends.setdefault(entity.account, {})[entity.scope] = entity
 
     def _drop(self, identifier: str) -> None:
-        """Keys, policies, budgets, presets and own provider keys are taken away, nothing else ever is."""
+        """Remove a policy, a budget, a preset or a BYOK key; other entities are never removed."""
         if self.policies.pop(identifier.removeprefix("policy_"), None) is not None:
             self._guards.clear()
         self.budgets.pop(identifier, None)
@@ -127,7 +127,7 @@ class AccountsView:
     def preparation_of(
         self, account: AccountId, project: ProjectId, key_id: KeyId
     ) -> Preparation | None:
-        """Return what a request of a key goes through; None: nothing."""
+        """Return the presets and content filters of a key's requests; None: there are none."""
         return preparation_of(
             self.presets.get(account, {}),
             self.presets.get(project, {}),
@@ -135,7 +135,7 @@ class AccountsView:
         )
 
     def _guard_of(self, scopes: tuple[str, ...]) -> GuardRules:
-        """Return what the policies of `scopes` look for; worked out once until a policy changes."""
+        """Return the content filters of the policies of `scopes`; cached until a policy changes."""
         guard = self._guards.get(scopes)
         if guard is None:
             found = (self.policies.get(scope) for scope in scopes)
@@ -144,7 +144,7 @@ class AccountsView:
         return guard
 
     def spends_of(self, account: AccountId, scope: str) -> list[Spend | MarkSpend]:
-        """Return what tells of the spending of a scope in an organization; it may tell of others too."""
+        """Return the spending of a scope in an organization; it may contain that of other scopes."""
         if not is_mark(scope):
             return list(self.spends.values())
         found = self.mark_spends.get(account, {}).get(scope)
@@ -154,7 +154,7 @@ class AccountsView:
         return self._by_hash.get(hashed)
 
     def is_gone(self, hashed: str) -> bool:
-        """Say whether a key was deleted lately: nobody need wait for it."""
+        """Return whether a key was deleted lately, so that it is not waited for."""
         return hashed in self._gone
 
     def find_key(self, hash_or_id: str) -> ApiKey | None:
@@ -162,11 +162,11 @@ class AccountsView:
 
 
 class Answers:
-    """What became of the latest commands, by account: one may pass from one account's shard to another's."""
+    """Outcomes of the latest commands, by account: a command may pass from one account's shard to another's."""
 
     def __init__(self) -> None:
         self._changes: OrderedDict[str, dict[tuple[AccountId, str], Change]] = OrderedDict()
-        """By id, then by account and what it was asked to do there."""
+        """By id, then by account and action."""
         self.arrivals = Arrivals()
 
     def apply(self, record: Record) -> None:
@@ -183,9 +183,9 @@ class Answers:
         self.arrivals.came(change.change_id)
 
     def find(self, change_id: str, account: AccountId, action: str | None = None) -> Change | None:
-        """Return what `account` said to a command, or whoever refused it on the way there.
+        """Return the outcome of a command at `account`, or the refusal of an account before it.
 
-        `action`: what the command is called there, if an account may hand it on to itself by another name.
+        `action`: the command's name there, if an account may hand it on to itself by another name.
         """
         found = self._changes.get(change_id, {}).values()
         refused = (change for change in found if change.refusal is not None)

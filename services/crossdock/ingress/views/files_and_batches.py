@@ -1,4 +1,4 @@
-"""The views that ingress answers from: files and batches, as their compacted topics tell."""
+"""Views of the compacted topics of files and batches."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def has_expired(file: StoredFile, now_ms: int) -> bool:
 
 
 class BatchesView:
-    """Every batch, and the parts of its output. What this process submitted is shown until the directory shows it."""
+    """Every batch, and the parts of its output. A batch that this process submitted is shown at once."""
 
     def __init__(self) -> None:
         self._batches: dict[str, Batch] = {}

@@ -1,4 +1,4 @@
-"""Waiting for what a tail will show: read your own writes, and those of the process next door."""
+"""Waiting for a record that a tail will show: one's own writes, and those of another ingress."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ DAY_MS = 86_400_000
 
 
 class Arrivals:
-    """Wakes whoever waits for a key when something came for it."""
+    """Wakes the callers that wait for a key when a record of it arrives."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
@@ -24,7 +24,7 @@ class Arrivals:
                 future.set_result(None)
 
     async def until(self, key: str, look: Callable[[], T | None], *, timeout_s: float) -> T | None:
-        """Return what `look` finds, looking again whenever something came for `key`; None after `timeout_s`."""
+        """Return the result of `look`, called again for each record of `key`; None after `timeout_s`."""
         found = look()
         if found is not None:
             return found
@@ -54,7 +54,7 @@ class Arrivals:
 
 
 def is_recent(identifier: str, now_ms: int) -> bool:
-    """Say whether an id may be so new that no tail has shown it yet.
+    """Return whether an id may be so new that no tail has shown it yet.
 
     The id that an `Idempotency-Key` makes tells the day only, so it counts as recent for two days.
     """

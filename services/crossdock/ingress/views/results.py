@@ -1,4 +1,4 @@
-"""The ring: the results of the last minutes, and who waits for one. Every ingress sees every single result."""
+"""The ring: the results of the last minutes, and the callers that wait. Every ingress gets every single result."""
 
 import asyncio
 from collections import OrderedDict
