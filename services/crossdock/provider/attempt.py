@@ -19,9 +19,9 @@ from crossdock.provider.call import Exchange
 from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.publisher import Finished, Publisher
+from crossdock.provider.publisher import Publisher
 from crossdock.provider.result_lines import UNREADABLE, error_body, status_of, unavailable
-from crossdock.provider.usage_rows import CallTiming, LineBook
+from crossdock.provider.usage_rows import CallTiming, Finished, LineBook
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
 from crossdock_schemas.parcel.output_line import RequestEnd, completed, failed, not_executed

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.requests.results import result_record
+from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import HoldEnd, Usage, UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
-from crossdock_schemas.parcel.parcel import Lane, Parcel
-from crossdock_schemas.parcel.result import Result, result_group
+from crossdock_schemas.parcel.parcel import Lane
+from crossdock_schemas.parcel.result import result_group
 from crossdock_schemas.topics import USAGE
 
 SOURCE = "crossdock/provider"
@@ -28,15 +28,6 @@ class RecordLog(Protocol):
     """Takes records; `send` returns when all are acknowledged."""
 
     async def send(self, messages: Sequence[Outgoing]) -> object: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A line at its end, with its parcel."""
-
-    parcel: Parcel
-    result: Result
-    line: bytes
 
 
 class Publisher:

@@ -1,4 +1,4 @@
-"""The usage rows of one line: one for each call, of this worker or an earlier one. Pure."""
+"""The usage rows of one line, one for each call of this worker or an earlier one, and its end. Pure."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -7,11 +7,11 @@ from typing import Any
 from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict
-from crossdock.provider.publisher import Finished
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
 from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID, RequestEnd
 from crossdock_schemas.parcel.parcel import Parcel
+from crossdock_schemas.parcel.result import Result
 from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 
@@ -31,6 +31,15 @@ class CallTiming:
 
     started_ms: int
     finished_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A line at its end, with its parcel."""
+
+    parcel: Parcel
+    result: Result
+    line: bytes
 
 
 @dataclass

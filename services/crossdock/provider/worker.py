@@ -31,8 +31,9 @@ from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.publisher import SOURCE, Finished, Publisher, RecordLog
+from crossdock.provider.publisher import SOURCE, Publisher, RecordLog
 from crossdock.provider.reroute import make_onward
+from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines

@@ -15,7 +15,7 @@ from crossdock.kernel.process.clock import SystemClock
 from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.client_factory import open_site
-from crossdock.provider.publisher import Finished
+from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.pricing.catalogue import Offer, Provider

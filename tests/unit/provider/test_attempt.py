@@ -11,7 +11,7 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.publisher import Finished
+from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId, HoldId
 from crossdock_schemas.parcel.parcel import Hold

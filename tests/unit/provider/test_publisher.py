@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crossdock.kernel.process.clock import ManualClock
-from crossdock.provider.publisher import MAX_BYTES, MAX_ROWS, Finished, Publisher
+from crossdock.provider.publisher import MAX_BYTES, MAX_ROWS, Publisher
+from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import Usage
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import BatchId
