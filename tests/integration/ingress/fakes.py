@@ -298,7 +298,9 @@ class Ingress:
 
 
 @asynccontextmanager
-async def running_ingress(world: World | None = None, **settings: Any) -> AsyncIterator[Ingress]:
+async def running_ingress(
+    world: World | None = None, *, watches_bodies: bool = True, **settings: Any
+) -> AsyncIterator[Ingress]:
     """Serve on a free port of loopback until the context ends; every answer must be as the API's document says."""
     world = world or World()
     clock = ManualClock()
@@ -313,7 +315,7 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
     bound.listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     stop = asyncio.Event()
-    watched = Watched(make_app(dock))
+    watched = Watched(make_app(dock), watches_bodies=watches_bodies)
     with bound:
         async with asyncio.TaskGroup() as group:
             group.create_task(dock.outbox.run(stop))
@@ -328,4 +330,4 @@ async def running_ingress(world: World | None = None, **settings: Any) -> AsyncI
             finally:
                 stop.set()
                 dock.outbox.wake()
-    assert watched.faults == []
+    assert watched.faults == [], watched.faults

@@ -55,7 +55,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 TAG = "requests"
 STREAM = "text/event-stream"
-_STREAM = {"type": "string", "description": "Chunks of a chat completion, `data: [DONE]` last."}
+_STREAM = {"description": "Chunks of a chat completion, `data: [DONE]` last."}
 _ERRORS = (*SENT, *PAIRS, UNPAID, NO_CREDITS, NO_MODEL, DEMANDS, NO_ENDPOINT, BUSY, KAFKA, LATE)
 _TEXT = "The connection stays open until the answer is there. A caller that hangs up before a call began pays nothing."
 _THEIRS = "The provider's own error."

@@ -1,9 +1,9 @@
 """What the file routes take and show."""
 
 from collections.abc import Sequence
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.checks import Purpose, check_purpose
@@ -27,6 +27,15 @@ Binary = Annotated[
 ]
 
 
+_ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+_TOGETHER: dict[str, Any] = {
+    "dependentRequired": {_ANCHOR: [_SECONDS], _SECONDS: [_ANCHOR]},
+}
+_Anchor = Annotated[Literal["created_at"] | None, WithJsonSchema({"const": "created_at"})]
+_LIFE = {"type": "integer", "minimum": MIN_EXPIRY_S, "maximum": MAX_EXPIRY_S}
+_LifeSeconds = Annotated[QueryNumber | None, WithJsonSchema(_LIFE)]
+
+
 class Expiry(OpenRequestModel):
     """When something expires."""
 
@@ -35,21 +44,20 @@ class Expiry(OpenRequestModel):
 
 
 class FileForm(OpenRequestModel):
-    """The parts of a form; `file` is the file's name."""
+    """The parts of a form; `file` is the file's name. A part cannot be null."""
+
+    model_config = ConfigDict(json_schema_extra=_TOGETHER)
 
     file: Binary
     purpose: Purpose
     """`batch`: the input of batches; its name ends in .jsonl."""
-    anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
-    seconds: QueryNumber | None = Field(
-        None, alias="expires_after[seconds]", ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S
-    )
+    anchor: _Anchor = Field(None, alias=_ANCHOR)
+    seconds: _LifeSeconds = Field(None, alias=_SECONDS, ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
         if (self.anchor is None) != (self.seconds is None):
-            left_out = "anchor" if self.anchor is None else "seconds"
-            raise errors.missing(f"expires_after[{left_out}]")
+            raise errors.missing(_ANCHOR if self.anchor is None else _SECONDS)
         check_purpose(self.purpose, self.file)
         return self
 

@@ -74,7 +74,6 @@ DECIDED: Specimens = (
 )
 """Of every command to the accounts shard."""
 PAIR_FIELDS = frozenset({"tags", "metadata"})
-NOT_FOUND = 404
 
 
 def refusals_of(one: Operation) -> Specimens:
@@ -82,8 +81,8 @@ def refusals_of(one: Operation) -> Specimens:
     found = list(one.errors)
     if one.access is not Access.NONE:
         found += [*KEYED, FAILED]
-    if "{" in one.path and not any(error.status == NOT_FOUND for error in one.errors):
-        found.append(NONE_SUCH)
+    if "{" in one.path:
+        found.append(NONE_SUCH)  # or a URL that is none: with a line break in it, for one
     if one.query is not None:
         found += VALUES
     if one.body is not None:

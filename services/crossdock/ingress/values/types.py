@@ -28,6 +28,17 @@ SIGNED_USD = re.compile(rf"-?{USD.pattern}")
 _USD_RULE = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
 _SIGNED_RULE = "Expected USD such as 12.50 or -12.50, with at most 14 and 6 digits."
 _IPV4 = r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_GROUP = "[0-9A-Fa-f]{1,4}"
+_IPV6 = "|".join(
+    (
+        f"(?:{_GROUP}:){{7}}{_GROUP}",
+        f"(?:{_GROUP}:){{1,7}}:",
+        *(f"(?:{_GROUP}:){{1,{7 - n}}}(?::{_GROUP}){{1,{n}}}" for n in range(1, 7)),
+        f":(?::{_GROUP}){{1,7}}",
+        "::",
+    )
+)
+_IPV6_NETWORK = f"^(?:{_IPV6})(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?$"
 _IPV4_NETWORK = rf"^{_IPV4}(?:/(?:3[0-2]|[12]?[0-9]))?$"
 
 
@@ -210,7 +221,7 @@ _NETWORK = {
     "type": "string",
     "anyOf": [
         {"pattern": _IPV4_NETWORK},
-        {"pattern": r"^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?$"},
+        {"pattern": _IPV6_NETWORK},
     ],
     "examples": ["10.1.0.0/16", "2001:db8::/32"],
 }
