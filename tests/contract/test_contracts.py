@@ -203,7 +203,7 @@ def test_a_view_that_describes_its_columns_is_on_the_page_with_them() -> None:
     page = documents()["infra/docs/tables.md"]
 
     assert page.count("### crossdock.budget_history\n") == 1
-    assert "| `include_byok` | whether what" in page
+    assert "| `include_byok` | whether calls" in page
 
 
 def test_every_view_is_on_the_page() -> None:

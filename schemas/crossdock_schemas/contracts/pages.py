@@ -98,6 +98,7 @@ _CREATE_DESCRIBED = re.compile(
     r"CREATE OR REPLACE VIEW crossdock\.(\w+)\n\(\n(.*?)\n\)\nAS\n.*?\nCOMMENT '((?:[^']|'')*)';",
     re.DOTALL,
 )
+_NOTE = re.compile(r"((?:^-- .*\n)+)CREATE OR REPLACE VIEW crossdock\.(\w+)", re.MULTILINE)
 _ALTER_TABLE = re.compile(r"ALTER TABLE crossdock\.(\w+)\n(.*?);$", re.DOTALL | re.MULTILINE)
 _ADD_COLUMN = re.compile(
     r"ADD COLUMN IF NOT EXISTS (\w+) (.+?) COMMENT '((?:[^']|'')*)' AFTER (\w+)"
@@ -171,9 +172,10 @@ def _altered(table: Table, body: str) -> Table:
 
 def tables_page(sql: str) -> str:
     tables = read_tables(sql)
+    notes = {name: " ".join(text.replace("-- ", "").split()) for text, name in _NOTE.findall(sql)}
     parts = [DO_NOT_EDIT, "# Tables and views in ClickHouse", _TABLES_INTRO, "## Views"]
-    parts += [part for view in _CREATE_VIEW.findall(sql) for part in _view(view, tables)]
-    parts += [part for view in read_views(sql) for part in _described(view)]
+    parts += [part for view in _CREATE_VIEW.findall(sql) for part in _view(view, tables, notes)]
+    parts += [part for view in read_views(sql) for part in _described(view, notes)]
     parts.append("## Tables")
     for table in tables.values():
         rows = [[f"`{c.name}`", f"`{c.type}`", c.meaning] for c in table.columns]
@@ -191,7 +193,7 @@ _TABLES_INTRO = (
 )
 
 
-def _view(view: Sequence[str], tables: Mapping[str, Table]) -> list[str]:
+def _view(view: Sequence[str], tables: Mapping[str, Table], notes: Mapping[str, str]) -> list[str]:
     name, selected, origin, where, grouped, having = view
     sources = _SOURCE.findall(origin)
     meanings = {column.name: column.meaning for column in tables[sources[0]].columns}
@@ -204,15 +206,15 @@ def _view(view: Sequence[str], tables: Mapping[str, Table]) -> list[str]:
     kept = f" Only where `{having}`." if having else ""
     about = (
         f"From {' and '.join(f'`{source}`' for source in sources)}{only}: "
-        f"one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}.{kept}"
+        f"one row per {', '.join(f'`{g}`' for g in grouped.split(', '))}.{kept} {notes.get(name, '')}"
     )
-    return [f"### crossdock.{name}", about, markdown_table(["column", "meaning"], rows)]
+    return [f"### crossdock.{name}", about.strip(), markdown_table(["column", "meaning"], rows)]
 
 
-def _described(view: View) -> list[str]:
+def _described(view: View, notes: Mapping[str, str]) -> list[str]:
     rows = [[f"`{column.name}`", column.meaning] for column in view.columns]
     return [
         f"### crossdock.{view.name}",
-        f"{view.meaning}.",
+        f"{view.meaning}. {notes.get(view.name, '')}".strip(),
         markdown_table(["column", "meaning"], rows),
     ]

@@ -1,5 +1,5 @@
--- A change says of a budget's fields only those that it changed, so what says nothing of the limit leaves it as it was;
--- of a budget that counts own keys, or is fluid, it says all.
+-- A change in control_log contains only the fields that it changed, so a change without a limit leaves the limit. A change
+-- of a budget that counts BYOK keys, or is fluid, contains all fields.
 CREATE OR REPLACE VIEW crossdock.budget_history
 (
     account String COMMENT 'organization whose budget it is',
@@ -7,9 +7,9 @@ CREATE OR REPLACE VIEW crossdock.budget_history
     window String COMMENT 'total, daily, weekly or monthly',
     limit_usd Decimal(38, 12) COMMENT 'USD that may be spent and held in each window',
     from_change UInt64 COMMENT 'number of the change in control_log that set it',
-    to_change Nullable(UInt64) COMMENT 'number of the change that set another limit or ended it; none: it is in force',
-    include_byok Bool COMMENT 'whether what own provider keys pay for counts too',
-    overshoot_usd Decimal(38, 12) COMMENT 'USD by which it may be exceeded at most; above 0 it is fluid: what calls are likely to cost is held against the limit'
+    to_change Nullable(UInt64) COMMENT 'number of the change that set another limit or ended it; null: it is in force',
+    include_byok Bool COMMENT 'whether calls with BYOK keys count, too',
+    overshoot_usd Decimal(38, 12) COMMENT 'USD by which it may be exceeded at most; above 0 it is fluid: the expected cost of calls is held against the limit'
 )
 AS
 SELECT

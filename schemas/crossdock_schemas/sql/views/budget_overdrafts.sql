@@ -1,11 +1,11 @@
--- Must be empty: a hold is made only if every budget that binds it has room for it.
+-- Must be empty: a hold is made only if every budget that binds it has headroom for it.
 CREATE OR REPLACE VIEW crossdock.budget_overdrafts
 (
     account String COMMENT 'organization whose journal it is',
-    number UInt64 COMMENT 'position in the journal of the entry that should not be',
-    scope String COMMENT 'id of the organization, project or key that the budget binds',
+    number UInt64 COMMENT 'position in the journal of the entry that exceeded the budget',
+    scope String COMMENT 'id of the organization, project or key that the budget binds, or the scope of an end user or a tag',
     window String COMMENT 'total, daily, weekly or monthly',
-    limit_usd Decimal(38, 12) COMMENT 'what may be used at that moment: the limit, and what a fluid budget may be exceeded by',
+    limit_usd Decimal(38, 12) COMMENT 'amount that may be used at that moment: the limit, and the overshoot of a fluid budget',
     used_usd Decimal(38, 12) COMMENT 'spent and held in the window, this hold included'
 )
 AS

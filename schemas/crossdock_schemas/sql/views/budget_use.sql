@@ -2,12 +2,12 @@ CREATE OR REPLACE VIEW crossdock.budget_use
 (
     account String COMMENT 'organization whose journal it is',
     number UInt64 COMMENT 'position in the journal of an entry of the kind hold',
-    scope String COMMENT 'what the budget binds: id of an organization, a project or a key, or the scope of an end user or a tag',
+    scope String COMMENT 'id of the organization, project or key that the budget binds, or the scope of an end user or a tag',
     window String COMMENT 'total, daily, weekly or monthly',
     window_from Date COMMENT 'first day of the window that the hold counts in; 1970-01-01 for total',
     limit_usd Decimal(38, 12) COMMENT 'limit of the budget at that moment',
-    used_usd Decimal(38, 12) COMMENT 'spent and held in the window as far as the budget counts it, this hold included',
-    overshoot_usd Decimal(38, 12) COMMENT 'by how much a fluid budget may be exceeded'
+    used_usd Decimal(38, 12) COMMENT 'spent and held in the window as the budget counts it, this hold included',
+    overshoot_usd Decimal(38, 12) COMMENT 'USD by which a fluid budget may be exceeded'
 )
 AS
 SELECT

@@ -1,4 +1,5 @@
--- Is the log whole? Numbers begin at 1, so a lost beginning is missing too; changes newer than the last row are not known.
+-- Shows whether the log is complete. Numbers begin at 1, so a lost beginning counts as missing; changes after the last row
+-- are unknown.
 CREATE OR REPLACE VIEW crossdock.control_gaps AS
 SELECT
     account,

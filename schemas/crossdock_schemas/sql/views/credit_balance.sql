@@ -1,11 +1,11 @@
--- What was spent before credits were needed counts for none: the log says since when they are. A change that says
--- nothing of it left it as it was.
+-- Spending from before credits were required does not count: control_log contains since when they are. A change without
+-- that field leaves it.
 CREATE OR REPLACE VIEW crossdock.credit_balance
 (
-    account String COMMENT 'organization',
-    credits_usd Decimal(38, 12) COMMENT 'all credits that came, less those that went',
-    spent_usd Decimal(38, 12) COMMENT 'spent since it needs credits; all that it ever spent if it needs none',
-    balance_usd Nullable(Decimal(38, 12)) COMMENT 'credits that are not spent, those held for calls among them; none: it needs no credits'
+    account String COMMENT 'organization of the credits',
+    credits_usd Decimal(38, 12) COMMENT 'all credits, less deductions',
+    spent_usd Decimal(38, 12) COMMENT 'spent since credits are required; all spending if they are not required',
+    balance_usd Nullable(Decimal(38, 12)) COMMENT 'unspent credits, including those held for calls; null: credits are not required'
 )
 AS
 SELECT
@@ -30,4 +30,4 @@ FROM
     GROUP BY account
 )
 GROUP BY account
-COMMENT 'One row per organization that spent something, has credits or ever needed some';
+COMMENT 'One row per organization that spent something, has credits or ever required them';

@@ -3,13 +3,13 @@ CREATE OR REPLACE VIEW crossdock.credit_entries
     account String COMMENT 'organization whose credits they are',
     number UInt64 COMMENT 'the entry''s position in the account''s journal',
     at DateTime64(3, 'UTC') COMMENT 'when they were booked',
-    kind String COMMENT 'top_up: paid for; grant: given; adjustment: a correction; refund: paid back; lapse: not used in time',
-    credits_usd Decimal(38, 12) COMMENT 'credits that came; below 0: that went',
-    fee_usd Decimal(38, 12) COMMENT 'what the operator charged on top',
-    paid_usd Decimal(38, 12) COMMENT 'what came in from outside for credits and fee; below 0: what went back',
-    granted_usd Decimal(38, 12) COMMENT 'what the operator gave, or, below 0, took away',
-    lapsed_usd Decimal(38, 12) COMMENT 'what was not used by its time, and is written off',
-    expires_at Nullable(DateTime64(3, 'UTC')) COMMENT 'when what is left of them is written off, or, of a lapse, was to be used by; null: never'
+    kind String COMMENT 'top_up: paid; grant: given; adjustment: a correction; refund: paid back; lapse: not used in time',
+    credits_usd Decimal(38, 12) COMMENT 'credits added; below 0: deducted',
+    fee_usd Decimal(38, 12) COMMENT 'fee of the operator on top',
+    paid_usd Decimal(38, 12) COMMENT 'payments for credits and fee; below 0: paid back',
+    granted_usd Decimal(38, 12) COMMENT 'credits from the operator; below 0: taken back',
+    lapsed_usd Decimal(38, 12) COMMENT 'credits not used in time, and written off',
+    expires_at Nullable(DateTime64(3, 'UTC')) COMMENT 'expiry, when the unspent rest is written off; of a lapse: the expiry that passed; null: never'
 )
 AS
 SELECT
@@ -27,4 +27,4 @@ FROM
     WHERE ledger IN ('credits', 'fee', 'payment', 'granted', 'lapsed')
 )
 GROUP BY account, number
-COMMENT 'One row per entry of credits; credits, fee and what lapsed are what was paid and granted';
+COMMENT 'One row per entry of credits; credits, fee and lapsed credits add up to paid and granted';

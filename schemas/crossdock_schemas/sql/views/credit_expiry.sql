@@ -1,11 +1,11 @@
 CREATE OR REPLACE VIEW crossdock.credit_expiry
 (
     account String COMMENT 'organization whose credits they are',
-    expires_at DateTime64(3, 'UTC') COMMENT 'when what is left of them is written off',
-    credits_usd Decimal(38, 12) COMMENT 'credits that came with this time',
-    lapsed_usd Decimal(38, 12) COMMENT 'what was written off of them; the rest was spent, paid back or corrected, or is there still',
-    lapses UInt64 COMMENT 'entries that wrote it off: 2 at most, the second one of what was held for calls when the time came',
-    first_lapse_at Nullable(DateTime64(3, 'UTC')) COMMENT 'when the first of them was booked; null: none was yet'
+    expires_at DateTime64(3, 'UTC') COMMENT 'expiry, when the unspent rest is written off',
+    credits_usd Decimal(38, 12) COMMENT 'credits with this expiry',
+    lapsed_usd Decimal(38, 12) COMMENT 'credits written off; the rest was spent, paid back or corrected, or is still available',
+    lapses UInt64 COMMENT 'write-offs: 2 at most, the second one of credits that were held for calls at the expiry',
+    first_lapse_at Nullable(DateTime64(3, 'UTC')) COMMENT 'when the first write-off was booked; null: not yet'
 )
 AS
 SELECT
@@ -21,4 +21,4 @@ FROM
     WHERE ledger = 'credits' AND expires_at IS NOT NULL
 )
 GROUP BY account, end_at
-COMMENT 'One row per organization and time at which credits of it expire';
+COMMENT 'One row per organization and expiry of its credits';

@@ -1,11 +1,11 @@
--- What an organization that needs credits had left after each write-off. Since when it needs them, and what it had spent
--- by then, says the log; an entry names the last change before it.
+-- Shows the credits that an organization had left after each write-off. control_log contains since when it requires credits
+-- and its spending by then; an entry names the last change before it.
 CREATE OR REPLACE VIEW crossdock.credit_lapses
 (
     account String COMMENT 'organization whose journal it is',
     number UInt64 COMMENT 'position in the journal of an entry of the kind lapse',
-    lapsed_usd Decimal(38, 12) COMMENT 'what it wrote off',
-    left_usd Nullable(Decimal(38, 12)) COMMENT 'credits that were neither spent nor held once it was booked; null: it needed none then'
+    lapsed_usd Decimal(38, 12) COMMENT 'credits that it wrote off',
+    left_usd Nullable(Decimal(38, 12)) COMMENT 'credits neither spent nor held after it; null: credits were not required then'
 )
 AS
 SELECT

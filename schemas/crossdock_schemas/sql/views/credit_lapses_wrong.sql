@@ -1,9 +1,9 @@
--- Must be empty: nothing is written off before its time, nothing twice, and nothing that was spent or held.
+-- Must be empty: credits are not written off before their expiry, not twice, and not if they were spent or held.
 CREATE OR REPLACE VIEW crossdock.credit_lapses_wrong
 (
     account String COMMENT 'organization whose credits they are',
     reason String COMMENT 'early, too much or overdrawn',
-    amount_usd Decimal(38, 12) COMMENT 'what was written off'
+    amount_usd Decimal(38, 12) COMMENT 'credits written off'
 )
 AS
 SELECT account, 'early' AS reason, lapsed_usd AS amount_usd
@@ -17,4 +17,4 @@ UNION ALL
 SELECT account, 'overdrawn' AS reason, lapsed_usd AS amount_usd
 FROM crossdock.credit_lapses
 WHERE left_usd < 0
-COMMENT 'One row per write-off that should not be';
+COMMENT 'One row per wrong write-off';

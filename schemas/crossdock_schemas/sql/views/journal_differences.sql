@@ -1,4 +1,4 @@
--- Must be empty at rest: the journal and the calls come by different ways, seconds apart.
+-- Must be empty at rest: the journal and the calls arrive over different topics, seconds apart.
 CREATE OR REPLACE VIEW crossdock.journal_differences AS
 SELECT
     account, project, key_id, provider,

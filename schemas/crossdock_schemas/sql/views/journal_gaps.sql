@@ -1,4 +1,5 @@
--- Is the journal whole? Numbers begin at 1, so a lost beginning is missing too; entries after the last row are not known.
+-- Shows whether the journal is complete. Numbers begin at 1, so a lost beginning counts as missing; entries after the last
+-- row are unknown.
 CREATE OR REPLACE VIEW crossdock.journal_gaps AS
 SELECT
     account,

@@ -1,4 +1,4 @@
--- Must be empty: in double entry, what a key spends is owed to a provider.
+-- Must be empty: in double entry, the postings of an entry add up to 0.
 CREATE OR REPLACE VIEW crossdock.journal_unbalanced AS
 SELECT
     account, number,

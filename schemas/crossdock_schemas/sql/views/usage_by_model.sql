@@ -1,4 +1,3 @@
--- The analysts' contract: business names, FINAL hidden, money exact.
 CREATE OR REPLACE VIEW crossdock.usage_by_model AS
 SELECT
     account, project, model,
