@@ -58,6 +58,7 @@ CLEAN = (
     "schemas/crossdock_schemas/operations.py",
     "schemas/crossdock_schemas/parcel",
     "infra/docker",
+    "infra/docs/architecture.md",
     "infra/docs/tables.md",
     "infra/docs/topics.md",
 )
