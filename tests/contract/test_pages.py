@@ -56,7 +56,7 @@ def table_of(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_runbook_has_every_loud_event_and_no_other() -> None:
-    told = {row[0].strip("`") for row in table_of("runbook.md", "Log events that want attention")}
+    told = {row[0].strip("`") for row in table_of("runbook.md", "Log events that need attention")}
 
     assert told == loud_events()
 

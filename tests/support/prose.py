@@ -58,7 +58,12 @@ CLEAN = (
     "schemas/crossdock_schemas/operations.py",
     "schemas/crossdock_schemas/parcel",
     "infra/docker",
+    "README.md",
+    "compose.yaml",
     "infra/docs/architecture.md",
+    "infra/docs/catalogue.md",
+    "infra/docs/figures.md",
+    "infra/docs/runbook.md",
     "infra/docs/tables.md",
     "infra/docs/topics.md",
 )

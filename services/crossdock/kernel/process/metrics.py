@@ -35,10 +35,12 @@ HTTP_REQUESTS = Counter(
 GUARD_FINDINGS = Counter(
     "crossdock_guard_findings", "Sensitive data that policies found in requests", ["detector"]
 )
-LEASES_LOST = Counter("crossdock_leases_lost", "Partitions whose lease lapsed and that were gone")
+LEASES_LOST = Counter(
+    "crossdock_leases_lost", "Partitions whose lease lapsed and that another worker got"
+)
 JOBS_PARKED = Gauge("crossdock_pool_parked", "Records that another worker still holds")
 CALLS_REPEATED = Counter(
-    "crossdock_provider_calls_repeated", "Calls made again because their worker died", ["provider"]
+    "crossdock_provider_calls_repeated", "Calls repeated because their worker died", ["provider"]
 )
 
 
