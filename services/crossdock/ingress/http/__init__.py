@@ -1,1 +1,1 @@
-"""Around every route: who asks, bodies, backpressure, errors, and the producer."""
+"""The parts around every route: authentication, bodies, backpressure, errors and the producer."""

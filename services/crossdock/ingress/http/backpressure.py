@@ -1,4 +1,4 @@
-"""Backpressure: how many callers wait and how many bytes of bodies are held, both bounded. Pure."""
+"""Backpressure: bounds the number of waiting callers and the bytes of their bodies in memory. Pure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from crossdock.ingress.values import errors
 
 
 class Gate:
-    """Counts; above a limit the caller is told to come back, before memory grows."""
+    """Counts callers and bytes; above a limit a caller gets a 429 before memory grows."""
 
     def __init__(self, *, max_waiting: int, max_held_bytes: int) -> None:
         self._max_waiting = max_waiting
@@ -17,10 +17,10 @@ class Gate:
 
     @contextmanager
     def wait(self) -> Iterator[None]:
-        """Be one of those who wait.
+        """Count one waiting caller until the context ends.
 
         Raises:
-            RefusedError: 429 when there are too many already.
+            RefusedError: 429 if there are too many already.
         """
         if self.waiting >= self._max_waiting:
             raise errors.too_busy()
@@ -31,21 +31,21 @@ class Gate:
             self.waiting -= 1
 
     @contextmanager
-    def hold(self) -> Iterator["Held"]:
+    def hold(self) -> Iterator["HeldBytes"]:
         """Hold bytes until the context ends."""
-        held = Held(self)
+        held = HeldBytes(self)
         try:
             yield held
         finally:
             held.release()
 
     def has_room(self, count: int) -> bool:
-        # why: one body is always let in, or a limit below a body's size would refuse it for ever
+        # why: one body is always accepted; else a limit below its size would refuse it for ever
         return self.held_bytes == 0 or self.held_bytes + count <= self._max_held_bytes
 
 
-class Held:
-    """The bytes that one request holds."""
+class HeldBytes:
+    """The bytes of one request's body in memory."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -55,7 +55,7 @@ class Held:
         """Hold `count` bytes more.
 
         Raises:
-            RefusedError: 429 when all callers together hold too much.
+            RefusedError: 429 if all callers together hold too much.
         """
         if not self._gate.has_room(count):
             raise errors.too_busy()

@@ -1,14 +1,14 @@
-"""The outbox: what many callers publish at once goes out in groups.
+"""The outbox: publishes the records of concurrent callers in groups.
 
-One send is under way at a time; what comes meanwhile is the next group. So a lone record leaves at once, and under load
-a broker round trip is shared by all who wait.
+One send runs at a time; the records that arrive meanwhile are the next group. So a lone record leaves at once, and
+under load all waiting callers share a round trip to the broker.
 """
 
 import asyncio
 import time
 from typing import NamedTuple
 
-from crossdock.ingress.http.ports import Log
+from crossdock.ingress.http.ports import EventLog
 from crossdock.ingress.values import errors
 from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing
@@ -16,8 +16,8 @@ from crossdock.kernel.process.record import Outgoing
 MAX_GROUP_BYTES = 8 * 1024**2
 
 
-class Entry(NamedTuple):
-    """A record, who waits for its acknowledgement, and what follows it where the caller was refused after all."""
+class PendingRecord(NamedTuple):
+    """A record, its acknowledgement, and the record that withdraws it if the caller is refused after all."""
 
     message: Outgoing
     acknowledged: asyncio.Future[None]
@@ -27,26 +27,26 @@ class Entry(NamedTuple):
 class Outbox:
     """Publishes records; `run` does the work."""
 
-    def __init__(self, log: Log, *, timeout_s: float) -> None:
+    def __init__(self, log: EventLog, *, timeout_s: float) -> None:
         self._log = log
         self._timeout_s = timeout_s
-        self._entries: list[Entry] = []
+        self._entries: list[PendingRecord] = []
         self._filled = asyncio.Event()
         self._sending_since: float | None = None
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the broker owes an acknowledgement for longer than a caller waits."""
+        """Whether Kafka has not acknowledged a record for longer than a caller waits."""
         since = self._sending_since
         return since is not None and time.monotonic() - since > self._timeout_s
 
     async def publish(self, message: Outgoing, *, withdrawal: Outgoing | None = None) -> None:
-        """Return once the broker has `message`.
+        """Return when the broker has acknowledged `message`.
 
         Raises:
-            RefusedError: 503 when it refused or did not answer in time. A record that was on its way may still arrive,
-                followed by its `withdrawal`. At once when the broker has not answered others for that long: nobody
-                is kept waiting, nothing piles up.
+            RefusedError: 503 if the broker refused it or did not answer in time. A record that was sent may still
+                arrive, followed by its `withdrawal`. At once if the broker has not answered others for that long, so
+                callers and records do not pile up.
         """
         if self.is_stuck:
             raise errors.unavailable("The event log")
@@ -58,7 +58,7 @@ class Outbox:
             raise errors.unavailable("The event log") from None
 
     def _add(self, message: Outgoing, withdrawal: Outgoing | None) -> asyncio.Future[None]:
-        entry = Entry(message, asyncio.get_running_loop().create_future(), withdrawal)
+        entry = PendingRecord(message, asyncio.get_running_loop().create_future(), withdrawal)
         self._entries.append(entry)
         self._filled.set()
         return entry.acknowledged
@@ -74,8 +74,8 @@ class Outbox:
     def wake(self) -> None:
         self._filled.set()
 
-    def _take(self) -> list[Entry]:
-        """Return the next group; entries whose callers gave up are dropped unsent."""
+    def _take(self) -> list[PendingRecord]:
+        """Return the next group, without the records whose callers have given up."""
         waiting = [entry for entry in self._entries if not entry.acknowledged.done()]
         size = 0
         for count, entry in enumerate(waiting):
@@ -87,7 +87,7 @@ class Outbox:
         self._filled.clear()
         return waiting
 
-    async def _send(self, group: list[Entry]) -> None:
+    async def _send(self, group: list[PendingRecord]) -> None:
         self._sending_since = time.monotonic()
         try:
             await self._log.send([entry.message for entry in group])
@@ -103,8 +103,8 @@ class Outbox:
             self._sending_since = None
         self._withdraw(group)
 
-    def _withdraw(self, group: list[Entry]) -> None:
-        """Let withdrawals follow: those callers were told that their record was not taken."""
+    def _withdraw(self, group: list[PendingRecord]) -> None:
+        """Send the withdrawals: those callers got a 503, so their records must have no effect."""
         for entry in group:
             future = entry.acknowledged
             if entry.withdrawal is not None and (future.cancelled() or future.exception()):
@@ -112,6 +112,6 @@ class Outbox:
 
 
 def _seen(sent: asyncio.Future[None]) -> None:
-    """Nobody waits for a withdrawal: where the broker refuses it too, its request runs."""
+    """Read the outcome of a withdrawal, which no caller awaits. If Kafka refuses it too, the request runs."""
     if not sent.cancelled():
         sent.exception()

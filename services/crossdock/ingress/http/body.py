@@ -1,15 +1,15 @@
-"""Reads request bodies, never more than the limit, and never more of all callers' than memory allows."""
+"""Reads request bodies, within a limit for each and a limit for all together."""
 
 from starlette.requests import Request
 
-from crossdock.ingress.http.backpressure import Held
+from crossdock.ingress.http.backpressure import HeldBytes
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.checks import check_number
 
-CONTROL_BYTES = 1024**2  # bodies that ask for something small: a batch, an upload, its completion
+CONTROL_BYTES = 1024**2  # bodies of commands, such as the creation of a batch
 
 
-async def read_body(request: Request, limit: int, held: Held | None = None) -> bytes:
+async def read_body(request: Request, limit: int, held: HeldBytes | None = None) -> bytes:
     """Return the body.
 
     Raises:

@@ -1,4 +1,4 @@
-"""All that the routes stand on, as one argument."""
+"""Everything that the routes need, as one argument."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from crossdock.ingress.http.backpressure import Gate
 from crossdock.ingress.http.batching_producer import Outbox
-from crossdock.ingress.http.ports import Log
+from crossdock.ingress.http.ports import EventLog
 from crossdock.ingress.settings import IngressSettings
 from crossdock.ingress.views.accounts import AccountsView, Answers
 from crossdock.ingress.views.files_and_batches import BatchesView, FilesView
@@ -24,7 +24,7 @@ AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
 
 @dataclass(frozen=True)
 class ApiContext:
-    """One ingress: its settings, its views, and its ways to Kafka and to the object store."""
+    """One ingress: its settings, its views, and its connections to Kafka and the object store."""
 
     settings: IngressSettings
     catalogue: Catalogue
@@ -38,7 +38,7 @@ class ApiContext:
     ring: Ring
     gate: Gate
     master_keys: MasterKeys | None
-    """What own provider keys are sealed with; None: there are none."""
+    """The keys that seal BYOK keys; None: the installation stores no BYOK keys."""
     ask_status: AskStatus
 
 
@@ -47,7 +47,7 @@ def make_context(
     catalogue: Catalogue,
     clock: Clock,
     objects: Objects,
-    log: Log,
+    log: EventLog,
     *,
     ask_status: AskStatus = ask_status,
 ) -> ApiContext:

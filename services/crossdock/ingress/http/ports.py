@@ -1,4 +1,4 @@
-"""What ingress needs of the world; the kernel's classes fit, and so do the tests' fakes."""
+"""The port to Kafka that the ingress needs; the kernel's producer and the tests' fakes have it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from crossdock.kernel.process.record import Outgoing
 
 
-class Log(Protocol):
+class EventLog(Protocol):
     """Kafka, for writing."""
 
     async def send(self, messages: Sequence[Outgoing]) -> object:

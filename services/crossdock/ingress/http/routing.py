@@ -12,7 +12,7 @@ from crossdock.ingress.values.operations import Access
 
 
 class Authenticated:
-    """Checks the key before anything of the request's body is read."""
+    """Checks the key before the body is read."""
 
     def __init__(self, app: ASGIApp, authentication: Authentication, access: Access) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Scopes: what a policy or a budget binds, and who sees it."""
+"""Scopes: the objects that policies and budgets bind, and the keys that see them."""
 
 from starlette.requests import Request
 
@@ -14,7 +14,7 @@ def find_scope(view: AccountsView, request: Request) -> str:
     """Return the id in the request's path.
 
     Raises:
-        RefusedError: 404 if it names nothing that exists for whoever asks.
+        RefusedError: 404 if no object with this id exists for the key.
     """
     scope: str = request.path_params["id"]
     if not is_visible(view, principal_of(request), scope):
@@ -23,10 +23,10 @@ def find_scope(view: AccountsView, request: Request) -> str:
 
 
 def find_budgeted(view: AccountsView, request: Request) -> str:
-    """Return the id in the request's path, or the scope of an end user or a tag, which need not have been heard of.
+    """Return the id in the request's path, or the scope of an end user or a tag, which need not be known.
 
     Raises:
-        RefusedError: 404 if it names nothing that exists for whoever asks, or nothing that may have a budget.
+        RefusedError: 404 if no object with this id exists for the key, or none that may have a budget.
     """
     scope: str = request.path_params["id"]
     if is_sound_mark(scope) and sees_marks(principal_of(request)):
@@ -35,7 +35,7 @@ def find_budgeted(view: AccountsView, request: Request) -> str:
 
 
 def sees_marks(who: Principal) -> bool:
-    """Say whether a management key sees end users and tags, which are the whole organization's."""
+    """Return whether a management key sees end users and tags, which belong to the whole organization."""
     return who.role is not Role.MEMBER
 
 
@@ -43,7 +43,7 @@ def find_project(view: AccountsView, who: Principal, identifier: str) -> Project
     """Return a project by its id.
 
     Raises:
-        RefusedError: 404 if there is none that `who` sees.
+        RefusedError: 404 if the principal sees no such project.
     """
     project = view.projects.get(ProjectId(identifier))
     is_own = project is not None and project.account == who.account

@@ -1,4 +1,4 @@
-"""What the batch routes take and show: OpenAI's Batch object, and ours under `crossdock`."""
+"""Bodies and answers of the batch routes: OpenAI's Batch object, with ours under `crossdock`."""
 
 import re
 from typing import Annotated, Literal

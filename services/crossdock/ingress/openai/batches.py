@@ -1,4 +1,4 @@
-"""/v1/batches: commands in, the directory's view out."""
+"""/v1/batches: writes commands, and reads the directory's view."""
 
 from types import MappingProxyType
 
@@ -33,7 +33,7 @@ MIDNIGHT_MS = (
 
 
 class BatchRoutes:
-    """Batches. Creation takes the same time for any input: the shard validates later."""
+    """Batches. Creation takes the same time for every input, because the shard validates it later."""
 
     tag = "batches"
     ids = MappingProxyType({"id": ShownBatchId})
@@ -141,7 +141,7 @@ def _is_of(principal: Principal, batch: Batch) -> bool:
 
 
 def _derived(principal: Principal, key: str, now_ms: int) -> BatchId:
-    """Return the batch that an Idempotency-Key names: another one in each project."""
+    """Return the id of the batch that an Idempotency-Key names; each project has its own."""
     return derive_batch_id(f"{principal.account}/{principal.project}", key, now_ms)
 
 

@@ -1,4 +1,4 @@
-"""A file's content: one object, or the parts of a batch's output, as one run of bytes."""
+"""A file's content as one run of bytes: one object, or the parts of a batch's output."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -20,10 +20,10 @@ class Slice(NamedTuple):
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the [start, end) that a Range header asks for; None for the whole, or where it is to be ignored.
+    """Return the [start, end) that a Range header asks for; None for the whole file, or if the header is ignored.
 
     Raises:
-        RefusedError: 416 when nothing of it exists.
+        RefusedError: 416 if no byte of it exists.
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or not any(match.groups()):
@@ -53,7 +53,7 @@ def cut_parts(parts: Sequence[Part], start: int, end: int) -> list[Slice]:
 
 
 def skip_parts(parts: Sequence[Part], lines: int) -> tuple[Sequence[Part], int]:
-    """Return the parts after the first `lines` lines, and how many lines of the first of them to skip still."""
+    """Return the parts after the first `lines` lines, and the number of lines to skip in the first of them."""
     for number, part in enumerate(parts):
         if lines < part.lines:
             return parts[number:], lines

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions and /v1/embeddings: one request in, its result out."""
+"""POST /v1/chat/completions and /v1/embeddings: publishes one request and waits for its result."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -63,20 +63,20 @@ CLIENT_GONE = 499
 TOO_MANY = 429
 PRESET = "x-crossdock-preset"
 GUARD = "x-crossdock-guard"
-LARGE_BYTES = 65_536  # a millisecond of looking for sensitive data
+LARGE_BYTES = 65_536  # takes content filters about a millisecond
 
 
-class Asked(NamedTuple):
-    """What is remembered of a request until its answer is there."""
+class AnswerOptions(NamedTuple):
+    """The part of a request that its answer needs."""
 
     body: Json
-    """What it says of streaming."""
+    """Its fields for streaming."""
     told: dict[str, str]
-    """Headers that say what was done to it."""
+    """Headers with its preset and the findings of content filters."""
 
 
 class RequestRoutes:
-    """Single requests. The caller waits; if it hangs up, its request is cancelled where no call has begun."""
+    """Single requests. The caller waits; if it hangs up before a call has begun, its request is cancelled."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -124,12 +124,14 @@ class RequestRoutes:
         return response
 
     async def _cancel(self, request_id: RequestId) -> None:
-        """Nobody waits for it any more: if it is not claimed yet, it need not be paid for."""
+        """Cancel a request without a caller: a request that is not claimed yet costs nothing."""
         with suppress(RefusedError):
             now_ms = self._context.clock.now_ms()
             await self._context.outbox.publish(make_cancel_record(request_id, now_ms))
 
-    async def _publish(self, request: Request, request_id: RequestId, operation: str) -> Asked:
+    async def _publish(
+        self, request: Request, request_id: RequestId, operation: str
+    ) -> AnswerOptions:
         """Publish the request and return what its answer needs of it."""
         settings, who = self._context.settings, principal_of(request)
         with self._context.gate.hold() as held:
@@ -154,12 +156,12 @@ class RequestRoutes:
             await self._context.outbox.publish(message, withdrawal=withdrawal)
         names = ("stream", "stream_options")
         kept: Json = {name: body[name] for name in names if name in body}
-        return Asked(kept, _told(prepared))
+        return AnswerOptions(kept, _told(prepared))
 
     async def _prepare(
         self, raw: bytes, request_id: RequestId, operation: str, who: Principal
     ) -> Prepared:
-        """Fill in presets and look for what policies guard; what may take long is not done in the loop."""
+        """Fill in presets and apply content filters; slow work runs outside of the event loop."""
         body = parse_object(raw)
         preparation = self._context.accounts.preparation_of(who.account, who.project, who.key_id)
         if preparation is not None and _may_take_long(raw, preparation.guard):
@@ -219,7 +221,7 @@ async def _cancel_when_gone(request: Request, result: asyncio.Future[Record]) ->
 
 
 def _may_take_long(raw: bytes, guard: GuardRules) -> bool:
-    """Say whether to look for sensitive data may hold up others: RE2 works outside of Python's lock."""
+    """Return whether content filters may block the loop for long. RE2 works outside of Python's lock."""
     has_own = any(detector.pattern is not None for detector in guard.detectors)
     return has_own or (bool(guard.detectors) and len(raw) > LARGE_BYTES)
 
@@ -252,7 +254,7 @@ def _show_plain(answer: SingleAnswer) -> Response:
 
 
 def _retry_after(body: bytes) -> dict[str, str] | None:
-    """Return the header that tells in how many seconds to come back, where our own refusal says so."""
+    """Return the header `retry-after` if the error has the field `retry_after`, which only ours have."""
     error = from_json(body).get("error")
     wait_s = error.get("retry_after") if isinstance(error, dict) else None
     return {"retry-after": str(wait_s)} if isinstance(wait_s, int) else None

@@ -1,6 +1,6 @@
-"""Deleting files: the entry at once, the bytes when no running batch reads or writes them any more.
+"""Deletes files: the entry at once, the bytes when no running batch reads or writes them any more.
 
-A file in use leaves a marker `orphans/<file id>`; the sweep removes its bytes, and its marker, once nobody needs it.
+A file in use leaves a marker `orphans/<file id>`; the sweep removes both when no batch needs the bytes any more.
 """
 
 import structlog
@@ -19,16 +19,16 @@ TOMBSTONE_S = 2.0
 
 
 class Deletion:
-    """Deletes and sweeps."""
+    """Deletes files, and sweeps the bytes of deleted ones."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     async def delete(self, file: StoredFile) -> None:
-        """Remove `file`; when this returns nobody is served it by this process any more.
+        """Remove `file`; afterwards this process does not serve it any more.
 
         Raises:
-            RefusedError: if Kafka did not take it.
+            RefusedError: if Kafka refused the record.
             StoreError: if the store refused.
         """
         marker = f"{ORPHANS}/{file.file_id}"

@@ -1,4 +1,4 @@
-"""What the file routes take and show."""
+"""Bodies and answers of the file routes, and the envelope of pages."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
@@ -21,7 +21,7 @@ CURSOR = Field(
     description="The item that the page follows.",
     json_schema_extra={"pattern": "(?:^|[_-])[0-9A-Fa-f]{32}$"},
 )
-"""Of an id whose item need not exist any more: it holds the item's time, which `choose_page` reads."""
+"""An id whose item need not exist any more: `choose_page` reads the item's time from it."""
 Binary = Annotated[
     str, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})
 ]

@@ -1,4 +1,4 @@
-"""/v1/files: contents in the object store, entries on the compacted topic `files`."""
+"""/v1/files: stores contents in the object store, and entries on the compacted topic `files`."""
 
 from collections.abc import AsyncIterator, Sequence
 from types import MappingProxyType
@@ -55,7 +55,7 @@ _CONTENT = {BYTES: {"type": "string", "contentMediaType": BYTES}}
 
 
 class FileRoutes:
-    """Files. A file is there once its entry is acknowledged; its content was complete before."""
+    """Files. A file exists when its entry is acknowledged; its content is complete before."""
 
     tag = "files"
     ids = MappingProxyType({"id": ShownFileId})
@@ -145,7 +145,7 @@ class FileRoutes:
         return StreamingResponse(chunks, 206 if span else 200, headers=headers, media_type=BYTES)
 
     def _parts(self, file: StoredFile) -> tuple[Sequence[Part], dict[str, str]]:
-        """Return what the content is made of, and the headers that tell how far it has come."""
+        """Return the parts of the content, and the headers that show how complete it is."""
         if file.path is not None:
             return (Part(path=file.path, bytes=file.bytes, lines=0),), {}
         if file.batch_id is None or file.part_kind is None:
@@ -177,7 +177,7 @@ class FileRoutes:
 
 
 async def find_file(context: ApiContext, principal: Principal, file_id: str) -> StoredFile | None:
-    """Return a file that exists for `principal`; one that may be too new for our tail is waited for."""
+    """Return a file that exists for `principal`; wait for one that may be too new for our tail."""
     now_ms = context.clock.now_ms()
     found = context.files.find(file_id, now_ms)
     if found is None and is_recent(file_id, now_ms):
@@ -189,7 +189,7 @@ async def find_file(context: ApiContext, principal: Principal, file_id: str) -> 
 
 
 async def publish_file(context: ApiContext, file: StoredFile) -> None:
-    """Make `file` known, and wait until we know it ourselves."""
+    """Publish the entry of `file`, and wait until our own view shows it."""
     now_ms = context.clock.now_ms()
     await context.outbox.publish(make_file_record(file, now_ms))
     if has_expired(file, now_ms):

@@ -31,7 +31,7 @@ class ModelArchitecture(AnswerModel):
 
 
 class ModelPricing(AnswerModel):
-    """Of the endpoint with the lowest prices for input and output."""
+    """The prices of the endpoint with the lowest sum of input and output."""
 
     prompt: ExactUsd
     """For each token of input."""
@@ -63,7 +63,7 @@ class ModelObject(AnswerModel):
     name: str
     canonical_slug: str
     context_length: int | None
-    """Tokens of question and answer together, of the endpoint that allows most; null: not known."""
+    """Tokens of question and answer together at the endpoint with the highest limit; null: not known."""
     architecture: ModelArchitecture
     pricing: ModelPricing
     top_provider: ModelLimits

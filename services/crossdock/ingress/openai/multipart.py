@@ -1,4 +1,4 @@
-"""A multipart body as it arrives: fields are kept, the file goes straight into an object. Flat memory."""
+"""Reads a multipart body as it arrives: keeps the fields, and streams the file into an object. Flat memory."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ MAX_NAME = 512
 
 @dataclass(slots=True)
 class Piece:
-    """What the parser saw: a part's beginning (with its names) or some of its bytes."""
+    """One event of the parser: the beginning of a part (with its names), or some of its bytes."""
 
     name: str = ""
     filename: str | None = None
@@ -26,7 +26,7 @@ class Piece:
 
 @dataclass
 class Form:
-    """What came. `size` is the file's; `filename` None means there was no file."""
+    """A form that was received. `size` is the file's; `filename` is None if there was no file."""
 
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
@@ -34,7 +34,7 @@ class Form:
 
 
 class PartsParser:
-    """Turns bytes into pieces; the push parser's callbacks end here."""
+    """Turns bytes into pieces, with the push parser's callbacks."""
 
     def __init__(self, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
@@ -99,7 +99,7 @@ class PartsParser:
 
 
 class Receiver:
-    """Puts pieces where they belong. Only the part named `file_part` is taken for the file."""
+    """Stores the pieces: the part named `file_part` is the file, every other one is a field."""
 
     def __init__(self, file_part: str, limit: int) -> None:
         self.form = Form()
@@ -153,10 +153,10 @@ async def receive_form(
     file_part: str,
     limit: int,
 ) -> Form:
-    """Write the part `file_part` to `path` and return what else came; on a fault nothing is left at `path`.
+    """Write the part `file_part` to `path` and return the form; on a fault nothing is left at `path`.
 
     Raises:
-        RefusedError: 400 if it is no such form, 413 if the file exceeds `limit` bytes.
+        RefusedError: 400 if the body is not such a form, 413 if the file exceeds `limit` bytes.
         StoreError: if the store refused.
     """
     parser = PartsParser(content_type)

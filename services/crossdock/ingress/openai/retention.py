@@ -1,7 +1,7 @@
-"""The sweep: what is over is removed, every ten minutes. It may run in any number of processes; one is enough.
+"""The sweep: removes expired data every ten minutes. It may run in any number of processes; one is enough.
 
-Files at the end of their life, uploads a day after theirs, and bodies that travelled by reference once nobody can ask
-for them any more.
+It removes files at the end of their life, uploads a day after theirs, and bodies that travelled by reference when no
+stage can read them any more.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ PASSING = ("bodies", "results")
 
 
 class Sweep:
-    """Removes what is over."""
+    """Removes expired data."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -34,7 +34,7 @@ class Sweep:
         self._uploads = UploadStore(context.objects)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until `stop` is set. A sweep that fails is tried again at the next turn."""
+        """Sweep until `stop` is set. The next turn repeats a sweep that failed."""
         while not stop.is_set():
             try:
                 await self.once()
@@ -61,7 +61,7 @@ async def _sweep_passing(objects: Objects, folder: str, now_ms: int) -> None:
 
 
 def has_passed(path: str, now_ms: int) -> bool:
-    """Say whether the body at `path` (<folder>/<request id>[/...]) can be of no use any more."""
+    """Return whether the body at `path` (<folder>/<request id>[/...]) has no use any more."""
     request_id = path.split("/")[1]
     made_at_ms = time_of(request_id)
     life_ms = LINE_LIFE_MS if request_id.startswith("batch_") else SINGLE_LIFE_MS

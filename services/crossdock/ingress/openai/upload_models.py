@@ -1,4 +1,4 @@
-"""What the upload routes take and show."""
+"""Bodies and answers of the upload routes."""
 
 from typing import Any, Literal, Self
 
@@ -38,7 +38,7 @@ class UploadPartForm(OpenRequestModel):
 class UploadComplete(OpenRequestModel):
     part_ids: tuple[types.PartId, ...] = Field(min_length=1, max_length=MAX_PARTS)
     md5: str | None = None
-    """Of the whole content, in hexadecimal."""
+    """Checksum of the whole content, in hexadecimal."""
 
 
 class UploadObject(AnswerModel):

@@ -31,7 +31,7 @@ Status = Literal["pending", "completed", "cancelled", "expired"]
 
 
 class Upload(Message):
-    """What is known of an upload."""
+    """The state of an upload."""
 
     upload_id: UploadId
     account: AccountId
@@ -41,7 +41,7 @@ class Upload(Message):
     mime_type: str
     bytes: int
     life_s: int | None = None
-    """Of the file that it becomes."""
+    """Life of the file that it becomes, in seconds; None: no end."""
     created_at_ms: int
     expires_at_ms: int
     status: Status = "pending"
@@ -79,7 +79,7 @@ class UploadStore:
         await self._objects.put(f"{UPLOADS}/{upload.upload_id}/state", upload.to_json())
 
     async def claim_file_id(self, upload_id: str, wanted: FileId) -> FileId:
-        """Return the id of the file that this upload becomes: the first one claimed, whoever completes it."""
+        """Return the id of the file that this upload becomes: the first one that was claimed, in any process."""
         path = f"{UPLOADS}/{upload_id}/file"
         if await self._objects.create(path, wanted.encode()):
             return wanted
@@ -109,7 +109,7 @@ class UploadStore:
         await self._drop(f"{UPLOADS}/{upload_id}/parts")
 
     async def sweep(self, now_ms: int) -> None:
-        """Remove what is a day beyond its end."""
+        """Remove uploads a day after their end."""
         paths = [path async for path in self._objects.list(UPLOADS)]
         for upload_id in {path.split("/")[1] for path in paths}:
             made_at_ms = time_of(upload_id)

@@ -161,7 +161,7 @@ def make_upload(principal: Principal, body: models.UploadCreate, now_ms: int) ->
 
 
 async def _checked(chunks: AsyncIterator[bytes], md5: str | None) -> AsyncIterator[bytes]:
-    """Yield `chunks`; at their end compare their checksum, so that nothing wrong becomes an object."""
+    """Yield `chunks`; compare their checksum at the end, before they become an object."""
     digest = hashlib.md5(usedforsecurity=False)
     async for chunk in chunks:
         if md5 is not None:
