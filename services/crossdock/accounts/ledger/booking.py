@@ -36,7 +36,7 @@ from crossdock_schemas.windows import day_of
 
 
 @dataclass
-class Books:
+class LedgerStores:
     """What the bookings of a partition's accounts share."""
 
     rates: RateCounter
@@ -70,7 +70,7 @@ class BudgetedLines(NamedTuple):
 class Booking:
     """All that one step books for one account: at most one entry of each kind."""
 
-    def __init__(self, state: AccountState, books: Books) -> None:
+    def __init__(self, state: AccountState, books: LedgerStores) -> None:
         self._state = state
         self._books = books
         self._sums: defaultdict[EntryKind, EntrySums] = defaultdict(EntrySums)

@@ -16,7 +16,7 @@ from crossdock.accounts.admission.rate_limits import (
 )
 from crossdock.accounts.admission.waitlist import grants
 from crossdock.accounts.ledger.alerts import alerts
-from crossdock.accounts.ledger.booking import Booking, Books
+from crossdock.accounts.ledger.booking import Booking, LedgerStores
 from crossdock.accounts.ledger.credit_expiry import CreditExpiry
 from crossdock.accounts.outputs import alert_record, directory_record, entry_record, granted_record
 from crossdock.accounts.state.account import CREDITS, AccountState
@@ -89,7 +89,7 @@ class AccountsLedger:
         self._step = step
         self._exhausted: dict[AccountId, dict[str, str]] = {}
         """Budgets and credits that refused a line since the last step, with their scopes."""
-        self.books = Books(RateCounter(step), terms.unknown_s)
+        self.books = LedgerStores(RateCounter(step), terms.unknown_s)
         self._bookings: dict[AccountId, Booking] = {}
         self._shown = Throttle[ShownSpender](SHOW_MS)
         self._credit_expiry = CreditExpiry(terms.expiry_notice_days, step)

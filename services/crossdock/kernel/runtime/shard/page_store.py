@@ -56,7 +56,8 @@ class PageStore(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Store `value`; the same object again where it was changed in place."""
-        self._packed.pop(key, None)
+        if self._packed:
+            self._packed.pop(key, None)
         self._values[key] = value
         self._changed.add(key)
 
