@@ -86,7 +86,7 @@ class BatchesPartition:
         """Apply commands and facts first, then results.
 
         Raises:
-            NoSuchObjectError: if a result's body is gone; nothing of the step is committed then.
+            NoSuchObjectError: if a result's body is missing; then nothing of the step is committed.
             TooManyDeadLettersError: if nearly no record can be read.
         """
         if self._failure is not None:

@@ -9,7 +9,7 @@ GIB = 1024**3
 
 
 class BatchesSettings(Settings):
-    """CROSSDOCK_BATCHES_*. InputLimits lie above OpenAI's (50,000 lines, 200 MB) on purpose."""
+    """CROSSDOCK_BATCHES_*. Limits are above OpenAI's (50,000 lines, 200 MB) on purpose."""
 
     max_lines: int = Field(default=2_000_000, ge=1)
     """Lines of one input file (OpenAI: 50,000)."""

@@ -28,7 +28,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class InputLimits:
-    """Of one input file."""
+    """Limits of one input file."""
 
     max_lines: int
     max_file_bytes: int
@@ -232,7 +232,7 @@ def _place(lines: list[bytes], offset: int, line: int) -> tuple[list[tuple[Span,
 
 
 async def _repeats(objects: Objects, path: str, survey: InputSurvey) -> list[LineError]:
-    """Return an error for each line whose custom_id an earlier line has; equal hashes are compared as text."""
+    """Return an error for each line that repeats an earlier custom_id; ids of equal hashes are compared."""
     suspects = list(survey.seen.suspects())[:MAX_ERRORS]
     if not suspects:
         return []

@@ -20,7 +20,7 @@ from crossdock_schemas.windows import day_of, end_ms
 
 @dataclass(slots=True)
 class Headroom:
-    """What one budget, or (None) the credits, have left; below 0 where more was spent than there is."""
+    """The headroom of one budget, or (None) of the credits; below 0 if more was spent than there is."""
 
     budget: Budget | None
     amount: Units
@@ -54,7 +54,7 @@ class Affordable(NamedTuple):
     headroom: Headroom | None = None
     """After those lines; None: it covers all."""
     cost: Units = 0
-    """Of the next line: its worst case, or its expected cost."""
+    """The worst case, or the expected cost, of the next line."""
 
 
 def headroom_of(state: AccountState, key: ApiKey, scopes: Iterable[str] = ()) -> KeyHeadroom:

@@ -18,7 +18,7 @@ from crossdock_schemas.parcel.parcel import Parcel
 
 
 class RateUnit(StrEnum):
-    """What a rate limit counts."""
+    """The unit of a rate limit."""
 
     REQUESTS = "requests"
     TOKENS = "tokens"

@@ -15,7 +15,7 @@ from crossdock_schemas.money import Units, to_units
 
 @dataclass
 class Promised:
-    """What was promised to batches before: worst cases, expected costs, and tokens by key."""
+    """Promises to earlier batches: worst cases, expected costs, and tokens by key."""
 
     worst_case: Units = 0
     expected: Units = 0

@@ -20,7 +20,7 @@ FIELDS = (
     *("name", "disabled", "is_fallback", "is_required", "is_byok_only", "sort_order"),
     *("allowed_models", "allowed_keys", "allowed_users", "declared_zdr", "declared_region"),
 )
-KIND = "own provider key"
+KIND = "BYOK key"
 
 
 def create_credential(state: AccountState, command: CredentialAsked) -> Decision | Refused:
@@ -29,7 +29,7 @@ def create_credential(state: AccountState, command: CredentialAsked) -> Decision
     if identifier in state.credentials:
         return taken(identifier)
     if len(state.credentials) >= MAX_CREDENTIALS:
-        reason = f"An organization has {MAX_CREDENTIALS} own provider keys at most: delete some."
+        reason = f"An organization has {MAX_CREDENTIALS} BYOK keys at most: delete some."
         return Refused(identifier, Refusal.CONFLICT, reason)
     if credential.project is not None and credential.project not in state.projects:
         return unknown("project", credential.project)

@@ -37,7 +37,7 @@ from crossdock_schemas.windows import day_of
 
 @dataclass
 class LedgerStores:
-    """What the bookings of a partition's accounts share."""
+    """The stores that all bookings of a partition share."""
 
     rates: RateCounter
     unknown_s: int

@@ -38,7 +38,7 @@ def _cut(value: bytes) -> Iterator[bytes]:
 
 
 class AssumedCall(NamedTuple):
-    """What was booked for a call of unknown end: its day decides the windows, its scopes are its attribution."""
+    """The booking of a call of unknown end: its day decides the windows, its scopes are its attribution."""
 
     cost: Units
     day: int
@@ -47,7 +47,7 @@ class AssumedCall(NamedTuple):
 
 
 class Addition(NamedTuple):
-    """What a charge adds to the books."""
+    """The amount that a charge adds to the books."""
 
     cost: Units
     day: int
@@ -123,9 +123,9 @@ class BookedCalls:
         self.chunks.put((claim, life.place), chunk + call)
         life.known.add(call)
         while len(self._lives) > MAX_LIVES:
-            gone, _ = self._lives.popitem(last=False)
+            oldest, _ = self._lives.popitem(last=False)
             for number in range(CHUNKS):
-                self.chunks.take((gone, number))
+                self.chunks.take((oldest, number))
 
     def _assume(self, execution: str, call: AssumedCall) -> None:
         self.unknown.put(execution, call)

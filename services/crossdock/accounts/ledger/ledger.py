@@ -58,7 +58,7 @@ class ShownSpender(NamedTuple):
 
 
 class LineCosts(NamedTuple):
-    """Of the lines that start: worst cases and expected costs; and the tokens that each line reserves."""
+    """Worst cases and expected costs of the lines that start, and the tokens that each line reserves."""
 
     worst_cases: Sequence[Units]
     expected: Sequence[Units]
@@ -161,7 +161,7 @@ class AccountsLedger:
     ) -> Admitted:
         """Hold the worst cases of the lines of `parcel`, as far as the headroom reaches.
 
-        Of a batch the first lines that fit may start, without those at the places `denied`, whose worst case is 0. The
+        The first lines of a batch that fit may start, without those at the places `denied`, whose worst case is 0. The
         parcel's key exists.
         """
         booking = self._booking(parcel.account, now_ms)

@@ -25,7 +25,7 @@ _AGAINST = {
 
 
 class PostingPlace(NamedTuple):
-    """What a posting belongs to; `provider` is empty for holds."""
+    """The place of a posting in the books; `provider` is empty for holds."""
 
     project: ProjectId
     key_id: KeyId

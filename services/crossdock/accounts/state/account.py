@@ -41,9 +41,9 @@ class AccountState:
 
     account: AccountId
     number: int = 0
-    """Of its last change."""
+    """The number of its last change."""
     entries: int = 0
-    """Of its last entry in the journal."""
+    """The number of its last entry in the journal."""
     now_ms: int = 0
     """Its clock, which never goes back."""
     organization: Organization | None = None
@@ -68,9 +68,9 @@ class AccountState:
     lots: Lots | None = None
     """Credits that expire; None: there never were any."""
     busy_until_ms: dict[KeyId, int] = field(default_factory=dict)
-    """Of keys with a request limit, see `request_rate`."""
+    """For keys with a request limit, see `request_rate`."""
     buckets: dict[KeyId, TokenBucket] = field(default_factory=dict)
-    """Of keys with a token limit, see `token_bucket`."""
+    """For keys with a token limit, see `token_bucket`."""
     alerted: dict[str, Alerted] = field(default_factory=dict)
     """By the identity of a budget, or `credits`."""
     cost_history: dict[str, CostHistory] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class AccountState:
 
     @property
     def prepaid_from_usd(self) -> Decimal | None:
-        """What had been spent when credits began to bind; None: they do not bind."""
+        """The amount that had been spent when credits began to bind; None: they do not bind."""
         return None if self.organization is None else self.organization.prepaid_from_usd
 
     def has_scope(self, identifier: str) -> bool:

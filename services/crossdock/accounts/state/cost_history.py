@@ -78,7 +78,7 @@ class TeachingHold(NamedTuple):
 
     model: str
     worst_case: Units
-    """Of one of its lines, on average."""
+    """The average of its lines."""
 
 
 class TeachingHolds:

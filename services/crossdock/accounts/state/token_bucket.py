@@ -13,7 +13,7 @@ from crossdock_schemas.pricing.estimate import BYTES_PER_TOKEN, USUAL_OUTPUT
 from crossdock_schemas.pricing.worst_case import Ask
 
 PARTS = 60_000
-"""Of a token: as many as a minute has milliseconds, so that the outflow is exact."""
+"""Parts of a token: as many as a minute has milliseconds, so that the outflow is exact."""
 
 
 class TokenBucket(NamedTuple):

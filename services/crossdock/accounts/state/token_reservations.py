@@ -13,7 +13,7 @@ class TokenReservation(NamedTuple):
     tokens: int
     """Reserved still: neither used nor returned."""
     per_line: int
-    """What one line reserved, on average, rounded up."""
+    """The average of its lines, rounded up."""
 
 
 def _name(key: tuple[HoldOwner, HoldId]) -> str:

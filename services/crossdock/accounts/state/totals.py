@@ -1,4 +1,4 @@
-"""What was spent and what is held, by window. Pure."""
+"""Totals: spent and held amounts, by window. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

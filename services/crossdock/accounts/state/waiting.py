@@ -20,7 +20,7 @@ class WaitingLines(Message):
     """Scopes of the first one's end user and tags, which bind it if they have a budget."""
     lines: int
     tokens: int = 0
-    """What the first one reserves of its key's tokens a minute."""
+    """Tokens that the first one reserves."""
 
     @property
     def name(self) -> str:

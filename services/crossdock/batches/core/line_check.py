@@ -16,7 +16,7 @@ from crossdock_schemas.pricing.worst_case import Ask
 
 @dataclass(frozen=True, slots=True)
 class LineRules:
-    """What all lines of an input must agree with."""
+    """Rules for all lines of an input."""
 
     operation: str
     models: Mapping[str, frozenset[str]]

@@ -22,7 +22,7 @@ NOTHING = Ask(0, 0, 0)
 
 
 class Span(NamedTuple):
-    """Line number (0-based), offset and length in bytes, without the line's end; what it asks for, and for whom."""
+    """A line: its number (0-based), its offset and length in bytes without the line's end, and what it asks for."""
 
     line: int
     offset: int

@@ -17,7 +17,7 @@ class ObjectPosition(NamedTuple):
 
 
 class LineLocations(NamedTuple):
-    """Of one batch."""
+    """The objects of one batch's lines."""
 
     input_path: str
     input_bytes: int

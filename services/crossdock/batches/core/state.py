@@ -40,7 +40,7 @@ class ModelLines:
     again: int = 0
     """How often lines came back."""
     repeats: dict[int, ExecutionId] = field(default_factory=dict)
-    """Of lines that came back: the call of unknown end that the next call repeats."""
+    """By line that came back: the call of unknown end that the next call repeats."""
     reading: bool = False
     """A read is under way; not stored."""
 

@@ -1,4 +1,4 @@
-"""The records and pages of the step at hand, gathered from all that takes part in it. Pure."""
+"""The records and pages of the present step, gathered from all its parts. Pure."""
 
 from crossdock.kernel.process.record import Outgoing, Page, Step
 
