@@ -70,12 +70,7 @@ def _unpack(value: bytes) -> AssumedCall:
     )
 
 
-def _chunk_name(key: tuple[str, int]) -> str:
-    return f"{key[0]}/{key[1]}"
-
-
-def _chunk_key(name: str) -> tuple[str, int]:
-    claim, number = name.split("/")
+def _chunk_key(claim: str, number: str) -> tuple[str, int]:
     return claim, int(number)
 
 
@@ -84,9 +79,9 @@ class BookedCalls:
 
     def __init__(self) -> None:
         self._lives: OrderedDict[str, WorkerLife] = OrderedDict()
-        self.chunks = PageStore("recent", Codec(_chunk_name, _chunk_key, bytes, bytes))
+        self.chunks = PageStore("recent", Codec(_chunk_key, bytes, bytes))
         """A ring of CHUNKS pages for each life."""
-        self.unknown = PageStore("unknown", Codec(str, str, _pack, _unpack))
+        self.unknown = PageStore("unknown", Codec(str, _pack, _unpack))
 
     def add(self, charge: Charge, day: int, scopes: tuple[str, ...] = ()) -> Addition | None:
         """Return what `charge`, on `day` and attributed to `scopes`, adds to the books; None: it is booked already.

@@ -16,12 +16,7 @@ PAGE_BYTES = 16_384  # some hundred holds; one hold is 130 KiB at most
 Shares = tuple[HoldShare, ...]
 
 
-def _page_name(key: tuple[AccountId, int]) -> str:
-    return f"{key[0]}/{key[1]}"
-
-
-def _page_key(name: str) -> tuple[AccountId, int]:
-    account, number = name.split("/")
+def _page_key(account: str, number: str) -> tuple[AccountId, int]:
     return AccountId(account), int(number)
 
 
@@ -44,7 +39,7 @@ class HoldAttribution:
     """The shares of a partition's open holds."""
 
     def __init__(self) -> None:
-        self.pages = PageStore("marked", Codec(_page_name, _page_key, _pack, _unpack))
+        self.pages = PageStore("marked", Codec(_page_key, _pack, _unpack))
         self._holds = GroupedPages(self.pages, page_bytes=PAGE_BYTES, size=_size)
 
     def find(self, account: AccountId, hold_id: HoldId) -> Shares:

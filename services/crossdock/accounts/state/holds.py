@@ -75,13 +75,7 @@ def _unpack(value: bytes) -> dict[bytes, OpenHold]:
     }
 
 
-def _page_name(key: tuple[HoldOwner, int]) -> str:
-    owner, number = key
-    return f"{owner.account}/{owner.key_id}/{number}"
-
-
-def _page_key(name: str) -> tuple[HoldOwner, int]:
-    account, key_id, number = name.split("/")
+def _page_key(account: str, key_id: str, number: str) -> tuple[HoldOwner, int]:
     return HoldOwner(AccountId(account), KeyId(key_id)), int(number)
 
 
@@ -89,7 +83,7 @@ class OpenHolds:
     """The open holds of a partition's accounts."""
 
     def __init__(self) -> None:
-        pages = PageStore("held", Codec(_page_name, _page_key, _pack, _unpack))
+        pages = PageStore("held", Codec(_page_key, _pack, _unpack))
         self.pages = pages
         self._holds = GroupedPages(pages, page_bytes=PAGE * _FORM.size, size=lambda *_: _FORM.size)
         self._looked_at: dict[tuple[HoldOwner, int], int] = {}

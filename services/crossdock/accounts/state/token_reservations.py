@@ -16,13 +16,7 @@ class TokenReservation(NamedTuple):
     """The average of its lines, rounded up."""
 
 
-def _name(key: tuple[HoldOwner, HoldId]) -> str:
-    owner, hold_id = key
-    return f"{owner.account}/{owner.key_id}/{hold_id}"
-
-
-def _key(name: str) -> tuple[HoldOwner, HoldId]:
-    account, key_id, hold_id = name.split("/")
+def _key(account: str, key_id: str, hold_id: str) -> tuple[HoldOwner, HoldId]:
     return HoldOwner(AccountId(account), KeyId(key_id)), HoldId(hold_id)
 
 
@@ -38,7 +32,7 @@ class TokenReservations:
     """A page for each hold: there are only as many as the tokens of a few minutes allow."""
 
     def __init__(self) -> None:
-        self.pages = PageStore("reserved", Codec(_name, _key, _pack, _unpack))
+        self.pages = PageStore("reserved", Codec(_key, _pack, _unpack))
 
     def __len__(self) -> int:
         return len(self.pages)

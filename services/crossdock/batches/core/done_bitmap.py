@@ -10,7 +10,7 @@ class DoneBitmap:
     """A set of line numbers of one batch."""
 
     def __init__(self, batch_id: str) -> None:
-        self.pages = PageStore(f"{batch_id}/done", Codec(str, int, bytes, bytearray))
+        self.pages = PageStore(f"{batch_id}/done", Codec(int, bytes, bytearray))
 
     def __contains__(self, line: int) -> bool:
         page = self.pages.find(line // PAGE_LINES)

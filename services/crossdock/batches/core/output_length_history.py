@@ -19,15 +19,11 @@ def _unpack(value: bytes) -> Means:
     return {model: (count, mean) for model, (count, mean) in json.loads(value).items()}
 
 
-def _account(name: str) -> AccountId:
-    return AccountId(name)
-
-
 class OutputLengthHistory:
     """Means by account and model, in tokens."""
 
     def __init__(self) -> None:
-        self.pages = PageStore("output_lengths", Codec(str, _account, _pack, _unpack))
+        self.pages = PageStore("output_lengths", Codec(AccountId, _pack, _unpack))
 
     def note(self, account: AccountId, result: Result) -> None:
         """Count an answer."""

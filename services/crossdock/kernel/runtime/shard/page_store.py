@@ -23,12 +23,16 @@ Item = TypeVar("Item")
 
 
 class Codec(NamedTuple, Generic[Key, Value]):
-    """How a key becomes a name, a value becomes bytes, and both back."""
+    """How values become bytes and back; and how a key is made from the parts of its page's name."""
 
-    name: Callable[[Key], str]
-    key: Callable[[str], Key]
+    key: Callable[..., Key]
     pack: Callable[[Value], bytes]
     unpack: Callable[[bytes], Value]
+
+
+def _name(key: object) -> str:
+    """Return the parts of a key, which may be nested tuples, with slashes between them."""
+    return "/".join(map(_name, key)) if isinstance(key, tuple) else str(key)
 
 
 class PageStore(Generic[Key, Value]):
@@ -70,7 +74,7 @@ class PageStore(Generic[Key, Value]):
         return found
 
     def page_key(self, key: Key) -> bytes:
-        return self._prefix + self._codec.name(key).encode()
+        return self._prefix + _name(key).encode()
 
     def finish(self) -> list[Page]:
         """Return the pages that changed since the last call; a removed one has no value."""
@@ -88,7 +92,7 @@ class PageStore(Generic[Key, Value]):
         """Take over this store's own pages among `pages`, and return their packed values."""
         start = len(self._prefix)
         own = {
-            self._codec.key(page.key[start:].decode()): page.value
+            self._codec.key(*page.key[start:].decode().split("/")): page.value
             for page in pages
             if page.value is not None and self.owns(page)
         }

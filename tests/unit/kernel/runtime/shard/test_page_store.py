@@ -17,15 +17,10 @@ def pack(value: int) -> bytes:
 
 
 def make_store() -> PageStore[str, int]:
-    return PageStore("numbers", Codec(str, str, pack, int))
+    return PageStore("numbers", Codec(str, pack, int))
 
 
-def owned(key: tuple[str, int]) -> str:
-    return f"{key[0]}/{key[1]}"
-
-
-def owner_of(name: str) -> tuple[str, int]:
-    owner, number = name.split("/")
+def page_key(owner: str, number: str) -> tuple[str, int]:
     return owner, int(number)
 
 
@@ -39,7 +34,7 @@ def unpack_page(value: bytes) -> dict[str, int]:
 
 
 def make_groups() -> GroupedPages[str, str, int]:
-    pages = PageStore("groups", Codec(owned, owner_of, pack_page, unpack_page))
+    pages = PageStore("groups", Codec(page_key, pack_page, unpack_page))
     return GroupedPages(pages, page_bytes=6, size=lambda item, _: len(item) + 2)
 
 
