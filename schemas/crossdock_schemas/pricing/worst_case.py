@@ -1,4 +1,4 @@
-"""What a line asks for at most, and what it can cost at most. Pure.
+"""The tokens that a line can use at most, and its worst case in money. Pure.
 
 Input: no tokenizer makes more tokens than a text has bytes, and the JSON around it outweighs what a chat template adds.
 Images, audio and files stand for more tokens than their place in the text has bytes; each counts as MEDIA_TOKENS, more
@@ -14,7 +14,7 @@ from crossdock_schemas.pricing.prices import PER_MILLION
 
 MEDIA_TOKENS = 40_000
 UNLIMITED_OUTPUT = 16_384
-"""Output tokens at most where neither the line nor the catalogue sets a limit; a call under a budget is told so."""
+"""Output tokens at most where neither the line nor the catalogue sets a limit; a call under a budget carries it."""
 MAX_TOKENS = 10_000_000  # of a line, or of an answer; no model takes or makes more
 MAX_CHOICES = 1024
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
@@ -28,11 +28,11 @@ _TEXT = ("text", "refusal")  # no set: a type may be anything, also what has no 
 
 
 TOOLS = ("tools", "functions", "web_search_options", "plugins")
-"""What gives a model something to call, by OpenAI's and OpenRouter's names."""
+"""The parameters that give a model something to call, by OpenAI's and OpenRouter's names."""
 
 
 class Ask(NamedTuple):
-    """Of one line, tokens: `input` at most; `output` of one answer at most (0: no limit set); and how many answers."""
+    """Tokens of a line: at most `input`, at most `output` for each answer (0: no limit), and the count of answers."""
 
     input: int
     output: int = 0
@@ -85,7 +85,7 @@ def output_limit(endpoint: Endpoint, cap: int | None = None) -> int:
 
 
 def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) -> int | None:
-    """Return the limit that a call is told; None where what the model itself has at most is enough.
+    """Return the limit that a call carries; None where what the model itself has at most is enough.
 
     `cap`: by policies. `is_limited`: budgets bind it, so some limit must hold.
     """
@@ -96,7 +96,7 @@ def told_limit(endpoint: Endpoint, cap: int | None = None, *, is_limited: bool) 
 
 
 class Rates(NamedTuple):
-    """What an endpoint charges at most, in units of 1e-12 USD."""
+    """The highest rates of an endpoint, in units of 1e-12 USD."""
 
     context: int | None
     """Tokens of input that it takes; None: unknown."""

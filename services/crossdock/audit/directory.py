@@ -20,7 +20,7 @@ Kind = TypeVar("Kind", Spend, MarkSpend, Credit, Lots)
 
 
 class ShardView:
-    """What the shards have published so far. A record that comes again counts once."""
+    """The newest records that the shards published. A record that comes again counts once."""
 
     def __init__(self) -> None:
         self._newest: dict[bytes, Any] = {}

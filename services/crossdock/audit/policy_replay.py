@@ -97,7 +97,7 @@ def not_judged(rules: Rules) -> tuple[str, ...]:
 
 
 def why_excluded(permission: Permission) -> str:
-    """Return the rules and scopes that exclude endpoints, as a text; empty if none is excluded."""
+    """Return the rules and scopes that exclude endpoints, as a text; empty if no endpoint is excluded."""
     if not (permission.permitted or permission.excluded):
         return "no endpoint serves it"
     by_rule: dict[tuple[str, str], list[str]] = {}

@@ -88,10 +88,10 @@ PANELS = {
         ),
         "credits": ("management.credits:app", "Credits: what an organization has paid in advance."),
         "presets": ("management.presets:app", "Presets: named settings that requests refer to."),
-        "byok": ("management.byok:app", "BYOK keys: your own keys of a provider."),
+        "byok": ("management.byok:app", "BYOK keys: the keys of your contract with a provider."),
     },
 }
-"""Of the top level's help: a line for each command, with the place of its function or of its Typer app."""
+"""The help of the top level: a line for each command, with the place of its function or of its Typer app."""
 ENTRIES = {
     name: CommandEntry(place, panel, help)
     for panel, commands in PANELS.items()

@@ -1,4 +1,4 @@
-"""What every stage stands on: the four processing shapes, and one door for each driver.
+"""The kernel: everything that stages share. The four processing shapes, and one door for each driver.
 
 shard    a partition owned by one worker; state, outputs and positions in one Kafka transaction
 agents   faust; stateless routing, read committed, own producer

@@ -95,7 +95,7 @@ def _show_created(value: Any, *, as_json: bool) -> None:
 byok = Resource(
     "byok",
     plural="BYOK keys",
-    help="BYOK keys: your own keys of a provider.\n\nThe provider bills calls with them under your own contract.",
+    help="BYOK keys: the keys of your contract with a provider.\n\nThe provider bills calls with them to you.",
     columns=(
         *(("key", "id"), "provider", "name", "label"),
         (

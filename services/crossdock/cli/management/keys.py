@@ -112,7 +112,8 @@ def create(
     name: Annotated[str, typer.Argument(help="Its purpose, such as ci.")],
     project: Annotated[str | None, typer.Option(help="Its project.", metavar="ID")] = None,
     role: Annotated[
-        Role | None, typer.Option(help="What it may manage. Without a role it calls models.")
+        Role | None,
+        typer.Option(help="The role of a management key. Without a role the key calls models."),
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option(help="Such as 30d, 12h or 90m.  \\[default: never]")

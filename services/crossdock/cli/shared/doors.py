@@ -1,4 +1,4 @@
-"""What commands reach outside of this process. A door's module is imported when the door is first used.
+"""Everything that commands reach outside of this process. A door's module is imported when the door is first used.
 
 why: the drivers of Kafka and ClickHouse take 0.3 s each to import, and no help text needs them.
 """

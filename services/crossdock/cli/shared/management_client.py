@@ -49,7 +49,7 @@ class Management:
         return str(self.entry(OWN)["id"])
 
     def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Return the whole answer, because a new plain key stands beside `data`. Values that are None are not sent."""
+        """Return the whole answer, because a new plain key is beside `data`. It does not send a value that is None."""
         return self._client.ask("POST", _path(place), json=without_none(body))
 
     def change(

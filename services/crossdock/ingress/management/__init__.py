@@ -1,1 +1,1 @@
-"""The control plane: keys, organizations, policies, budgets, presets, own provider keys, credits."""
+"""The control plane: keys, organizations, policies, budgets, presets, BYOK keys, credits."""

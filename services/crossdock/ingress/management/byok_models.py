@@ -49,7 +49,7 @@ HASH = r"[0-9a-f]{64}"
 _HASHES = f"an array of 1 to {MAX_PATTERNS} keys' SHA-256, as 64 hexadecimal digits each"
 _USERS = (
     f"an array of 1 to {MAX_PATTERNS} end users' ids, of 1 to {MAX_USER} characters each; "
-    "null lets the key serve everybody, `disabled` nobody"
+    "null: the key serves every caller; `disabled`: no caller"
 )
 
 
@@ -138,7 +138,7 @@ class ByokUpdate(RequestModel):
     declared_zdr: types.Flag | None = None
     """Its owner declares that the provider keeps nothing."""
     sort_order: types.Whole | None = Field(None, ge=0, le=MAX_SORT_ORDER)
-    """Of several keys the lowest is tried first."""
+    """The key with the lowest number is tried first."""
     allowed_models: Patterns | None = None
     """Only these models, `*` for any text; null: all."""
     allowed_api_key_hashes: Hashes | None = None
@@ -202,7 +202,7 @@ class ByokObject(AnswerModel):
     is_byok_only: bool
     """Nothing is called at its provider with the installation key."""
     sort_order: int = Field(ge=0, le=MAX_SORT_ORDER)
-    """Of several keys the lowest is tried first."""
+    """The key with the lowest number is tried first."""
     allowed_models: tuple[str, ...] | None
     allowed_api_key_hashes: tuple[types.KeyHash, ...] | None
     allowed_user_ids: tuple[EndUser, ...] | None = Field(validation_alias="allowed_users")

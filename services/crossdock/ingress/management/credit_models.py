@@ -20,7 +20,7 @@ class CreditCreate(RequestModel):
     """The same reference again is a conflict and books nothing."""
     note: Note | None = None
     expires_at: types.SentTime | None = None
-    """Of a top_up or a grant: when the rest is written off; null: never."""
+    """When the rest of a top_up or a grant is written off; null: never."""
 
 
 class PrepaymentUpdate(RequestModel):

@@ -66,7 +66,7 @@ class KeyLimits:
         """Send `command` and wait until the view shows every budget that it changes.
 
         Raises:
-            RefusedError: as the shard says; 503 if it does not answer in time.
+            RefusedError: if the shard refuses it; 503 if it does not answer in time.
         """
         budgets = self._view.budgets
         before = {name: budgets.get(name) for name in _moved(self._view, command)}

@@ -25,9 +25,9 @@ class LimitFields(RequestModel):
     """OpenRouter's fields for a key's own budget."""
 
     limit: types.Amount | None = None
-    """Null: no limit. Of a change: takes all of the key's own budgets away."""
+    """Null: no limit. A change to null removes all budgets of the key itself."""
     limit_reset: Reset | None = None
-    """When the limit begins anew (UTC; a week begins on Monday); null: never."""
+    """When the limit starts again (UTC; a week begins on Monday); null: never."""
     include_byok_in_limit: types.Flag | None = None
     """Whether calls with BYOK keys count too."""
 
@@ -82,7 +82,7 @@ class KeyCreate(KeyFields):
     project_id: types.ProjectId | None = None
     """Null: the project of the key that asks."""
     role: Role | None = None
-    """Of a management key; null: an inference key."""
+    """The role of a management key; null: an inference key."""
     expires_at: types.SentTime | None = None
 
 
@@ -118,7 +118,7 @@ class KeyObject(AnswerModel):
     """The key's beginning and end, to be recognized by."""
     disabled: bool
     role: Role | None
-    """Of a management key; null: an inference key."""
+    """The role of a management key; null: an inference key."""
     organization_id: types.OrganizationId = Field(validation_alias="account")
     project_id: types.ProjectId = Field(validation_alias="project")
     workspace_id: types.ProjectId = Field(validation_alias=AliasPath("project"))
@@ -141,9 +141,9 @@ class KeyObject(AnswerModel):
     tpm: int | None = Field(ge=1, le=MAX_TPM)
     """Tokens a minute at most; null: no limit."""
     limit: types.DoubleUsd | None
-    """Of its own budgets, the one with the least left."""
+    """The headroom of the budget of this key that has the least."""
     limit_reset: Reset | None
-    """When the limit begins anew; null: never."""
+    """When the limit starts again; null: never."""
     limit_remaining: types.DoubleUsd | None
     include_byok_in_limit: bool
     creator_key_id: types.KeyId | None = Field(validation_alias="creator")

@@ -180,7 +180,7 @@ class KeyRoutes:
         return self._keys.get(key.key_id) != key
 
     def _named_project(self, identifier: str | None, who: Principal) -> ProjectId | None:
-        """Return the project of a list; None: all that `who` sees."""
+        """Return the project of a list; None: all projects that the caller may read."""
         if identifier is None:
             return None
         return find_project(self._context.accounts, who, identifier).project

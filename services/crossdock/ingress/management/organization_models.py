@@ -20,7 +20,7 @@ class OrganizationUpdate(RequestModel):
 class OrganizationCreate(RequestModel):
     name: types.Name
     project_name: types.Name | None = None
-    """Of its first project; null: `default`."""
+    """The name of its first project; null: `default`."""
 
 
 class OrganizationObject(AnswerModel):

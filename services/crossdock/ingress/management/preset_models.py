@@ -124,7 +124,7 @@ class PresetObject(AnswerModel):
     designated_version: PresetVersion
     version: types.Version
     created_at: types.Time = Field(validation_alias="updated_at_ms")
-    """Of the present version."""
+    """The time of the present version."""
     updated_at: types.Time = Field(validation_alias=AliasPath("updated_at_ms"))
 
 

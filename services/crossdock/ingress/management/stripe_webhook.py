@@ -22,7 +22,7 @@ from crossdock_schemas.ids import derive_credit_id, make_change_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-EVENT_BYTES = 256 * 1024  # a session's event has some 4 kB; anybody may send one
+EVENT_BYTES = 256 * 1024  # a session's event has some 4 kB; the sender needs no key
 SERVER_ERROR = 500
 _NEVER = {403, 409}  # the installation itself asks; a payment that is booked already is an answer
 ERRORS = (

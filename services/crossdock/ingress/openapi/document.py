@@ -70,7 +70,7 @@ def document_text(operations: Sequence[Operation]) -> str:
 
 
 def security_of(one: Operation) -> list[Json]:
-    """Return who may ask, each an alternative: kinds of keys, and the roles of management keys."""
+    """Return the kinds of keys that may use an operation, each an alternative, and the roles of management keys."""
     inference: list[Json] = [{"inferenceKey": []}] if one.access.takes_inference else []
     management = [{"managementKey": [role.value]} for role in one.roles]
     return inference + (management if one.access.takes_management else [])
@@ -134,7 +134,7 @@ def _in_query(one: Operation, kinds: Kinds) -> Iterable[Json]:
 
 
 def _without_null(schema: Json) -> Json:
-    """Return the schema of a field that a query cannot say is null."""
+    """Return the schema of a field that is never null, because a query cannot express null."""
     real = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf"}
     return rest | real[0] if len(real) == 1 else schema

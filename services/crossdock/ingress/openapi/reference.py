@@ -7,7 +7,7 @@ Json = dict[str, Any]
 MAX_CELL = 200  # characters of a table's cell
 HEAD = """# API reference
 
-Generated from the routes and their models: `python -m crossdock.ingress.openapi write`. The guides say how to use it; the same
+Generated from the routes and their models: `python -m crossdock.ingress.openapi write`. The guides show how to use it; the same
 as an OpenAPI 3.1 document is [openapi.json](openapi.json), which every ingress serves at `GET /openapi.json`.
 
 A field that is not marked *required* may be left out; a field of an answer is always there. Errors: see the

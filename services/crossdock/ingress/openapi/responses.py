@@ -9,7 +9,7 @@ from crossdock.ingress.values.specimens import Specimens
 Json = dict[str, Any]
 
 _ABOUT = {
-    400: "The request is not as it should be; `param` says where.",
+    400: "The request is invalid; `param` names the field.",
     401: "No key, a wrong one, a disabled one, an expired one.",
     402: "A budget, or the organization's credits, have less left than this can cost.",
     403: "The key may not do this, or not from there.",
@@ -94,7 +94,7 @@ def error_answers(specimens: Specimens, *, is_open: bool = False) -> Json:
 
 
 def passed_on(whose: str) -> Json:
-    """Return the response for errors that are somebody else's."""
+    """Return the response for errors of another component."""
     return {"default": {"description": whose, "content": {JSON: {"schema": _ref("PassedError")}}}}
 
 

@@ -1,6 +1,6 @@
 """Lines: a caller's body as one batch input line, and the answer out of one batch output line. Pure.
 
-Bodies are not re-serialised where that can be avoided: what the provider said is what the caller gets, byte for byte.
+Bodies are not re-serialised where that can be avoided: the caller receives the bytes of the provider.
 """
 
 import json

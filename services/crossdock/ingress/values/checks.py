@@ -31,7 +31,7 @@ class RequestWish:
     """The end user that it is for; empty: it names none."""
     tags: dict[str, str]
     demands: Demands | None = None
-    """Of endpoints."""
+    """The number of endpoints."""
 
 
 def require_text(body: Mapping[str, Any], name: str) -> str:

@@ -1,8 +1,8 @@
 """Operations: each route is declared once, at its handler.
 
 The server's routes and their checks, the `Allow` header and the API's document are made from the declaration. The
-handler's own types say the rest: its argument `body` is the request model, `query` the model of the query, and what it
-returns is the answer model.
+handler's own types define the rest: its argument `body` is the request model, `query` the model of the query, and its
+return type is the answer model.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class Operation:
     roles: tuple[Role, ...] = EVERY_ROLE
     """The roles of management keys; the accounts shard checks them."""
     ids: Mapping[str, Any] = field(default_factory=dict)
-    """The types of what stands in its path, by name: the resource's."""
+    """The types of the parameters of its path, by name, as the resource declares them."""
     query: type[BaseModel] | None = None
     headers: tuple[Header, ...] = ()
     body: type[BaseModel] | None = None
@@ -86,7 +86,7 @@ class Operation:
     errors: tuple[RefusedError, ...] = ()
     """Specimens of its refusals, besides those that follow from what it is: see `refusals_of`."""
     passes_on: str = ""
-    """Whose errors it may answer with, too."""
+    """An operation whose errors it may also return."""
 
     def __call__(self, handler: Handler) -> Handler:
         """Declare that the decorated method handles it; the method's types are its models."""
@@ -118,7 +118,7 @@ def _is_model(kind: Any) -> bool:
 def operations_of(resource: type) -> list[tuple[str, Operation]]:
     """Return the operations that a class declares, each with the name of its handler.
 
-    The class says in `tag` in which chapter they stand, and in `ids` what stands in their paths.
+    `tag` of the class is their chapter; `ids` has the types of the parameters in their paths.
     """
     found = ((name, getattr(handler, _DECLARED, None)) for name, handler in vars(resource).items())
     about = {name: getattr(resource, name) for name in ("tag", "ids") if hasattr(resource, name)}

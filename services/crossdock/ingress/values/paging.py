@@ -9,7 +9,7 @@ from crossdock_schemas.ids import time_of
 
 
 class Rank(NamedTuple):
-    """Where an item stands in a listing."""
+    """The position of an item in a listing."""
 
     created_at_ms: int
     identifier: str
@@ -31,7 +31,7 @@ def choose_page(
     A cursor whose item is gone still has a place: its id holds its time.
 
     Raises:
-        RefusedError: if `after` is no id at all.
+        RefusedError: if `after` is not an id.
     """
     ranked = {
         identifier: (Rank(item.created_at_ms, identifier), item) for identifier, item in items

@@ -31,7 +31,7 @@ KEYED: Specimens = (
     errors.dead_key(is_disabled=True),
     errors.not_permitted("The key may not be used from there."),
 )
-"""Of every operation that takes a key."""
+"""Refusals of every operation that takes a key."""
 VALUES: Specimens = (errors.wrong_type("x", "a string", 1), errors.wrong_value("x", 1, ""))
 SENT: Specimens = (
     *VALUES,
@@ -39,12 +39,12 @@ SENT: Specimens = (
     errors.missing("x"),
     errors.too_large(1),
 )
-"""Of every operation with a body."""
+"""Refusals of every operation with a body."""
 PAIRS: Specimens = (
     _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
     _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),
 )
-"""Of tags and metadata."""
+"""Refusals of tags and metadata."""
 DEMANDS = errors.unsound(Unsound("unsupported_parameter", "It is not read.", "provider.x"))
 NO_ENDPOINT = RefusedError(
     404, "No endpoint is as the request demands.", param=FIELD, reason=NO_ENDPOINT_FOUND
@@ -72,7 +72,7 @@ DECIDED: Specimens = (
     KAFKA,
     errors.unconfirmed(),
 )
-"""Of every command to the accounts shard."""
+"""Refusals of every command to the accounts shard."""
 PAIR_FIELDS = frozenset({"tags", "metadata"})
 
 

@@ -18,7 +18,7 @@ from crossdock.ingress.values.validation import parse_object
 from crossdock_schemas.accounts.credit import CENT, MAX_REFERENCE
 from crossdock_schemas.ids import AccountId
 
-TOLERANCE_S = 300  # Stripe's own libraries' default: an event that is signed anew, as a retry is, has a new time
+TOLERANCE_S = 300  # Stripe's own libraries' default: a retry is signed again and has a new time
 MAX_CENTS = 10**12
 CURRENCY = "usd"
 PAID = frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded"})

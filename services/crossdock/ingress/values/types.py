@@ -152,7 +152,7 @@ def _usd_schema(pattern: re.Pattern[str], **bounds: float) -> Any:
 
 
 def _usd_of(given: object, pattern: re.Pattern[str], rule: str) -> Decimal:
-    """Return an amount, exactly as its number or text says it."""
+    """Return the exact amount of a number or a text."""
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise PydanticCustomError("usd_type", "")
     text = given if isinstance(given, str) else f"{Decimal(str(given)):f}"

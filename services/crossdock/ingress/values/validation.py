@@ -26,9 +26,9 @@ TYPES: Mapping[str, str] = {
 """By pydantic's name of the error: the JSON type that the field has."""
 CHOICES = frozenset({"enum", "literal_error"})
 RULES: Mapping[str, str] = {
-    "string_too_short": "Expected at least {min_length} characters.",
+    "string_too_short": "Expected {min_length} or more characters.",
     "string_too_long": "Expected at most {max_length} characters.",
-    "too_short": "Expected at least {min_length} entries.",
+    "too_short": "Expected {min_length} or more entries.",
     "too_long": "Expected at most {max_length} entries.",
     "greater_than_equal": "Expected at least {ge}.",
     "less_than_equal": "Expected at most {le}.",
@@ -52,7 +52,7 @@ def parse_object(raw: bytes) -> Json:
 
 
 def read_model(kind: type[M], given: Mapping[str, Any]) -> M:
-    """Return the model that `given`, a body or a query, says.
+    """Return the model of `given`, a body or a query.
 
     Raises:
         RefusedError: 400 for the first field that is not sound.

@@ -56,7 +56,7 @@ class Arrivals:
 def is_recent(identifier: str, now_ms: int) -> bool:
     """Return whether an id may be so new that no tail has shown it yet.
 
-    The id that an `Idempotency-Key` makes tells the day only, so it counts as recent for two days.
+    The id that an `Idempotency-Key` makes contains the day only, so it counts as recent for two days.
     """
     made_at_ms = time_of(identifier)
     if made_at_ms is None:

@@ -27,7 +27,7 @@ from crossdock.ingress.values.validation import read_model, refusal_of
          "Invalid value for 'rpm': -1. Expected at least 0."),
         (KeyCreate, {"name": "a", "rpm": 1_000_001}, "rpm", "invalid_value",
          "Invalid value for 'rpm': 1000001. Expected at most 1000000."),
-        (KeyCreate, {"name": ""}, "name", "invalid_value", "Invalid value for 'name': ''. Expected at least 1 characters."),
+        (KeyCreate, {"name": ""}, "name", "invalid_value", "Invalid value for 'name': ''. Expected 1 or more characters."),
         (KeyCreate, {"name": "a", "role": "king"}, "role", "invalid_value",
          "Invalid value for 'role': 'king'. Supported values are: 'owner', 'admin', 'member', 'analyst'."),
         (KeyCreate, {"name": "a", "limit": "dear"}, "limit", "invalid_value",
