@@ -23,7 +23,7 @@ from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import StoreError
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
-from crossdock.kernel.requests.rejection import Refusal, refuse
+from crossdock.kernel.requests.rejection import LineRefusal, refuse
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.accounts.credit import Terms
@@ -168,7 +168,7 @@ class AccountsPartition:
         return [*sent, returned_record(returned)]
 
     async def _deny(
-        self, parcel: Parcel, record: Record, denied: Mapping[int, Refusal], now_ms: int
+        self, parcel: Parcel, record: Record, denied: Mapping[int, LineRefusal], now_ms: int
     ) -> list[Outgoing]:
         """Refuse the lines at these places, those with the same reason together."""
         if len(parcel.lines) == 1:  # its body may be in the object store
@@ -180,7 +180,9 @@ class AccountsPartition:
             sent.append(refuse(part, value, why, source=SOURCE, now_ms=now_ms))
         return sent
 
-    async def _refuse(self, parcel: Parcel, record: Record, why: Refusal, now_ms: int) -> Outgoing:
+    async def _refuse(
+        self, parcel: Parcel, record: Record, why: LineRefusal, now_ms: int
+    ) -> Outgoing:
         value = await self._body(parcel, record)
         return refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
 

@@ -9,7 +9,7 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.requests.exclusion import excluded_by
-from crossdock.kernel.requests.rejection import Refusal, refuse
+from crossdock.kernel.requests.rejection import LineRefusal, refuse
 from crossdock.kernel.runtime.dead_letters import DeadLetters, pass_over
 from crossdock.router.policy import STALE_MS, Fleet, NoRoute, plan_route
 from crossdock_schemas.calls.fleet import EndpointHealth
@@ -118,8 +118,8 @@ def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
     return [Outgoing(USAGE.name, parcel.account.encode(), group.to_json(), headers)]
 
 
-def _no_route(why: NoRoute) -> Refusal:
+def _no_route(why: NoRoute) -> LineRefusal:
     """Return the refusal of a parcel whose endpoints left the catalogue after its lines were checked."""
     message = f"No endpoint serves the model {why.model!r} for {why.operation}."
     metadata = excluded_by(why.excluded)
-    return Refusal(404, "model_not_found", message, param="model", metadata=metadata)
+    return LineRefusal(404, "model_not_found", message, param="model", metadata=metadata)

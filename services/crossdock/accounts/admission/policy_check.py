@@ -12,7 +12,7 @@ from typing import NamedTuple
 from crossdock.accounts.admission.byok_selection import concerned_lines, select_byok_keys
 from crossdock.accounts.state.account import AccountState
 from crossdock.kernel.requests.exclusion import excluded_by
-from crossdock.kernel.requests.rejection import Refusal
+from crossdock.kernel.requests.rejection import LineRefusal
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credential import Credential, CredentialRef
 from crossdock_schemas.accounts.demands import (
@@ -32,9 +32,9 @@ from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
 from crossdock_schemas.pricing.worst_case import Ask, Rates, rates_of, worst_case
 
 DENIED = "permission_denied"
-GONE = Refusal(401, "invalid_api_key", "The API key that asked for this was deleted.")
-DISABLED = Refusal(401, "invalid_api_key", "The API key that asked for this is disabled.")
-STOPPED = Refusal(403, DENIED, "The project of the API key is disabled.", DENIED)
+GONE = LineRefusal(401, "invalid_api_key", "The API key that asked for this was deleted.")
+DISABLED = LineRefusal(401, "invalid_api_key", "The API key that asked for this is disabled.")
+STOPPED = LineRefusal(403, DENIED, "The project of the API key is disabled.", DENIED)
 MAX_NAMED = 8  # excluded endpoints that a refusal's text names
 MAX_KNOWN = 10_000
 NO_BOUNDS = Bounds()
@@ -60,12 +60,12 @@ class LinesVerdict(NamedTuple):
     """The verdict on the lines at some places of a parcel."""
 
     places: Sequence[int]
-    verdict: Permit | Refusal
+    verdict: Permit | LineRefusal
 
-    def refusals(self, asks: Sequence[Ask]) -> dict[int, Refusal]:
+    def refusals(self, asks: Sequence[Ask]) -> dict[int, LineRefusal]:
         """Return the refused lines, by place, with the reason; `asks`: what each line of the parcel asks for."""
         verdict = self.verdict
-        if isinstance(verdict, Refusal):
+        if isinstance(verdict, LineRefusal):
             return dict.fromkeys(self.places, verdict)
         bounds = verdict.bounds
         if bounds == NO_BOUNDS:
@@ -133,7 +133,7 @@ class PolicyCheck:
 
     def _permit(
         self, policies: Sequence[Policy], byok: Sequence[Credential], parcel: Parcel
-    ) -> Permit | Refusal:
+    ) -> Permit | LineRefusal:
         model = parcel.model
         endpoints = self._catalogue.serving(model, parcel.operation)
         rules = [*policies, *_of_the_request(parcel)]
@@ -166,13 +166,13 @@ def _of_the_request(parcel: Parcel) -> list[Policy]:
     ]
 
 
-def _to_all(parcel: Parcel, why: Refusal) -> list[LinesVerdict]:
+def _to_all(parcel: Parcel, why: LineRefusal) -> list[LinesVerdict]:
     return [LinesVerdict(range(len(parcel.lines)), why)]
 
 
-def refusals(verdicts: Sequence[LinesVerdict], asks: Sequence[Ask]) -> dict[int, Refusal]:
+def refusals(verdicts: Sequence[LinesVerdict], asks: Sequence[Ask]) -> dict[int, LineRefusal]:
     """Return why lines are refused, by place, in the parcel's order."""
-    found: dict[int, Refusal] = {}
+    found: dict[int, LineRefusal] = {}
     for verdict in verdicts:
         found |= verdict.refusals(asks)
     return dict(sorted(found.items())) if len(verdicts) > 1 else found
@@ -191,12 +191,12 @@ def worst_cases(
     return found
 
 
-def not_now(why: WaitReason, unit: str) -> Refusal:
+def not_now(why: WaitReason, unit: str) -> LineRefusal:
     """Return the refusal of a single request that may not start now; `unit`: what the rate limit counts."""
     if why.code == "rate_limit_exceeded":
         wait_ms = (why.until_ms or why.since_ms) - why.since_ms
-        return Refusal(429, why.code, why.message, unit, retry_after_s=-(-wait_ms // 1000))
-    return Refusal(402, why.code, why.message, "payment_required")
+        return LineRefusal(429, why.code, why.message, unit, retry_after_s=-(-wait_ms // 1000))
+    return LineRefusal(402, why.code, why.message, "payment_required")
 
 
 def applying(state: AccountState, key: ApiKey) -> list[Policy]:
@@ -206,7 +206,7 @@ def applying(state: AccountState, key: ApiKey) -> list[Policy]:
     return [policy for policy in found if policy is not None]
 
 
-def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
+def _refused(model: str, broken: tuple[Excluded, ...]) -> LineRefusal:
     """Return 403 where policies alone exclude every endpoint, 404 where the request excludes the rest."""
     excluded = [in_its_words(one) for one in broken]
     named = [
@@ -218,19 +218,21 @@ def _refused(model: str, broken: tuple[Excluded, ...]) -> Refusal:
     metadata = excluded_by(excluded)
     if any(one.scope == REQUEST for one in excluded):
         message = f"No endpoint of {model!r} is left for what the request asks of one. {why}"
-        return Refusal(404, NO_ENDPOINT_FOUND, message, param=FIELD, metadata=metadata)
+        return LineRefusal(404, NO_ENDPOINT_FOUND, message, param=FIELD, metadata=metadata)
     message = f"Policies permit no endpoint of {model!r}. {why}"
-    return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
+    return LineRefusal(403, DENIED, message, DENIED, "model", metadata=metadata)
 
 
-def _closed(model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]) -> Refusal:
+def _closed(
+    model: str, excluded: tuple[Excluded, ...], closed: tuple[Excluded, ...]
+) -> LineRefusal:
     rules = ", ".join(sorted({one.rule for one in closed}))
     message = (
         f"BYOK keys close every endpoint of {model!r} to the installation key ({rules}), "
         "and none of them may be used for the model."
     )
     metadata = excluded_by([in_its_words(one) for one in (*excluded, *closed)])
-    return Refusal(403, DENIED, message, DENIED, "model", metadata=metadata)
+    return LineRefusal(403, DENIED, message, DENIED, "model", metadata=metadata)
 
 
 def _closed_by(
@@ -246,7 +248,7 @@ def _closed_by(
     return tuple(Excluded(endpoint=name, scope=id_, rule=rule) for name, (id_, rule) in found)
 
 
-def _out_of(bounds: Bounds, broken: Broken) -> Refusal:
+def _out_of(bounds: Bounds, broken: Broken) -> LineRefusal:
     level = level_of(broken.scope)
     of = f"{broken.rule} of {in_words(broken.scope)}"
     if broken.rule == "max_tokens":
@@ -254,4 +256,4 @@ def _out_of(bounds: Bounds, broken: Broken) -> Refusal:
     else:
         message = f"A policy permits no tools, and this gives the model some: {of}."
     metadata = {"rule": broken.rule, "scope": broken.scope, "level": level}
-    return Refusal(403, DENIED, message, DENIED, broken.rule, metadata=metadata)
+    return LineRefusal(403, DENIED, message, DENIED, broken.rule, metadata=metadata)

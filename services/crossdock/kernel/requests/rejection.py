@@ -13,7 +13,7 @@ from crossdock_schemas.parcel.result import result_group
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LineRefusal:
     """The error of refused lines, as the caller sees it in OpenAI's envelope."""
 
     status: int
@@ -27,7 +27,7 @@ class Refusal:
     """Details for programs, such as `excluded_by`."""
 
 
-def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: int) -> Outgoing:
+def refuse(parcel: Parcel, value: bytes, why: LineRefusal, *, source: str, now_ms: int) -> Outgoing:
     """Return the results of all lines of `parcel`, whose bodies are `value`.
 
     Raises:
@@ -44,7 +44,7 @@ def refuse(parcel: Parcel, value: bytes, why: Refusal, *, source: str, now_ms: i
     return result_record(group, lines, source=source, now_ms=now_ms)
 
 
-def _body(why: Refusal) -> bytes:
+def _body(why: LineRefusal) -> bytes:
     error: dict[str, object] = {
         "message": why.message,
         "type": why.kind,
