@@ -14,7 +14,7 @@ from crossdock.ingress.resources import OPERATIONS
 
 Json = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
-UNTOLD = {405, 499}  # of every route: another method; a caller that is gone is told nothing
+UNTOLD = {405, 499}  # not in the document: another method; a caller that has hung up
 
 
 def shown_as(model: BaseModel) -> Json:
@@ -24,7 +24,7 @@ def shown_as(model: BaseModel) -> Json:
 
 
 def closed(schema: Any) -> Any:
-    """Return `schema` where no object may have a field that is not told of."""
+    """Return `schema` where no object may have an undescribed field."""
     if isinstance(schema, list):
         return [closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -73,19 +73,19 @@ def faults(schema: Mapping[str, Any], value: object) -> list[str]:
 
 
 def faults_of_answer(operation: Json, status: int, media: str, body: bytes) -> list[str]:
-    """Return in what an answer is not one that the document tells of."""
+    """Return the differences between an answer and the document."""
     responses = operation["responses"]
     told = responses.get(str(status)) or responses.get("default")
     if told is None:
-        return [f"status {status} is not told of: {body[:300]!r}"]
+        return [f"status {status} is not described: {body[:300]!r}"]
     content = resolved(told)["content"]
     if media not in content:
-        return [f"{media!r} is not told of"]
+        return [f"{media!r} is not described"]
     return faults(content[media]["schema"], json.loads(body)) if media.endswith("json") else []
 
 
 def faults_of_body(operation: Json, body: bytes) -> list[str]:
-    """Return in what a body that was taken is not one that the document tells of."""
+    """Return the differences between an accepted body and the document."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None or not body:
         return []

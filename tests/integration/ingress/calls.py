@@ -21,7 +21,7 @@ OWN = {"inferenceKey": API_KEY, "managementKey": OWNER_KEY}
 MASTER_KEY = "0" * 64
 LIKE_AN_ID = re.compile(r"(^|_)(id|ids|hash|hashes|scope|account)$|^after$")
 NO_ONES_OWN = {"model", "master_key_id", "allowed_user_ids"}
-"""What is called like something in an organization, and is the same for all, or the caller's own word."""
+"""Fields whose names look like an organization's ids, but whose values are the same for all, or the caller's own."""
 
 
 @dataclass(frozen=True)

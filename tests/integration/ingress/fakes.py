@@ -301,7 +301,7 @@ class Ingress:
 async def running_ingress(
     world: World | None = None, *, watches_bodies: bool = True, **settings: Any
 ) -> AsyncIterator[Ingress]:
-    """Serve on a free port of loopback until the context ends; every answer must be as the API's document says."""
+    """Serve on a free port of loopback until the context ends; every answer must conform to the API's document."""
     world = world or World()
     clock = ManualClock()
     objects = open_objects(settings.pop("objects_url", "memory://"))

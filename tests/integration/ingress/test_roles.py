@@ -1,4 +1,4 @@
-"""Who may ask for what: every route of the API's document, with keys of every kind and role."""
+"""Permissions: every route of the API's document, with keys of every kind and role."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from support.openapi import document, operations
 
 Json = dict[str, Any]
 
-SEALED_ELSEWHERE = "rewrap_byok"  # the example is no secret of this installation
+SEALED_ELSEWHERE = "rewrap_byok"  # the example is not sealed by this installation
 SIGNED = "take_stripe_event"  # it needs a signature instead of a key
 
 

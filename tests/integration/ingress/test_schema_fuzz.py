@@ -1,4 +1,4 @@
-"""The API takes and answers what its document says: requests made from the document, with each kind of key.
+"""The API accepts and answers as its document describes: requests made from the document, with each kind of key.
 
 The number of cases is bounded, and they are the same in each run.
 """
@@ -55,7 +55,7 @@ UNSAYABLE = {
     "allowed_providers",
     "ignored_providers",
 }
-"""Fields with a rule that no schema can say."""
+"""Fields with a rule that a schema cannot express."""
 CONFIG = SchemathesisConfig.from_dict(
     {
         "generation": {
@@ -86,7 +86,7 @@ class Server:
     url: str = ""
     ids: Mapping[str, list[str]] = field(default_factory=dict)
     founded: Mapping[str, Message] = field(default_factory=dict)
-    """What the keys of the tests stand on."""
+    """The organization, project and keys of the tests."""
     world: World = field(default_factory=lambda: World(answer=lambda *_: (200, make_completion())))
     loop: asyncio.AbstractEventLoop | None = None
     accepted: int = 0
@@ -181,7 +181,7 @@ def name_things(case: Case, ids: Mapping[str, list[str]]) -> None:
 
 
 def exact(value: Any) -> Any:
-    """Write numbers as the API wants them, which JSON Schema cannot say: 6 decimal places, and integers without any."""
+    """Write numbers as the API wants them, which a schema cannot express: 6 decimal places, integers without any."""
     if isinstance(value, float):
         rounded = round(value, 6)
         return int(rounded) if rounded.is_integer() else rounded

@@ -1,4 +1,4 @@
-"""What lies in another organization or project does not exist: held of every route that the API's document has."""
+"""Objects of another organization or project do not exist: checked for every route of the API's document."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -36,7 +36,7 @@ PREFIXES = {
     "KeyHash": "0" * 32, "ByokId": "byok_", "CreditId": "credit_", "ProjectId": "proj_", "OrganizationId": "org_",
     "PresetScopeId": "proj_", "ScopeId": "proj_", "BudgetScopeId": "proj_",
 }  # fmt: skip
-"""Every kind of id that the document knows, and how an id begins that nobody has."""
+"""Every kind of id that the document knows, and how an unknown id of that kind begins."""
 SAID: dict[tuple[str, str], set[int]] = {
     ("create_byok", "project_id"): {404},
     ("create_byok", "allowed_api_key_hashes"): {400},  # the wish is one's own, the key is not
@@ -45,7 +45,7 @@ SAID: dict[tuple[str, str], set[int]] = {
     ("list_keys", "project_id"): {404},
     ("complete_upload", "part_ids"): {400, 404},  # 400: the upload is one's own, the part is not
     ("create_batch", "input_file_id"): {200},  # it fails in validation, as for a file that there is not
-    ("list_files", "after"): {200},  # a place in one's own list, whoever has the item
+    ("list_files", "after"): {200},  # a place in the caller's own list
     ("list_batches", "after"): {200},
 }  # fmt: skip
 """How ids in queries and bodies are answered, by operation and field."""
@@ -55,7 +55,7 @@ OPERATORS = {"rewrap_byok"}
 
 @dataclass(frozen=True)
 class Stranger:
-    """Somebody else, and what it may know all the same."""
+    """Another tenant, and the ids that it may know anyway."""
 
     keys: Mapping[str, str]
     """By the kind of key."""
@@ -66,7 +66,7 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Estate:
-    """Somebody has one of everything, and others look for it."""
+    """One tenant has one of everything, and others look for it."""
 
     ingress: Ingress
     ids: Ids
@@ -127,7 +127,7 @@ def test_an_id_in_a_path_of_no_known_kind_is_told() -> None:
 
 
 async def test_nothing_of_others_is_there_to_be_named() -> None:
-    """Every route with an id in its path says 404, in the words in which it says so of an id that nobody has."""
+    """Every route with an id in its path answers 404, with the same message as for an unknown id."""
     nobodys: Ids = {kind: [prefix + NOBODYS] for kind, prefix in PREFIXES.items()}
     async with estate() as there:
         seen = []
@@ -147,7 +147,7 @@ async def test_nothing_of_others_is_there_to_be_named() -> None:
 
 
 async def test_whoever_owns_it_finds_it() -> None:
-    """What the others do not find is there."""
+    """The objects that others do not find exist."""
     async with estate() as there:
         seen = []
         for call, filling in sorted(calls(there.ids), key=lambda one: order_of(one[0])):
@@ -180,7 +180,7 @@ async def test_lists_show_nothing_of_others() -> None:
 
 @pytest.mark.parametrize("whose", ["another organization", "another project"])
 async def test_an_id_of_others_in_a_query_or_a_body_is_one_that_there_is_not(whose: str) -> None:
-    """The status is as `SAID`; the words are those for an id that nobody has."""
+    """The status is as in `SAID`; the message is the one for an unknown id."""
     async with estate() as there:
         stranger = there.strangers[whose]
         for method, path, operation in operations():

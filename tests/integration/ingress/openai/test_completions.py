@@ -321,7 +321,7 @@ async def test_a_request_that_was_never_executed_says_why() -> None:
 @pytest.mark.parametrize(
     ("told", "header"),
     [({"retry_after": 7}, "7"), ({}, None), ({"retry_after": "soon"}, None)],
-    ids=["told", "not told", "no number"],
+    ids=["with a time", "without one", "not a number"],
 )
 async def test_a_key_that_is_too_fast_is_told_when_to_come_back(
     told: Json, header: str | None
@@ -378,5 +378,5 @@ def give_all(ingress: Ingress) -> None:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(120):
-        while not condition():  # noqa: ASYNC110  # the condition lies in a server that tells nobody
+        while not condition():  # noqa: ASYNC110  # the condition is in a server without an event for it
             await asyncio.sleep(0.01)
