@@ -97,7 +97,7 @@ class CostEstimate(AnswerModel):
     """Answers are taken to be as long as earlier ones."""
 
 
-class WaitingLines(AnswerModel):
+class WaitingObject(AnswerModel):
     code: Literal["budget_exceeded", "insufficient_credits", "rate_limit_exceeded"]
     message: str
     scope: types.BudgetScopeId
@@ -125,7 +125,7 @@ class BatchProgress(AnswerModel):
     output_bytes: types.Count
     error_bytes: types.Count
     models: tuple[BatchModelProgress, ...]
-    waiting: WaitingLines | None
+    waiting: WaitingObject | None
     """Why lines wait; null: none waits."""
 
 
@@ -171,11 +171,11 @@ def show_batch(batch: Batch) -> BatchObject:
     )
 
 
-def _waiting(batch: Batch) -> WaitingLines | None:
+def _waiting(batch: Batch) -> WaitingObject | None:
     reason = batch.wait_reason
     if reason is None:
         return None
-    return WaitingLines.of(reason, lines=sum(model.waiting for model in batch.models))
+    return WaitingObject.of(reason, lines=sum(model.waiting for model in batch.models))
 
 
 def make_submitted(

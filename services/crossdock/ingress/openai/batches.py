@@ -8,7 +8,7 @@ from crossdock.ingress.commands.records import make_command_record
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai import batch_models as models
-from crossdock.ingress.openai.file_models import Page, make_page
+from crossdock.ingress.openai.file_models import ListPage, make_page
 from crossdock.ingress.openai.files import find_file
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.operations import Access, Header, operation
@@ -87,7 +87,9 @@ class BatchRoutes:
         "GET", "/v1/batches", "list_batches", "List batches, the newest first",
         access=Access.INFERENCE,
     )  # fmt: skip
-    async def list(self, request: Request, query: models.BatchQuery) -> Page[models.BatchObject]:
+    async def list(
+        self, request: Request, query: models.BatchQuery
+    ) -> ListPage[models.BatchObject]:
         who, batches = principal_of(request), self._context.batches.all()
         page, has_more = choose_page(
             ((batch.batch_id, batch) for batch in batches if _is_of(who, batch)),

@@ -95,7 +95,7 @@ class FileDeleted(AnswerModel):
     deleted: Literal[True] = True
 
 
-class Page(AnswerModel, Generic[T]):
+class ListPage(AnswerModel, Generic[T]):
     """OpenAI's envelope of a page."""
 
     object: Literal["list"] = "list"
@@ -105,10 +105,10 @@ class Page(AnswerModel, Generic[T]):
     has_more: bool
 
 
-def make_page(items: Sequence[T], *, has_more: bool) -> Page[T]:
+def make_page(items: Sequence[T], *, has_more: bool) -> ListPage[T]:
     """Return a page; its ends are None if it is empty."""
     ids = [item.id for item in items] or [None]  # type: ignore[attr-defined]  # each item has one
-    return Page(data=tuple(items), first_id=ids[0], last_id=ids[-1], has_more=has_more)
+    return ListPage(data=tuple(items), first_id=ids[0], last_id=ids[-1], has_more=has_more)
 
 
 def show_file(file: StoredFile, size: int) -> FileObject:

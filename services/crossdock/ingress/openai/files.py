@@ -23,7 +23,7 @@ from crossdock.ingress.openai.file_models import (
     FileForm,
     FileObject,
     FileQuery,
-    Page,
+    ListPage,
     choose_expiry,
     make_page,
     show_file,
@@ -87,7 +87,7 @@ class FileRoutes:
         return show_file(file, file.bytes)
 
     @operation("GET", "/v1/files", "list_files", "List files", access=Access.INFERENCE)
-    async def list(self, request: Request, query: FileQuery) -> Page[FileObject]:
+    async def list(self, request: Request, query: FileQuery) -> ListPage[FileObject]:
         who, purpose = principal_of(request), query.purpose
         live = self._context.files.live(self._context.clock.now_ms())
         page, has_more = choose_page(
