@@ -104,6 +104,11 @@ def test_a_fields_own_words_are_in_its_schema() -> None:
     assert properties["bytes"]["description"] == field_docs(StoredFile)["bytes"]
 
 
+def test_words_of_fields_are_looked_for_in_classes_only() -> None:
+    with pytest.raises(TypeError, match="in_full"):
+        field_docs(in_full)  # type: ignore[arg-type]  # on purpose
+
+
 def in_full(message: Message) -> Any:
     """Return its JSON with the fields at their defaults, which parcels leave out."""
     return json.loads(Message.to_json(message))

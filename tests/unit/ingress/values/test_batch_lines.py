@@ -71,6 +71,14 @@ def test_a_body_is_passed_on_byte_for_byte() -> None:
     assert answer == (200, body)
 
 
+def test_a_line_whose_body_comes_before_its_status_is_read_all_the_same() -> None:
+    head = b'{"id":"x","custom_id":"c","response":{"request_id":"r",'
+
+    answer = read_answer(head + b'"body":{"a":1},"status_code":201},"error":null}')
+
+    assert (answer.status, json.loads(answer.body)) == (201, {"a": 1})
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [

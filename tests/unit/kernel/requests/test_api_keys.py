@@ -11,7 +11,9 @@ SECRET = "a" * 64
 NOW_MS = 1_800_000_000_000
 
 
-@pytest.mark.parametrize("account", [AccountId("org_local"), make_account_id(NOW_MS)])
+@pytest.mark.parametrize(
+    "account", [AccountId("org_local"), make_account_id(NOW_MS)], ids=["local", "made"]
+)
 def test_a_key_tells_whose_it_is_and_when_it_was_made(account: AccountId) -> None:
     plain = make_plain_key(account, SECRET, NOW_MS)
 

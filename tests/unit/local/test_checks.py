@@ -1,0 +1,23 @@
+"""How much room the disk has is shown where it is too little."""
+
+from pathlib import Path
+
+import pytest
+
+from crossdock.local.checks import lack_of_space
+from crossdock.local.datadir import DataDir
+
+MIB = 1024**2
+
+
+@pytest.mark.parametrize(
+    ("free", "shown"),
+    [(1024 * MIB, ""), (1024 * MIB - 1, "only 1023 MiB free"), (0, "only 0 MiB free")],
+    ids=["enough", "a byte too little", "none"],
+)
+def test_too_little_room_is_shown_with_what_is_needed(
+    tmp_path: Path, free: int, shown: str
+) -> None:
+    lack = lack_of_space(DataDir(tmp_path), lambda _: free)
+
+    assert lack == (f"{tmp_path}: {shown}, at least 1 GiB is required" if shown else "")
