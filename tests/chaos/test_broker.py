@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from crossdock.kernel.drivers.kafka import wait_for_broker
+from support.effort import Effort
 from support.engines import RunningKafka, start_kafka
 from support.topics import make_topic, put, values_of
 
-TURNS = 3
-TRANSACTION_S = 2.0
+TRANSACTION_S = 1.0
 AFTERWARDS_S = 30.0
 _OWNER = """
 import asyncio, sys
@@ -72,18 +72,19 @@ async def readers_go_on(kafka: RunningKafka, topic: str, turn: int) -> list[byte
 
 
 async def test_every_transaction_ends_on_every_partition(
-    tmp_path: Path, tell: Callable[[str], None]
+    tmp_path: Path, effort: Effort, tell: Callable[[str], None]
 ) -> None:
     """Kafka 4.3 leaves ends out (ADR 0027); two different entries had one number in the books."""
     values: list[bytes] = []
+    turns = effort(2, 6)
     with start_kafka(tmp_path) as kafka:
         topic = await make_topic(kafka.bootstrap_servers, "transactions", partitions=2)
-        for turn in range(TURNS):
+        for turn in range(turns):
             await asyncio.to_thread(die_within_transactions, kafka, topic, turn)
             await asyncio.sleep(TRANSACTION_S)
             kafka.start()
             await wait_for_broker(kafka.bootstrap_servers, timeout_s=AFTERWARDS_S)
             values = await readers_go_on(kafka, topic, turn)
-    tell(f"{TURNS} kills within two transactions each: {sorted(values)}")
+    tell(f"{turns} kills within two transactions each: {sorted(values)}")
     assert not [value for value in values if value.startswith(b"open")]
-    assert all(values.count(b"ending %d" % turn) in {0, 2} for turn in range(TURNS))
+    assert all(values.count(b"ending %d" % turn) in {0, 2} for turn in range(turns))

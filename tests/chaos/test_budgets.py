@@ -1,25 +1,22 @@
-"""A budget that pays for 10 lines, and 10,500 that want it at once. Nothing is admitted beyond it, at any moment."""
+"""A budget that pays for 10 lines, and thousands that want it at once. Nothing is admitted beyond it, at any moment."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import ROUND_UP, Decimal
-from pathlib import Path
 from typing import Any
 
 import openai
-import pytest
 
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.money import to_usd
 from crossdock_schemas.pricing.worst_case import Ask, rates_of, worst_case
-from support.dock import Dock, crossdock, running_dock, until
+from support.dock import Dock, crossdock, until
+from support.effort import Effort
 
 MODEL = "tern-mini"
 CHAT = "/v1/chat/completions"
-SINGLES = 500
-LINES = 10_000
 PAYS_FOR = 10
 BODY: dict[str, Any] = {
     "model": MODEL,
@@ -28,22 +25,16 @@ BODY: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def dock(tmp_path: Path) -> Iterator[Dock]:
-    with running_dock(tmp_path, "--scale", "ingress=2") as running:
-        yield running
-
-
-def make_lines() -> list[dict[str, Any]]:
+def make_lines(count: int) -> list[dict[str, Any]]:
     return [
         {"custom_id": f"line-{number:05d}", "method": "POST", "url": CHAT, "body": BODY}
-        for number in range(LINES)
+        for number in range(count)
     ]
 
 
 def worst_of_a_line(dock: Dock) -> Decimal:
     """Return what one of the lines can cost at most, by the catalogue."""
-    size = len(json.dumps(make_lines()[0]))
+    size = len(json.dumps(make_lines(1)[0]))
     endpoints = load_catalogue(dock.data.path / "catalogue.json").serving(MODEL, CHAT)
     return to_usd(worst_case(Ask(size, BODY["max_tokens"]), map(rates_of, endpoints)))
 
@@ -83,14 +74,16 @@ def held(dock: Dock, key_id: str) -> Decimal:
 
 
 def test_however_many_want_it_at_once_a_budget_is_never_overdrawn(
-    dock: Dock, tell: Callable[[str], None]
+    dock: Dock, effort: Effort, tell: Callable[[str], None]
 ) -> None:
+    dock.reset_simulator()
+    singles, lines = effort(150, 500), effort(2000, 10_000)
     limit = (worst_of_a_line(dock) * PAYS_FOR).quantize(Decimal("0.000001"), ROUND_UP)
     key_id, key = dock.make_key("tight", limit=str(limit))
 
     with ThreadPoolExecutor(100) as pool:
-        batch_id = dock.submit(make_lines(), key=key)
-        said = Counter(pool.map(lambda _: ask(dock, key), range(SINGLES)))
+        batch_id = dock.submit(make_lines(lines), key=key)
+        said = Counter(pool.map(lambda _: ask(dock, key), range(singles)))
     assert set(said) <= {200, 402}
     until(lambda: is_used_up(dock, key_id, batch_id), what="the end of the money")
 
@@ -100,19 +93,19 @@ def test_however_many_want_it_at_once_a_budget_is_never_overdrawn(
     done = batch.request_counts.completed if batch.request_counts else 0
     waiting = (batch.model_extra or {})["crossdock"]["waiting"]
     tell(
-        f"a budget of {limit} USD for {PAYS_FOR} lines: {SINGLES} singles at once, {dict(said)}; of a batch of {LINES} "
+        f"a budget of {limit} USD for {PAYS_FOR} lines: {singles} singles at once, {dict(said)}; of a batch of {lines} "
         f"{done} done, {waiting['lines']} wait; spent {spent}, held at most {most_held}, both at most {most}"
     )
     assert most <= limit
     assert limit - spent < worst_of_a_line(dock), "more could have been admitted"
     assert done + said[200] > PAYS_FOR, "what is freed is used again"
-    assert waiting["lines"] == LINES - done
+    assert waiting["lines"] == lines - done
     assert dock.rows("SELECT * FROM crossdock.budget_overdrafts") == []
 
     dock.manage("PUT", f"budgets/{key_id}/total", {"limit_usd": 100})
     ended = dock.wait(batch_id)
     assert ended.request_counts
-    assert ended.request_counts.completed == LINES
+    assert ended.request_counts.completed == lines
     until(lambda: held(dock, key_id) == 0, what="all holds freed")
     assert crossdock("audit", "--data-dir", str(dock.data.path)).returncode == 0
 

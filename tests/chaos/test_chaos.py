@@ -1,13 +1,14 @@
-"""A short run of the chaos harness: kills, pauses and restarts of everything, then an audit of the books."""
+"""The chaos harness: kills, pauses and restarts of everything, then an audit of the books."""
 
 from collections.abc import Callable
-from pathlib import Path
 
-from support.chaos import make_schedule, run
-from support.dock import running_dock
+from support.chaos import Havoc, make_schedule, run
+from support.dock import Dock
+from support.effort import Effort
 
-KILLS = 30
-SEED = 11
+SHORT = Havoc(kills=12, seed=270, paused_s=5.0, batch_lines=800)
+"""A pause, two restarts, and kills of every stage, the broker and the engine among them."""
+LONG = Havoc(kills=200, seed=11)
 
 
 def test_a_seed_gives_the_same_schedule_again() -> None:
@@ -16,10 +17,9 @@ def test_a_seed_gives_the_same_schedule_again() -> None:
 
 
 def test_kills_pauses_and_restarts_leave_no_fault_in_the_books(
-    tmp_path: Path, tell: Callable[[str], None]
+    rough: Dock, effort: Effort, tell: Callable[[str], None]
 ) -> None:
-    with running_dock(tmp_path, "--scale", "provider=2", "--scale", "router=2") as dock:
-        report = run(dock, kills=KILLS, seed=SEED, say=lambda _: None)
+    report = run(rough, effort(SHORT, LONG), say=lambda _: None)
 
     report.tell(tell)
     assert report.faults == []

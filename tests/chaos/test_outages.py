@@ -15,20 +15,31 @@ import pytest
 
 from support.audit import Report, audit_books
 from support.dock import Dock, chat_lines, crossdock, running_dock, until
+from support.effort import Effort
 
-LINES = 4000
-KAFKA_AWAY_S = 70.0  # longer than sessions, leases, and the time that a transaction may take
-OTHERS_AWAY_S = 20.0
+SHORT_LINES, LINES = 1000, 4000
+# longer than sessions, leases, and the time that a transaction may take
+SHORT_KAFKA_AWAY_S, KAFKA_AWAY_S = 14.0, 70.0
+SHORT_OTHERS_AWAY_S, OTHERS_AWAY_S = 4.0, 20.0
 DISK_MIB = 600
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
-    folder = tmp_path_factory.mktemp("outages")
-    with running_dock(folder, "--scale", "provider=2", "--scale", "router=2") as dock:
-        for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
-            dock.behave(provider, latency={"ms": 300})
-        yield dock
+@pytest.fixture
+def own(rough: Dock) -> Dock:
+    rough.rest()
+    for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
+        rough.behave(provider, latency={"ms": 300})
+    return rough
+
+
+@pytest.fixture
+def lines(effort: Effort) -> int:
+    return effort(SHORT_LINES, LINES)
+
+
+@pytest.fixture
+def others_away_s(effort: Effort) -> float:
+    return effort(SHORT_OTHERS_AWAY_S, OTHERS_AWAY_S)
 
 
 def reasons(dock: Dock, name: str) -> str:
@@ -39,12 +50,12 @@ def reasons(dock: Dock, name: str) -> str:
         return ""
 
 
-def agree(dock: Dock, batch_id: str, tell: Callable[[str], None], what: str) -> None:
+def agree(dock: Dock, batch_id: str, lines: int, tell: Callable[[str], None], what: str) -> None:
     """Every line is answered, and the books hold."""
     report = Report()
     began = time.monotonic()
     batch = dock.wait(batch_id)
-    audit_books(dock, [(batch, LINES)], report)
+    audit_books(dock, [(batch, lines)], report)
     tell(
         f"{what}: {report.lines} lines, {report.failed} failed, {report.calls} calls, {report.rows} rows, "
         f"{report.repeats} repeated and {report.flagged} flagged; done {time.monotonic() - began:.0f} s afterwards"
@@ -54,10 +65,10 @@ def agree(dock: Dock, batch_id: str, tell: Callable[[str], None], what: str) -> 
 
 
 def test_while_kafka_is_away_intake_says_503_and_afterwards_all_goes_on(
-    own: Dock, tell: Callable[[str], None]
+    own: Dock, lines: int, effort: Effort, tell: Callable[[str], None]
 ) -> None:
-    own.rest()
-    batch_id = own.submit(chat_lines(LINES))
+    away_s = effort(SHORT_KAFKA_AWAY_S, KAFKA_AWAY_S)
+    batch_id = own.submit(chat_lines(lines))
     until(lambda: progress(own, batch_id) > 200, what="some answers")
     pids = own.pids()
     impatient = own.client.with_options(max_retries=0, timeout=30)
@@ -67,11 +78,11 @@ def test_while_kafka_is_away_intake_says_503_and_afterwards_all_goes_on(
     said = [refusal(impatient) for _ in range(4)]
     took_s = [seconds for _, _, seconds in said]
     until(lambda: "kafka" in reasons(own, "provider.0"), what="the reason")
-    time.sleep(max(0.0, KAFKA_AWAY_S - (time.monotonic() - went)))
+    time.sleep(max(0.0, away_s - (time.monotonic() - went)))
     own.send_signal("kafka", signal.SIGCONT)
     until(own.are_ready, what="every process being ready")
 
-    agree(own, batch_id, tell, f"Kafka away for {KAFKA_AWAY_S:.0f} s")
+    agree(own, batch_id, lines, tell, f"Kafka away for {away_s:.0f} s")
     tell(f"refused within {', '.join(f'{s:.1f}' for s in took_s)} s")
     assert {(status, has_hint) for status, has_hint, _ in said} == {(503, True)}
     assert own.pids()["ingress.0"] == pids["ingress.0"]
@@ -99,24 +110,22 @@ def refusal(client: openai.OpenAI) -> tuple[int, bool, float]:
 
 
 def test_while_clickhouse_is_away_usage_waits_in_kafka(
-    own: Dock, tell: Callable[[str], None]
+    own: Dock, lines: int, others_away_s: float, tell: Callable[[str], None]
 ) -> None:
-    own.rest()
     own.send_signal("clickhouse.0", signal.SIGSTOP)
-    batch_id = own.submit(chat_lines(LINES))
+    batch_id = own.submit(chat_lines(lines))
     batch = own.wait(batch_id)
-    time.sleep(OTHERS_AWAY_S)
+    time.sleep(others_away_s)
     own.send_signal("clickhouse.0", signal.SIGCONT)
 
     assert batch.status == "completed"
-    agree(own, batch_id, tell, "ClickHouse away while a batch ran")
+    agree(own, batch_id, lines, tell, "ClickHouse away while a batch ran")
 
 
 def test_while_the_object_store_refuses_nothing_is_lost(
-    own: Dock, tell: Callable[[str], None]
+    own: Dock, lines: int, others_away_s: float, tell: Callable[[str], None]
 ) -> None:
-    own.rest()
-    batch_id = own.submit(chat_lines(LINES))
+    batch_id = own.submit(chat_lines(lines))
     until(lambda: progress(own, batch_id) > 200, what="some answers")
     store = own.data.path / "objects"
     away = store.with_name("objects-away")
@@ -125,12 +134,12 @@ def test_while_the_object_store_refuses_nothing_is_lost(
     store.write_text("no folder any more")
     until(lambda: "objects" in reasons(own, "batches.0"), what="the reason")
     status = upload_status(own)
-    time.sleep(OTHERS_AWAY_S)
+    time.sleep(others_away_s)
     store.unlink()
     away.rename(store)
     until(own.are_ready, what="every process being ready")
 
-    agree(own, batch_id, tell, f"the store away for {OTHERS_AWAY_S:.0f} s")
+    agree(own, batch_id, lines, tell, f"the store away for {others_away_s:.0f} s")
     assert status == 503
 
 
@@ -169,14 +178,15 @@ def is_gone(pid: int, small_disk: Path) -> bool:
     return not psutil.pid_exists(pid)
 
 
+@pytest.mark.soak
 def test_when_the_disk_has_room_again_all_goes_on(
-    small_disk: Path, tell: Callable[[str], None]
+    small_disk: Path, lines: int, others_away_s: float, tell: Callable[[str], None]
 ) -> None:
     """Kafka ends when its disk is full, and cannot start on it."""
     with running_dock(small_disk / "dock", "--scale", "provider=2") as dock:
         for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
             dock.behave(provider, latency={"ms": 300})
-        batch_id = dock.submit(chat_lines(LINES))
+        batch_id = dock.submit(chat_lines(lines))
         until(lambda: progress(dock, batch_id) > 200, what="some answers")
         kafka = dock.pids()["kafka"]
 
@@ -184,12 +194,12 @@ def test_when_the_disk_has_room_again_all_goes_on(
         said = [refusal(dock.client.with_options(max_retries=0, timeout=30)) for _ in range(3)]
         until(lambda: "gone" in shown_status(dock), what="the word that Kafka is gone")
         shown = shown_status(dock)
-        time.sleep(OTHERS_AWAY_S)
+        time.sleep(others_away_s)
         (small_disk / "filled").unlink()
         until(lambda: dock.pids()["kafka"] != kafka, what="a new Kafka")
         until(dock.are_ready, what="every process being ready")
 
-        agree(dock, batch_id, tell, f"the disk full for {OTHERS_AWAY_S:.0f} s")
+        agree(dock, batch_id, lines, tell, f"the disk full for {others_away_s:.0f} s")
     assert {(status, has_hint) for status, has_hint, _ in said} == {(503, True)}
     assert "only 0 MiB free" in shown
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import openai
 
 from support.dock import MODELS, Dock, chat_lines, repeated
+from support.effort import Effort
 
-LINES = 12_000
 STAGES = (
     "ingress.0",
     "batches.0",
@@ -51,13 +51,14 @@ def asking(dock: Dock) -> Iterator[list[str]]:
 
 
 def test_a_rolling_restart_fails_nothing_and_calls_nothing_twice(
-    dock: Dock, tell: Callable[[str], None]
+    dock: Dock, effort: Effort, tell: Callable[[str], None]
 ) -> None:
+    lines = effort(4000, 12_000)
     dock.rest()
     dock.reset_simulator()
     for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
         dock.behave(provider, latency={"ms": 500, "kind": "uniform", "spread": 400})
-    batch_id = dock.submit(chat_lines(LINES))
+    batch_id = dock.submit(chat_lines(lines))
     away: dict[str, float] = {}
 
     with asking(dock) as said:
@@ -79,6 +80,6 @@ def test_a_rolling_restart_fails_nothing_and_calls_nothing_twice(
     )
     assert failed == []
     assert set(said) == {"answered"}
-    assert len(answered) == LINES
+    assert len(answered) == lines
     assert twice == []
-    assert len(entries) == LINES + len(said)
+    assert len(entries) == lines + len(said)

@@ -1,4 +1,4 @@
-"""Calls of 30 s: longer than a lease, a session and an orderly stop's patience. Workers come and go meanwhile."""
+"""Calls longer than a lease, a session and an orderly stop's patience. Workers come and go meanwhile."""
 
 import asyncio
 from collections import Counter
@@ -9,9 +9,9 @@ import pytest
 
 from crossdock_schemas.parcel.result import Outcome
 from integration.provider.plant import Plant, booked, running_plant
+from support.effort import Effort
 from support.engines import RunningKafka
 
-CALL_S = 30
 LINES = 240
 
 
@@ -22,15 +22,17 @@ async def plant(kafka: RunningKafka, tmp_path: Path) -> AsyncIterator[Plant]:
 
 
 async def test_workers_scaled_from_one_to_three_and_back_repeat_no_call(
-    plant: Plant, tell: Callable[[str], None]
+    plant: Plant, effort: Effort, tell: Callable[[str], None]
 ) -> None:
-    await plant.behave("first", latency={"kind": "fixed", "ms": CALL_S * 1000})
-    first = await plant.start_worker(0, CROSSDOCK_PROVIDER_CAPACITY="100")
+    env = effort.steady_times | {"CROSSDOCK_PROVIDER_CAPACITY": "100"}
+    call_s = effort(10, 30)
+    await plant.behave("first", latency={"kind": "fixed", "ms": call_s * 1000})
+    first = await plant.start_worker(0, **env)
     await plant.dispatch(LINES, parcel_lines=4)
-    await asyncio.sleep(5)
+    await asyncio.sleep(call_s / 6)
 
-    second, third = [await plant.start_worker(n, CROSSDOCK_PROVIDER_CAPACITY="100") for n in (1, 2)]
-    await asyncio.sleep(8)
+    second, third = [await plant.start_worker(n, **env) for n in (1, 2)]
+    await asyncio.sleep(call_s / 4)
     ends = list(await asyncio.gather(second.stop(limit_s=100), third.stop(limit_s=100)))
     results = await plant.results(LINES, timeout_s=600)
     rows = await plant.usage(LINES)

@@ -70,7 +70,7 @@ def test_batches_are_listed(dock: Dock, file: Path) -> None:
 
 def test_a_batch_is_cancelled(dock: Dock, tmp_path: Path) -> None:
     path = tmp_path / "many.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(3000)))
+    path.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(12_000)))
     for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
         dock.behave(provider, latency={"ms": 4000})  # else it may be done before the second command
     batch_id = run(dock, "batches", "submit", str(path), "--no-watch")[0].strip()

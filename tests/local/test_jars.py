@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _PROGRAM = """
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ print(kafka_jars(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.soak
 def test_two_first_starts_at_once_both_get_them(tmp_path: Path) -> None:
     """One removed the other's half of the work: "cannot fetch Apache Kafka"."""
     argv = [sys.executable, "-c", _PROGRAM, str(tmp_path / "cache")]

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from support.dock import Dock, chat_lines, running_dock, until
+from support.dock import Dock, chat_lines, until
 
 LINES = 20_000
 PROVIDERS = ("sim-atlas", "sim-borealis", "sim-cumulus")
@@ -19,13 +19,14 @@ KEYS = 40
 KILLS = 4
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
-    folder = tmp_path_factory.mktemp("accounts")
-    with running_dock(folder, "--scale", "ingress=2", "--scale", "provider=2") as dock:
-        for provider in PROVIDERS:
-            dock.behave(provider, latency={"ms": 200})
-        yield dock
+@pytest.fixture
+def own(dock: Dock) -> Iterator[Dock]:
+    """The shared installation, with providers that take their time."""
+    dock.reset_simulator()
+    for provider in PROVIDERS:
+        dock.behave(provider, latency={"ms": 200})
+    yield dock
+    dock.reset_simulator()
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def audit_books(dock: Dock, ended: Sequence[tuple[Batch, int]], report: Report) 
         _audit_lines(dock, batch, report, lines)
     rows = read_rows(dock)
     _audit_calls(dock.ledger(), rows, report)
-    _audit_repeats(rows, report)
+    audit_repeats(rows, report)
     _audit_cost(dock, rows, report)
     _audit_journal(dock, report)
     report.faults += faults_of_entries(dock.addresses["KAFKA_BOOTSTRAP_SERVERS"])
@@ -157,7 +157,7 @@ def _audit_calls(ledger: Iterable[dict[str, Any]], rows: Sequence[Row], report: 
         report.faults.append(f"{len(twice)} executions with two rows: {twice[0]}")
 
 
-def _audit_repeats(rows: Sequence[Row], report: Report) -> None:
+def audit_repeats(rows: Sequence[Row], report: Report) -> None:
     """A call after one that was answered, or may have been, is a repeat: it must say of which."""
     by_request: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -197,11 +197,12 @@ def _audit_budgets(dock: Dock, report: Report) -> None:
         report.faults.append(f"{report.most_used} of a budget were used")
 
 
-def audit_own(dock: Dock, provider: str, report: Report) -> None:
+def audit_own(dock: Dock, provider: str, report: Report, *, since_ms: int) -> None:
     """A provider that takes an own key only sees that key alone; no other sees it, and its calls are booked apart."""
     sql = (
         f"SELECT countIf(is_byok), countIf(is_byok != (provider = '{provider}')), uniqExactIf(credential_id, is_byok), "
-        "countIf(is_byok AND outcome = 'ok'), toString(sumIf(cost_usd, is_byok)) FROM crossdock.attempts FINAL"
+        "countIf(is_byok AND outcome = 'ok'), toString(sumIf(cost_usd, is_byok)) FROM crossdock.attempts FINAL "
+        f"WHERE toUnixTimestamp64Milli(started_at) >= {since_ms}"
     )
     ((own, misled, keys, good, cost),) = dock.rows(sql)
     report.own = int(own)

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import openai
 
-from support.audit import Report, Say, audit_books, audit_own, read_rows
+from support.audit import Report, Say, audit_books, audit_own, audit_repeats, read_rows
 from support.dock import MODELS, Dock, Line, chat_lines, running_dock, until
 
 STAGES = (
@@ -40,11 +39,9 @@ STAGES = (
     "kafka",
 )
 PROVIDERS = ("sim-atlas", "sim-borealis", "sim-cumulus")
-PAUSED_S = 12.0  # past the session's time-out of 10 s: what wakes up is a zombie
 CAPACITY = 640  # lines in flight in a worker
 SHARE_PAUSED = 0.04
 SHARE_RESTARTED = 0.06
-BATCH_LINES = 3000
 OPEN_BATCHES = 2
 TIGHT_LINES = 200
 TIGHT_USD = Decimal("0.02")
@@ -57,6 +54,17 @@ OWN = f"sk-own-{secrets.token_hex(16)}"
 OWN_AT = "sim-cumulus"
 """Takes the own provider key and no other; policies keep all other keys away from it."""
 ENOUGH_USD = Decimal(1000)
+
+
+@dataclass(frozen=True)
+class Havoc:
+    """How much is done to an installation."""
+
+    kills: int
+    seed: int
+    paused_s: float = 12.0
+    """Longer than a session: what wakes up is a zombie."""
+    batch_lines: int = 3000
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class Load:
     """Keeps a few batches and single requests under way until told to stop."""
 
     dock: Dock
+    batch_lines: int
     batches: list[str] = field(default_factory=list)
     tight: list[str] = field(default_factory=list)
     """Batches of a key whose budget is short."""
@@ -138,7 +147,7 @@ class Load:
     def _submit_one(self) -> None:
         states = [self.dock.client.batches.retrieve(name).status for name in self.batches[-8:]]
         if sum(state in {"validating", "in_progress"} for state in states) < OPEN_BATCHES:
-            self.batches.append(self.dock.submit(chat_lines(BATCH_LINES)))
+            self.batches.append(self.dock.submit(chat_lines(self.batch_lines)))
 
     def _submit_tight(self) -> None:
         self._submit_after_another(
@@ -196,12 +205,15 @@ class Load:
             time.sleep(0.1)
 
 
-def wreak(dock: Dock, schedule: Sequence[Event], report: Report, say: Say) -> None:
+def wreak(dock: Dock, havoc: Havoc, report: Report, say: Say) -> None:
     """Carry out the schedule."""
+    schedule = make_schedule(havoc.kills, havoc.seed)
     waking: list[threading.Timer] = []
     for number, event in enumerate(schedule, start=1):
         time.sleep(event.gap_s)
-        if not _hit(dock, event, report, waking):
+        if event.action == "pause":
+            waking.append(_pause(dock, event.victim, havoc.paused_s, report))
+        elif not _hit(dock, event, report):
             continue
         report.done[event.action] += 1
         if number % 20 == 0:
@@ -210,20 +222,28 @@ def wreak(dock: Dock, schedule: Sequence[Event], report: Report, say: Say) -> No
         timer.join()
 
 
-def _hit(dock: Dock, event: Event, report: Report, waking: list[threading.Timer]) -> bool:
-    """Hit a process; wait for it to be there first, for kills of the dead are no kills."""
+def _await_alive(dock: Dock, victim: str) -> None:
+    """Wait for a process to be there: kills of the dead are no kills."""
     give_up = time.monotonic() + 30
-    while not dock.is_alive(event.victim) and time.monotonic() < give_up:
+    while not dock.is_alive(victim) and time.monotonic() < give_up:
         time.sleep(0.05)
-    if event.victim.startswith("provider") and event.action != "restart":
+
+
+def _pause(dock: Dock, victim: str, paused_s: float, report: Report) -> threading.Timer:
+    _await_alive(dock, victim)
+    if victim.startswith("provider"):
+        report.in_flight += _in_flight(dock, victim)
+    dock.send_signal(victim, signal.SIGSTOP)
+    timer = threading.Timer(paused_s, dock.wake, (dock.pids()[victim],))
+    timer.start()
+    return timer
+
+
+def _hit(dock: Dock, event: Event, report: Report) -> bool:
+    """Kill or restart a process; False if it was dead already."""
+    _await_alive(dock, event.victim)
+    if event.victim.startswith("provider") and event.action == "kill":
         report.in_flight += _in_flight(dock, event.victim)
-    if event.action == "pause":
-        dock.send_signal(event.victim, signal.SIGSTOP)
-        pid = dock.pids()[event.victim]
-        timer = threading.Timer(PAUSED_S, dock.wake, (pid,))
-        timer.start()
-        waking.append(timer)
-        return True
     if event.action == "restart":
         dock.stop_orderly(event.victim)
         return True
@@ -240,15 +260,15 @@ def _in_flight(dock: Dock, name: str) -> int:
 # the audit
 
 
-def audit(dock: Dock, load: Load, report: Report) -> None:
+def audit(dock: Dock, load: Load, report: Report, *, since_ms: int) -> None:
     """Compare what was accepted with what came of it, the provider's ledger with the rows, the cost with the prices."""
-    ended = [(dock.wait(name, timeout_s=600), BATCH_LINES) for name in load.batches]
+    ended = [(dock.wait(name, timeout_s=600), load.batch_lines) for name in load.batches]
     ended += [(dock.wait(name, timeout_s=600), TIGHT_LINES) for name in load.tight]
     ended += [(dock.wait(name, timeout_s=600), OWN_LINES) for name in load.own]
     report.singles, report.refused = load.answered, load.refused
     until(lambda: _held(dock) == 0, timeout_s=300, what="the end of all holds")
     audit_books(dock, ended, report)
-    audit_own(dock, OWN_AT, report)
+    audit_own(dock, OWN_AT, report, since_ms=since_ms)
     if report.repeats > report.in_flight:
         report.faults.append(f"{report.repeats} repeats, {report.in_flight} were in flight")
 
@@ -258,24 +278,22 @@ def _held(dock: Dock) -> Decimal:
     return Decimal(row[0])
 
 
-def run(dock: Dock, *, kills: int, seed: int, say: Say) -> Report:
-    """Load an installation of two providers and two routers, wreak havoc, audit."""
-    report = Report()
-    dock.reset_simulator()
+def run(dock: Dock, havoc: Havoc, say: Say) -> Report:
+    """Load an installation of two providers and two routers, wreak havoc, audit all that it ever did."""
+    report, earlier = Report(), Report()
     for provider in PROVIDERS:
         accepted = {"api_keys": [OWN]} if provider == OWN_AT else {}
         latency = {"ms": 400, "kind": "uniform", "spread": 300}
         dock.behave(provider, latency=latency, **accepted)
-    before = Counter(row.execution_id for row in read_rows(dock))
-    if before:
-        raise RuntimeError("the audit wants an installation that nobody used before")
-    load = Load(dock)
-    started = time.monotonic()
+    audit_repeats(read_rows(dock), earlier)
+    report.in_flight = earlier.repeats  # what was repeated before counts as having been in flight
+    load = Load(dock, havoc.batch_lines)
+    started, since_ms = time.monotonic(), time.time_ns() // 1_000_000
     load.begin()
     until(lambda: bool(load.batches), what="the first batch")
-    wreak(dock, make_schedule(kills, seed), report, say)
+    wreak(dock, havoc, report, say)
     load.end()
-    audit(dock, load, report)
+    audit(dock, load, report, since_ms=since_ms)
     report.took_s = time.monotonic() - started
     return report
 
@@ -289,7 +307,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="crossdock-chaos-"))
     print(f"seed {wish.seed}, {wish.kills} kills; logs in {folder / 'logs'}", flush=True)
     with running_dock(folder, "--scale", "provider=2", "--scale", "router=2") as dock:
-        report = run(dock, kills=wish.kills, seed=wish.seed, say=lambda t: print(t, flush=True))
+        havoc = Havoc(wish.kills, wish.seed)
+        report = run(dock, havoc, lambda text: print(text, flush=True))
         report.tell(print)
     if not report.faults and not wish.keep:
         import shutil  # noqa: PLC0415  # only here

@@ -27,7 +27,7 @@ engines = pytest.importorskip("support.engines", reason="needs the local engines
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 2
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture(scope="module")

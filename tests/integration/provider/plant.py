@@ -36,6 +36,7 @@ from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
 from crossdock_schemas.topics import DISPATCH, dispatch_topic, provisioned
+from support.effort import STEADY_TIMES
 
 PARTITIONS = 2
 PRICES = Prices(input=Decimal("0.5"), output=Decimal("1.5"))
@@ -119,7 +120,7 @@ class Plant:
             "CROSSDOCK_CATALOGUE": str(self.folder / "catalogue.json"),
             "CROSSDOCK_ORDINAL": str(ordinal),
             "CROSSDOCK_LOG_LEVEL": "WARNING",
-        }
+        } | STEADY_TIMES
         worker = Process("provider", settings | env)
         self.workers.append(worker)
         await worker.start()

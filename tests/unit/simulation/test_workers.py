@@ -8,12 +8,24 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from _pytest.mark import ParameterSet
 
 from unit.simulation.loop import run_virtually
 from unit.simulation.workers import World
 
-SEEDS = 400
+SEEDS = 160
+SOAK_SEEDS = 2000
 CHUNK = 40
+
+pytestmark = (
+    pytest.mark.no_cover
+)  # each line that it reaches is reached elsewhere, and it runs very many
+
+
+def chunks(count: int, soak_count: int) -> list[ParameterSet]:
+    """Return the first seed of each chunk; those above `count` are for a soak."""
+    firsts = range(0, soak_count, CHUNK)
+    return [pytest.param(n, marks=[pytest.mark.soak] if n >= count else []) for n in firsts]
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +39,7 @@ def run(seed: int, *, crashes: bool) -> World:
     return run_virtually(World(seed, crashes=crashes).run())
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+@pytest.mark.parametrize("first", chunks(SEEDS, SOAK_SEEDS))
 def test_no_schedule_of_crashes_loses_a_request_a_call_or_a_flag(first: int) -> None:
     """Every request ends, every call has its row, every repeat is marked, and only calls in flight are repeated."""
     found = {seed: run(seed, crashes=True).faults() for seed in range(first, first + CHUNK)}
@@ -43,7 +55,7 @@ def test_some_schedules_do_repeat_calls() -> None:
     assert sum(world.cut_off for world in worlds) > 0
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS // 2, CHUNK))
+@pytest.mark.parametrize("first", chunks(SEEDS // 2, SOAK_SEEDS // 2))
 def test_orderly_stops_and_rebalances_repeat_nothing(first: int) -> None:
     worlds = {seed: run(seed, crashes=False) for seed in range(first, first + CHUNK)}
 

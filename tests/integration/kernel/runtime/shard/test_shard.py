@@ -12,6 +12,7 @@ from crossdock.kernel.drivers.kafka import open_producer, open_transactional_pro
 from crossdock.kernel.process.errors import FencedError
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.process.timing import Timing
 from crossdock.kernel.runtime.shard.shard import POSITIONS_KEY, ShardSpec, ShardWorker, read_pages
 from support.engines import RunningKafka
 from support.topics import (
@@ -97,6 +98,7 @@ class Shards:
             servers=self.kafka.bootstrap_servers,
             instance=instance,
             health=Health("test", 0),
+            timing=Timing(session_ms=4000),
         )
 
     async def put(self, *values: bytes, partition: int = 0) -> None:
