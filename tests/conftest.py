@@ -66,7 +66,7 @@ def _turn(item: pytest.Item) -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep groups together; without them (--dist worksteal and the like) leave it to the plugin."""
+    """Keep groups together; without them (--dist loadfile) leave it to the plugin."""
     return GroupScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
