@@ -1,7 +1,7 @@
 """When credits expire, and when that is reported; `credit_lots` decides what then lapses. Pure."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from crossdock.accounts.ledger import credit_lots
@@ -70,9 +70,8 @@ class CreditExpiry:
             self._step.keep(entity_page(found))
         return settled.lapses
 
-    def show(self, states: Mapping[AccountId, AccountState], now_ms: int) -> None:
+    def show(self, now_ms: int) -> None:
         """Show the lots in the directory: each account's once in SHOW_MS at most."""
         for account in self._shown.due(now_ms):
-            found = states[account].lots
-            if found is not None:
-                self._step.send(directory_record(identity(found), found, now_ms))
+            lots = self._kept[account]
+            self._step.send(directory_record(identity(lots), lots, now_ms))

@@ -288,7 +288,7 @@ class AccountsLedger:
             spending = self._states[account].spending(spender)
             name = listed_as(account, identity(spending))
             self._step.send(directory_record(name, spending, now_ms))
-        self._credit_expiry.show(self._states, now_ms)
+        self._credit_expiry.show(now_ms)
 
     def _booking(self, account: AccountId, now_ms: int) -> Booking:
         """Return the booking of `account`, open until its entries are written."""

@@ -177,7 +177,7 @@ async def test_a_key_for_no_end_user_is_refused_and_the_answer_says_what_to_do()
     message = refused.json()["error"]["message"]
     assert refused.status_code == 400
     assert "1 to 100" in message
-    assert "null lets the key serve everybody, `disabled` nobody" in message
+    assert "null: the key serves every caller; `disabled`: no caller" in message
 
 
 async def test_a_hundred_end_users_of_the_longest_names_are_taken_and_each_is_kept_once() -> None:
