@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.prose import CLEAN, EXCEPTIONS, ROOT, check, check_text, main
+from support.prose import CHECKED, EXCEPTIONS, ROOT, check, check_text, main
 
 EXAMPLES = {
     "nobody": ("Nobody reads it.", "No stage reads it."),
@@ -82,10 +82,10 @@ def test_the_command_fails_for_a_file_with_findings(capsys: pytest.CaptureFixtur
 
 
 def test_clean_folders_are_clean() -> None:
-    assert list(map(str, check(CLEAN))) == []
+    assert list(map(str, check(CHECKED))) == []
 
 
-@pytest.mark.parametrize("path", CLEAN)
+@pytest.mark.parametrize("path", CHECKED)
 def test_a_clean_folder_exists(path: str) -> None:
     assert (ROOT / path).exists()
 

@@ -1,4 +1,4 @@
-"""Who asks, in tests: the installation's own organization, and what the accounts shard writes about it."""
+"""The caller in tests: the installation's own organization, and what the accounts shard writes about it."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ KEY_SECRET = "secret-of-the-tests-" + "0" * 20
 def found_accounts(
     owner_key: str, api_key: str, now_ms: int
 ) -> tuple[AccountsCore, Sequence[Outgoing]]:
-    """Return accounts with the first organization, and the records that tell of it."""
+    """Return accounts with the first organization, and the records that show it."""
     core = AccountsCore()
     core.apply(make_founded(digest(owner_key), digest(api_key), now_ms), now_ms)
     return core, core.finish().outgoing

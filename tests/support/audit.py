@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Report:
-    """What was done, and what the books say afterwards."""
+    """The actions of a run, and the state of the books afterwards."""
 
     done: Counter[str] = field(default_factory=Counter)
     took_s: float = 0.0
@@ -35,7 +35,7 @@ class Report:
     most_used: Decimal = Decimal(0)
     """The greatest part of a budget that was spent and held at any hold."""
     own: int = 0
-    """Calls with an own provider key."""
+    """Calls with a BYOK key."""
     calls: int = 0
     rows: int = 0
     unknown: int = 0
@@ -50,7 +50,7 @@ class Report:
         say(f"accepted {self.lines} lines in {self.batches} batches, {self.failed} failed")
         say(f"single requests answered: {self.singles}; refused for want of money: {self.refused}")
         say(f"holds under budgets: {self.holds}, which used {self.most_used:%} of one at most")
-        say(f"calls with an own provider key: {self.own}, none of them with another's")
+        say(f"calls with a BYOK key: {self.own}, none of them with another's")
         say(f"calls: {self.calls} in the provider's ledger, {self.rows} rows")
         say(f"of unknown end: {self.unknown}; repeated: {self.repeats}, flagged: {self.flagged}")
         say(f"in flight in workers when they were killed or paused: {self.in_flight}")
@@ -88,9 +88,9 @@ def _audit_lines(dock: Dock, batch: Batch, report: Report, lines: int) -> None:
     if twice := repeated(ids):
         report.faults.append(f"{batch.id}: {len(twice)} lines twice, such as {twice[0]}")
     sql = f"SELECT outcome, count() FROM crossdock.requests FINAL WHERE batch_id = '{batch.id}' GROUP BY outcome"
-    told = {str(outcome): int(n) for outcome, n in dock.rows(sql)}
-    if told.get("completed", 0) != len(answered) or sum(told.values()) != len(ids):
-        report.faults.append(f"{batch.id}: ClickHouse says {told}, the files {len(ids)}")
+    ends = {str(outcome): int(n) for outcome, n in dock.rows(sql)}
+    if ends.get("completed", 0) != len(answered) or sum(ends.values()) != len(ids):
+        report.faults.append(f"{batch.id}: ClickHouse has {ends}, the files have {len(ids)}")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Row:
     outcome: str
     repeat_of: str
     may_be_paid: bool
-    """It was answered, or its worker died before it told how it ended."""
+    """It was answered, or its worker died before it reported the end."""
     model: str
     provider: str
     tokens: tuple[int, ...]
@@ -158,7 +158,7 @@ def _audit_calls(ledger: Iterable[dict[str, Any]], rows: Sequence[Row], report: 
 
 
 def audit_repeats(rows: Sequence[Row], report: Report) -> None:
-    """A call after one that was answered, or may have been, is a repeat: it must say of which."""
+    """A call after one that was answered, or may have been, is a repeat: it must name the call that it repeats."""
     by_request: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_request[row.request_id].append(row)
@@ -198,7 +198,7 @@ def _audit_budgets(dock: Dock, report: Report) -> None:
 
 
 def audit_own(dock: Dock, provider: str, report: Report, *, since_ms: int) -> None:
-    """A provider that takes an own key only sees that key alone; no other sees it, and its calls are booked apart."""
+    """A provider that takes a BYOK key only sees that key alone; no other sees it, and its calls are booked apart."""
     sql = (
         f"SELECT countIf(is_byok), countIf(is_byok != (provider = '{provider}')), uniqExactIf(credential_id, is_byok), "
         "countIf(is_byok AND outcome = 'ok'), toString(sumIf(cost_usd, is_byok)) FROM crossdock.attempts FINAL "
@@ -209,13 +209,15 @@ def audit_own(dock: Dock, provider: str, report: Report, *, since_ms: int) -> No
     booked = "SELECT toString(sum(amount_usd)) FROM crossdock.journal FINAL WHERE is_byok AND ledger = 'spend'"
     ((spent,),) = dock.rows(booked)
     if int(misled) or int(keys) != 1 or not int(good):
-        report.faults.append(f"own key: {own} calls, {good} answered, {misled} misled, {keys} keys")
+        report.faults.append(
+            f"BYOK key: {own} calls, {good} answered, {misled} misled, {keys} keys"
+        )
     if Decimal(spent) != Decimal(cost):
-        report.faults.append(f"own key: the journal says {spent}, the calls {cost} USD")
+        report.faults.append(f"BYOK key: {spent} USD in the journal, {cost} USD in the calls")
 
 
 def faults_of_entries(servers: str) -> list[str]:
-    """Say which entries have one number but are not the same: ClickHouse keeps the later one only."""
+    """Report entries that have one number but are not the same: ClickHouse keeps the later one only."""
     entries: dict[tuple[str, int], bytes] = {}
     twice = set()
     for record in asyncio.run(read_all(servers, ACCOUNT_JOURNAL.name)):
@@ -234,4 +236,4 @@ def _audit_journal(dock: Dock, report: Report) -> None:
         report.faults.append(f"crossdock audit: {proof.stdout} {proof.stderr}")
     ((spent,),) = dock.rows("SELECT toString(sum(spent_usd)) FROM crossdock.spend_by_key")
     if Decimal(spent) != report.cost_usd:
-        report.faults.append(f"the journal says {spent}, the calls {report.cost_usd:f} USD")
+        report.faults.append(f"{spent} USD in the journal, {report.cost_usd:f} USD in the calls")

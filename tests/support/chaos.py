@@ -45,14 +45,14 @@ SHARE_RESTARTED = 0.06
 OPEN_BATCHES = 2
 TIGHT_LINES = 200
 TIGHT_USD = Decimal("0.02")
-"""Of a key's budget, for some dozen of its lines; so much more every RAISE_S."""
+"""The budget of a key, enough for some dozen of its lines; it grows by this amount every RAISE_S."""
 TIGHT_TOKENS = 64
 TIGHT_CALLERS = 8
 RAISE_S = 3.0
 OWN_LINES = 150
 OWN = f"sk-own-{secrets.token_hex(16)}"
 OWN_AT = "sim-cumulus"
-"""Takes the own provider key and no other; policies keep all other keys away from it."""
+"""This provider takes the BYOK key and no other; policies keep all other keys away from it."""
 ENOUGH_USD = Decimal(1000)
 
 
@@ -94,7 +94,7 @@ def make_schedule(kills: int, seed: int) -> list[Event]:
 
 @dataclass
 class Load:
-    """Keeps a few batches and single requests under way until told to stop."""
+    """Keeps a few batches and single requests under way until it is stopped."""
 
     dock: Dock
     batch_lines: int
@@ -106,7 +106,7 @@ class Load:
     """Single requests of that key that there was no money for."""
     key: tuple[str, str] = ("", "")
     own: list[str] = field(default_factory=list)
-    """Batches of a key that calls with an own provider key only."""
+    """Batches of a key that calls with a BYOK key only."""
     own_key: tuple[str, str] = ("", "")
     limit_usd: Decimal = TIGHT_USD
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -123,7 +123,7 @@ class Load:
             self._threads.append(thread)
 
     def _hand_in(self) -> None:
-        """Hand in an own provider key for one API key, which may use its provider alone; the others may not."""
+        """Create a BYOK key for one API key, which may use its provider alone; the others may not."""
         self.own_key = self.dock.make_key("own")
         hashed = sha256(self.own_key[1].encode()).hexdigest()
         body = {"provider": OWN_AT, "key": OWN, "allowed_api_key_hashes": [hashed]}
@@ -223,7 +223,7 @@ def wreak(dock: Dock, havoc: Havoc, report: Report, say: Say) -> None:
 
 
 def _await_alive(dock: Dock, victim: str) -> None:
-    """Wait for a process to be there: kills of the dead are no kills."""
+    """Wait until a process runs: a kill of a dead process does not count."""
     give_up = time.monotonic() + 30
     while not dock.is_alive(victim) and time.monotonic() < give_up:
         time.sleep(0.05)
@@ -251,7 +251,7 @@ def _hit(dock: Dock, event: Event, report: Report) -> bool:
 
 
 def _in_flight(dock: Dock, name: str) -> int:
-    """Return what a worker has in flight, as it says itself a moment before; all that it may have if it does not."""
+    """Return what a worker has in flight, by its own status a moment before; without a status, all that it may have."""
     with suppress(OSError):
         return int(dock.status(name).get("in_flight", 0))
     return CAPACITY

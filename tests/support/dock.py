@@ -52,7 +52,10 @@ class Dock:
         return self._clients[url, key]
 
     def manage(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the API for accounts, as the owner; return the answer's JSON. What is not there yet is asked again."""
+        """Send a request to the management API, as the owner; return the answer's JSON.
+
+        A request that fails because the API is not ready is repeated.
+        """
         url = f"{self.addresses['OPENAI_BASE_URL']}/{path}"
         headers = {"authorization": f"Bearer {self.data.owner_key()}"}
         data = None if body is None else json.dumps(body).encode()
@@ -125,12 +128,12 @@ class Dock:
         return all(process["state"] == "ready" for process in self.processes().values())
 
     def status(self, process: str) -> dict[str, Any]:
-        """Return what a process says of itself."""
+        """Return the status of a process."""
         found: dict[str, Any] = json.loads(self._ops(process, "status"))
         return found
 
     def is_at_rest(self) -> bool:
-        """Say whether every process is ready and nothing is on its way to a provider."""
+        """Return whether every process is ready and nothing is on its way to a provider."""
         if not self.are_ready():
             return False
         try:
@@ -148,7 +151,7 @@ class Dock:
         )
 
     def rest(self) -> None:
-        """Wait until all that was begun has ended, and lies in ClickHouse."""
+        """Wait until all work that was begun has ended, and is in ClickHouse."""
         until(self.is_at_rest, timeout_s=400, what="the dock at rest")
         time.sleep(FETCH_S)
         until(self.is_at_rest, timeout_s=400, what="the dock still at rest")

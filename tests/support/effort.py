@@ -10,18 +10,18 @@ SHORT_TIMES = {
     "CROSSDOCK_TRANSACTION_TIMEOUT_S": "3",
     "CROSSDOCK_LEASE_S": "4",
 }
-"""Of an installation whose processes die: what a test waits for is their order."""
+"""Times of an installation whose processes die: a test waits for their order."""
 STEADY_TIMES = {
     "CROSSDOCK_SESSION_TIMEOUT_S": "5",
     "CROSSDOCK_TRANSACTION_TIMEOUT_S": "5",
     "CROSSDOCK_LEASE_S": "6",
 }
-"""Of workers that nobody kills and whose calls must not be repeated: a slow machine must not look like a dead one."""
+"""Times of workers that no test kills and that must repeat no call: a slow machine must not look like a dead one."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What every run does, and what a soak does."""
+    """The counts of every run, and those of a soak."""
 
     is_soak: bool
 
@@ -30,5 +30,5 @@ class Effort:
 
     @property
     def steady_times(self) -> dict[str, str]:
-        """The times of workers that nobody kills; empty ones are the defaults."""
+        """The times of workers that no test kills; empty ones are the defaults."""
         return dict.fromkeys(STEADY_TIMES, "") if self.is_soak else STEADY_TIMES

@@ -181,14 +181,14 @@ class Shell:
     keys: list[str] = field(default_factory=list)
     answer: Answer = lambda _: httpx.Response(500)
     past: Sequence[PastRequests] = ()
-    """What ClickHouse knows."""
+    """The rows of ClickHouse."""
     usual: Mapping[str, float] = field(default_factory=dict)
-    """How long answers were, by model, as ClickHouse says."""
+    """The length of answers by model, as ClickHouse has it."""
     looks: list[tuple[str, str, float, int]] = field(default_factory=list)
     typed: str = ""
-    """What is typed where nobody sees it."""
+    """The text typed at a hidden prompt."""
     sealed: Mapping[str, SealedSecret] = field(default_factory=dict)
-    """What is on the topic of secrets."""
+    """The records on the topic of secrets."""
 
     def says(self, value: object, status: int = 200) -> None:
         self.answer = lambda _: httpx.Response(status, json=value)

@@ -1,4 +1,4 @@
-"""What Stripe would send."""
+"""Events as Stripe sends them."""
 
 import hashlib
 import hmac

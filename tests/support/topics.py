@@ -1,4 +1,4 @@
-"""Fresh topics for tests on a shared broker, and what lies on them."""
+"""Fresh topics for tests on a shared broker, and their records."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ WAIT_S = 120.0
 
 
 def fresh(name: str) -> str:
-    """Return a name that nobody used before."""
+    """Return a name that was not used before."""
     return f"{name}.{secrets.token_hex(4)}"
 
 

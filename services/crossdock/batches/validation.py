@@ -58,7 +58,7 @@ async def validate(
             await write()
             if survey.is_over:
                 break
-            await asyncio.sleep(0)  # the shard's other work goes on between two chunks
+            await asyncio.sleep(0)  # the shard's other work continues between two chunks
     _report_findings(batch, survey)
     errors = survey.errors + await _repeats(objects, batch.input_path, survey)
     if not errors and not survey.count:

@@ -1,7 +1,7 @@
 """How many of a parcel's lines the headroom covers. Pure.
 
-What binds all lines is used up line after line; an end user's budgets are used up by that user's lines only. The first
-line that has no headroom ends it.
+Lines use up the budgets that bind all of them one after the other; the budgets of an end user are used up by that
+user's lines only. The first line without headroom ends the search.
 """
 
 from collections.abc import Sequence

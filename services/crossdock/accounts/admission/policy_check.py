@@ -1,6 +1,6 @@
 """Policy check: may a parcel's lines run, and at which endpoints? Pure.
 
-Ingress checks once whether the key has expired: a batch that was accepted before goes on, and so outlives the overlap
+Ingress checks once whether the key has expired: a batch that was accepted before continues, and so outlives the overlap
 of a rotation. Whether the key was deleted, and what policies permit now, is checked here for each parcel, by the stage
 that deletes keys. Lines of one parcel differ only where BYOK keys serve some end users only.
 """

@@ -23,7 +23,7 @@ class Promised:
 
 
 def grants(state: AccountState) -> Iterator[tuple[WaitingLines, Granted]]:
-    """Yield the batches that may go on. What is promised to one is not promised to the next."""
+    """Yield the batches that may continue. Money that is promised to one is not promised to the next."""
     promised = Promised()
     for waiting in state.waiting.values():
         key = state.keys.get(waiting.key_id)

@@ -1,1 +1,1 @@
-"""Management commands: who may send them, and what they change. Pure."""
+"""Management commands: the roles that may send them, and what they change. Pure."""

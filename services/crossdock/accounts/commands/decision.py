@@ -51,7 +51,7 @@ def _no_keys(_state: AccountState, _command: Message) -> Iterable[ApiKey | None]
 
 @dataclass(frozen=True)
 class CommandSpec(Generic[C]):
-    """How a command is handled, and who may send it."""
+    """The handler of a command, and the role that may send it."""
 
     command: type[C]
     handle: Callable[[AccountState, C], Decision | Refused]

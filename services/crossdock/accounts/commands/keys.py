@@ -120,7 +120,7 @@ def rotate_key(state: AccountState, command: KeyRotation) -> Decision | Refused:
 def _inherited(
     state: AccountState, key_id: KeyId, successor: KeyId
 ) -> tuple[list[Entity], dict[str, Any]]:
-    """Return the policy and the budgets of the successor, and their fields of the log. Budgets begin anew."""
+    """Return the policy and the budgets of the successor, and their fields of the log. Budgets start again."""
     stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": state.now_ms}
     policy = state.policies.get(policy_id(key_id))
     budgets = state.budgets.get(key_id, {})

@@ -102,7 +102,7 @@ class Booking:
         return known[1]
 
     def forget_headroom(self) -> None:
-        """Compute the headroom anew next time: totals or credits changed."""
+        """Compute the headroom again next time: totals or credits changed."""
         self._headroom = None
 
     def count_holds(self) -> None:

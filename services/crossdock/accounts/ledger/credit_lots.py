@@ -2,8 +2,8 @@
 
 Credits that expire at the same time are one lot. Spending takes from the lot that expires first; credits that never
 expire come last. A refund or a negative adjustment takes from the other end: credits that never expire, then the lot
-that expires last, so that no refund pays back what was about to lapse. What a correction gives back never expires, and
-is spent next.
+that expires last, so that no refund pays back what was about to lapse. Credits that a correction gives back
+never expire, and are spent next.
 
 When a lot expires, all of it lapses except what open holds may need, and holds draw on what expires first. That part
 stays until calls captured or released it, whichever calls they are; then the released part lapses. So a lot lapses in

@@ -65,7 +65,7 @@ class LineCosts(NamedTuple):
     tokens: Sequence[int]
 
 
-@dataclass(slots=True)  # why not frozen: that takes 2 us, for each parcel
+@dataclass(slots=True)  # why not frozen: that takes 2 us a parcel
 class Admitted:
     """How many of a parcel's lines may start, from the first on, under which hold, and why not the next one."""
 

@@ -15,7 +15,7 @@ from crossdock.kernel.drivers.kafka.consumer import Place
 from crossdock.kernel.process.record import Record
 
 MAX_RECORDS = 1000  # of one topic, at once
-IDLE_S = 0.5  # a shard makes a step this often even without records, for what is due by time
+IDLE_S = 0.5  # a shard makes a step this often even without records: some work is due by time
 FETCH_WAIT_MS = 1500  # a record ends the wait; an idle consumer sends no other request so long
 
 

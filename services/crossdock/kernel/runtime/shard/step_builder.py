@@ -4,7 +4,7 @@ from crossdock.kernel.process.record import Outgoing, Page, Step
 
 
 class StepBuilder:
-    """Records keep their order. Of a page that is kept more than once, the last value is written."""
+    """Records keep their order. A page that is kept more than once is written once, with its last value."""
 
     def __init__(self) -> None:
         self._outgoing: list[Outgoing] = []
