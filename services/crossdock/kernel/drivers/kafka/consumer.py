@@ -26,6 +26,11 @@ Position = Mapping[Place, int]
 
 OnRebalance = Callable[[Collection[Place]], Awaitable[None]]
 
+METADATA_AGE_MS = 5_000
+"""A member that joins while a restarted broker does not know its topics is assigned nothing until it asks again.
+
+aiokafka's default is 5 minutes.
+"""
 REBALANCE_TIMEOUT_MS = 60_000  # members have this long to drain and rejoin
 MAX_FETCH_BYTES = 2_097_152
 FETCH_WAIT_MS = 500
@@ -256,6 +261,7 @@ async def open_group_consumer(
         session_timeout_ms=timing.session_ms,
         heartbeat_interval_ms=timing.heartbeat_ms,
         rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_AGE_MS,
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )

@@ -23,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import EventT, StreamT
 from typing_extensions import override
 
-from crossdock.kernel.drivers.kafka.consumer import lag_of
+from crossdock.kernel.drivers.kafka.consumer import METADATA_AGE_MS, lag_of
 from crossdock.kernel.process.errors import FencedError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
@@ -103,6 +103,7 @@ class AgentRunner:
             table_standby_replicas=0,
             consumer_group_instance_id=f"{group}.{instance}",
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=METADATA_AGE_MS,
             broker_client_id=f"{group}.{instance}",
             broker_commit_interval=1.0,
             broker_session_timeout=timing.session_ms / 1000,

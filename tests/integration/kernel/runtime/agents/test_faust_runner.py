@@ -150,3 +150,16 @@ async def test_what_was_sent_on_is_not_sent_again_when_the_group_forgot_how_far_
 
     assert handled.values == [b"a", b"b", b"c"]
     assert await values_of(servers, handled.output) == [b"a", b"b", b"c"]
+
+
+async def test_a_runner_that_joined_before_its_topic_was_known_gets_its_records_soon(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """A restarted broker may not know its topics yet. A runner then stood without partitions for five minutes."""
+    servers, topic, handled = kafka.bootstrap_servers, fresh("topic"), Handled()
+
+    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+        await provision(servers, [Provisioned(topic, 2)])
+        await put(servers, topic, b"first")
+        async with asyncio.timeout(60):
+            await eventually(lambda: handled.values == [b"first"], "the record")
