@@ -61,7 +61,7 @@ def test_a_second_up_says_that_it_runs(own: Dock) -> None:
 
     assert detached == attached
     assert detached[0] == 1
-    assert "runs already" in detached[1]
+    assert "already runs" in detached[1]
     assert own.addresses["OPENAI_BASE_URL"] in detached[1]
     assert "crossdock down" in detached[1]
 

@@ -210,11 +210,12 @@ def test_a_call_without_a_key_is_refused(dock: Dock) -> None:
 
     responses = [
         httpx.get(f"{base}/models"),
-        httpx.get(f"{base}/nowhere"),
         httpx.get(f"{base}/models", headers={"authorization": "Basic abc"}),
     ]
+    unknown = httpx.get(f"{base}/nowhere")
 
     assert {answer_of(r) for r in responses} == {(401, INVALID, "invalid_api_key", None)}
+    assert answer_of(unknown) == (404, INVALID, None, None)  # as with a key
 
 
 def test_a_body_over_the_limit_is_refused(dock: Dock) -> None:
@@ -339,7 +340,8 @@ PLACES: dict[str, tuple[str, str, int]] = {
 def test_what_does_not_exist_is_told_in_the_envelope(dock: Dock, name: str) -> None:
     method, path, expected = PLACES[name]
 
-    response = raw(dock, method, path)
+    body = {"part_ids": ["part_nope"]} if "/uploads/" in path else None
+    response = raw(dock, method, path, json=body)
 
     status, kind, _, _ = answer_of(response)
     assert (status, kind) == (expected, INVALID)

@@ -151,7 +151,7 @@ async def test_the_balance_is_what_the_shard_says(shard: Shard) -> None:
     assert before == [(10, Decimal("0.000000000003"), None)]
     assert during == [(10, 4, 6)]
     assert after == [(10, Decimal("4.000000000003"), None)]
-    assert left.credits_left() == 10 - Decimal("4.000000000003")
+    assert left.credits_left() == to_units(10 - Decimal("4.000000000003"))
 
 
 async def test_who_needs_credits_and_has_none_is_shown(shard: Shard) -> None:
