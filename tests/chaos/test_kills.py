@@ -8,7 +8,7 @@ from collections.abc import Callable
 from openai.types import Batch
 
 from crossdock.batches.core.line_feeder import SOURCE
-from crossdock.kernel.drivers.kafka import open_producer, open_reader
+from crossdock.kernel.drivers.kafka import open_producer, open_reader, wait_for_broker
 from crossdock.kernel.drivers.kafka.tail import reached
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.parcel.parcel import Parcel
@@ -89,6 +89,7 @@ async def fed_lines(dock: Dock, batches: set[str]) -> list[tuple[str, int]]:
     Workers put lines there too, which need another hold after a call of unknown end.
     """
     servers = dock.addresses["KAFKA_BOOTSTRAP_SERVERS"]
+    await wait_for_broker(servers, timeout_s=120)  # the last kill may have been the broker's
     async with open_producer(servers, client="test") as producer:
         count = await producer.partition_count(REQUESTS.name)
     places = [(REQUESTS.name, partition) for partition in range(count)]
