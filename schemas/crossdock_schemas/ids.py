@@ -19,6 +19,9 @@ CredentialId = NewType("CredentialId", str)
 CreditId = NewType("CreditId", str)
 AlertId = NewType("AlertId", str)
 
+OPERATOR = AccountId("org_local")
+"""The first organization of an installation, its operator's."""
+
 _TIME_DIGITS = 12  # 48 bits of unix milliseconds, in hexadecimal
 _HEX_DIGITS = 32
 

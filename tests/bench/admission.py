@@ -34,12 +34,12 @@ from crossdock.kernel.drivers.kafka import (
     provision,
 )
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.provisioning.first_organization import OPERATOR, founded_record, make_founded
+from crossdock.kernel.provisioning.first_organization import founded_record, make_founded
 from crossdock.local.catalogue import simulated_catalogue
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import BudgetChange, Command
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.ids import ChangeId
+from crossdock_schemas.ids import OPERATOR, ChangeId
 from crossdock_schemas.parcel.parcel import Lane
 from crossdock_schemas.topics import (
     ACCOUNT_CHANGES,

@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.http.auth import Principal
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.provisioning.first_organization import (
-    API_KEY,
-    OPERATOR,
-    PROJECT,
-    make_founded,
-)
+from crossdock.kernel.provisioning.first_organization import API_KEY, PROJECT, make_founded
 from crossdock.kernel.requests.api_keys import digest
+from crossdock_schemas.ids import OPERATOR
 
 LOCAL = Principal(OPERATOR, PROJECT, API_KEY, None)
 KEY_SECRET = "secret-of-the-tests-" + "0" * 20

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import ProcessError
-from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import make_plain_key
 from crossdock.local.ports import free_port, reserve
+from crossdock_schemas.ids import OPERATOR
 
 _NAMES = ("ingress", "clickhouse", "kafka", "kafka_controller", "simulator")
 PREFERRED = {name: 7700 + number for number, name in enumerate(_NAMES)}

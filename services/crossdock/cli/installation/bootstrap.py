@@ -11,8 +11,8 @@ import typer
 
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import ProcessError
-from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import digest, make_plain_key
+from crossdock_schemas.ids import OPERATOR
 
 SECRET_BYTES = 32
 PASSWORD_BYTES = 24

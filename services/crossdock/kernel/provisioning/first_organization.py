@@ -4,10 +4,9 @@ from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
 from crossdock_schemas.accounts.control import Founded
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.ids import AccountId, KeyId, ProjectId, make_change_id
+from crossdock_schemas.ids import OPERATOR, KeyId, ProjectId, make_change_id
 from crossdock_schemas.topics import ACCOUNT_COMMANDS
 
-OPERATOR = AccountId("org_local")
 PROJECT = ProjectId("proj_default")
 OWNER_KEY = KeyId("key_owner")
 API_KEY = KeyId("key_local")

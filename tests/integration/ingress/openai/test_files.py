@@ -10,10 +10,9 @@ import pytest
 
 from crossdock.ingress.openai.retention import Sweep
 from crossdock.ingress.openai.upload_store import LIFE_MS, UploadStore
-from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock_schemas.batches.batch import BatchStatus
 from crossdock_schemas.batches.file import StoredFile
-from crossdock_schemas.ids import make_file_id
+from crossdock_schemas.ids import OPERATOR, make_file_id
 from crossdock_schemas.topics import FILES
 from integration.ingress.fakes import Ingress, World, running_ingress
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import digest, make_plain_key
+from crossdock_schemas.ids import OPERATOR
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_DIRECTORY, CANCELS
 from integration.ingress.fakes import API_KEY, CHAT_MODEL, OWNER_KEY, Ingress, running_ingress
 from support.accounts import KEY_SECRET

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from crossdock.kernel.provisioning.first_organization import OPERATOR
 from crossdock.kernel.requests.api_keys import digest, read_plain_key
+from crossdock_schemas.ids import OPERATOR
 from support.management import Shell
 
 COMPOSE = Path(__file__).parents[4] / "compose.yaml"

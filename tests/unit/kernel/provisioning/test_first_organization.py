@@ -2,13 +2,13 @@
 
 from crossdock.kernel.provisioning.first_organization import (
     API_KEY,
-    OPERATOR,
     OWNER_KEY,
     founded_record,
     make_founded,
 )
 from crossdock_schemas.accounts.account import Role
 from crossdock_schemas.accounts.control import account_command
+from crossdock_schemas.ids import OPERATOR
 
 OWNER_SHA256, API_SHA256 = "a" * 64, "b" * 64
 
