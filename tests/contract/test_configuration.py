@@ -31,10 +31,8 @@ def test_every_stage_with_settings_is_known() -> None:
 def test_a_page_that_is_out_of_date_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "page.md"
-
-    assert main(["check"], page) == 1
+    assert main(["check"], tmp_path) == 1
     assert "out of date" in capsys.readouterr().err
-    assert main(["write"], page) == 0
-    assert main(["check"], page) == 0
-    assert main(["what"], page) == 2
+    assert main(["write"], tmp_path) == 0
+    assert main(["check"], tmp_path) == 0
+    assert main(["what"], tmp_path) == 2

@@ -9,8 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from crossdock_schemas.batches.file import StoredFile
-from crossdock_schemas.contracts.__main__ import ROOT, main
-from crossdock_schemas.contracts.documents import documents, read_sql, stale, write
+from crossdock_schemas.contracts.__main__ import SCHEMAS, main
+from crossdock_schemas.contracts.documents import documents, read_sql
+from crossdock_schemas.contracts.generated import ROOT, stale
 from crossdock_schemas.contracts.pages import Table, View, read_tables, read_views
 from crossdock_schemas.contracts.schema import Contract, contracts, field_docs, json_schema
 from crossdock_schemas.message import Message
@@ -66,24 +67,24 @@ def resolve(reference: str, folder: Path, document: object) -> object:
 
 
 def test_committed_documents_are_what_the_types_say() -> None:
-    assert stale(ROOT) == [], WRITE
+    assert stale(documents(), ROOT, SCHEMAS) == [], WRITE
 
 
 def test_a_missing_a_changed_and_a_foreign_document_are_stale_until_written(tmp_path: Path) -> None:
-    write(tmp_path)
+    main(["write"], tmp_path)
     (tmp_path / "infra/docs/topics.md").unlink()
     (tmp_path / "schemas/json/Parcel.v1.json").write_text("{}")
     (tmp_path / "schemas/json/Forgotten.v1.json").write_text("{}")
 
-    found = stale(tmp_path)
-    write(tmp_path)
+    found = stale(documents(), tmp_path, SCHEMAS)
+    main(["write"], tmp_path)
 
     assert found == [
         "infra/docs/topics.md",
         "schemas/json/Forgotten.v1.json",
         "schemas/json/Parcel.v1.json",
     ]
-    assert stale(tmp_path) == []
+    assert stale(documents(), tmp_path, SCHEMAS) == []
 
 
 def test_the_command_says_by_its_exit_code_how_it_went(tmp_path: Path) -> None:

@@ -26,27 +26,3 @@ def read_sql() -> str:
 
 def _dump(document: Json) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def stale(root: Path) -> list[str]:
-    """Return the paths below `root` that are missing, out of date, or schemas of unknown messages."""
-    wanted = documents()
-    changed = [
-        path
-        for path, text in wanted.items()
-        if not (root / path).is_file() or (root / path).read_text() != text
-    ]
-    present = {f"schemas/json/{file.name}" for file in (root / "schemas/json").glob("*.json")}
-    return sorted(changed + list(present - wanted.keys()))
-
-
-def write(root: Path) -> None:
-    """Write every document below `root`; schemas of unknown messages are removed."""
-    wanted = documents()
-    for path in stale(root):
-        file = root / path
-        if path not in wanted:
-            file.unlink()
-            continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(wanted[path])

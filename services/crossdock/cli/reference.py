@@ -17,8 +17,9 @@ from crossdock.metering.settings import MeteringSettings
 from crossdock.provider.settings import ProviderSettings
 from crossdock.router.settings import RouterSettings
 from crossdock.simulator.settings import SimulatorSettings
+from crossdock_schemas.contracts.generated import ROOT, run
 
-PAGE = Path(__file__).parents[3] / "infra/docs/configuration.md"
+PAGE = "infra/docs/configuration.md"
 SETTINGS: dict[str, type[Settings]] = {
     "ingress": IngressSettings,
     "accounts": AccountsSettings,
@@ -80,21 +81,8 @@ def _shown(value: object) -> str:
     return f"`{value:_}`" if isinstance(value, int) else f"`{value}`"
 
 
-def main(argv: Sequence[str], page: Path = PAGE) -> int:
-    match argv:
-        case ["write"]:
-            page.write_text(settings_page())
-        case ["check"] if not page.exists() or page.read_text() != settings_page():
-            sys.stderr.write(
-                "infra/docs/configuration.md is out of date: run python -m crossdock.cli.reference write\n"
-            )
-            return 1
-        case ["check"]:
-            pass
-        case _:
-            sys.stderr.write("usage: python -m crossdock.cli.reference write|check\n")
-            return 2
-    return 0
+def main(argv: Sequence[str], root: Path = ROOT) -> int:
+    return run(argv, "crossdock.cli.reference", lambda: {PAGE: settings_page()}, root)
 
 
 if __name__ == "__main__":
