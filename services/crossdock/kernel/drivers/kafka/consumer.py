@@ -8,13 +8,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from crossdock.kernel.drivers.kafka.admin import is_up
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
+from crossdock.kernel.drivers.kafka.client import start_client
 from crossdock.kernel.drivers.kafka.stall_detector import StallWatch
 from crossdock.kernel.process import metrics
-from crossdock.kernel.process.errors import LogError, LogUnreachableError
+from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
@@ -221,14 +222,7 @@ class GroupConsumer:
 
 @asynccontextmanager
 async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupConsumer]:
-    try:
-        await raw.start()
-    except KafkaConnectionError as error:
-        await raw.stop()
-        raise LogUnreachableError(servers) from error
-    except KafkaError as error:
-        await raw.stop()
-        raise LogError(f"cannot start a consumer: {error!r}") from error
+    await start_client(raw, servers, "consumer")
     consumer = GroupConsumer(raw, servers)
     try:
         yield consumer

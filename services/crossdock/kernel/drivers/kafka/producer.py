@@ -9,15 +9,15 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
-    KafkaConnectionError,
     KafkaError,
     ProducerFenced,
     UnknownTopicOrPartitionError,
 )
 
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
+from crossdock.kernel.drivers.kafka.client import start_client
 from crossdock.kernel.process import metrics
-from crossdock.kernel.process.errors import FencedError, LogError, LogUnreachableError
+from crossdock.kernel.process.errors import FencedError, LogError
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Outgoing, partition_for
 from crossdock.kernel.process.timing import DEFAULT, Timing
@@ -184,14 +184,7 @@ async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
 
 @asynccontextmanager
 async def _started(raw: AIOKafkaProducer, servers: str) -> AsyncIterator[AIOKafkaProducer]:
-    try:
-        await raw.start()
-    except KafkaConnectionError as error:
-        await raw.stop()
-        raise LogUnreachableError(servers) from error
-    except KafkaError as error:
-        await raw.stop()
-        raise LogError(f"cannot start a producer: {error!r}") from error
+    await start_client(raw, servers, "producer")
     try:
         yield raw
     except BaseException:
