@@ -22,7 +22,13 @@ settings.load_profile("dev")
 
 TESTS = Path(__file__).parent
 FAST = ("unit/", "contract/", "integration/ingress/")
-SHARED = {"rough": "rough", "dock": "dock", "kafka": "engines", "clickhouse_url": "engines"}
+SHARED = {
+    "rough": "rough",
+    "dock": "dock",
+    "attacked": "attacked",
+    "kafka": "engines",
+    "clickhouse_url": "engines",
+}
 """Fixtures that are started once in a worker, and the group of the tests that ask for them."""
 
 

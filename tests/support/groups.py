@@ -6,6 +6,7 @@ from xdist.scheduler import LoadScopeScheduling
 GROUPS = {
     "rough": ("chaos/test_chaos.py", "chaos/test_kills.py", "chaos/test_outages.py"),
     "dock": ("pipeline/", "local/test_cli.py", "chaos/test_rolling.py", "chaos/test_budgets.py"),
+    "attacked": ("security/",),
     "engines": ("integration/", "chaos/test_scaling.py"),
 }
 """In this order they begin: the longest first. Every other file is a group of its own."""
