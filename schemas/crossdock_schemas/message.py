@@ -1,5 +1,6 @@
 """The base of every message: frozen. Writers set known fields only; readers accept newer ones."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
@@ -22,3 +23,8 @@ class Message(BaseModel):
         """
         message: Self = cls.__pydantic_validator__.validate_json(raw)
         return message
+
+
+def fill_last(empty: bytes, items: Iterable[bytes]) -> bytes:
+    """Return the JSON of a message whose last field is an empty list, with encoded `items` in that list."""
+    return b"".join((empty.removesuffix(b"]}"), b",".join(items), b"]}"))

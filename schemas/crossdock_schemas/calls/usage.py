@@ -1,6 +1,6 @@
 """Usage: one row for each call to a provider, with its tokens and costs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -149,6 +149,11 @@ class UsageGroup(Message):
     executions: tuple[Usage, ...]
     ended: tuple[HoldEnd, ...] = ()
     """Ends of holds after these calls."""
+
+    @staticmethod
+    def encoded(executions: Iterable[bytes], ended: Iterable[bytes]) -> bytes:
+        """Return the JSON of a group of encoded calls and ends."""
+        return b'{"executions":[%b],"ended":[%b]}' % (b",".join(executions), b",".join(ended))
 
 
 class ChargeGroup(Message):

@@ -8,9 +8,11 @@ CrossdockError
 │   ├── LeaseLostError           another worker may have taken over a record
 │   ├── UndecodableError         a record that cannot be decoded
 │   └── TooManyDeadLettersError  nearly no record can be read
+├── RecordTooLargeError      a record that Kafka would not take; nothing was sent
 ├── StoreError               the object store
 │   └── NoSuchObjectError
 ├── TableError               ClickHouse
+│   └── RowsRefusedError         a row is at fault, not ClickHouse
 ├── SecretError              no master key of this process decrypts a secret
 └── ProcessError             a child process, a port, a lock (crossdock.local)
 """
@@ -92,6 +94,16 @@ class TooManyDeadLettersError(LogError):
         )
 
 
+class RecordTooLargeError(CrossdockError):
+    """A record is too large for Kafka. Nothing of its group was sent."""
+
+    code = "record_too_large"
+
+    def __init__(self, topic: str, key: bytes | None, size: int) -> None:
+        super().__init__(f"a record of {size} bytes for {topic!r} is too large: key {key!r:.100}")
+        self.topic, self.key, self.size = topic, key, size
+
+
 class StoreError(CrossdockError):
     """The object store refused a request."""
 
@@ -117,6 +129,13 @@ class TableError(CrossdockError):
     retryable = True
 
 
+class RowsRefusedError(TableError):
+    """A value of a row does not fit its column: no retry can succeed, and the other rows are not at fault."""
+
+    code = "rows_refused"
+    retryable = False
+
+
 class SecretError(CrossdockError):
     """A secret cannot be decrypted: its master key is unknown, or it was encrypted for another credential."""
 
@@ -131,3 +150,18 @@ class ProcessError(CrossdockError):
     """A fault of child processes, ports, disks or locks; the message contains the remedy."""
 
     code = "process"
+
+
+_OF_A_RECORD = (UndecodableError, RecordTooLargeError, NoSuchObjectError, RowsRefusedError)
+
+
+def is_poison(error: BaseException) -> bool:
+    """Return whether the record at hand is at fault: it fails again however often it is tried.
+
+    An unexpected error of a pure core is; Kafka, a store, the system or the end of a task is not.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_poison, error.exceptions))
+    if isinstance(error, CrossdockError | OSError | MemoryError):
+        return isinstance(error, _OF_A_RECORD)
+    return isinstance(error, Exception)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+MAX_RECORD_BYTES = 1_000_000
+"""Bytes of key, value and headers of a record that is written: below Kafka's message.max.bytes (1 MiB), which counts
+the framing too."""
 Row = Sequence[Any]
 """One row of a table: its values, in the order of the table's columns."""
 
@@ -48,6 +51,11 @@ class Outgoing(NamedTuple):
     @property
     def size(self) -> int:
         return _size(self.key, self.value, self.headers)
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether no producer writes it."""
+        return self.size > MAX_RECORD_BYTES
 
 
 def partition_for(key: bytes | None, count: int) -> int:

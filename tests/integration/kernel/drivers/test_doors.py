@@ -15,9 +15,13 @@ from crossdock.kernel.drivers.kafka import (
     provision,
     wait_for_broker,
 )
-from crossdock.kernel.drivers.kafka.producer import MAX_BATCH_BYTES
-from crossdock.kernel.process.errors import LogError, LogUnreachableError, TableError
-from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.process.errors import (
+    LogError,
+    LogUnreachableError,
+    RecordTooLargeError,
+    TableError,
+)
+from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing
 from crossdock.local.ports import free_port
 from crossdock_schemas.topics import Provisioned
 from support.engines import RunningKafka, start_kafka
@@ -42,9 +46,12 @@ async def test_a_group_larger_than_a_batch_arrives_whole_and_in_order(kafka: Run
 
 async def test_a_record_that_is_too_large_is_refused_before_it_is_sent(kafka: RunningKafka) -> None:
     topic = await make_topic(kafka.bootstrap_servers, "topic")
+    largest = [Outgoing(topic, b"k", b"x" * (MAX_RECORD_BYTES - 1 + more), []) for more in (0, 1)]
     async with open_producer(kafka.bootstrap_servers, client="test") as producer:
-        with pytest.raises(LogError, match="exceeds"):
-            await producer.send([Outgoing(topic, b"k", b"x" * (MAX_BATCH_BYTES + 1), [])])
+        await producer.send(largest[:1])
+        with pytest.raises(RecordTooLargeError, match="too large"):
+            await producer.send(largest)
+    assert len(await values_of(kafka.bootstrap_servers, topic)) == 1
 
 
 async def test_a_broker_that_is_not_there_is_told_with_the_remedy() -> None:

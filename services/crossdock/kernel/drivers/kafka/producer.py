@@ -17,12 +17,11 @@ from aiokafka.errors import (
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
 from crossdock.kernel.drivers.kafka.client import start_client
 from crossdock.kernel.process import metrics
-from crossdock.kernel.process.errors import FencedError, LogError
+from crossdock.kernel.process.errors import FencedError, LogError, RecordTooLargeError
 from crossdock.kernel.process.metrics import Traffic
-from crossdock.kernel.process.record import Outgoing, partition_for
+from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing, partition_for
 from crossdock.kernel.process.timing import DEFAULT, Timing
 
-MAX_BATCH_BYTES = 1_000_000  # below the broker's message.max.bytes (1 MiB), minus framing
 REQUEST_TIMEOUT_MS = 30_000
 SEND_LIMIT_S = 60.0  # aiokafka's idempotent batches never expire; a stuck sender ends the process
 STOP_LIMIT_S = 10.0
@@ -42,9 +41,11 @@ class Producer:
         Raises:
             FencedError: if another process took over the transactional id.
             LogError: if Kafka refused, or did not answer in time.
+            RecordTooLargeError: if a record is too large; then nothing was sent.
         """
         if not messages:
             return {}
+        check_sizes(messages)
         traffic = Traffic()
         try:
             with BROKER.owing():
@@ -88,22 +89,15 @@ class Producer:
     def _batches(
         self, group: Iterable[Outgoing], traffic: Traffic
     ) -> list[Any]:  # untyped upstream
-        """Return builders of batches that hold `group` in order.
-
-        Raises:
-            LogError: if a record is too large for the broker.
-        """
+        """Return builders of batches that hold `group` in order."""
         timestamp = time.time_ns() // 1_000_000  # the record's own timestamp
         builders: list[Any] = []
         for message in group:
             size = self._append(builders[-1], message, timestamp) if builders else None
             if size is None:
                 builders.append(self._raw.create_batch())
-                size = self._append(builders[-1], message, timestamp)
-                if size is None or message.size > MAX_BATCH_BYTES:
-                    record = f"a record of {message.size} bytes for {message.topic!r}"
-                    raise LogError(f"{record} exceeds {MAX_BATCH_BYTES}")
-            traffic.add(message.topic, size)
+                size = self._append(builders[-1], message, timestamp)  # a first record always fits
+            traffic.add(message.topic, size or 0)
         return builders
 
     @staticmethod
@@ -150,6 +144,7 @@ class TransactionalProducer(Producer):
         Raises:
             FencedError: if another process took over; no message became visible.
             LogError: if Kafka refused; the transaction was aborted, or its end is unknown and fenced later.
+            RecordTooLargeError: if a record is too large; the transaction was aborted.
         """
         if not messages:
             return
@@ -171,6 +166,17 @@ class TransactionalProducer(Producer):
             raise LogError(f"transaction of {self.transactional_id!r} failed: {error!r}") from error
         metrics.TRANSACTIONS.labels("committed").inc()
         metrics.TRANSACTION_SECONDS.observe(time.monotonic() - started)
+
+
+def check_sizes(messages: Iterable[Outgoing]) -> None:
+    """Check that Kafka takes `messages`.
+
+    Raises:
+        RecordTooLargeError: for the first one that is too large.
+    """
+    for message in messages:
+        if message.is_too_large:
+            raise RecordTooLargeError(message.topic, message.key, message.size)
 
 
 async def _all_of(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
@@ -208,8 +214,8 @@ async def open_producer(
         enable_idempotence=True,
         acks="all",
         linger_ms=linger_ms,
-        max_batch_size=MAX_BATCH_BYTES,
-        max_request_size=MAX_BATCH_BYTES,
+        max_batch_size=MAX_RECORD_BYTES,
+        max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     async with _started(raw, servers):
@@ -231,8 +237,8 @@ async def open_transactional_producer(
         transactional_id=transactional_id,
         transaction_timeout_ms=timing.transaction_ms,
         retry_backoff_ms=5,  # the first send after a commit is often answered "not yet"; the default 100 ms is p90
-        max_batch_size=MAX_BATCH_BYTES,
-        max_request_size=MAX_BATCH_BYTES,
+        max_batch_size=MAX_RECORD_BYTES,
+        max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     async with _started(raw, servers):

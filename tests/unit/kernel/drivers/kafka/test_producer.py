@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
-from crossdock.kernel.drivers.kafka.producer import MAX_BATCH_BYTES, Producer
-from crossdock.kernel.process.errors import LogError
-from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.drivers.kafka.producer import Producer
+from crossdock.kernel.process.errors import LogError, RecordTooLargeError
+from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing
 
 
 class Client:
@@ -122,9 +122,11 @@ async def test_each_partition_has_its_records_in_order_and_none_waits_for_anothe
 
 async def test_nothing_is_sent_of_a_group_with_a_record_that_the_broker_would_not_take() -> None:
     broker = Broker()
-    large = Outgoing("a", None, b"x" * (MAX_BATCH_BYTES + 1), [], 1)
+    large = Outgoing("a", None, b"x" * (MAX_RECORD_BYTES + 1), [], 1)
 
-    with pytest.raises(LogError, match=r"a record of 1000001 bytes for 'a' exceeds 1000000"):
+    with pytest.raises(
+        RecordTooLargeError, match=r"a record of 1000001 bytes for 'a' is too large"
+    ):
         await Producer(broker).send([*numbered("a", 0, 3), large])
 
     assert not broker.taken
