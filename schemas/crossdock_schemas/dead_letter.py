@@ -1,4 +1,4 @@
-"""Dead letters: records that a stage could not decode, unchanged, with their origin and the reason."""
+"""Dead letters: records that a stage could not handle, unchanged, with their origin and the reason."""
 
 from crossdock_schemas.message import Message
 
@@ -22,6 +22,12 @@ class DeadLetter(Message):
     is_tombstone: bool = False
     """The record had no value."""
     cut_bytes: int = 0
-    """Bytes at its end that did not fit; the record cannot be replayed."""
+    """Bytes at its end that were left out by an older version; the record cannot be replayed."""
+    part: int = 0
+    """0-based; the values of all parts together are this message, with key and headers, a line break, and the value."""
+    parts: int = 1
+    """Records that hold it; a record that does not fit beside its origin and its reason is in several."""
+    is_answered: bool = False
+    """Its requests have ended with an error; a replay would run them again, and no caller would get the answers."""
     replay_of: int | None = None
     """Offset of a dead letter that was sent again; this record marks it and has no value."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -20,11 +21,12 @@ from crossdock.accounts.outputs import SOURCE, admitted_record, returned_record
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.drivers.store_retry import until_stored
 from crossdock.kernel.process.clock import Clock
-from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.errors import NoSuchObjectError, StoreError
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
-from crossdock.kernel.requests.rejection import LineRefusal, refuse
+from crossdock.kernel.requests.rejection import LineRefusal, give_up, refuse
 from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.shard.isolation import Applying
 from crossdock_schemas.accounts.control import account_command
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.batches.batch import LinesReturned
@@ -55,6 +57,7 @@ class AccountsPartition:
         terms: Terms | None = None,
     ) -> None:
         self.wake = asyncio.Event()
+        self.applying: Applying = None
         self.core = AccountsCore(terms)
         self._policy_check = PolicyCheck(catalogue)
         self._objects = objects
@@ -77,16 +80,21 @@ class AccountsPartition:
         for record in records:
             came[record.topic].append(record)
         for record in came[ACCOUNT_COMMANDS.name]:
+            self.applying = record
             others += self._command(record, now_ms)
         for number, record in enumerate(came[USAGE.name], 1):
+            self.applying = record
             others += self._usage(record, now_ms)
             if not number % YIELD_EVERY:
                 await asyncio.sleep(0)
+        self.applying = None
         self.core.ledger.expire(now_ms)
         for number, record in enumerate(came[REQUESTS.name], 1):
+            self.applying = record
             others += await self._request(record, now_ms)
             if not number % YIELD_EVERY:
                 await asyncio.sleep(0)
+        self.applying = None
         self.core.ledger.grant(now_ms)
         self.core.ledger.show(now_ms)
         step = self.core.finish()
@@ -96,7 +104,7 @@ class AccountsPartition:
         try:
             command = account_command.validate_json(record.value or b"")
         except ValidationError as error:
-            return [self._dead.take(record, str(error))]
+            return self._dead.take(record, str(error))
         self._dead.good()
         change = self.core.apply(command, now_ms)
         log.info(
@@ -114,7 +122,7 @@ class AccountsPartition:
         try:
             group = ChargeGroup.from_json(record.value or b"")
         except ValidationError as error:
-            return [self._dead.take(record, str(error))]
+            return self._dead.take(record, str(error))
         self._dead.good()
         self.core.ledger.book(group, now_ms)
         return []
@@ -122,12 +130,11 @@ class AccountsPartition:
     async def _request(self, record: Record, now_ms: int) -> list[Outgoing]:
         try:
             parcel = decode_envelope(record.headers, Parcel)
-            verdicts = self._policy_check.check(self.core.states.get(parcel.account), parcel)
-            sent = await self._admit(parcel, record, verdicts, now_ms)
-        except (ValueError, MissingEnvelopeError) as error:
-            return [self._dead.take(record, str(error))]
+        except (ValidationError, MissingEnvelopeError) as error:
+            return self._dead.take(record, str(error))
         self._dead.good()
-        return sent
+        verdicts = self._policy_check.check(self.core.states.get(parcel.account), parcel)
+        return await self._admit(parcel, record, verdicts, now_ms)
 
     async def _admit(
         self, parcel: Parcel, record: Record, verdicts: Sequence[LinesVerdict], now_ms: int
@@ -156,7 +163,7 @@ class AccountsPartition:
             return sent
         if parcel.batch_id is None or parcel.position is None:
             why = not_now(reason, admitted.unit)
-            return [await self._refuse(parcel, record, why, now_ms)]
+            return await self._refuse(parcel, record, why, now_ms)
         returned = LinesReturned(
             batch_id=parcel.batch_id,
             model=parcel.model,
@@ -172,17 +179,18 @@ class AccountsPartition:
     ) -> list[Outgoing]:
         """Refuse the lines at these places, those with the same reason together."""
         if len(parcel.lines) == 1:  # its body may be in the object store
-            return [await self._refuse(parcel, record, why, now_ms) for why in denied.values()]
-        sent = []
+            (why,) = denied.values()
+            return await self._refuse(parcel, record, why, now_ms)
+        sent: list[Outgoing] = []
         for why in dict.fromkeys(denied.values()):
             places = [place for place, of in denied.items() if of == why]
             part, value = _part(parcel, record, places)
-            sent.append(refuse(part, value, why, source=SOURCE, now_ms=now_ms))
+            sent += refuse(part, value, why, source=SOURCE, now_ms=now_ms)
         return sent
 
     async def _refuse(
         self, parcel: Parcel, record: Record, why: LineRefusal, now_ms: int
-    ) -> Outgoing:
+    ) -> list[Outgoing]:
         value = await self._body(parcel, record)
         return refuse(parcel, value, why, source=SOURCE, now_ms=now_ms)
 
@@ -193,6 +201,25 @@ class AccountsPartition:
             return record.value or b""
         get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
         return await until_stored(get, self._health, _delayed)
+
+    async def set_aside(self, record: Record, error: Exception) -> list[Outgoing]:
+        """Return the dead letter of `record`, and the ends of its lines if it is a parcel: nothing was held for it.
+
+        A command changes nothing: its caller gets a 503. Calls of a usage record are booked when it is replayed.
+        """
+        sent: list[Outgoing] = []
+        if record.topic == REQUESTS.name:
+            with suppress(ValidationError, MissingEnvelopeError):
+                parcel = decode_envelope(record.headers, Parcel)
+                value = await self._body_if_any(parcel, record)
+                sent = give_up(parcel, value, source=SOURCE, now_ms=self._clock.now_ms())
+        return [*self._dead.set_aside(record, error, is_answered=bool(sent)), *sent]
+
+    async def _body_if_any(self, parcel: Parcel, record: Record) -> bytes:
+        try:
+            return await self._body(parcel, record)
+        except NoSuchObjectError:
+            return b""
 
     def committed(self) -> None:
         """Do nothing: the transaction contains all effects."""

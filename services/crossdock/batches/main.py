@@ -1,6 +1,7 @@
 """Runs the batches stage."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 
 from crossdock.batches.partition import BatchesPartition
@@ -10,6 +11,7 @@ from crossdock.kernel.process import lifecycle
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
 from crossdock.kernel.runtime.stage import open_stage, read_settings
+from crossdock_schemas.ids import BatchId
 from crossdock_schemas.topics import BATCH_COMMANDS, BATCH_RESULTS, BATCH_STATE
 
 SPEC = ShardSpec(
@@ -25,9 +27,17 @@ async def main(environ: Mapping[str, str]) -> int:
     async with open_stage("batches", settings) as stage:
         objects = open_objects(settings.objects_url)
 
+        failing = defaultdict[int, set[BatchId]](set)
+
         def open_partition(partition: int) -> BatchesPartition:
             return BatchesPartition(
-                partition, settings, catalogue, objects, stage.clock, health=stage.health
+                partition,
+                settings,
+                catalogue,
+                objects,
+                stage.clock,
+                health=stage.health,
+                failing=failing[partition],
             )
 
         worker = ShardWorker(

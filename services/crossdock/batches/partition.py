@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from crossdock.batches.core.background_results import Effect, Fact, Validate
+from crossdock.batches.core.background_results import Effect, Fact, Rejected, Validate
 from crossdock.batches.core.decisions import BatchesCore
 from crossdock.batches.core.line_check import LineRules
 from crossdock.batches.core.line_locations import locations_of
@@ -20,19 +20,24 @@ from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.drivers.store_retry import until_stored
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
-from crossdock.kernel.process.errors import StoreError
+from crossdock.kernel.process.errors import NoSuchObjectError, StoreError, is_poison
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.shard.isolation import OWN_WORK, Applying
 from crossdock_schemas.batches.batch import (
     Batch,
     CancelAsked,
+    LineError,
     LinesReturned,
     Part,
     Submitted,
     batch_command,
 )
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
+from crossdock_schemas.ids import BatchId
+from crossdock_schemas.parcel.output_line import compact_json, failed
+from crossdock_schemas.parcel.parcel import BodyRef
 from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.pricing.estimate import AskTotals, Estimate, estimate
@@ -41,6 +46,20 @@ from crossdock_schemas.topics import BATCH_COMMANDS
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 RETRY_S = 1.0  # after the object store refused
+NOT_PROCESSED = LineError(
+    code="batch_not_processed",
+    message="Crossdock cannot process this batch. Its operator finds the reason in the logs.",
+)
+LOST = compact_json(
+    {
+        "error": {
+            "message": "The answer was paid for, but its object is missing in the store.",
+            "type": "server_error",
+            "param": None,
+            "code": "answer_lost",
+        }
+    }
+)
 Pieces = dict[tuple[str, str], list[bytes]]
 T = TypeVar("T")
 
@@ -58,10 +77,14 @@ class BatchesPartition:
         *,
         health: Health,
         retry_s: float = RETRY_S,
+        failing: set[BatchId] | None = None,
     ) -> None:
+        """`failing`: batches whose work made a step fail. They outlive this object, and the next one fails them."""
+        self._failing = set[BatchId]() if failing is None else failing
         self._partition = partition
         self._health = health
         self.wake = asyncio.Event()
+        self.applying: Applying = None
         self._settings = settings
         self._catalogue = catalogue
         self._objects = objects
@@ -86,7 +109,6 @@ class BatchesPartition:
         """Apply commands and facts first, then results.
 
         Raises:
-            NoSuchObjectError: if a result's body is missing; then nothing of the step is committed.
             TooManyDeadLettersError: if nearly no record can be read.
         """
         if self._failure is not None:
@@ -95,15 +117,20 @@ class BatchesPartition:
         pieces: Pieces = {}
         for record in records:
             if record.topic == BATCH_COMMANDS.name:
+                self.applying = record
                 self._command(record, now_ms)
+        self.applying = OWN_WORK
         facts, self._facts = self._facts, []
         for fact in facts:
-            self.core.learn(fact, now_ms)
+            self._learn(fact, now_ms)
+        self._fail(now_ms)
         first = None
         for record in records:
             if record.topic != BATCH_COMMANDS.name:
                 first = first or record
+                self.applying = record
                 await self._collect(record, pieces)
+        self.applying = None
         if first is not None:
             await self._write(pieces, f"{first.partition:05d}-{first.offset:020d}-{self._owner}")
         self._effects = self.core.advance(now_ms)
@@ -111,11 +138,24 @@ class BatchesPartition:
         dead, self._dead_now = self._dead_now, []
         return Step([*step.outgoing, *dead], step.pages)
 
+    def _learn(self, fact: Fact, now_ms: int) -> None:
+        try:
+            self.core.learn(fact, now_ms)
+        except Exception:
+            self._failing.add(fact.batch_id)
+            raise
+
+    def _fail(self, now_ms: int) -> None:
+        """Fail the batches that made an earlier step fail."""
+        for batch_id in list(self._failing):
+            log.error("batch.given_up", batch_id=batch_id)
+            self.core.fail(batch_id, NOT_PROCESSED, now_ms)
+
     def _command(self, record: Record, now_ms: int) -> None:
         try:
             asked = batch_command.validate_json(record.value or b"")
         except ValidationError as error:
-            self._dead_now.append(self._dead.take(record, str(error)))
+            self._dead_now += self._dead.take(record, str(error))
             return
         self._dead.good()
         if isinstance(asked, Submitted):
@@ -133,13 +173,13 @@ class BatchesPartition:
         try:
             group = decode_envelope(record.headers, ResultGroup)
         except (ValidationError, MissingEnvelopeError) as error:
-            self._dead_now.append(self._dead.take(record, str(error)))
+            self._dead_now += self._dead.take(record, str(error))
             return
         self._dead.good()
         lines = (record.value or b"").split(b"\n")
         for number, result in enumerate(group.results):
             if result.body_ref is not None:
-                lines[number] = await self._fetch(result)
+                lines[number] = await self._fetch(result, result.body_ref)
         collected = self.core.collect(group, lines)
         metrics.LINES_DONE.labels("completed").inc(len(collected.output))
         metrics.LINES_DONE.labels("failed").inc(len(collected.error))
@@ -147,12 +187,14 @@ class BatchesPartition:
             if new:
                 pieces.setdefault((group.batch_id or "", kind), []).extend(new)
 
-    async def _fetch(self, result: Result) -> bytes:
-        reference = result.body_ref
-        if reference is None:
-            raise ValueError(f"result of {result.request_id!r} has no reference")
+    async def _fetch(self, result: Result, reference: BodyRef) -> bytes:
+        """Return the output line of `result`; if its object is missing, an error line."""
         get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
-        return await self._until_stored(get)
+        try:
+            return await self._until_stored(get)
+        except NoSuchObjectError:
+            log.exception("result.lost", request_id=result.request_id, path=reference.path)
+            return failed(result.request_id, result.custom_id, 500, "answer_lost", LOST).line
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the object store until it answers; no step is committed meanwhile."""
@@ -175,7 +217,12 @@ class BatchesPartition:
         for (batch_id, kind), part in parts.items():
             self.core.add_part(batch_id, kind, part)
 
+    async def set_aside(self, record: Record, error: Exception) -> list[Outgoing]:
+        """Return the dead letter of `record`. A replay continues with its results, or its returned lines."""
+        return self._dead.set_aside(record, error)
+
     def committed(self) -> None:
+        self._failing -= {name for name in self._failing if not self.core.is_open(name)}
         effects, self._effects = self._effects, []
         for effect in effects:
             task = asyncio.ensure_future(self._carry_out(effect))  # noqa: TID251  # ended by close()
@@ -196,11 +243,16 @@ class BatchesPartition:
             except StoreError as error:
                 log.warning("batch.work_delayed", batch_id=effect.batch_id, reason=str(error))
                 await asyncio.sleep(self._retry_s)
-            else:
-                # why after the await: a step meanwhile replaces the list
-                self._facts.append(fact)
-                self.wake.set()
-                return
+                continue
+            except Exception as error:  # a guard: no input ends a stage
+                if not is_poison(error):
+                    raise
+                log.exception("batch.work_failed", batch_id=effect.batch_id)
+                fact = Rejected(effect.batch_id, (NOT_PROCESSED,))
+            # why after the await: a step meanwhile replaces the list
+            self._facts.append(fact)
+            self.wake.set()
+            return
 
     def _work(self, effect: Effect) -> Coroutine[Any, Any, Fact]:
         batch = self.core.states[effect.batch_id].head

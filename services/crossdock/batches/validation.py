@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from crossdock.batches.core.background_results import Rejected, Validated
 from crossdock.batches.core.custom_ids import SeenIds
-from crossdock.batches.core.line_check import LineRules, check_line
+from crossdock.batches.core.line_check import LineRules, check_line, shown
 from crossdock.batches.core.line_index import Span, index_path, pack
 from crossdock.batches.core.line_locations import prepared_path
 from crossdock.batches.core.line_preparation import LinePreparation
@@ -241,7 +241,7 @@ async def _repeats(objects: Objects, path: str, survey: InputSurvey) -> list[Lin
     return [
         LineError(
             code="duplicate_custom_id",
-            message=f"The custom_id {ids[later]!r} of this line was already used on line {first + 1}.",
+            message=f"The custom_id {shown(ids[later])} of this line was already used on line {first + 1}.",
             line=later + 1,
             param="custom_id",
         )

@@ -56,7 +56,7 @@ PANELS = {
         ),
         "dead-letters": (
             "installation.dead_letters:app",
-            "Show records that a stage could not read, and replay them.",
+            "Show records that a stage could not handle, and replay them.",
         ),
         "secrets": ("installation.secrets:app", "Rotate the master key that encrypts BYOK keys."),
     },

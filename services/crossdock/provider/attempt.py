@@ -13,14 +13,22 @@ from crossdock.kernel.process import metrics
 from crossdock.kernel.process.backoff import backoff_s
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.requests.provider_keys import KeyShapeError
+from crossdock.kernel.requests.rejection import custom_id_of
 from crossdock.kernel.runtime.pool.claim_writer import Job
+from crossdock.kernel.runtime.pool.claims import Start
 from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall, UnreadableLineError
-from crossdock.provider.call import Exchange
+from crossdock.provider.call import Exchange, request_id_of
 from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.use import CallKey
 from crossdock.provider.publisher import Publisher
-from crossdock.provider.result_lines import UNREADABLE, error_body, status_of, unavailable
+from crossdock.provider.result_lines import (
+    FAULT,
+    UNREADABLE,
+    error_body,
+    status_of,
+    unavailable,
+)
 from crossdock.provider.usage_rows import CallTiming, Finished, LineBook
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import ExecutionId, RequestId
@@ -93,6 +101,8 @@ class Attempt:
     has_cost: bool = field(init=False, default=False)
     """A call under this hold had no answer and may have used it up."""
     book: LineBook = field(init=False)
+    sent: tuple[ProviderCall, Start] | None = field(init=False, default=None)
+    """The call that was claimed and is not booked yet."""
     repeat_of: ExecutionId | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -121,6 +131,14 @@ class Attempt:
                 ended = await self._after(reply, call)
             if ended is not None:
                 return ended
+
+    def give_up(self) -> Finished:
+        """Return the end of a line that an unexpected error broke off. A call not booked yet has an unknown end."""
+        if self.sent is not None:
+            call, start = self.sent
+            row = self.book.unknown(call, start, self.repeat_of, was_refused=False)
+            self.publisher.book(row)
+        return self._failed(custom_id_of(self.raw), FAULT)
 
     def book_lapsed(self) -> int:
         """Book the calls that another worker began and did not end, and count on from them; return how many."""
@@ -218,10 +236,12 @@ class Attempt:
         is_urgent = self.parcel.lane is Lane.REALTIME
         started_ms = await self.claims.start(self.job, self.line, number, is_urgent=is_urgent)
         self.book.calls = number
+        self.sent = call, Start(self.claims.claim, number, started_ms)
         sent_ms = self.clock.now_ms()
         reply, response = await self.exchange.ask(request, key, self._left_s())
         finished_ms = self.clock.now_ms()
         self._book(call, reply, response, CallTiming(started_ms, finished_ms))
+        self.sent = None
         self._note(reply, finished_ms - sent_ms)
         return reply
 
@@ -238,7 +258,7 @@ class Attempt:
             reply,
             timing,
             status=None if response is None else response.status_code,
-            provider_request_id=None if response is None else response.headers.get("x-request-id"),
+            provider_request_id=None if response is None else request_id_of(response),
             repeat_of=self.repeat_of,
         )
         if self.repeat_of is not None:

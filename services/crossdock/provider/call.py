@@ -14,6 +14,15 @@ from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.parcel.parcel import Parcel
 
 BAD_KEY = (401, 403)
+MAX_REQUEST_ID_BYTES = 256  # of a provider's id of a call, in a usage row
+
+
+def request_id_of(response: httpx.Response) -> str | None:
+    """Return the provider's id of the call, cut if it is long."""
+    given: str | None = response.headers.get("x-request-id")
+    if given is None:
+        return None
+    return given.encode("utf-8", "replace")[:MAX_REQUEST_ID_BYTES].decode("utf-8", "ignore")
 
 
 @dataclass(frozen=True)

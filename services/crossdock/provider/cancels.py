@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from pydantic import ValidationError
 
+from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.parcel.parcel import Parcel
 

@@ -1,26 +1,37 @@
 """Publishes in groups: usage first; results after Kafka acknowledged the usage."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import structlog
 
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.grouping import cut
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.requests.results import result_record
+from crossdock.kernel.requests.results import result_records
 from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import HoldEnd, Usage, UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import HoldId
 from crossdock_schemas.parcel.parcel import Lane
-from crossdock_schemas.parcel.result import result_group
 from crossdock_schemas.topics import USAGE
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
 SOURCE = "crossdock/provider"
-MAX_ROWS = 500  # in a record
-MAX_BYTES = 524_288  # of a record, about; a topic takes 1 MiB
-ROW_BYTES = 700  # of a usage row or a result, about, besides what varies
-T = TypeVar("T")
+MAX_ROWS = 500  # calls and ends of holds in a record
+MAX_BYTES = 524_288  # of a record
+MAX_ROW_BYTES = 900_000
+"""Bytes of one row. A row within all documented limits has a quarter of that; a parcel of an older version may have
+more."""
+_NO_TEXTS: dict[str, object] = {
+    "custom_id": "",
+    "user": "",
+    "tags": {},
+    "provider_request_id": None,
+}
 Owned = TypeVar("Owned", Usage, HoldEnd)
 
 
@@ -28,6 +39,14 @@ class RecordLog(Protocol):
     """Takes records; `send` returns when all are acknowledged."""
 
     async def send(self, messages: Sequence[Outgoing]) -> object: ...
+
+
+class _EncodedRow(NamedTuple):
+    """A call or the end of a hold, encoded once: its bytes are measured and sent."""
+
+    identifier: str
+    raw: bytes
+    is_end: bool
 
 
 class Publisher:
@@ -97,7 +116,7 @@ class Publisher:
         self._work.clear()
         self._urgent.clear()
         await self._producer.send(self._usage_records(usage, ended))
-        await self._producer.send(self._result_records(finished))
+        await self._producer.send(list(self._result_records(finished)))
         for line in finished:
             metrics.LINES_DONE.labels(line.result.outcome.value).inc()
         if acknowledged is not None and not acknowledged.done():
@@ -106,39 +125,61 @@ class Publisher:
     def _usage_records(self, rows: Sequence[Usage], ended: Sequence[HoldEnd]) -> list[Outgoing]:
         """Return the usage records: for each account its calls, then the ends of holds."""
         of_calls, of_ends = _by_account(rows), _by_account(ended)
-        records = []
-        for account in of_calls | of_ends:
-            calls = of_calls.get(account, [])
-            *chunks, last = list(_chunks(calls, lambda row: ROW_BYTES + len(row.custom_id))) or [()]
-            # why no chunks: a flush ends some hundred lines at most, which fit beside any calls
-            ends = tuple(_together(of_ends.get(account, [])))
-            for chunk, of_chunk in [*((chunk, ()) for chunk in chunks), (last, ends)]:
-                group = UsageGroup.model_construct(executions=tuple(chunk), ended=of_chunk)
-                records.append(self._usage_record(account, group))
-        return records
-
-    def _usage_record(self, account: str, group: UsageGroup) -> Outgoing:
-        first = group.executions[0].execution_id if group.executions else group.ended[0].hold_id
-        headers = encode_headers(USAGE, SOURCE, first, self._clock.now_ms(), None)
-        return Outgoing(USAGE.name, account.encode(), group.to_json(), headers)
-
-    def _result_records(self, finished: Sequence[Finished]) -> list[Outgoing]:
-        by_key: dict[str, list[Finished]] = {}
-        for end in finished:
-            by_key.setdefault(end.parcel.batch_id or end.result.request_id, []).append(end)
         return [
-            self._result_record(chunk)
-            for group in by_key.values()
-            for chunk in _chunks(
-                group, lambda end: ROW_BYTES + len(end.result.custom_id) + len(end.line)
+            self._usage_record(account, group)
+            for account in of_calls | of_ends
+            for group in cut(
+                _encoded_rows(of_calls.get(account, ()), of_ends.get(account, ())),
+                lambda row: len(row.raw) + 1,
+                max_bytes=MAX_BYTES,
+                max_count=MAX_ROWS,
             )
         ]
 
-    def _result_record(self, ends: Sequence[Finished]) -> Outgoing:
-        parcel = ends[0].parcel
-        group = result_group(parcel, parcel.lane, [end.result for end in ends])
-        lines = [end.line for end in ends]
-        return result_record(group, lines, source=SOURCE, now_ms=self._clock.now_ms())
+    def _usage_record(self, account: str, rows: Sequence[_EncodedRow]) -> Outgoing:
+        headers = encode_headers(USAGE, SOURCE, rows[0].identifier, self._clock.now_ms(), None)
+        value = UsageGroup.encoded(
+            (row.raw for row in rows if not row.is_end), (row.raw for row in rows if row.is_end)
+        )
+        return Outgoing(USAGE.name, account.encode(), value, headers)
+
+    def _result_records(self, finished: Sequence[Finished]) -> Iterator[Outgoing]:
+        by_key: dict[str, list[Finished]] = {}
+        for end in finished:
+            by_key.setdefault(end.parcel.batch_id or end.result.request_id, []).append(end)
+        for ends in by_key.values():
+            parcel, results = ends[0].parcel, ((end.result, end.line) for end in ends)
+            yield from result_records(
+                parcel, parcel.lane, results, source=SOURCE, now_ms=self._clock.now_ms()
+            )
+
+
+def _encoded_rows(rows: Iterable[Usage], ended: Sequence[HoldEnd]) -> Iterator[_EncodedRow]:
+    """Yield the calls of one account, then the ends of its holds."""
+    for row in rows:
+        yield _EncodedRow(row.execution_id, _encoded(row), is_end=False)
+    for end in _together(ended):
+        yield _EncodedRow(end.hold_id, end.to_json(), is_end=True)
+
+
+def _encoded(row: Usage) -> bytes:
+    """Return the JSON of a row. If no record takes it, its texts are left out: what a call cost is always booked."""
+    reason = ""
+    try:
+        raw = row.to_json()
+    except ValueError as error:  # a text that is not Unicode
+        raw, reason = b"", str(error)[:200]
+    if raw and len(raw) <= MAX_ROW_BYTES:
+        return raw
+    log.error(
+        "usage.cut",
+        topic=USAGE.name,
+        key=row.account,
+        execution_id=row.execution_id,
+        bytes=len(raw),
+        reason=reason or "too large",
+    )
+    return row.model_copy(update=_NO_TEXTS).to_json()
 
 
 def _by_account(items: Iterable[Owned]) -> dict[str, list[Owned]]:
@@ -157,15 +198,3 @@ def _together(ended: Sequence[HoldEnd]) -> list[HoldEnd]:
         slots[key] = (*slots.get(key, ()), *end.slots)
         last[key] = end
     return [end.model_copy(update={"slots": slots[key]}) for key, end in last.items()]
-
-
-def _chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
-    """Cut `items` into records of at most MAX_ROWS and about MAX_BYTES."""
-    start = size = 0
-    for at, item in enumerate(items):
-        size += size_of(item)
-        if at > start and (at - start == MAX_ROWS or size > MAX_BYTES):
-            yield items[start:at]
-            start, size = at, size_of(item)
-    if items:
-        yield items[start:]

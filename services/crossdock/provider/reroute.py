@@ -7,7 +7,7 @@ import structlog
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.publisher import SOURCE
-from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id
 from crossdock_schemas.parcel.parcel import Parcel, join_lines
 from crossdock_schemas.topics import DISPATCH, LATER, REQUESTS, dispatch_topic, later_topic
@@ -47,7 +47,7 @@ def _onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> Outgoing
         headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
         sent = Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
     else:
-        sent = _send(onward, value, now_ms)
+        sent = forward(onward, value, now_ms)
     event = _event(parcel, first)
     log.info(event, parcel_id=onward.parcel_id, lines=len(ends), topic=sent.topic, due_ms=due_ms)
     return sent
@@ -80,17 +80,12 @@ def ready_ms(record: Record) -> int:
     return record.timestamp_ms + _DELAY_MS.get(record.topic, 0)
 
 
-def forward(record: Record, now_ms: int) -> Outgoing:
-    """Return a delayed record: on its dispatch topic, or on a topic for the rest of its wait.
+def forward(parcel: Parcel, value: bytes | None, now_ms: int) -> Outgoing:
+    """Return the record for the longest delay that fits into the wait; the pool waits for the last 5 s itself.
 
     Raises:
-        MissingEnvelopeError, ValueError: if it is not a parcel with a plan.
+        ValueError, IndexError: if its plan has no candidate for it.
     """
-    return _send(decode_envelope(record.headers, Parcel), record.value, now_ms)
-
-
-def _send(parcel: Parcel, value: bytes | None, now_ms: int) -> Outgoing:
-    """Return the record for the longest delay that fits into the wait; the pool waits for the last 5 s itself."""
     later = None if parcel.due_ms is None else later_topic(parcel.due_ms - now_ms)
     topic = dispatch_topic(parcel.candidate.provider, parcel.lane) if later is None else later.name
     headers = encode_headers(later or DISPATCH, SOURCE, parcel.parcel_id, now_ms, parcel)

@@ -20,6 +20,14 @@ UNREADABLE = Verdict(
     400,
 )
 """The verdict on a line that no call can be made of."""
+FAULT = Verdict(
+    CallOutcome.SERVER_ERROR,
+    NextStep.GIVE_UP,
+    "internal_error",
+    "Crossdock could not handle this request or its answer. The operator finds the reason in the logs.",
+    500,
+)
+"""The verdict on a line that an unexpected error broke off."""
 KEY_UNAVAILABLE = "byok_key_unavailable"
 
 

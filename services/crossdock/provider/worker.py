@@ -19,10 +19,12 @@ from crossdock.kernel.process.errors import (
     NoSuchObjectError,
     StoreError,
     UndecodableError,
+    is_poison,
 )
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.requests.provider_keys import KeyShapeError, read_provider_key
+from crossdock.kernel.requests.rejection import give_up
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
@@ -36,7 +38,14 @@ from crossdock.provider.reroute import make_onward
 from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
-from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, Parcel, split_lines
+from crossdock_schemas.parcel.parcel import (
+    MAX_INLINE_BYTES,
+    BodyRef,
+    Lane,
+    Parcel,
+    join_lines,
+    split_lines,
+)
 from crossdock_schemas.topics import FLEET
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -78,12 +87,14 @@ class Worker:
         """Run a parcel; return when its results, usage and onward parcels are acknowledged, and its claims are ended.
 
         Raises:
-            UndecodableError: if the record is not a parcel for this worker.
+            UndecodableError: if the record is not a parcel.
+            ValueError, LookupError: if it is not a parcel for this worker.
             LeaseLostError: if another worker may have taken it over.
             LogError: if Kafka refuses its outputs; the parcel is delivered again.
         """
-        parcel, site = self._read(job.record)
+        parcel = self._read(job.record)
         self._dead.good()
+        site = self.sites[parcel.candidate.provider]
         bodies = await self._lines(parcel, job.record.value or b"")
         async with asyncio.TaskGroup() as group:
             running = [
@@ -113,19 +124,27 @@ class Worker:
             if lines:
                 self.publisher.end_hold(hold_end(parcel, lines, is_unknown=is_lost))
 
-    async def dead_letter(self, record: Record, error: UndecodableError) -> None:
-        """Keep a record that cannot be read.
+    async def dead_letter(self, record: Record, error: Exception) -> None:
+        """Keep a record that cannot be read; of one that cannot be handled, end the lines and the hold too.
 
         Raises:
             TooManyDeadLettersError: if nearly no record is a parcel.
         """
-        await self.producer.send([self._dead.take(record, error.reason)])
+        if isinstance(error, UndecodableError):
+            await self.producer.send(self._dead.take(record, error.reason))
+            return
+        parcel = decode_envelope(record.headers, Parcel)
+        lines = await self._lines(parcel, record.value or b"")
+        now_ms = self.clock.now_ms()
+        ends = give_up(parcel, join_lines(lines), source=SOURCE, now_ms=now_ms)
+        await self.publisher.settle(is_urgent=True)
+        await self.producer.send([*self._dead.set_aside(record, error, is_answered=True), *ends])
 
-    def _read(self, record: Record) -> tuple[Parcel, ProviderSite]:
+    @staticmethod
+    def _read(record: Record) -> Parcel:
         try:
-            parcel = decode_envelope(record.headers, Parcel)
-            return parcel, self.sites[parcel.candidate.provider]
-        except (ValidationError, MissingEnvelopeError, ValueError, LookupError) as error:
+            return decode_envelope(record.headers, Parcel)
+        except (ValidationError, MissingEnvelopeError) as error:
             raise UndecodableError(
                 record.topic, record.partition, record.offset, repr(error)[:200]
             ) from error
@@ -179,6 +198,11 @@ class Worker:
             end = await running.run()
         except LeaseLostError as error:
             return error  # the calls of the other lines are paid for: they go on
+        except Exception as error:  # a guard: no line ends the process, or the other lines
+            if not is_poison(error):
+                raise
+            log.exception("line.failed", request_id=running.request_id)
+            end = running.give_up()
         if isinstance(end, OnwardLine):
             return end
         await self.publisher.finish([await self._within_limits(end)])

@@ -16,6 +16,7 @@ from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
 from crossdock_schemas.pricing.worst_case import told_limit
 
 MIN_CALLS = 5  # fewer calls are too few to judge the health of an endpoint
+MAX_CANDIDATES = 64  # of a plan; each takes up to 1 KB of the envelope
 STALE_MS = 60_000  # health older than this is forgotten
 _FREE = Decimal(
     "0.000001"
@@ -87,7 +88,7 @@ def plan_route(
         return choice.place, choice.name in sick, choice.sort_order, chance, choice.name
 
     is_limited = parcel.hold is not None and parcel.hold.is_limited
-    ordered = sorted(choices, key=rank)
+    ordered = sorted(choices, key=rank)[:MAX_CANDIDATES]
     return Plan(
         candidates=tuple(
             _candidate(choice, choice.name in sick, parcel.max_tokens, is_limited=is_limited)

@@ -4,20 +4,22 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from crossdock.kernel.drivers.kafka.producer import check_sizes
+from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.drivers.object_store import Objects
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.errors import is_poison
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.requests.exclusion import excluded_by
-from crossdock.kernel.requests.rejection import LineRefusal, refuse
-from crossdock.kernel.runtime.dead_letters import DeadLetters, pass_over
+from crossdock.kernel.requests.rejection import LineRefusal, end_hold, give_up, refuse
+from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.router.policy import STALE_MS, Fleet, NoRoute, plan_route
 from crossdock_schemas.calls.fleet import EndpointHealth
-from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope, encode_headers
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.pricing.catalogue import Catalogue
-from crossdock_schemas.topics import DISPATCH, USAGE, dispatch_topic
+from crossdock_schemas.topics import DISPATCH, dispatch_topic
 
 SOURCE = "crossdock/router"
 MAX_REPORTS = 10_000  # endpoints and BYOK keys with a health report, before stale ones are dropped
@@ -66,7 +68,7 @@ class Router:
         """Return the records that send each parcel on.
 
         Raises:
-            StoreError: if the body of a refused parcel cannot be read.
+            StoreError: if the store refuses the body of a refused parcel.
             TooManyDeadLettersError: if nearly no record is a parcel.
         """
         fleet = {name: tuple(reports.values()) for name, reports in self._reports.items()}
@@ -75,15 +77,30 @@ class Router:
             metrics.RECORDS_POLLED.labels(record.topic).inc()
             metrics.BYTES_POLLED.labels(record.topic).inc(record.size)
             try:
-                outgoing += await self._routed(record, fleet)
-            except (ValueError, MissingEnvelopeError) as error:
-                outgoing.append(self._dead.take(record, str(error)))
-            else:
-                self._dead.good()
+                parcel = decode_envelope(record.headers, Parcel)
+            except (ValidationError, MissingEnvelopeError) as error:
+                outgoing += self._dead.take(record, str(error))
+                continue
+            self._dead.good()
+            outgoing += await self._sent_or_set_aside(parcel, record, fleet)
         return outgoing
 
-    async def _routed(self, record: Record, fleet: Fleet) -> list[Outgoing]:
-        parcel = decode_envelope(record.headers, Parcel)
+    async def _sent_or_set_aside(
+        self, parcel: Parcel, record: Record, fleet: Fleet
+    ) -> list[Outgoing]:
+        """Route a parcel; if it is at fault, keep it as a dead letter, and end its lines and its hold."""
+        try:
+            sent = await self._routed(parcel, record, fleet)
+            check_sizes(sent)
+        except Exception as error:  # a guard: no record ends the stage
+            if not is_poison(error):
+                raise
+            now_ms = self._clock.now_ms()
+            ends = give_up(parcel, record.value or b"", source=SOURCE, now_ms=now_ms)
+            return [*self._dead.set_aside(record, error, is_answered=True), *ends]
+        return sent
+
+    async def _routed(self, parcel: Parcel, record: Record, fleet: Fleet) -> list[Outgoing]:
         now_ms = self._clock.now_ms()
         if parcel.plan is not None:  # it was routed before, and keeps its plan
             return [_sent(parcel, record, now_ms)]
@@ -93,7 +110,7 @@ class Router:
         if isinstance(plan, NoRoute):
             value = await self._body(parcel, record)
             refused = refuse(parcel, value, _no_route(plan), source=SOURCE, now_ms=now_ms)
-            return [refused, *_ended(parcel, now_ms)]
+            return [*refused, *end_hold(parcel, source=SOURCE, now_ms=now_ms)]
         return [_sent(parcel.model_copy(update={"plan": plan}), record, now_ms)]
 
     async def _body(self, parcel: Parcel, record: Record) -> bytes:
@@ -107,15 +124,6 @@ def _sent(parcel: Parcel, record: Record, now_ms: int) -> Outgoing:
     topic = dispatch_topic(parcel.candidate.provider, parcel.lane)
     headers = encode_headers(DISPATCH, SOURCE, parcel.parcel_id, now_ms, parcel)
     return Outgoing(topic, record.key, record.value, headers)
-
-
-def _ended(parcel: Parcel, now_ms: int) -> list[Outgoing]:
-    """Return the record that ends the hold of `parcel`."""
-    if parcel.hold is None:
-        return []
-    group = UsageGroup(executions=(), ended=(hold_end(parcel, parcel.lines),))
-    headers = encode_headers(USAGE, SOURCE, parcel.parcel_id, now_ms, None)
-    return [Outgoing(USAGE.name, parcel.account.encode(), group.to_json(), headers)]
 
 
 def _no_route(why: NoRoute) -> LineRefusal:

@@ -220,12 +220,22 @@ async def test_a_refused_body_that_lies_in_the_store_is_read_for_its_ids() -> No
 async def test_what_is_no_parcel_is_a_dead_letter() -> None:
     partition = await founded()
     garbage = Record(REQUESTS.name, 0, 5, NOW_MS, None, b"garbage", ())
-    other = request_record(wanted(), b"not the lines")
+
+    step = await partition.step([garbage])
+
+    assert [record.topic for record in step.outgoing] == [DEAD_LETTERS.name]
+
+
+async def test_refused_lines_that_cannot_be_read_end_all_the_same() -> None:
+    partition = await founded()
     await partition.step([command_record(KeyDeletion(**common(), key_id=APP))])
 
-    step = await partition.step([garbage, other])
+    step = await partition.step([request_record(wanted(), b"not the lines")])
 
-    assert [record.topic for record in step.outgoing] == [DEAD_LETTERS.name] * 2
+    (refused,) = step.outgoing
+    group = decode_envelope(refused.headers, ResultGroup)
+    assert [result.line for result in group.results] == list(wanted().lines)
+    assert {result.custom_id for result in group.results} == {""}
 
 
 async def test_nobodys_parcel_is_refused() -> None:

@@ -232,13 +232,16 @@ async def test_a_step_waits_for_a_store_that_refuses_and_says_so_meanwhile() -> 
     assert place.pages
 
 
-async def test_background_work_that_fails_otherwise_ends_the_process() -> None:
+async def test_background_work_that_fails_otherwise_fails_its_batch() -> None:
     place = ObjectPosition(Buggy(open_objects("memory://")._store))
     await place.step(place.command(make_submitted()))
     await asyncio.sleep(0.01)
 
-    with pytest.raises(LookupError, match="a bug of ours"):
-        await place.step()
+    await place.step()
+
+    batch = place.batch
+    assert batch.status is BatchStatus.FAILED
+    assert [error.code for error in batch.errors] == ["batch_not_processed"]
 
 
 async def test_a_result_by_reference_is_fetched() -> None:

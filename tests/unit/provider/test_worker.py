@@ -23,12 +23,13 @@ from crossdock.provider.publisher import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.calls.fleet import EndpointHealth
-from crossdock_schemas.calls.usage import UsageGroup
+from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.ids import AccountId, CredentialId, HoldId
 from crossdock_schemas.parcel.parcel import BodyRef, Hold, Parcel, join_lines
 from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
-from crossdock_schemas.topics import DISPATCH
+from crossdock_schemas.topics import DEAD_LETTERS, DISPATCH, USAGE
 from unit.provider.builders import (
     BATCH,
     NOW_MS,
@@ -43,6 +44,8 @@ from unit.provider.builders import (
     refused,
     sound,
 )
+
+HOLD = Hold(hold_id=HoldId("hold_" + "1" * 32))
 
 
 def make_record(parcel: Parcel, *lines: bytes) -> Record:
@@ -336,15 +339,38 @@ async def test_a_value_that_does_not_match_its_envelope_fails_every_line_visibly
         pytest.param(
             make_record(make_parcel())._replace(headers=[("crossdock", b"{}")]), id="no parcel"
         ),
-        pytest.param(make_record(make_parcel(plan=None)), id="no plan"),
-        pytest.param(make_record(make_parcel(attempt=9)), id="beyond the plan"),
-        pytest.param(make_record(make_parcel(providers=["stranger"])), id="not ours"),
     ],
 )
-async def test_what_is_no_parcel_of_ours_is_undecodable(record: Record) -> None:
+async def test_what_is_no_parcel_is_undecodable(record: Record) -> None:
     async with working(lambda _: sound(), FakeLog()) as worker:
         with pytest.raises(UndecodableError):
             await worker.handle(make_job(record))
+
+
+@pytest.mark.parametrize(
+    "parcel",
+    [
+        pytest.param(make_parcel(plan=None, hold=HOLD), id="no plan"),
+        pytest.param(make_parcel(attempt=9, hold=HOLD), id="beyond the plan"),
+        pytest.param(make_parcel(providers=["stranger"], hold=HOLD), id="not ours"),
+    ],
+)
+async def test_a_parcel_that_is_not_for_this_worker_ends_with_its_hold_and_is_kept(
+    parcel: Parcel,
+) -> None:
+    log = FakeLog()
+    record = make_record(parcel, make_line())
+
+    async with working(lambda _: sound(), log) as worker:
+        with pytest.raises((ValueError, LookupError)) as failed:
+            await worker.handle(make_job(record))
+        await worker.dead_letter(record, failed.value)
+
+    (kept,) = log.on(DEAD_LETTERS.name)
+    (usage,) = log.on(USAGE.name)
+    assert decode_envelope(kept.headers, DeadLetter).is_answered
+    assert [result.error_code for result in results_of(log)] == ["request_set_aside"]
+    assert UsageGroup.from_json(usage.value or b"").ended == (hold_end(parcel, parcel.lines),)
 
 
 async def test_the_fleet_hears_of_endpoints_that_were_called() -> None:

@@ -4,18 +4,22 @@ import json
 from decimal import Decimal
 
 import pytest
+from obstore.store import MemoryStore
 from prometheus_client import REGISTRY
+from typing_extensions import override
 
-from crossdock.kernel.drivers.object_store import open_objects
+from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock.kernel.process.clock import ManualClock
-from crossdock.kernel.process.errors import NoSuchObjectError
+from crossdock.kernel.process.errors import StoreError
 from crossdock.kernel.process.record import Record
 from crossdock.router.policy import STALE_MS
 from crossdock.router.routing import Router
 from crossdock_schemas.calls.fleet import EndpointHealth
+from crossdock_schemas.calls.usage import UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
-from crossdock_schemas.ids import CredentialId, RequestId
-from crossdock_schemas.parcel.parcel import BodyRef, Lane, Parcel
+from crossdock_schemas.dead_letter import DeadLetter
+from crossdock_schemas.ids import CredentialId, HoldId, RequestId
+from crossdock_schemas.parcel.parcel import BodyRef, Hold, Lane, Parcel
 from crossdock_schemas.parcel.result import Outcome, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
 from crossdock_schemas.pricing.prices import Prices
@@ -26,6 +30,17 @@ OFFER = Offer(model="tern", prices=Prices(input=Decimal(1)))
 CATALOGUE = Catalogue(
     providers=tuple(Provider(name=n, base_url="http://x", models=(OFFER,)) for n in ("a", "b"))
 )
+
+
+class Away(Objects):
+    """A store that does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+
+    @override
+    async def get_range(self, path: str, start: int, length: int) -> bytes:
+        raise StoreError("away")
 
 
 def make_router() -> Router:
@@ -114,11 +129,35 @@ async def test_a_body_by_reference_is_read_to_be_refused() -> None:
     assert json.loads(record.value or b"")["custom_id"] == "line-9"
 
 
-async def test_a_body_that_cannot_be_read_ends_the_process_so_that_it_is_tried_again() -> None:
+async def test_a_refused_parcel_without_its_body_ends_and_is_kept() -> None:
     reference = BodyRef(path="nothing", start=0, length=1)
+    hold = Hold(hold_id=HoldId("hold_" + "1" * 32))
+    parcel = make_parcel(model="gone", body_ref=reference, hold=hold)
 
-    with pytest.raises(NoSuchObjectError):
-        await make_router().route([make_record(make_parcel(model="gone", body_ref=reference))])
+    kept, result, usage = await make_router().route([make_record(parcel)])
+
+    assert decode_envelope(kept.headers, DeadLetter).is_answered
+    assert json.loads(result.value or b"")["response"]["status_code"] == 500
+    assert UsageGroup.from_json(usage.value or b"").ended[0].hold_id == hold.hold_id
+
+
+async def test_a_store_that_is_away_ends_the_process_so_that_it_is_tried_again() -> None:
+    reference = BodyRef(path="input", start=0, length=1)
+    router = Router(CATALOGUE, Away(), ManualClock(0), sick_error_rate=0.5)
+
+    with pytest.raises(StoreError):
+        await router.route([make_record(make_parcel(model="gone", body_ref=reference))])
+
+
+async def test_a_parcel_that_no_record_takes_with_its_plan_ends_and_is_kept() -> None:
+    large = make_record(make_parcel(), b"x" * 999_800)
+
+    *kept, result, sent = await make_router().route([large, make_record(make_parcel(), b"one")])
+
+    assert [part.topic for part in kept] == ["dead-letters"] * 2
+    assert b"too large" in kept[0].headers[-1][1]
+    assert json.loads(result.value or b"")["custom_id"] == ""
+    assert sent.topic.startswith("dispatch.")
 
 
 @pytest.mark.parametrize(
@@ -126,10 +165,8 @@ async def test_a_body_that_cannot_be_read_ends_the_process_so_that_it_is_tried_a
     [
         Record("requests", 0, 0, 0, b"", b"", []),
         Record("requests", 0, 0, 0, b"", b"", [("crossdock_parcel", b"{")]),
-        make_record(make_parcel(model="gone", lines=(0, 1)), make_line()),
-        make_record(make_parcel(model="gone"), b"not json"),
     ],
-    ids=["no envelope", "broken envelope", "a line is missing", "not JSON"],
+    ids=["no envelope", "broken envelope"],
 )
 async def test_a_record_that_cannot_be_read_is_kept_and_blocks_nobody(record: Record) -> None:
     before = dead_letters("requests")
@@ -139,6 +176,19 @@ async def test_a_record_that_cannot_be_read_is_kept_and_blocks_nobody(record: Re
     assert (kept.topic, kept.value) == ("dead-letters", record.value)
     assert sent.topic.startswith("dispatch.")
     assert dead_letters("requests") == before + 1
+
+
+@pytest.mark.parametrize("value", [make_line(), b"not json"], ids=["a line is missing", "no JSON"])
+async def test_a_refused_value_that_cannot_be_read_ends_every_line(value: bytes) -> None:
+    parcel = make_parcel(model="gone", lines=(0, 1))
+
+    (record,) = await make_router().route([make_record(parcel, value)])
+
+    results = decode_envelope(record.headers, ResultGroup).results
+    assert [(result.line, result.error_code) for result in results] == [
+        (0, "model_not_found"),
+        (1, "model_not_found"),
+    ]
 
 
 def test_a_report_that_cannot_be_read_is_counted() -> None:

@@ -23,6 +23,7 @@ from crossdock_schemas.batches.batch import (
     BatchStatus,
     CancelAsked,
     Granted,
+    LineError,
     LinesReturned,
     Part,
     Submitted,
@@ -84,8 +85,7 @@ class BatchesCore:
         """Take back lines that have no headroom now."""
         state = self._live.get(returned.batch_id)
         if state is not None:
-            state.models[returned.model].give_back(returned)
-            state.changed = True
+            state.give_back(returned)
 
     def grant(self, granted: Granted) -> None:
         """Let waiting lines be fed again."""
@@ -156,11 +156,22 @@ class BatchesCore:
         state.move(BatchStatus.IN_PROGRESS, in_progress_at_ms=now_ms)
 
     def _rejected(self, state: BatchState, fact: Rejected, now_ms: int) -> None:
-        if state.status is BatchStatus.CANCELLING:
+        if state.status is BatchStatus.CANCELLING and not state.models:
             state.move(BatchStatus.CANCELLED, cancelled_at_ms=now_ms)
-            return
-        state.head = state.head.model_copy(update={"errors": fact.errors})
-        state.move(BatchStatus.FAILED, failed_at_ms=now_ms)
+        elif not state.models:
+            state.fail(fact.errors, now_ms)
+        else:
+            self.fail(fact.batch_id, fact.errors[0], now_ms)
+
+    def is_open(self, batch_id: str) -> bool:
+        return batch_id in self._live
+
+    def fail(self, batch_id: BatchId, why: LineError, now_ms: int) -> None:
+        """Fail a batch that cannot be processed; workers make no more calls for it."""
+        state = self._live.get(batch_id)
+        if state is not None:
+            state.fail((why,), now_ms)
+            self._step.send(make_cancel(batch_id, now_ms))
 
     def _read(self, state: BatchState, fact: LinesRead, now_ms: int) -> None:
         model_lines = state.models[fact.model]
@@ -179,7 +190,7 @@ class BatchesCore:
         state.changed = True
         position = fact.start
         for lines in cut(fact.lines, parcel_lines=self._parcel_lines):
-            self._step.send(self._send(state, model_lines, lines, position, now_ms))
+            self._step.send(*self._send(state, model_lines, lines, position, now_ms))
             position += len(lines)
 
     def _send(  # which lines, and when
@@ -189,10 +200,10 @@ class BatchesCore:
         lines: list[Line],
         position: int,
         now_ms: int,
-    ) -> Outgoing:
+    ) -> list[Outgoing]:
         head, model, outcome = state.head, model_lines.model, _ending(state)
         if outcome is None:
-            return make_parcel(head, model_lines, lines, now_ms, position=position)
+            return [make_parcel(head, model_lines, lines, now_ms, position=position)]
         return end_lines(head, model, lines, outcome, partition=self._partition, now_ms=now_ms)
 
     # time

@@ -13,6 +13,14 @@ from crossdock_schemas.operations import SPECS
 from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
 from crossdock_schemas.pricing.worst_case import Ask
 
+SHOWN = 200  # characters of a value that a message repeats
+
+
+def shown(value: object) -> str:
+    """Return `value` for a message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
 
 @dataclass(frozen=True, slots=True)
 class LineRules:
@@ -80,12 +88,10 @@ def _check_envelope(value: Mapping[str, Any], rules: LineRules) -> LineError | N
     if wrong_id is not None:
         return wrong_id
     if value["method"] != "POST":
-        message = f"Invalid method {value['method']!r}: only 'POST' is supported."
+        message = f"Invalid method {shown(value['method'])}: only 'POST' is supported."
         return LineError(code="invalid_method", message=message, param="method")
     if value["url"] != rules.operation:
-        message = (
-            f"The URL {value['url']!r} does not match the batch's endpoint {rules.operation!r}."
-        )
+        message = f"The URL {shown(value['url'])} does not match the batch's endpoint {rules.operation!r}."
         return LineError(code="mismatched_endpoint", message=message, param="url")
     if not isinstance(value["body"], dict):
         return LineError(code="invalid_type", message="'body' must be an object.", param="body")
@@ -106,7 +112,7 @@ def _check_body(body: Mapping[str, Any], rules: LineRules) -> LineError | None:
     if not isinstance(model, str) or not model:
         return _missing("body.model")
     if rules.operation not in rules.models.get(model, frozenset()):
-        message = f"The model {model!r} does not exist or does not serve {rules.operation}."
+        message = f"The model {shown(model)} does not exist or does not serve {rules.operation}."
         return LineError(code="model_not_found", message=message, param="body.model")
     spec = SPECS[rules.operation]
     if not body.get(spec.required):

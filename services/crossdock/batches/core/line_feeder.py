@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pydantic_core import from_json
-
 from crossdock.batches.core.line_index import Span
 from crossdock.batches.core.line_locations import locations_of
 from crossdock.batches.core.state import ModelLines
+from crossdock.kernel.process import grouping
 from crossdock.kernel.process.record import Outgoing
-from crossdock.kernel.requests.results import result_record
+from crossdock.kernel.requests.rejection import custom_id_of
+from crossdock.kernel.requests.results import result_records
 from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.codec import encode_headers
@@ -16,7 +16,7 @@ from crossdock_schemas.ids import BatchId, feed_parcel_id, line_request_id
 from crossdock_schemas.parcel.new_parcel import new_parcel
 from crossdock_schemas.parcel.output_line import not_executed
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES, BodyRef, Lane, join_lines
-from crossdock_schemas.parcel.result import Outcome, result_group
+from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.topics import CANCELS, REQUESTS
 
 SOURCE = "crossdock/batches"
@@ -29,22 +29,18 @@ def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
 
     Lines of one parcel have the same demands on endpoints.
     """
-    group: list[Line] = []
-    size = 0
-    for line in lines:
-        length = line[0].length + 1
-        alone = line[1] is None
-        is_full = len(group) == parcel_lines or size + length > MAX_INLINE_BYTES
-        if group and (alone or is_full or line[0].demands != group[0][0].demands):
-            yield group
-            group, size = [], 0
-        group.append(line)
-        size += length
-        if alone:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+    return grouping.cut(
+        lines,
+        lambda line: line[0].length + 1,
+        max_bytes=MAX_INLINE_BYTES,
+        max_count=parcel_lines,
+        parts=_are_apart,
+    )
+
+
+def _are_apart(last: Line, line: Line) -> bool:
+    is_alone = last[1] is None or line[1] is None
+    return is_alone or last[0].demands != line[0].demands
 
 
 def make_parcel(
@@ -108,14 +104,13 @@ def end_lines(
     *,
     partition: int,
     now_ms: int,
-) -> Outgoing:
+) -> list[Outgoing]:
     """Return the results of lines that end without a call."""
-    results, outputs = [], []
+    ends = []
     for span, raw in lines:
         request_id = line_request_id(batch.batch_id, span.line)
-        custom_id = "" if raw is None else str(from_json(raw)["custom_id"])
-        end = not_executed(request_id, custom_id, outcome, in_batch=True)
-        outputs.append(end.line)
-        results.append(end.result(span.line, model, now_ms, now_ms))
-    group = result_group(batch, Lane.BATCH, results)
-    return result_record(group, outputs, source=SOURCE, now_ms=now_ms, partition=partition)
+        end = not_executed(request_id, custom_id_of(raw or b""), outcome, in_batch=True)
+        ends.append((end.result(span.line, model, now_ms, now_ms), end.line))
+    return result_records(
+        batch, Lane.BATCH, ends, source=SOURCE, now_ms=now_ms, partition=partition
+    )

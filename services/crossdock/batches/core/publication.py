@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from crossdock.batches.core.state import BatchState, parts_key
+from crossdock.batches.core.line_feeder import SOURCE, make_cancel
+from crossdock.batches.core.state import MAX_ENTRY_BYTES, BatchState, parts_key
 from crossdock.kernel.process.record import Outgoing, Page
 from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock.kernel.runtime.shard.throttle import Throttle
+from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.batches.file import StoredFile
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import error_file_id, output_file_id
@@ -13,8 +15,11 @@ from crossdock_schemas.message import Message
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import BATCH_DIRECTORY, FILES
 
-SOURCE = "crossdock/batches"
 PROGRESS_MS = 250  # between two directory entries of a batch that only counts up
+TOO_MANY_RETURNS = LineError(
+    code="batch_not_processed",
+    message="Too many lines wait for money, one by one: raise the budget, and submit the open lines as a new batch.",
+)
 FILE_LIFE_S = 30 * 86_400  # OpenAI's default for a batch's output
 
 
@@ -32,11 +37,20 @@ class Publication:
             self._step.keep(*state.done.pages.finish())
             self._publish_parts(state, now_ms)
             if state.changed:
-                self._step.keep(Page(batch_id.encode(), state.to_batch().to_json()))
+                self._step.keep(Page(batch_id.encode(), self._entry(state, now_ms)))
                 self._shown.note(batch_id, at_once=state.moved)
                 state.changed = state.moved = False
         for batch_id in self._shown.due(now_ms):
             self._show(batch_id.encode(), states[batch_id].to_batch(), now_ms)
+
+    def _entry(self, state: BatchState, now_ms: int) -> bytes:
+        """Return the page of a batch. One that no record takes fails the batch."""
+        raw = state.to_batch().to_json()
+        if len(raw) <= MAX_ENTRY_BYTES:
+            return raw
+        state.fail((TOO_MANY_RETURNS,), now_ms)
+        self._step.send(make_cancel(state.head.batch_id, now_ms))
+        return state.to_batch().to_json()
 
     def _publish_parts(self, state: BatchState, now_ms: int) -> None:
         for page in state.take_parts_pages():

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 
 from crossdock.batches.core.done_bitmap import DoneBitmap
+from crossdock.kernel.process.grouping import cut
 from crossdock.kernel.process.record import Page
 from crossdock_schemas.batches.batch import (
     PARTS_PER_PAGE,
     Batch,
     BatchStatus,
+    LineError,
     LinesReturned,
     ModelProgress,
     Part,
@@ -21,6 +24,14 @@ from crossdock_schemas.tokens import Tokens
 
 STORED = ("model", "total", "fed", "done", "may_feed", "wait_reason", "again", "repeats")
 """Fields of a model's lines that a batch's page has too, besides `returned`."""
+MAX_MESSAGE = 1000  # characters of an error of a line
+MAX_ERRORS_BYTES = 524_288  # of the errors of a failed batch: the first ones are kept
+MAX_REPEATS = (
+    4096  # calls of unknown end that a batch remembers; a later one is repeated without that mark
+)
+MAX_ENTRY_BYTES = (
+    900_000  # of a batch's page; its largest part is the list of returned lines of each model
+)
 
 
 @dataclass
@@ -80,7 +91,6 @@ class ModelLines:
         """Take lines back that have no headroom: they wait, and no line is fed until some are granted."""
         start, count, reason = lines.position, lines.count, lines.reason
         self.again += 1
-        self.repeats |= lines.repeats
         if self.returned and sum(self.returned[-1]) == start:
             start, count = self.returned[-1][0], self.returned.pop()[1] + count
         self.returned.append((start, count))
@@ -135,6 +145,21 @@ class BatchState:
         self.head = self.head.model_copy(update={"status": status, **stamps})
         self.changed = self.moved = True
 
+    def fail(self, errors: tuple[LineError, ...], now_ms: int) -> None:
+        """End the batch with `errors`, as many as its directory entry takes."""
+        self.models = {}
+        kept = next(cut(map(_clipped, errors), _size, max_bytes=MAX_ERRORS_BYTES), [])
+        self.head = self.head.model_copy(update={"errors": tuple(kept)})
+        self.move(BatchStatus.FAILED, failed_at_ms=now_ms)
+
+    def give_back(self, lines: LinesReturned) -> None:
+        """Take lines of a model back that have no headroom."""
+        model_lines = self.models[lines.model]
+        free = MAX_REPEATS - sum(len(one.repeats) for one in self.models.values())
+        model_lines.repeats |= islice(lines.repeats.items(), max(0, free))
+        model_lines.give_back(lines)
+        self.changed = True
+
     def add_part(self, kind: str, part: Part) -> None:
         self.changed_parts.add((kind, len(self.parts[kind]) // PARTS_PER_PAGE))
         self.parts[kind].append(part)
@@ -186,6 +211,18 @@ class BatchState:
         ]
         self.changed_parts.clear()
         return pages
+
+
+def _clipped(error: LineError) -> LineError:
+    """Return `error` without the end of a long message: it may repeat a value of the input."""
+    if len(error.message) <= MAX_MESSAGE and len(error.param or "") <= MAX_MESSAGE:
+        return error
+    param = None if error.param is None else error.param[:MAX_MESSAGE]
+    return error.model_copy(update={"message": error.message[:MAX_MESSAGE], "param": param})
+
+
+def _size(error: LineError) -> int:
+    return len(error.to_json()) + 1
 
 
 def parts_key(batch_id: str, kind: str, page: int) -> bytes:

@@ -1,4 +1,4 @@
-"""crossdock dead-letters: list, show, replay. A dead letter is a record that a stage could not read."""
+"""crossdock dead-letters: list, show, replay. A dead letter is a record that a stage could not handle."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.topics import DEAD_LETTERS
 
 app = typer.Typer(
-    help="Show records that a stage could not read, and replay them.", no_args_is_help=True
+    help="Show records that a stage could not handle, and replay them.", no_args_is_help=True
 )
 Numbers = Annotated[
     list[int] | None, typer.Argument(help="Their numbers, see `list`.", metavar="[NUMBER]...")
@@ -53,16 +53,30 @@ class Letter:
 def collect(records: Sequence[Record]) -> dict[int, Letter]:
     """Return the dead letters by number, with the time of their last replay."""
     letters: dict[int, Letter] = {}
+    begun: dict[tuple[str, bytes | None], list[Record]] = {}
     for record in records:
         try:
             origin = decode_envelope(record.headers, DeadLetter)
         except (MissingEnvelopeError, ValidationError):
             continue  # not written by a stage
-        if origin.replay_of is None:
+        if origin.parts > 1 and origin.replay_of is None:
+            parts = begun.setdefault((origin.stage, record.key), [])
+            parts[origin.part :] = [
+                record
+            ]  # a stage that was killed begins again with the first part
+            if len(parts) == origin.parts:
+                letters[parts[0].offset] = _joined(parts)
+        elif origin.replay_of is None:
             letters[record.offset] = Letter(record.offset, origin, record.value or b"")
         elif origin.replay_of in letters:
             letters[origin.replay_of].replayed_ms = origin.at_ms
     return letters
+
+
+def _joined(parts: Sequence[Record]) -> Letter:
+    content = b"".join(part.value or b"" for part in parts)
+    origin, _, value = content.partition(b"\n")
+    return Letter(parts[0].offset, DeadLetter.from_json(origin), value)
 
 
 def make_replay(letter: Letter, now_ms: int) -> list[Outgoing]:
@@ -72,6 +86,10 @@ def make_replay(letter: Letter, now_ms: int) -> list[Outgoing]:
         ProcessError: if the dead letter has only a part of it.
     """
     origin = letter.origin
+    if origin.is_answered:
+        raise ProcessError(
+            f"cannot replay {letter.number}: its requests ended with an error, so send them again as new requests"
+        )
     if origin.cut_bytes:
         raise ProcessError(
             f"cannot replay {letter.number}: its last {origin.cut_bytes} bytes were cut off"
@@ -79,7 +97,8 @@ def make_replay(letter: Letter, now_ms: int) -> list[Outgoing]:
     headers = [(name, b64decode(value)) for name, value in origin.headers]
     key = None if origin.key is None else b64decode(origin.key)
     value = None if origin.is_tombstone else letter.value
-    note = origin.model_copy(update={"replay_of": letter.number, "at_ms": now_ms})
+    mark = {"replay_of": letter.number, "at_ms": now_ms, "key": None, "headers": ()}
+    note = origin.model_copy(update=mark)
     note_headers = encode_headers(DEAD_LETTERS, SOURCE, str(letter.number), now_ms, note)
     return [
         Outgoing(origin.topic, key, value, headers, origin.partition),
@@ -119,7 +138,8 @@ def list_(
 def _row(letter: Letter) -> list[object]:
     origin = letter.origin
     at = datetime.fromtimestamp(origin.at_ms / 1000, UTC)
-    state = "kept" if letter.replayed_ms is None else "replayed"
+    state = "answered" if origin.is_answered else "kept"
+    state = state if letter.replayed_ms is None else "replayed"
     return [
         letter.number, f"{at:%Y-%m-%d %H:%M:%S}", origin.stage, origin.topic, origin.partition, origin.offset,
         len(letter.value), state, origin.reason.splitlines()[0] if origin.reason else "",
@@ -154,7 +174,10 @@ def replay(
     ctx: typer.Context,
     numbers: Numbers = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All that were not replayed yet.")
+        bool,
+        typer.Option(
+            "--all", help="All that were not replayed yet, and whose requests did not end."
+        ),
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Also those that were replayed before.")
@@ -165,7 +188,8 @@ def replay(
     if bool(numbers) == everything:
         raise ProcessError("pass the numbers of dead letters, or --all")
     found = _letters(ctx, data_dir_)
-    picked = list(found.values()) if everything else _pick(found, numbers or [])
+    all_open = [letter for letter in found.values() if not letter.origin.is_answered]
+    picked = all_open if everything else _pick(found, numbers or [])
     done = [letter.number for letter in picked if letter.replayed_ms is not None]
     if done and not everything and not again:
         raise ProcessError(

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from pydantic import ValidationError
 
 from crossdock.ingress.views.read_your_writes import Arrivals
+from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.accounts.account import ApiKey, Organization, Project
 from crossdock_schemas.accounts.attribution import is_mark
 from crossdock_schemas.accounts.budget import Budget

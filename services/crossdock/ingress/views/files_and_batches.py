@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from crossdock.ingress.views.read_your_writes import Arrivals
+from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.batches.batch import Batch, Part, PartsPage
 from crossdock_schemas.batches.file import StoredFile
 

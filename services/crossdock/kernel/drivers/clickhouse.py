@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from graphlib import TopologicalSorter
@@ -12,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import Error
+from clickhouse_connect.driver.exceptions import DataError, Error
 
 from crossdock.kernel.process import metrics
-from crossdock.kernel.process.errors import TableError
+from crossdock.kernel.process.errors import RowsRefusedError, TableError
 from crossdock.kernel.process.record import Row
 
 DATABASE = "crossdock"
@@ -36,14 +37,18 @@ class Tables:
         """Insert `rows`, given in the order of the table's declared columns.
 
         Raises:
+            RowsRefusedError: if a value does not fit its column.
             TableError: if ClickHouse refused or does not answer; the rows may be in the table anyway.
         """
         try:
             summary = await self._client.insert(
                 table, rows, column_names=self._columns[table], database=DATABASE
             )
+        except (DataError, *_UNFIT) as error:
+            raise RowsRefusedError(f"cannot insert into {table}: {_first_line(error)}") from error
         except (Error, OSError) as error:
-            raise TableError(f"cannot insert into {table}: {_first_line(error)}") from error
+            kind = RowsRefusedError if _code_of(error) in _ROW_CODES else TableError
+            raise kind(f"cannot insert into {table}: {_first_line(error)}") from error
         metrics.ROWS_INSERTED.labels(table).inc(len(rows))
         metrics.BYTES_INSERTED.labels(table).inc(summary.written_bytes())
 
@@ -72,6 +77,18 @@ class Tables:
             await self._client.command(sql)
         except (Error, OSError) as error:
             raise TableError(f"cannot run {sql[:60]!r}: {_first_line(error)}") from error
+
+
+_UNFIT = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
+"""Errors of clickhouse-connect for a value that it cannot encode for its column."""
+_ROW_CODES = frozenset({6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407, 469})
+"""ClickHouse's codes for a value that cannot be parsed or converted, is out of range, or breaks a constraint."""
+_CODE = re.compile(r"[Cc]ode: (\d+)")
+
+
+def _code_of(error: BaseException) -> int | None:
+    found = _CODE.search(str(error))
+    return int(found[1]) if found else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,9 +7,9 @@ import structlog
 from pydantic import SecretStr, ValidationError
 
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
+from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.errors import SecretError
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock_schemas.accounts.secret import SealedSecret
 from crossdock_schemas.ids import AccountId, CredentialId
 

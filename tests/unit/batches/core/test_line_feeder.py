@@ -123,7 +123,7 @@ def test_a_large_line_goes_by_reference() -> None:
 def test_lines_that_shall_not_run_end_visibly(outcome: Outcome, code: str) -> None:
     lines: list[Line] = [(Span(n, 0, 10), make_line(n)) for n in (2, 5)]
 
-    record = end_lines(make_batch(), "tern", lines, outcome, partition=1, now_ms=NOW_MS)
+    (record,) = end_lines(make_batch(), "tern", lines, outcome, partition=1, now_ms=NOW_MS)
 
     group = decode_envelope(record.headers, ResultGroup)
     outputs = [json.loads(line) for line in (record.value or b"").split(b"\n")]
@@ -139,7 +139,7 @@ def test_lines_that_shall_not_run_end_visibly(outcome: Outcome, code: str) -> No
 
 
 def test_a_line_without_its_bytes_ends_all_the_same() -> None:
-    record = end_lines(
+    (record,) = end_lines(
         make_batch(), "tern", [(Span(2, 0, 10), None)], Outcome.EXPIRED, partition=0, now_ms=NOW_MS
     )
 

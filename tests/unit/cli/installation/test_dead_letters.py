@@ -18,7 +18,7 @@ class FakeTopic:
     """The topic of dead letters: what is sent to it is read again."""
 
     def __init__(self, count: int) -> None:
-        self._kept = [make_dead_letter("router", LOST, "no envelope", NOW_MS)] * count
+        self._kept = make_dead_letter("router", LOST, "no envelope", NOW_MS) * count
         self.sent: list[Outgoing] = []
 
     def read(self, servers: str) -> list[Record]:

@@ -12,12 +12,14 @@ from crossdock.kernel.process.errors import ProcessError, TooManyDeadLettersErro
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.dead_letters import (
     LEAST,
-    MAX_VALUE_BYTES,
+    PART_BYTES,
     SHARE,
     DeadLetterLimit,
     DeadLetters,
     make_dead_letter,
 )
+from crossdock_schemas.codec import decode_envelope
+from crossdock_schemas.dead_letter import DeadLetter
 
 NOW_MS = 1_800_000_000_000
 
@@ -44,7 +46,7 @@ def test_a_replay_sends_the_very_record_to_the_partition_that_it_lay_in(
 ) -> None:
     record = make_record(key=key, value=value, headers=headers)
 
-    kept = make_dead_letter("router", record, "why", NOW_MS)
+    (kept,) = make_dead_letter("router", record, "why", NOW_MS)
     letter = collect([as_kept(kept, 7)])[7]
     again, _ = make_replay(letter, NOW_MS + 1)
 
@@ -52,7 +54,7 @@ def test_a_replay_sends_the_very_record_to_the_partition_that_it_lay_in(
 
 
 def test_a_dead_letter_says_where_it_lay_and_why_it_is_here() -> None:
-    kept = make_dead_letter("router", make_record(), "no envelope", NOW_MS)
+    (kept,) = make_dead_letter("router", make_record(), "no envelope", NOW_MS)
     origin = collect([as_kept(kept, 0)])[0].origin
 
     assert (origin.stage, origin.reason, origin.at_ms) == ("router", "no envelope", NOW_MS)
@@ -60,7 +62,7 @@ def test_a_dead_letter_says_where_it_lay_and_why_it_is_here() -> None:
 
 
 def test_what_was_replayed_says_so() -> None:
-    kept = as_kept(make_dead_letter("router", make_record(), "why", NOW_MS), 7)
+    kept = as_kept(make_dead_letter("router", make_record(), "why", NOW_MS)[0], 7)
     _, note = make_replay(collect([kept])[7], NOW_MS + 5)
 
     letters = collect([kept, as_kept(note, 8)])
@@ -69,16 +71,62 @@ def test_what_was_replayed_says_so() -> None:
     assert letters[7].replayed_ms == NOW_MS + 5
 
 
-@pytest.mark.parametrize(("size", "cut"), [(MAX_VALUE_BYTES, 0), (MAX_VALUE_BYTES + 1, 1)])
-def test_what_does_not_fit_is_cut_and_cannot_be_replayed(size: int, cut: int) -> None:
-    kept = make_dead_letter("router", make_record(value=b"x" * size), "why", NOW_MS)
-    letter = collect([as_kept(kept, 0)])[0]
+def large_records() -> list[Record]:
+    """Records that one dead letter does not take: their bytes are doubled in part by base64."""
+    return [
+        make_record(value=bytes(range(256)) * 4000),
+        make_record(headers=[("crossdock", b"{" * 800_000)], value=b"\n" * 100_000),
+        make_record(key=b"k" * 900_000, value=None),
+    ]
 
-    assert letter.origin.cut_bytes == cut
-    assert len(letter.value) == MAX_VALUE_BYTES
-    if cut:
-        with pytest.raises(ProcessError, match="last 1 bytes"):
-            make_replay(letter, NOW_MS)
+
+@pytest.mark.parametrize("record", large_records(), ids=["value", "headers", "key"])
+def test_a_record_of_any_size_is_kept_whole_in_parts_that_each_fit(record: Record) -> None:
+    kept = make_dead_letter("router", record, "why", NOW_MS)
+    letters = collect([as_kept(part, number) for number, part in enumerate(kept, 5)])
+    again, note = make_replay(letters[5], NOW_MS)
+
+    assert len(kept) > 1
+    assert not any(part.is_too_large for part in [*kept, note])
+    assert letters.keys() == {5}
+    assert again == Outgoing("requests", record.key, record.value, list(record.headers), 3)
+
+
+def test_parts_of_a_stage_that_was_killed_between_two_of_them_are_no_letter() -> None:
+    first, *rest = make_dead_letter(
+        "router", make_record(value=b"x" * 2 * PART_BYTES), "why", NOW_MS
+    )
+    other = make_dead_letter("metering", make_record(value=b"x" * 2 * PART_BYTES), "why", NOW_MS)
+    sent = [first, *other, first, *rest]
+
+    letters = collect([as_kept(part, number) for number, part in enumerate(sent)])
+
+    assert sorted(letters) == [1, 1 + len(other)]
+    assert [letters[number].origin.stage for number in sorted(letters)] == ["metering", "router"]
+
+
+def test_a_letter_that_an_older_version_cut_cannot_be_replayed() -> None:
+    (kept,) = make_dead_letter("router", make_record(), "why", NOW_MS)
+    letter = collect([as_kept(kept, 0)])[0]
+    letter.origin = letter.origin.model_copy(update={"cut_bytes": 1})
+
+    with pytest.raises(ProcessError, match="last 1 bytes"):
+        make_replay(letter, NOW_MS)
+
+
+def test_requests_that_ended_with_an_error_are_not_run_again() -> None:
+    (kept,) = make_dead_letter("router", make_record(), "why", NOW_MS, is_answered=True)
+
+    with pytest.raises(ProcessError, match="send them again as new requests"):
+        make_replay(collect([as_kept(kept, 0)])[0], NOW_MS)
+
+
+def test_records_that_could_be_read_count_for_no_limit() -> None:
+    dead = DeadLetters("router", ManualClock())
+
+    letters = [dead.set_aside(make_record(), KeyError("model")) for _ in range(2 * LEAST)]
+
+    assert decode_envelope(letters[0][0].headers, DeadLetter).reason == "KeyError: 'model'"
 
 
 @pytest.mark.parametrize(

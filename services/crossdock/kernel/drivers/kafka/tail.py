@@ -3,8 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from crossdock.kernel.drivers.kafka.consumer import GroupConsumer, Place, open_reader
+from crossdock.kernel.process import metrics
+from crossdock.kernel.process.errors import is_poison
 from crossdock.kernel.process.record import Record
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Apply = Callable[[Record], None]
 MAX_RECORDS = 2000
@@ -50,10 +56,18 @@ class Tail:
                 await self._seek_since(reader, ends, self._since_ms)
             while not stop.is_set():
                 for record in await reader.poll(max_records=MAX_RECORDS, timeout_ms=100):
-                    self._apply(record)
+                    self._take(record)
                 if not self.caught_up.is_set() and await reached(reader, ends):
                     self.caught_up.set()
         self._reader = None
+
+    def _take(self, record: Record) -> None:
+        try:
+            self._apply(record)
+        except Exception as error:  # a guard: no record ends a view
+            if not is_poison(error):
+                raise
+            pass_over(record, error)
 
     async def _seek_since(
         self, reader: GroupConsumer, ends: dict[Place, int], since_ms: int
@@ -69,3 +83,15 @@ async def reached(reader: GroupConsumer, ends: dict[Place, int]) -> bool:
         if await reader.position(place) < end:
             return False
     return True
+
+
+def pass_over(record: Record, error: BaseException) -> None:
+    """Count and log a record that a view cannot apply. It stays in its topic, so no dead letter is needed."""
+    metrics.DEAD_LETTERS.labels(record.topic).inc()
+    log.warning(
+        "record.passed_over",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=str(error)[:200],
+    )

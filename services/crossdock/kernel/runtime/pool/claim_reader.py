@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 from pydantic import ValidationError
 
 from crossdock.kernel.drivers.kafka.consumer import GroupConsumer, open_reader
-from crossdock.kernel.drivers.kafka.tail import reached
+from crossdock.kernel.drivers.kafka.tail import pass_over, reached
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.dead_letters import pass_over
 from crossdock.kernel.runtime.pool.claims import ClaimsView
 from crossdock_schemas.calls.claim import ClaimNote
 from crossdock_schemas.topics import CLAIMS

@@ -18,6 +18,7 @@ import structlog
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import LeaseLostError
+from crossdock.kernel.process.grouping import cut
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
 from crossdock.kernel.runtime.pool.claims import EarlierClaims
@@ -28,6 +29,9 @@ from crossdock_schemas.topics import CLAIMS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+MAX_BYTES = 524_288  # of a note
+ENTRY_BYTES = 100  # of an entry at most, besides its topic and lines
+LINE_BYTES = 12  # of a line's number at most
 GAP_S = 0.02  # between two notes, unless one is urgent; results are flushed about as often
 
 
@@ -255,7 +259,11 @@ class ClaimWriter:
             return
         at_ms = self._clock.now_ms()
         due_ms = {p: self._due_ms(p, book, at_ms) for p, book in books.items()}
-        notes = [self._note(partition, book, at_ms) for partition, book in books.items()]
+        notes = [
+            note
+            for partition, book in books.items()
+            for note in self._notes(partition, book, at_ms)
+        ]
         offsets = await self._log.send(notes)
         for partition, book in books.items():
             is_late = self._clock.now_ms() > due_ms[partition]
@@ -284,20 +292,34 @@ class ClaimWriter:
             if job.mark.claims_from is None:
                 job.mark.claims_from = offset
 
-    def _note(self, partition: int, book: _PendingNote, at_ms: int) -> Outgoing:
+    def _notes(self, partition: int, book: _PendingNote, at_ms: int) -> list[Outgoing]:
+        """Return the note of `book`, in as many records as it needs; an empty one renews the lease."""
+        entries: list[CallStarted | LinesEnded] = [
+            CallStarted(topic=topic, offset=offset, call=call, lines=tuple(lines))
+            for (topic, offset, call), lines in book.started.items()
+        ]
+        entries += [
+            LinesEnded(topic=topic, offset=offset, lines=tuple(lines))
+            for (topic, offset), lines in book.ended.items()
+        ]
+        groups = cut(entries, _most_bytes, max_bytes=MAX_BYTES)
+        return [self._record(partition, group, at_ms) for group in list(groups) or [[]]]
+
+    def _record(
+        self, partition: int, entries: Sequence[CallStarted | LinesEnded], at_ms: int
+    ) -> Outgoing:
         note = ClaimNote(
             claim=self.claim,
             worker=self.worker,
             at_ms=at_ms,
             lease_until_ms=at_ms + (self.timing.lease_ms if self._open.get(partition) else 0),
-            started=tuple(
-                CallStarted(topic=topic, offset=offset, call=call, lines=tuple(lines))
-                for (topic, offset, call), lines in book.started.items()
-            ),
-            ended=tuple(
-                LinesEnded(topic=topic, offset=offset, lines=tuple(lines))
-                for (topic, offset), lines in book.ended.items()
-            ),
+            started=tuple(entry for entry in entries if isinstance(entry, CallStarted)),
+            ended=tuple(entry for entry in entries if isinstance(entry, LinesEnded)),
         )
         headers = encode_headers(CLAIMS, self._source, self.claim, at_ms, None)
         return Outgoing(CLAIMS.name, self.claim.encode(), note.to_json(), headers, partition)
+
+
+def _most_bytes(entry: CallStarted | LinesEnded) -> int:
+    """Return how many bytes `entry` takes at most, without encoding it twice."""
+    return ENTRY_BYTES + len(entry.topic) + LINE_BYTES * len(entry.lines)

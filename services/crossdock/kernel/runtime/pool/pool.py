@@ -5,8 +5,8 @@ paused. Offsets are committed up to the first unfinished record of a partition. 
 a new owner reads them first, skips records that ended, leaves running calls under a live lease to their worker, and
 handles the rest with the claims on it. So a rebalance repeats no call, and a crash repeats only calls in flight.
 
-A record ends in one of three ways: done (its handler returned); a dead letter (UndecodableError: passed to
-`dead_letter`, then done); lost (LeaseLostError: another worker has it now). Any other error of a handler ends the
+A record ends in one of three ways: done (its handler returned); a dead letter (the record is at fault: it is passed to
+`dead_letter`, then done); lost (LeaseLostError: another worker has it now). An error of Kafka or of the system ends the
 process, and the record is delivered again.
 """
 
@@ -19,7 +19,7 @@ import structlog
 
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.clock import Clock
-from crossdock.kernel.process.errors import LeaseLostError, UndecodableError
+from crossdock.kernel.process.errors import LeaseLostError, is_poison
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.claims import EarlierClaims
@@ -52,8 +52,8 @@ class PoolSource(Committed, Protocol):
 
 Handle = Callable[[Job], Awaitable[None]]
 """Returns when the outputs of the record are acknowledged and its claims are ended."""
-KeepDeadLetter = Callable[[Record, UndecodableError], Awaitable[None]]
-"""Keeps a record that cannot be read; the record is done when it returns."""
+KeepDeadLetter = Callable[[Record, Exception], Awaitable[None]]
+"""Keeps a record that cannot be read or handled; the record is done when it returns."""
 
 
 class Pool:
@@ -285,11 +285,13 @@ class Pool:
         record = item.record
         try:
             await self._handle(job)
-        except UndecodableError as error:
-            await self._dead_letter(record, error)
-            self._done(job)
         except LeaseLostError:
             self._lost(record)
+        except Exception as error:  # a guard: no record ends the stage
+            if not is_poison(error):
+                raise
+            await self._dead_letter(record, error)
+            self._done(job)
         else:
             if job.is_lost:
                 self._lost(record)

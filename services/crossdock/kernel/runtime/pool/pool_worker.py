@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from crossdock.kernel.drivers.kafka import GroupConsumer, Producer, Tail, open_group_consumer
-from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.runtime.pool.claim_reader import ClaimReader, open_claims
 from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
@@ -35,8 +34,8 @@ class PoolHandler(Protocol):
     async def handle(self, job: Job) -> None:
         """Do the work of a record; return when its outputs are acknowledged and its claims are ended."""
 
-    async def dead_letter(self, record: Record, error: UndecodableError) -> None:
-        """Keep a record that cannot be read; it is done when this returns."""
+    async def dead_letter(self, record: Record, error: Exception) -> None:
+        """Keep a record that cannot be read or handled; it is done when this returns."""
 
 
 @dataclass

@@ -4,6 +4,9 @@ Its state is a pure function of the records that it has read. One loop: poll, ap
 writes all outputs, the changed pages of the state and the source positions. So after a crash either all of a step is
 visible or none of it, and the next owner continues at the positions in the state itself.
 
+A step that fails because of a record is undone: the shard of the partition is opened again from its pages, that record
+becomes a dead letter, and the others are applied (`isolation`).
+
 A consumer group assigns partitions, and the broker excludes earlier owners: opening a partition's transactional
 producer fences them. Group offsets are committed from time to time, as a hint for lag tools only.
 """
@@ -24,14 +27,16 @@ from crossdock.kernel.drivers.kafka import (
     open_transactional_producer,
 )
 from crossdock.kernel.drivers.kafka.consumer import Place
+from crossdock.kernel.drivers.kafka.producer import check_sizes
 from crossdock.kernel.drivers.kafka.tail import reached
 from crossdock.kernel.process.clock import Clock, SystemClock
-from crossdock.kernel.process.errors import FencedError, LogError
+from crossdock.kernel.process.errors import FencedError, LogError, is_poison
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.lifecycle import building
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.process.timing import DEFAULT, Timing
 from crossdock.kernel.runtime.shard.delay_queue import DelayQueue, ReadyMs
+from crossdock.kernel.runtime.shard.isolation import Applying, Isolation, StepFailedError
 from crossdock.kernel.runtime.shard.sources import MAX_RECORDS, Sources, open_sources
 from crossdock.kernel.runtime.shard.transactions import Commits, Transactions
 
@@ -51,12 +56,20 @@ class Partition(Protocol):
 
     wake: asyncio.Event
     """Set when there is something to apply that did not come from Kafka."""
+    applying: Applying
+    """The record that a step is applying: it is at fault if the step fails."""
 
     def restore(self, pages: Iterable[Page]) -> None:
         """Take over the state of the last owner."""
 
     async def step(self, records: Sequence[Record]) -> Step:
         """Apply `records` in order, and all else that is due. Write here all that must be durable before the commit."""
+
+    async def set_aside(self, record: Record, error: Exception) -> list[Outgoing]:
+        """Return the dead letter of a record that made a step fail, and what else ends its work.
+
+        It changes no state: the record was never applied.
+        """
 
     def committed(self) -> None:
         """Begin the effects of the last step, which is visible now."""
@@ -143,9 +156,13 @@ class ShardWorker:
             if loop.ended:
                 del self._loops[partition]
         for partition in owned - self._loops.keys():
-            shard = self._open_partition(partition)
             loop = PartitionLoop(
-                self._spec, partition, shard, self._servers, self._clock, timing=self._timing
+                self._spec,
+                partition,
+                self._open_partition,
+                self._servers,
+                self._clock,
+                timing=self._timing,
             )
             self._loops[partition] = loop
             group.create_task(loop.run(), name=f"{self._spec.group}.{partition}")
@@ -170,7 +187,7 @@ class PartitionLoop:
         self,
         spec: ShardSpec,
         partition: int,
-        shard: Partition,
+        open_shard: Callable[[int], Partition],
         servers: str,
         clock: Clock,
         *,
@@ -179,7 +196,9 @@ class PartitionLoop:
         self._timing = timing
         self._spec = spec
         self._partition = partition
-        self._shard = shard
+        self._open_shard = open_shard
+        self._shard = open_shard(partition)
+        self._isolation = Isolation()
         self._servers = servers
         self._clock = clock
         self._sources: Sources | None = None
@@ -203,6 +222,41 @@ class PartitionLoop:
         return {} if self._sources is None else self._sources.lag()
 
     async def run(self) -> None:
+        """Serve the partition until it is ended or lost. A step that a record makes fail is undone."""
+        try:
+            while not self.stop.is_set():
+                try:
+                    await self._serve()
+                except StepFailedError as failed:
+                    self._isolation.failed(failed)
+                    await self._reopen(failed)
+        finally:
+            self._sources = None
+            self.ended = True
+        log.info("shard.closed", partition=self._partition)
+
+    async def _reopen(self, failed: StepFailedError) -> None:
+        self._sources, self.serving = None, False
+        log.error(
+            "step.failed",
+            partition=self._partition,
+            records=len(failed.records),
+            reason=repr(failed.error)[:200],
+            exc_info=failed.error,
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._isolation.rest_s):
+                await self.stop.wait()
+        self._shard = self._open_shard(self._partition)
+        if self.stop.is_set():
+            self._shard.wake.set()
+
+    async def _serve(self) -> None:
+        """Open the partition from its pages, and make steps until the end.
+
+        Raises:
+            StepFailedError: if a step failed and must be undone.
+        """
         name = f"{self._spec.group}.{self._partition}"
         try:
             async with AsyncExitStack() as stack:
@@ -229,10 +283,7 @@ class PartitionLoop:
         except FencedError:
             log.warning("shard.fenced", partition=self._partition)
             await asyncio.sleep(REJOIN_S)  # if it is still assigned then, it is taken over again
-        finally:
-            self._sources = None
-            self.ended = True
-        log.info("shard.closed", partition=self._partition)
+            self.stop.set()
 
     async def _restore(self) -> None:
         pages = await read_pages(self._servers, (self._spec.state, self._partition))
@@ -256,15 +307,52 @@ class PartitionLoop:
                     records = delayed.take(self._clock.now_ms())
                     sources.pause_only(delayed.full())
                     await self._count(sources)
-                step = await self._shard.step(records)
-                last = {record.topic: record.offset for record in records}
-                self.position |= {(topic, self._partition): at + 1 for topic, at in last.items()}
-                await commits.rest(pace_s)
-                commits.begin(self._messages(step) if records or step else [])
-                if not self._spec.is_ahead:
-                    await commits.settle()
+                for portion in self._isolation.portions(records):
+                    try:
+                        messages = await self._step(portion)
+                    except StepFailedError:
+                        await commits.settle()  # the step before it is sound
+                        raise
+                    await commits.rest(pace_s)
+                    commits.begin(messages)
+                    if self._isolation.is_on or not self._spec.is_ahead:
+                        await commits.settle()
+                        self._isolation.committed(portion)
+                    if self.stop.is_set():
+                        break
                 is_load = FEW < len(records) < MAX_RECORDS
                 pace_s = PACE_S if is_load else self._spec.quick_s
+
+    async def _step(self, records: Sequence[Record]) -> list[Outgoing]:
+        """Apply `records`, and return all records of the transaction.
+
+        Raises:
+            StepFailedError: if a record is at fault, or the state; nothing was sent.
+        """
+        sound = [record for record in records if not self._isolation.has(record)]
+        shard = self._shard
+        try:
+            step = await shard.step(sound)
+            if len(sound) < len(records):
+                step.outgoing += await self._aside(records)
+            last = {record.topic: record.offset for record in records}
+            self.position |= {(topic, self._partition): at + 1 for topic, at in last.items()}
+            messages = self._messages(step) if records or step else []
+            check_sizes(messages)
+        except Exception as error:  # the runtime's outermost guard: no record ends a stage
+            if not is_poison(error):
+                raise
+            raise StepFailedError(records, shard.applying, error) from error
+        return messages
+
+    async def _aside(self, records: Iterable[Record]) -> list[Outgoing]:
+        """Return the dead letters of the records that made an earlier step fail."""
+        sent: list[Outgoing] = []
+        for record in records:
+            error = self._isolation.error_of(record)
+            if error is not None:
+                sent += await self._shard.set_aside(record, error)
+        return sent
 
     async def _count(self, sources: Sources) -> None:
         """Ask for the ends of the topics, which a paused consumer does not see. If Kafka is away, ask later."""

@@ -1,5 +1,7 @@
 """The shape "sink": poll, cut a batch by rows, bytes or age, insert, publish dead letters, then commit.
 
+A row that the table refuses is found by halving the batch. Its record is a dead letter; all other rows are inserted.
+
 Offsets are committed after the insert was acknowledged, so a crash in between inserts some rows again. The sorting keys
 of the tables hold the identity of a row, so a repeated row collapses, in whatever batches it comes.
 """
@@ -13,7 +15,12 @@ from typing import Protocol
 import structlog
 
 from crossdock.kernel.process.backoff import backoff_s
-from crossdock.kernel.process.errors import TableError, UndecodableError
+from crossdock.kernel.process.errors import (
+    RowsRefusedError,
+    TableError,
+    UndecodableError,
+    is_poison,
+)
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Record, Row
 from crossdock.kernel.runtime.dead_letters import DeadLetters
@@ -72,6 +79,8 @@ class Sink:
         self._dead = dead
         self._dead_now: list[Outgoing] = []
         self._buffer = Buffer(policy)
+        self._sources: dict[str, list[Record]] = {}
+        """By table, the record of each row in the buffer."""
         self._health = health
         self._retry_base_s = retry_base_s
         self._position: dict[Place, int] = {}
@@ -82,6 +91,7 @@ class Sink:
     async def forget(self, _: Collection[Place]) -> None:
         """Before a rebalance: drop the rows that are not inserted; their records are delivered again."""
         self._buffer.take()
+        self._sources.clear()
         self._dead_now.clear()
         self._position.clear()
         self.waiting = 0
@@ -105,27 +115,55 @@ class Sink:
         try:
             for table, rows in self._decode(record):
                 self._buffer.add(table, rows, 0, now=now)
+                self._sources.setdefault(table, []).extend([record] * len(rows))
             self._dead.good()
         except UndecodableError as error:
-            self._dead_now.append(self._dead.take(record, error.reason))
+            self._dead_now += self._dead.take(record, error.reason)
+        except Exception as error:  # a guard: no record ends the stage
+            if not is_poison(error):
+                raise
+            self._dead_now += self._dead.set_aside(record, error)
         self._position[record.place] = record.offset + 1
 
     async def _flush(self) -> None:
         position, self._position = self._position, {}
+        sources, self._sources = self._sources, {}
         for table, rows in self._buffer.take().items():
-            await self._insert(table, rows)
+            refused = await self._insert_sound(table, rows, sources.get(table, ()))
+            for record, error in refused.values():
+                self._dead_now += self._dead.set_aside(record, error)
         dead, self._dead_now = self._dead_now, []
         await self._log.send(dead)
         if position:
             await self._source.commit(position)
         self.waiting = 0
 
+    async def _insert_sound(
+        self, table: str, rows: Sequence[Row], records: Sequence[Record]
+    ) -> dict[tuple[Place, int], tuple[Record, RowsRefusedError]]:
+        """Insert the rows that the table takes; return the records of the others."""
+        try:
+            await self._insert(table, rows)
+        except RowsRefusedError as error:
+            if len(rows) == 1:
+                return {(records[0].place, records[0].offset): (records[0], error)}
+            half = len(rows) // 2
+            first = await self._insert_sound(table, rows[:half], records[:half])
+            return first | await self._insert_sound(table, rows[half:], records[half:])
+        return {}
+
     async def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Retry until the insert is acknowledged; no row is ever dropped."""
+        """Retry until the insert is acknowledged.
+
+        Raises:
+            RowsRefusedError: if a row is at fault.
+        """
         tries = 0
         while True:
             try:
                 await self._target.insert(table, rows)
+            except RowsRefusedError:
+                raise
             except TableError as error:
                 tries += 1
                 log.warning(

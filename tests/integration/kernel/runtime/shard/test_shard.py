@@ -11,8 +11,9 @@ import pytest
 from crossdock.kernel.drivers.kafka import open_producer, open_transactional_producer
 from crossdock.kernel.process.errors import FencedError
 from crossdock.kernel.process.health import Health
-from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing, Page, Record, Step
 from crossdock.kernel.process.timing import Timing
+from crossdock.kernel.runtime.shard.isolation import Applying
 from crossdock.kernel.runtime.shard.shard import POSITIONS_KEY, ShardSpec, ShardWorker, read_pages
 from support.engines import RunningKafka
 from support.topics import (
@@ -32,12 +33,16 @@ class Counting:
 
     def __init__(self, partition: int, output: str) -> None:
         self.wake = asyncio.Event()
+        self.applying: Applying = None
         self.partition = partition
         self.output = output
         self.counts: Counter[bytes] = Counter()
         self.steps = 0
         self.visible = 0
         self.fail_on: bytes | None = None
+        self.names_records = True
+        self.too_large: bytes | None = None
+        """Once this value was counted, the state has a page that no record takes."""
         self.before_commit: Callable[[], None] = lambda: None
         self.was_closed = False
 
@@ -47,15 +52,22 @@ class Counting:
     async def step(self, records: Sequence[Record]) -> Step:
         step = Step()
         for record in records:
+            self.applying = record if self.names_records else None
             value = record.value or b""
+            self.counts[value] += 1
             if value == self.fail_on:
                 raise LookupError("a bug of ours")
-            self.counts[value] += 1
             count = b"%d" % self.counts[value]
             step.pages.append(Page(value, count))
             step.outgoing.append(Outgoing(self.output, value, value + b"=" + count, [], 0))
+        self.applying = None
         self.before_commit()
+        if self.too_large in self.counts:
+            step.pages.append(Page(b"large", b"x" * MAX_RECORD_BYTES))
         return step
+
+    async def set_aside(self, record: Record, error: Exception) -> list[Outgoing]:
+        return [Outgoing(self.output, record.key, b"aside:" + (record.value or b""), [], 0)]
 
     def committed(self) -> None:
         self.steps += 1
@@ -270,18 +282,37 @@ async def test_two_workers_share_the_partitions_and_count_each_value_once(
     assert counted == Counter([value + b"=1" for value in values] + [b"last=1"] * 2)
 
 
+POISONS: dict[str, dict[str, object]] = {
+    "named": {"fail_on": b"poison"},
+    "not named": {"fail_on": b"poison", "names_records": False},
+    "too large": {"too_large": b"poison"},
+}
+
+
 @both
-async def test_an_error_in_the_core_ends_the_worker(kafka: RunningKafka, is_ahead: bool) -> None:
+@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
+async def test_a_record_that_makes_a_step_fail_leaves_no_trace_but_its_dead_letter(
+    kafka: RunningKafka, is_ahead: bool, poison: dict[str, object]
+) -> None:
+    """The step is undone, also what it had applied before; every other record counts once."""
     shards = await Shards.make(kafka, is_ahead=is_ahead)
-    shards.prepare = lambda shard: setattr(shard, "fail_on", b"poison")
-    await shards.put(b"fine", b"poison")
+    shards.prepare = lambda shard: vars(shard).update(poison)
+    values = [b"a", b"b", b"poison", b"a", b"poison", b"b"]
+    await shards.put(*values)
 
-    with pytest.raises(ExceptionGroup) as caught:
-        async with in_background(shards.worker().run) as stop:
-            await stop.wait()
+    async with in_background(shards.worker().run):
+        await eventually(lambda: shards.total == 4, "all sound records")
+        await shards.put(b"c")
+        await eventually(lambda: shards.total == 5, "a record after them")
 
-    assert "a bug of ours" in repr(caught.value.exceptions)
-    assert await shards.outputs() == []
+    outputs = await shards.outputs()
+    assert [value for value in outputs if not value.startswith(b"aside")] == [
+        b"a=1", b"b=1", b"a=2", b"b=2", b"c=1",
+    ]  # fmt: skip
+    assert outputs.count(b"aside:poison") == 2
+    pages = await shards.pages()
+    assert json.loads(pages.pop(POSITIONS_KEY)) == {shards.source: 7}
+    assert pages == {b"a": b"2", b"b": b"2", b"c": b"1"}
 
 
 async def test_a_wake_makes_a_step_at_once_without_records(kafka: RunningKafka) -> None:

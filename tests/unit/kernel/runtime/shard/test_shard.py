@@ -9,6 +9,7 @@ from crossdock.kernel.drivers.kafka.consumer import Place
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
+from crossdock.kernel.runtime.shard.isolation import Applying
 from crossdock.kernel.runtime.shard.shard import PartitionLoop, ShardSpec
 from crossdock.kernel.runtime.shard.sources import Sources, TopicSource
 from crossdock.kernel.runtime.shard.transactions import Commits
@@ -62,6 +63,7 @@ class Noting:
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
+        self.applying: Applying = None
         self.given: list[int] = []
         self.visible = 0
 
@@ -71,6 +73,9 @@ class Noting:
     async def step(self, records: Sequence[Record]) -> Step:
         self.given += [record.offset for record in records]
         return Step([Outgoing("output", b"", record.value, []) for record in records], [])
+
+    async def set_aside(self, record: Record, error: Exception) -> list[Outgoing]:
+        return [Outgoing("dead", b"", record.value, [])]
 
     def committed(self) -> None:
         self.visible += 1
@@ -85,7 +90,7 @@ class Running:
     def __init__(self, *, count: int, is_ahead: bool) -> None:
         self.shard, self.gate = Noting(), Gate()
         spec = ShardSpec("group", ("source",), "state", is_ahead=is_ahead, quick_s=0.0)
-        self.loop = PartitionLoop(spec, 0, self.shard, "nowhere", ManualClock())
+        self.loop = PartitionLoop(spec, 0, lambda _: self.shard, "nowhere", ManualClock())
         self.source = TopicSource(Queue(count))
         sources = Sources([self.source], self.shard.wake)
         self.task = asyncio.ensure_future(self.loop.steps(sources, self.gate))  # noqa: TID251  # awaited by `end`

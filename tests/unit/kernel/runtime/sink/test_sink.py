@@ -1,13 +1,20 @@
 """Insert, then commit: a refused insert is tried again, and nothing is committed meanwhile."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typing_extensions import override
 
 from crossdock.kernel.process.clock import ManualClock
-from crossdock.kernel.process.errors import TableError, TooManyDeadLettersError, UndecodableError
+from crossdock.kernel.process.errors import (
+    RowsRefusedError,
+    TableError,
+    TooManyDeadLettersError,
+    UndecodableError,
+)
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Record, Row
 from crossdock.kernel.runtime.dead_letters import DeadLetters
@@ -50,6 +57,22 @@ class FakeTables:
             self._history.append(("refused", table))
             raise TableError("no")
         self._history.append(("insert", (table, list(rows))))
+
+
+class PickyTables(FakeTables):
+    """Refuses every insert that has one of the `unfit` rows, and counts the inserts."""
+
+    def __init__(self, history: HISTORY, unfit: Collection[int]) -> None:
+        super().__init__(history)
+        self._unfit = unfit
+        self.tries = 0
+
+    @override
+    async def insert(self, table: str, rows: Sequence[Row]) -> None:
+        self.tries += 1
+        if any(row[0] in self._unfit for row in rows):
+            raise RowsRefusedError("a year that has five digits")
+        await super().insert(table, rows)
 
 
 class FakeLog:
@@ -184,3 +207,48 @@ async def test_before_a_rebalance_what_is_not_inserted_is_forgotten() -> None:
     await sinks[0].run(stop)
 
     assert history == []
+
+
+@given(st.sets(st.integers(0, 199), max_size=5))
+async def test_rows_that_the_table_refuses_are_found_among_many_and_all_others_are_inserted(
+    unfit: set[int],
+) -> None:
+    history, stop = HISTORY(), asyncio.Event()
+    tables = PickyTables(history, unfit)
+    source = FakeSource(history, [[make_record(n, b"%d" % n) for n in range(200)]], stop)
+    policy = CutPolicy(max_rows=10_000, max_bytes=10**9, max_age_s=1000)
+    sink = make_sink(source, history, policy=policy, health=Health("x", 0), tables=tables)
+
+    await sink.run(stop)
+
+    inserted = [row[0] for kind, what in history if kind == "insert" for row in what[1]]  # type: ignore[index]
+    kept = [value for kind, what in history if kind == "kept" for value in what]  # type: ignore[attr-defined]
+    assert sorted(inserted) == sorted(set(range(200)) - unfit)
+    assert sorted(kept) == sorted(b"%d" % n for n in unfit)
+    assert history[-1] == ("commit", {("topic", 0): 200})
+    assert tables.tries <= 1 + 16 * len(unfit)
+
+
+async def test_a_record_whose_rows_cannot_be_made_is_kept_and_the_next_one_inserted() -> None:
+    history, stop = HISTORY(), asyncio.Event()
+    source = FakeSource(history, [[make_record(0, b"far"), make_record(1)]], stop)
+
+    def decode_or_fail(record: Record) -> Iterable[tuple[str, Sequence[Row]]]:
+        if record.value == b"far":
+            raise OverflowError("date value out of range")
+        return decode(record)
+
+    dead = DeadLetters("test", ManualClock())
+    policy = CutPolicy(max_rows=10, max_bytes=10**9, max_age_s=1000)
+    tables, health = FakeTables(history), Health("x", 0)
+    sink = Sink(
+        source, tables, decode_or_fail, FakeLog(history), dead, policy=policy, health=health
+    )
+
+    await sink.run(stop)
+
+    assert history == [
+        ("insert", ("rows", [(1,)])),
+        ("kept", [b"far"]),
+        ("commit", {("topic", 0): 2}),
+    ]
