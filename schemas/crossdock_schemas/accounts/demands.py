@@ -22,6 +22,7 @@ NO_ENDPOINT_FOUND = "no_endpoint_found"
 MODELS = "models"
 """A field that is not supported; null is ignored."""
 MAX_MESSAGE = 500  # a value may be as long as a body
+MAX_DEMANDS_BYTES = 65_536  # of the JSON of all demands: they are in every envelope of the request
 _PRICE = "max_price"
 _ALLOWED = ("data_collection", "allow")
 _SOME = Field(min_length=1, max_length=MAX_PATTERNS)
@@ -132,7 +133,15 @@ def _parse(wanted: Mapping[str, Any]) -> Demands | Unsound | None:
         param = ".".join((FIELD, *map(str, detail["loc"])))
         message = f"Invalid value for '{param}': {detail['input']!r}. {detail['msg']}."
         return Unsound("invalid_value", message[:MAX_MESSAGE], param)
-    return None if demands.rules() == _NOTHING else demands
+    if demands.rules() == _NOTHING:
+        return None
+    size = len(demands.to_json())
+    if size > MAX_DEMANDS_BYTES:
+        message = (
+            f"'{FIELD}' has {size} bytes; the limit is {MAX_DEMANDS_BYTES}: name fewer providers."
+        )
+        return Unsound("invalid_value", message, FIELD)
+    return demands
 
 
 def in_its_words(excluded: Excluded) -> Excluded:

@@ -1,7 +1,10 @@
 """The accounts of one partition: commands in, records and changed pages out. Pure."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
+
+from pydantic_core import to_json
 
 from crossdock.accounts.commands.decision import Decision, Refused
 from crossdock.accounts.commands.dispatch import Commands
@@ -25,6 +28,7 @@ from crossdock_schemas.accounts.directory import Entity, identity, listed_as
 from crossdock_schemas.ids import AccountId
 from crossdock_schemas.parcel.parcel import Parcel
 
+MAX_LOGGED = 49_152  # bytes of a field in a change, as it was and as it is
 UNLOGGED = frozenset({"updated_at_ms"})  # it changes with every other field
 
 
@@ -127,4 +131,13 @@ def _differences(
 def _fields(entity: Entity | None) -> dict[str, str]:
     if entity is None:
         return {}
-    return {name: json.dumps(value) for name, value in entity.model_dump(mode="json").items()}
+    return {name: _logged(value) for name, value in entity.model_dump(mode="json").items()}
+
+
+def _logged(value: object) -> str:
+    """Return the JSON of a field; of a long one only its length and its digest: a change must fit into a record."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(to_json(text)) <= MAX_LOGGED:
+        return text
+    raw = text.encode()
+    return json.dumps({"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()})

@@ -12,7 +12,9 @@ from crossdock.kernel.process.record import Page
 from crossdock.kernel.runtime.shard.page_store import Codec, GroupedPages, PageStore
 from crossdock_schemas.ids import AccountId, HoldId
 
-PAGE_BYTES = 16_384  # some hundred holds; one hold is 130 KiB at most
+PAGE_BYTES = 16_384  # some hundred holds; one hold is 230 KB at most
+_SCOPES = ""
+"""The entry of a page that lists all scopes once; the shares name them by their places there."""
 Shares = tuple[HoldShare, ...]
 
 
@@ -21,13 +23,28 @@ def _page_key(account: str, number: str) -> tuple[AccountId, int]:
 
 
 def _pack(page: dict[HoldId, Shares]) -> bytes:
-    return json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode()
+    places: dict[str, int] = {}
+    packed: dict[str, object] = {
+        hold_id: [
+            ([places.setdefault(scope, len(places)) for scope in scopes], held, spare)
+            for scopes, held, spare in shares
+        ]
+        for hold_id, shares in page.items()
+    }
+    packed[_SCOPES] = list(places)
+    return json.dumps(packed, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _unpack(value: bytes) -> dict[HoldId, Shares]:
+    """Older pages have the scopes in each share."""
+    page = json.loads(value)
+    texts = page.pop(_SCOPES, None)
     return {
-        HoldId(hold_id): tuple(HoldShare(tuple(scopes), *amounts) for scopes, *amounts in shares)
-        for hold_id, shares in json.loads(value).items()
+        HoldId(hold_id): tuple(
+            HoldShare(tuple(scopes if texts is None else map(texts.__getitem__, scopes)), *amounts)
+            for scopes, *amounts in shares
+        )
+        for hold_id, shares in page.items()
     }
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pydantic_core import to_json
+
+from crossdock.kernel.process.grouping import cut
 from crossdock_schemas.accounts.credit import Credit, CreditKind
 from crossdock_schemas.accounts.journal import Ledger, Posting
 from crossdock_schemas.ids import KeyId, ProjectId
@@ -11,9 +14,9 @@ from crossdock_schemas.money import Units, to_usd
 from crossdock_schemas.windows import date_of, day_of
 
 MAX_ENTRY_BYTES = (
-    500_000  # a record has 1 MiB at most, and one posting's attribution may have 200 KiB
+    500_000  # of an entry's postings; both sides of one may have 340 KB of attribution alone
 )
-POSTING_BYTES = 400
+POSTING_BYTES = 400  # of a posting at most, besides its attribution
 _AGAINST = {
     CreditKind.TOP_UP: Ledger.PAYMENT,
     CreditKind.REFUND: Ledger.PAYMENT,
@@ -62,16 +65,14 @@ def credit_postings(credit: Credit) -> tuple[Posting, ...]:
 
 def parts_of(postings: Sequence[Posting]) -> Iterator[tuple[Posting, ...]]:
     """Cut the postings of an entry where it would become too long for a record; each part adds up to 0."""
-    part: list[Posting] = []
-    size = 0
-    for first, other in zip(postings[::2], postings[1::2], strict=True):
-        if size >= MAX_ENTRY_BYTES:
-            yield tuple(part)
-            part, size = [], 0
-        part += (first, other)
-        size += 2 * (POSTING_BYTES + sum(4 * len(mark) for mark in first.marks))
-    if part:
-        yield tuple(part)
+    pairs = zip(postings[::2], postings[1::2], strict=True)
+    for group in cut(pairs, _most_bytes, max_bytes=MAX_ENTRY_BYTES):
+        yield tuple(posting for pair in group for posting in pair)
+
+
+def _most_bytes(sides: tuple[Posting, Posting]) -> int:
+    marks = sides[0].marks
+    return 2 * (POSTING_BYTES + (len(to_json(marks)) if marks else 0))
 
 
 def both_sides(ledger: Ledger, other: Ledger, sums: dict[PostingPlace, Units]) -> Iterable[Posting]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from crossdock.ingress.http.ports import EventLog
 from crossdock.ingress.values import errors
 from crossdock.kernel.process.errors import LogError
-from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing
 
 MAX_GROUP_BYTES = 8 * 1024**2
 
@@ -44,10 +44,17 @@ class Outbox:
         """Return when the broker has acknowledged `message`.
 
         Raises:
-            RefusedError: 503 if the broker refused it or did not answer in time. A record that was sent may still
-                arrive, followed by its `withdrawal`. At once if the broker has not answered others for that long, so
-                callers and records do not pile up.
+            RefusedError: 413 if no record takes it. 503 if the broker refused it or did not answer in time. A record
+                that was sent may still arrive, followed by its `withdrawal`. At once if the broker has not answered
+                others for that long, so callers and records do not pile up.
         """
+        if message.is_too_large:
+            raise errors.RefusedError(
+                413,
+                f"This request takes {message.size} bytes beside its body; the limit is {MAX_RECORD_BYTES}. "
+                "Shorten its texts, such as metadata, patterns and names.",
+                reason="request_too_large",
+            )
         if self.is_stuck:
             raise errors.unavailable("The event log")
         acknowledged = self._add(message, withdrawal)

@@ -9,7 +9,7 @@ from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.requests.results import result_records
 from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import encode_headers
-from crossdock_schemas.parcel.output_line import compact_json, failed
+from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID, compact_json, failed
 from crossdock_schemas.parcel.parcel import Parcel, split_lines
 from crossdock_schemas.topics import USAGE
 
@@ -54,8 +54,12 @@ def refuse(
 
 
 def give_up(parcel: Parcel, value: bytes, *, source: str, now_ms: int) -> list[Outgoing]:
-    """Return the ends of a parcel that is kept as a dead letter: an error for each line, and the end of its hold."""
-    refused = refuse(parcel, value, SET_ASIDE, source=source, now_ms=now_ms)
+    """Return the ends of a parcel that is kept as a dead letter: an error for each line, and the end of its hold.
+
+    It returns for every parcel.
+    """
+    has_id = parcel.batch_id or parcel.request_id
+    refused = refuse(parcel, value, SET_ASIDE, source=source, now_ms=now_ms) if has_id else ()
     return [*refused, *end_hold(parcel, source=source, now_ms=now_ms)]
 
 
@@ -69,9 +73,9 @@ def end_hold(parcel: Parcel, *, source: str, now_ms: int) -> list[Outgoing]:
 
 
 def custom_id_of(line: bytes) -> str:
-    """Return the `custom_id` of an input line; empty if it cannot be read."""
+    """Return the `custom_id` of an input line, which is not longer than in a checked one; empty if it has none."""
     try:
-        return str(from_json(line)["custom_id"])
+        return str(from_json(line)["custom_id"])[:MAX_CUSTOM_ID]
     except (ValueError, LookupError, TypeError):
         return ""
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from crossdock.ingress.http.batching_producer import Outbox
+from crossdock.ingress.http.batching_producer import MAX_GROUP_BYTES, Outbox
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing
@@ -64,12 +64,24 @@ async def test_what_comes_while_a_send_is_under_way_goes_as_one_group() -> None:
 
 async def test_a_group_is_bounded() -> None:
     log = SlowLog()
-    large = 5 * 1024**2
     async with running(log) as outbox, asyncio.TaskGroup() as group:
-        for key in (b"a", b"b", b"c"):
-            group.create_task(outbox.publish(make_message(key, large)))
+        for number in range(20):
+            group.create_task(outbox.publish(make_message(b"%d" % number, 900_000)))
 
-    assert log.groups == [[b"a"], [b"b"], [b"c"]]
+    assert [key for keys in log.groups for key in keys] == [b"%d" % n for n in range(20)]
+    assert max(map(len, log.groups)) == MAX_GROUP_BYTES // 900_000
+
+
+async def test_a_record_that_is_too_large_is_refused_alone() -> None:
+    log = SlowLog()
+    async with running(log) as outbox, asyncio.TaskGroup() as group:
+        for key in (b"a", b"b"):
+            group.create_task(outbox.publish(make_message(key)))
+        with pytest.raises(RefusedError, match="the limit is 1000000") as caught:
+            await outbox.publish(make_message(b"large", 1_000_001))
+
+    assert caught.value.status == 413
+    assert {key for keys in log.groups for key in keys} == {b"a", b"b"}
 
 
 async def test_everybody_in_a_refused_group_is_told() -> None:

@@ -350,8 +350,16 @@ class PartitionLoop:
         sent: list[Outgoing] = []
         for record in records:
             error = self._isolation.error_of(record)
-            if error is not None:
+            if error is None:
+                continue
+            try:
                 sent += await self._shard.set_aside(record, error)
+            except (
+                Exception
+            ) as again:  # a guard: the partition must not wait for this record for ever
+                if not is_poison(again):
+                    raise
+                log.exception("record.skipped", topic=record.topic, offset=record.offset)
         return sent
 
     async def _count(self, sources: Sources) -> None:
