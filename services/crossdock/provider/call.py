@@ -1,12 +1,14 @@
 """One call: the provider's response, and the judgement on it."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
 
 from crossdock.kernel.process.clock import Clock
+from crossdock.kernel.process.masking import SecretMask
 from crossdock.provider.adapters.types import ProviderAnswer
 from crossdock.provider.classify import Verdict, judge_answer, judge_fault, judge_loss
 from crossdock.provider.client import ProviderSite
@@ -14,6 +16,7 @@ from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.parcel.parcel import Parcel
 
 BAD_KEY = (401, 403)
+_OF_THE_BODY = (b"content-length", b"content-encoding", b"transfer-encoding")
 MAX_REQUEST_ID_BYTES = 256  # of a provider's id of a call, in a usage row
 
 
@@ -39,8 +42,8 @@ class Exchange:
         """Call for `left_s` at most; return the answer or verdict, and the response if it is complete."""
         response: httpx.Response | None = None
         try:
-            response = await self._send(request, left_s)
-            return self._judge(response, key), response
+            response = self._cleaned(await self._send(request, left_s), key)
+            return self._judge(response), response
         except httpx.TransportError as error:
             return judge_loss(error), response
         except TimeoutError:
@@ -59,8 +62,13 @@ class Exchange:
             await response.aread()
         return response
 
-    def _judge(self, response: httpx.Response, key: CallKey | None) -> ProviderAnswer | Verdict:
-        content = response.content if key is None else key.without(response.content)
+    def _cleaned(self, response: httpx.Response, key: CallKey | None) -> httpx.Response:
+        """Return the response without secrets: a provider may quote them. No other code sees what it sent."""
+        masks = [self.site.mask] if key is None else [key.mask, self.site.mask]
+        return masked_response(response, masks)
+
+    def _judge(self, response: httpx.Response) -> ProviderAnswer | Verdict:
+        content = response.content
         if not response.is_success:
             now = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
             status, headers = response.status_code, response.headers
@@ -80,3 +88,17 @@ class Exchange:
         return replace(
             verdict, message=f"the provider refused {named} with status {verdict.status}"
         )
+
+
+def masked_response(response: httpx.Response, masks: Iterable[SecretMask]) -> httpx.Response:
+    """Return `response` with all secrets masked, in its headers and its content; itself without any."""
+    content = response.content
+    values = b"\n".join(value for _, value in response.headers.raw)
+    clean, clean_values = content, values
+    for mask in masks:
+        clean, clean_values = mask.clean(clean), mask.clean(clean_values)
+    if clean is content and clean_values is values:
+        return response
+    named = zip(response.headers.raw, clean_values.split(b"\n"), strict=True)
+    headers = [(name, value) for (name, _), value in named if name.lower() not in _OF_THE_BODY]
+    return httpx.Response(response.status_code, headers=headers, content=clean)

@@ -9,6 +9,7 @@ import httpx
 from prometheus_client import Counter
 
 from crossdock.kernel.process import metrics
+from crossdock.kernel.process.masking import SecretMask
 from crossdock.kernel.requests.provider_keys import PLACE, GoogleKey, ProviderKey
 from crossdock.provider.adapters.registry import ADAPTERS
 from crossdock.provider.credentials.access_tokens import AccessTokens
@@ -60,6 +61,7 @@ class ProviderSite:
         *,
         installation_key: ProviderKey | None = None,
         tokens: AccessTokens | None = None,
+        mask: SecretMask | None = None,
     ) -> None:
         self.provider = provider
         self.adapter = ADAPTERS[provider.format]
@@ -68,6 +70,8 @@ class ProviderSite:
         self.installation_key = installation_key
         """The installation key, if the transport does not send it by itself."""
         self.tokens = tokens
+        self.mask = mask or SecretMask(())
+        """Hides the operator's secrets: the installation key, and keys in the provider's address."""
         self._headers = [("content-type", "application/json"), *headers.items()]
         self._urls: dict[tuple[str, str], httpx.URL] = {}
         self._closed_until: dict[Door, float] = {}

@@ -7,6 +7,8 @@ import httpx
 from crossdock.kernel.drivers.http import open_transport
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.process.logs import HIDDEN
+from crossdock.kernel.process.masking import SecretMask, secrets_of_url
 from crossdock.kernel.requests.provider_keys import (
     KeyShapeError,
     ProviderKey,
@@ -26,18 +28,21 @@ def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> P
         SettingsError: if the variable is not set, or its key has the wrong shape.
     """
     installation_key = _installation_key(provider, environ)
+    secrets = [*secrets_of_url(provider.base_url), *secrets_of_url(provider.token_url)]
+    secrets += () if installation_key is None else installation_key.secrets()
+    HIDDEN.add(secrets)
+    mask = SecretMask(secrets)
     tokens = None
     if provider.auth == "google":
         tokens = AccessTokens(_open_transport(provider, {}), provider.token_url, clock)
     if installation_key is None or provider.auth != "bearer":
         door = _open_transport(provider, {})
-        return ProviderSite(provider, door, {}, installation_key=installation_key, tokens=tokens)
+        return ProviderSite(
+            provider, door, {}, installation_key=installation_key, tokens=tokens, mask=mask
+        )
     # why in the transport: the key is the same for all calls, and stays out of every request
-    return ProviderSite(
-        provider,
-        _open_transport(provider, dict(CallKey(installation_key).headers("", b"", 0.0))),
-        {},
-    )
+    headers = dict(CallKey(installation_key).headers("", b"", 0.0))
+    return ProviderSite(provider, _open_transport(provider, headers), {}, mask=mask)
 
 
 def _installation_key(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:

@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.process.logs import HIDDEN
 from crossdock.kernel.process.settings import Settings
 
 
@@ -37,7 +38,9 @@ def load_master_keys(given: SecretStr | None, file: Path | None) -> MasterKeys |
     if file is None:
         return None
     try:
-        return MasterKeys.parse(SecretStr(file.read_text()))
+        text = file.read_text()
+        HIDDEN.add(text.split())
+        return MasterKeys.parse(SecretStr(text))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SettingsError(f"CROSSDOCK_MASTER_KEY_FILE: cannot read {file}: {reason}") from None

@@ -16,6 +16,8 @@ import structlog
 import uvloop
 
 from crossdock.kernel.process.errors import CrossdockError
+from crossdock.kernel.process.logs import HIDDEN
+from crossdock.kernel.process.masking import secrets_of_environment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -45,10 +47,12 @@ Service = Callable[[asyncio.Event], Awaitable[None]]
 def start(main: Main) -> int:
     """Run a stage's `main` with this process's environment and return its exit code."""
     gc.set_threshold(*GC_THRESHOLD)
+    environ = dict(os.environ)  # noqa: TID251  # the one place; mains take a mapping
+    HIDDEN.add(secrets_of_environment(environ))
     try:
-        return uvloop.run(main(dict(os.environ)))  # noqa: TID251  # the one place; mains take a mapping
+        return uvloop.run(main(environ))
     except CrossdockError as error:
-        sys.stderr.write(f"crossdock: {error}\n")
+        sys.stderr.write(HIDDEN.clean(f"crossdock: {error}\n"))
         return 1
     except KeyboardInterrupt:
         return 130

@@ -3,10 +3,14 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 from typing_extensions import override
+
+from crossdock.kernel.process.masking import SecretMask
 
 REPEATS_S = 10.0  # a library's message is written once in this time; without Kafka aiokafka logs every few ms
 _NOISY = ("aiokafka", "faust", "mode", "urllib3", "httpx", "uvicorn.access", "clickhouse_connect")
@@ -47,6 +51,33 @@ class Repeats(logging.Filter):
         return True
 
 
+class HiddenSecrets:
+    """The secrets of this process, which no line of its logs shows."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, None] = {}
+        self._mask = SecretMask(())
+
+    def add(self, secrets: Iterable[str]) -> None:
+        self._known |= dict.fromkeys(secrets)
+        self._mask = SecretMask(self._known, b"[secret]")
+
+    def clean(self, text: str) -> str:
+        return self._mask.clean_text(text)
+
+    def render(self, _logger: Any, _method: str, line: Any) -> Any:
+        """Clean a rendered line: a processor of structlog, after its renderer."""
+        return self.clean(line) if isinstance(line, str) else line
+
+
+HIDDEN = HiddenSecrets()
+
+
+def _print_unhandled(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print what ends the process, as Python does, without secrets."""
+    sys.stderr.write(HIDDEN.clean("".join(traceback.format_exception(kind, error, trace))))
+
+
 def configure_logs(level: str, stage: str) -> None:
     """Send Crossdock's events and the libraries' records through one formatter to stderr."""
     shared: list[structlog.typing.Processor] = [
@@ -66,7 +97,11 @@ def configure_logs(level: str, stage: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(),
+                HIDDEN.render,
+            ],
         )
     )
     handler.addFilter(Repeats())
@@ -76,3 +111,4 @@ def configure_logs(level: str, stage: str) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(stage=stage)
+    sys.excepthook = _print_unhandled

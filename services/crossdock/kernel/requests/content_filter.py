@@ -1,6 +1,6 @@
 """Finds sensitive data in requests: counts it, removes it, or blocks the request. Pure.
 
-The one door to RE2, whose time is linear, because tenants write patterns. Findings are reported as numbers by detector,
+Patterns are RE2's, whose time is linear, because tenants write them. Findings are reported as numbers by detector,
 never as text.
 """
 
@@ -8,18 +8,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
-import re2
-
+from crossdock.kernel.process.patterns import Pattern, PatternError, compile_pattern
 from crossdock.kernel.requests.detectors import BUILTINS, Confirm, Span
 from crossdock.kernel.requests.text_fields import Json, rewrite
 from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector, GuardRules
 
-MAX_MEMORY = 1 << 19  # bytes for one pattern's automata; RE2 itself would take 8 MiB
 MAX_PROGRAM = 2000  # instructions of a pattern; the worst takes 3 us for each and kB of text
-MAX_PATTERNS = 512  # compiled patterns in the cache
 MAX_FOUND = (
     200  # matches of a tenant's pattern in one text; the last extends to the end of the text
 )
@@ -62,8 +58,8 @@ class Guarded:
 def why_unsound(pattern: str) -> str | None:
     """Return why a tenant's pattern is invalid; None if it is valid."""
     try:
-        compiled = _compile(pattern)
-    except re2.error as error:
+        compiled = compile_pattern(pattern)
+    except PatternError as error:
         reason = error.args[0] if error.args else ""
         return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     except UnicodeEncodeError:
@@ -122,15 +118,7 @@ def _encoded(text: str) -> bytes:
         return text.encode(errors="replace")
 
 
-@lru_cache(maxsize=MAX_PATTERNS)
-def _compile(pattern: str) -> "re2._Regexp":
-    options = re2.Options()
-    options.max_mem = MAX_MEMORY
-    options.log_errors = False
-    return re2.compile(pattern, options)
-
-
-def _matches(compiled: "re2._Regexp", raw: bytes) -> Iterator[Span]:
+def _matches(compiled: Pattern, raw: bytes) -> Iterator[Span]:
     return (match.span() for match in compiled.finditer(raw))
 
 
@@ -150,13 +138,13 @@ def _builtin(raw: bytes, detector: Detector) -> Iterator[Span]:
 
 
 def _confirmed(raw: bytes, pattern: str, confirm: Confirm) -> Iterator[Span]:
-    for start, end in _matches(_compile(pattern), raw):
+    for start, end in _matches(compile_pattern(pattern), raw):
         yield from confirm(raw, start, end)
 
 
 def _tenants(raw: bytes, pattern: str) -> Iterator[Span]:
     """Yield matches that are not empty. After `MAX_FOUND`, as each may look far ahead, one match covers the rest."""
-    for count, (start, end) in enumerate(_matches(_compile(pattern), raw), 1):
+    for count, (start, end) in enumerate(_matches(compile_pattern(pattern), raw), 1):
         if count > MAX_FOUND:
             yield start, len(raw)
             return

@@ -27,7 +27,6 @@ from crossdock_schemas.pricing.catalogue import Auth
 
 VISIBLE = re.compile(r"[\x21-\x7e]{8,8192}")
 MAX_BYTES = 16_384
-MIN_MASKED = 8  # characters; shorter texts occur in ordinary text, too
 GLOBAL = "global"
 _HOSTS = {"openai": "openai.azure.com", "ai_foundry": "services.ai.azure.com"}
 

@@ -79,7 +79,7 @@ class AccessTokens:
         try:
             fields = from_json(response.content)
             text, life_s = str(fields["access_token"]), int(fields.get("expires_in", LIFE_S))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return self._refused(f"status {response.status_code}")
         return Token(text, self._now_s + max(PAUSE_S, life_s - SPARE_S))
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from pydantic_core import from_json, to_json
 
+from crossdock.kernel.process.masking import SecretMask
 from crossdock.kernel.requests.provider_keys import (
-    MIN_MASKED,
     AwsKey,
     AzureKey,
     BearerKey,
@@ -15,8 +15,6 @@ from crossdock.kernel.requests.provider_keys import (
 )
 from crossdock.provider.credentials.sigv4 import Header, sign
 from crossdock_schemas.pricing.catalogue import Provider
-
-HIDDEN = b"[provider key]"
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,7 @@ class CallKey:
             return [("authorization", f"Bearer {key.api_key.get_secret_value()}")]
         raise TypeError("a service account needs an access token")
 
-    def without(self, content: bytes) -> bytes:
-        """Return `content` with every secret of the key masked: a provider may quote it."""
-        for secret in self._hidden:
-            if secret in content:
-                content = content.replace(secret, HIDDEN)
-        return content
-
     @cached_property
-    def _hidden(self) -> tuple[bytes, ...]:
-        texts = (*self.key.secrets(), self.token or "")
-        return tuple(text.encode() for text in texts if len(text) >= MIN_MASKED)
+    def mask(self) -> SecretMask:
+        """Hides the key and its token in answers: a provider may quote them."""
+        return SecretMask((*self.key.secrets(), self.token or ""))

@@ -118,3 +118,28 @@ def test_other_messages_and_our_own_events_pass() -> None:
     for one in ours:
         one.msg = {"event": "call.finished"}  # as structlog does
     assert [repeats.filter(one) for one in ours] == [True, True]
+
+
+def test_no_line_shows_a_secret_of_the_process() -> None:
+    """Of an event, of a library's record, of a traceback, and of what ends the process."""
+    program = """
+import logging, structlog
+from crossdock.kernel.process.logs import HIDDEN, configure_logs
+configure_logs("INFO", "provider")
+HIDDEN.add(["hush-0123456789", 'a"quoted\\\\\\\\secret'])
+structlog.get_logger().info("it.said", words="Bearer hush-0123456789", more=['a"quoted\\\\\\\\secret'])
+logging.getLogger("library").warning("heard %s", "hush-0123456789")
+try:
+    raise ValueError("no: hush-0123456789")
+except ValueError:
+    structlog.get_logger().exception("it.failed")
+raise ValueError("the end: hush-0123456789")
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # fmt: skip
+
+    assert done.returncode == 1
+    assert "hush" not in done.stderr
+    assert "quoted" not in done.stderr
+    assert done.stderr.count("[secret]") == 5
+    assert json.loads(done.stderr.splitlines()[0])["words"] == "Bearer [secret]"

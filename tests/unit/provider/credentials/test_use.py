@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from crossdock.kernel.process.masking import HIDDEN
 from crossdock.kernel.requests.provider_keys import read_provider_key
 from crossdock.provider.adapters import openai
-from crossdock.provider.credentials.use import HIDDEN, CallKey
+from crossdock.provider.credentials.use import CallKey
 from crossdock_schemas.pricing.catalogue import Provider
 from support.google import service_account
 from unit.kernel.requests.test_provider_keys import AWS, AZURE
@@ -73,11 +74,11 @@ def test_no_part_of_a_key_is_quoted() -> None:
     pem = service_account()["private_key"]
     quoted = json.dumps({"key": pem, "token": google.token}).encode()
 
-    said = google.without(quoted)
+    said = google.mask.clean(quoted)
 
     assert said.count(HIDDEN) == 2
     assert pem.split("\n")[2].encode() not in said
     assert b"ya29" not in said
     line = pem.split("\n")[2].encode()
-    assert google.without(b"line " + line) == b"line " + HIDDEN
-    assert google.without(b"nothing of it") == b"nothing of it"
+    assert google.mask.clean(b"line " + line) == b"line " + HIDDEN
+    assert google.mask.clean(b"nothing of it") == b"nothing of it"
