@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from crossdock.ingress.values import types
 from crossdock.ingress.values.models import AnswerModel, Data, Listed, RequestModel, fault
-from crossdock.kernel.requests.content_filter import why_unsound
+from crossdock.kernel.requests.content_filter import why_too_large, why_unsound
 from crossdock_schemas.accounts.content_filter import (
     LABEL_PATTERN,
     MAX_FILTERS,
@@ -57,6 +57,13 @@ def _each_once(filters: tuple[BuiltinFilterFields, ...]) -> tuple[BuiltinFilterF
     return filters
 
 
+def _small_together(filters: tuple[PatternFilterFields, ...]) -> tuple[PatternFilterFields, ...]:
+    why = why_too_large(one.pattern for one in filters)
+    if why is not None:
+        raise fault(f"Invalid patterns: {why}.")
+    return filters
+
+
 class PriceCaps(RequestModel):
     """The most that a call may cost, USD: per million input tokens, per million output tokens, and per request."""
 
@@ -94,7 +101,12 @@ class PolicySet(RequestModel):
         | None
     ) = None
     content_filters: (
-        Annotated[tuple[PatternFilterFields, ...], Field(max_length=MAX_FILTERS)] | None
+        Annotated[
+            tuple[PatternFilterFields, ...],
+            Field(max_length=MAX_FILTERS),
+            AfterValidator(_small_together),
+        ]
+        | None
     ) = None
 
     def rules(self) -> Rules:

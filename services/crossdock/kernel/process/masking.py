@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from crossdock.kernel.process.patterns import Pattern, compile_pattern
+from crossdock.kernel.process.patterns import OWN_MEMORY, Pattern, compile_pattern
 
 HIDDEN = b"[provider key]"
 MIN_SECRET = 8  # characters; shorter texts occur in ordinary text, too
@@ -18,7 +18,6 @@ MIN_RUN = 16  # characters of a secret in a row that are masked; issuers' prefix
 BLOCK = 8  # characters that are searched for
 STRIDE, WIDE_STRIDE, WIDEST_STRIDE = 8, 32, 64  # from block to block
 FEW, LONG = 4, 256  # secrets of one mask; characters of one secret
-MAX_MEMORY = 1 << 23  # bytes for the automata of one mask
 MIN_OPAQUE = 20  # characters of a parameter's value that is a secret whatever its name is
 
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|credential|auth|sig|code|dsn")
@@ -68,7 +67,7 @@ class SecretMask:
     @cached_property
     def _search(self) -> Pattern:
         blocks = (re.escape(block.decode()) for block in self._blocks)
-        return compile_pattern("|".join((*blocks, _ESCAPED)), MAX_MEMORY)
+        return compile_pattern("|".join((*blocks, _ESCAPED)), OWN_MEMORY)
 
     @cached_property
     def _spelled(self) -> re.Pattern[bytes]:

@@ -8,6 +8,7 @@ import re2
 Pattern: TypeAlias = "re2._Regexp"  # noqa: SLF001  # the binding has no public name for it
 PatternError = re2.error
 MAX_MEMORY = 1 << 19  # bytes for one pattern's automata; RE2 itself would take 8 MiB
+OWN_MEMORY = 1 << 23  # bytes for one of Crossdock's own patterns
 MAX_PATTERNS = 512  # compiled patterns in the cache
 
 

@@ -6,14 +6,14 @@ ASCII end a number or an address, so numbers inside Chinese text are found.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from crossdock.kernel.requests.views import Span
 from crossdock_schemas.accounts.content_filter import Builtin
 
-Span = tuple[int, int]
 Confirm = Callable[[bytes, int, int], Iterator[Span]]
-"""Returns the confirmed places within a candidate's place in a text."""
+"""Returns the confirmed places within a candidate's place in a text, and empty places where it may be interrupted."""
 
 
 class Detection(NamedTuple):
@@ -21,14 +21,24 @@ class Detection(NamedTuple):
 
     pattern: str
     confirm: Confirm
+    is_likely: Callable[[bytes, int, int], bool] = lambda *_: True
+    """Return whether a confirmed place is real also if the digits are further apart in the text."""
+    needs: bytes = b""
+    """Bytes that each finding has."""
 
 
 _DIGITS = re.compile(rb"[0-9]+")
+_GAPS = frozenset({b" ", b"-", b".", b"/", b"_"})
 _ROW = re.compile(rb"[0-9][ \-]\Z")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+PAUSE = 256  # groups of digits between two places where a search may be interrupted
+_CODE_DIGITS = 4
 _CARD_MOST = 19
 _CARD_LEAST = 13
 _CARD_GROUPS = {(4, 6, 5), (4, 6, 4)}
+_GROUP_BEFORE = re.compile(rb"(?<![0-9])[0-9]{4}[ \-./_]\Z")
+_GROUP_AFTER = re.compile(rb"[ \-./_][0-9]{4}(?![0-9])")
+_YEARS = re.compile(rb"(?:(?:19|20)[0-9]{2}[ \-./_]?)+")
 _DNI_LETTERS = b"TRWAGMYFPDXBNJZSQVHLCKE"
 _NIE_DIGITS = {b"X": b"0", b"Y": b"1", b"Z": b"2"}
 _ODD = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23)  # fmt: skip
@@ -78,6 +88,8 @@ def _windows(
     groups = [match.span() for match in _DIGITS.finditer(text, start, end)]
     first = 0
     while first < len(groups):
+        if not first % PAUSE:
+            yield start, start
         found: int | None = None
         sizes: tuple[int, ...] = ()
         digits = b""
@@ -101,6 +113,12 @@ def _cards(text: bytes, start: int, end: int) -> Iterator[Span]:
     return (span for span in found if text[span[0] - 1 : span[0]] != b"+")
 
 
+def _is_no_column(text: bytes, start: int, end: int) -> bool:
+    """Return whether a number is no part of a column or row of numbers: of each ten one satisfies Luhn's rule."""
+    is_row = _GROUP_BEFORE.search(text, max(0, start - 6), start) or _GROUP_AFTER.match(text, end)
+    return not is_row and not _YEARS.fullmatch(text, start, end)
+
+
 def _is_card(sizes: tuple[int, ...], digits: bytes) -> bool:
     if not _CARD_LEAST <= len(digits) <= _CARD_MOST or digits[0] not in b"23456":
         return False
@@ -122,15 +140,18 @@ def _ibans(text: bytes, start: int, end: int) -> Iterator[Span]:
     length = IBAN_LENGTHS.get(text[start : start + 2].upper())
     if length is None:
         return
-    at, seen = end, bytearray(text[start:end])
+    at, seen = end, bytearray(byte for byte in text[start:end] if byte in _WORD)
+    is_spaced = len(seen) < end - start
     while len(seen) < length:
-        if text[at : at + 1] in {b" ", b"-"}:
+        if text[at : at + 1] in _GAPS:
             at += 1
         if not text[at : at + 1].isalnum():
             return
         seen += text[at : at + 1]
         at += 1
-    if _is_free(text, start, at) and is_iban(bytes(seen)):
+    # why: words such as "at 12" begin like it
+    is_code = seen.isupper() and len(_DIGITS.sub(b"", seen)) * 2 <= length
+    if _is_free(text, start, at) and is_iban(bytes(seen)) and (is_code or not is_spaced):
         yield start, at
 
 
@@ -183,7 +204,10 @@ def is_tax_id(digits: bytes) -> bool:
 
 
 def _fiscal_codes(text: bytes, start: int, end: int) -> Iterator[Span]:
-    if is_fiscal_code(text[start:end]):
+    """Find codes in groups too, if they have digits: words could look like one."""
+    code = bytes(byte for byte in text[start:end] if byte in _WORD)
+    is_spaced, digits = len(code) < end - start, len(code) - len(_DIGITS.sub(b"", code))
+    if is_fiscal_code(code) and (not is_spaced or digits >= _CODE_DIGITS):
         yield start, end
 
 
@@ -224,15 +248,22 @@ def _phones(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 _BETWEEN = r"[ .\-/()]{0,2}"
-BUILTINS = {
-    Builtin.EMAIL: Detection(r"[A-Za-z0-9À-ɏ._%+\-]+@[A-Za-z0-9À-ɏ.\-]+\.[A-Za-zÀ-ɏ]{2,}", _whole),
-    Builtin.CREDIT_CARD: Detection(r"[0-9](?:[ \-]?[0-9]){12,}", _cards),
-    Builtin.IBAN: Detection(r"\b[A-Za-z]{2}[0-9]{2}", _ibans),
-    Builtin.SSN: Detection(r"\b[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}\b", _ssns),
-    Builtin.ES_DNI: Detection(r"\b(?:[0-9]{8}|[XYZxyz][ \-]?[0-9]{7})[ \-]?[A-Za-z]\b", _dnis),
-    Builtin.DE_TAX_ID: Detection(r"[0-9](?: ?[0-9]){10,}", _tax_ids),
+BUILTINS: Mapping[str, Detection] = {
+    Builtin.EMAIL: Detection(
+        r"[A-Za-z0-9À-ɏ._%+\-]+@[A-Za-z0-9À-ɏ.\-]+\.[A-Za-zÀ-ɏ]{2,}", _whole, needs=b"@"
+    ),
+    Builtin.CREDIT_CARD: Detection(r"[0-9](?:[ \-./_]?[0-9]){12,}", _cards, _is_no_column),
+    Builtin.IBAN: Detection(r"\b[A-Za-z]{2}[ \-./_]?[0-9]{2}", _ibans),
+    Builtin.SSN: Detection(r"\b[0-9]{3}[ \-.][0-9]{2}[ \-.][0-9]{4}\b", _ssns),
+    Builtin.ES_DNI: Detection(
+        r"\b(?:[0-9]{8}|[0-9]{2}[. ][0-9]{3}[. ][0-9]{3}"
+        r"|[XYZxyz][ \-.]?(?:[0-9]{7}|[0-9][. ][0-9]{3}[. ][0-9]{3}))[ \-.]?[A-Za-z]\b",
+        _dnis,
+    ),
+    Builtin.DE_TAX_ID: Detection(r"[0-9](?:[ \-./]?[0-9]){10,}", _tax_ids),
     Builtin.IT_CODICE_FISCALE: Detection(
-        r"(?i)\b[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]\b",
+        r"(?i)\b[A-Z]{3}[ \-]?[A-Z]{3}[ \-]?[0-9LMNP-V]{2}[ \-]?[A-EHLMPRST][ \-]?[0-9LMNP-V]{2}"
+        r"[ \-]?[A-Z][ \-]?[0-9LMNP-V]{3}[ \-]?[A-Z]\b",
         _fiscal_codes,
     ),
     Builtin.IP_ADDRESS: Detection(

@@ -7,7 +7,7 @@ single request by ingress, the lines of a batch by their validation.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from crossdock.kernel.requests.content_filter import guard
+from crossdock.kernel.requests.content_filter import Guarded, guard
 from crossdock_schemas.accounts.content_filter import Detector
 from crossdock_schemas.accounts.demands import FIELD
 from crossdock_schemas.accounts.directory import level_of
@@ -16,6 +16,8 @@ from crossdock_schemas.operations import CHAT, SPECS
 
 Json = dict[str, Any]
 MARK = "@preset/"
+TOO_SLOW = "content_filter_too_slow"
+"""Reason of a block without a finding."""
 MAX_NAMED = 10  # presets that an error names
 _INSTRUCTIONS = ("system", "developer")
 _OF_EMBEDDINGS = ("dimensions", "encoding_format", "user", FIELD)
@@ -64,18 +66,25 @@ def prepare(
         return Prepared(filled, filled != body, named)
     guarded = guard(filled, preparation.guard)
     if guarded.blocking is not None:
-        return _blocked(guarded.blocking, operation, guarded.findings)
+        return _blocked(guarded.blocking, operation, guarded)
     return Prepared(guarded.body, guarded.body != body, named, guarded.findings)
 
 
-def _blocked(detector: Detector, operation: str, findings: Mapping[str, int]) -> PreparationFault:
+def _blocked(detector: Detector, operation: str, guarded: Guarded) -> PreparationFault:
     """Name the rule, its policy and its detector, but never the text that was found."""
     rule = "content_filter_builtins" if detector.pattern is None else "content_filters"
     level = level_of(detector.scope)
-    message = f"A policy blocks requests in which it finds {detector.name!r}: {rule} of the {level} {detector.scope}."
+    named = f"{detector.name!r}: {rule} of the {level} {detector.scope}"
+    message = f"A policy blocks requests in which it finds {named}."
+    if guarded.is_too_slow:
+        message = (
+            f"The content filter takes too long for this request, so it is blocked unread. It stopped at {named}. "
+            "Send a shorter text, or simplify the pattern."
+        )
     metadata = {"rule": rule, "detector": detector.name, "scope": detector.scope, "level": level}
+    metadata |= {"reason": TOO_SLOW} if guarded.is_too_slow else {}
     param = SPECS[operation].required
-    return PreparationFault(403, "permission_denied", message, param, findings, metadata)
+    return PreparationFault(403, "permission_denied", message, param, guarded.findings, metadata)
 
 
 class _NamedPreset(NamedTuple):

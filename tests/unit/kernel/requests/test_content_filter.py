@@ -1,19 +1,14 @@
 """The guard counts, takes out or blocks; what it took out cannot be found again, and it never says what it was."""
 
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.requests.content_filter import (
-    MAX_FOUND,
-    MAX_PROGRAM,
-    guard,
-    placeholder,
-    scan,
-    why_unsound,
-)
+from crossdock.kernel.requests.content_filter import guard, why_too_large, why_unsound
+from crossdock.kernel.requests.scanning import MAX_FOUND, MAX_PROGRAM, TimeSlice, placeholder, scan
 from crossdock_schemas.accounts.content_filter import CUSTOM, Action, Builtin, Detector, GuardRules
 
 ALL = GuardRules(
@@ -118,6 +113,63 @@ def test_a_pattern_that_finds_very_much_takes_out_the_rest() -> None:
 
     assert found.text == "[CUSTOM]" * (MAX_FOUND + 1)
     assert found.findings == {CUSTOM: MAX_FOUND + 1}
+
+
+EXPENSIVE = "((a{0,30}){0,30})x"
+
+
+def test_a_body_that_takes_too_long_is_blocked_unread() -> None:
+    """20 of these took 9.5 s for 16 kB; a policy that was stored before there was a limit may have them."""
+    rules = looking(*(own(f"{EXPENSIVE}{n}", "flag") for n in range(20)))
+    body = chat("a" * 65_536)
+    started = time.thread_time()
+
+    found = guard(body, rules, TimeSlice(0.2))
+
+    assert time.thread_time() - started < 3
+    assert found.is_too_slow
+    assert found.body is body
+    assert found.blocking is not None
+
+
+def test_a_pattern_that_is_too_large_blocks_though_it_is_stored() -> None:
+    found = guard(chat("ab"), looking(own(r"\pL{2}", "flag")))
+
+    assert found.is_too_slow
+
+
+@given(
+    st.sampled_from([EXPENSIVE, "(?:a?){300}b|a", "a.{0,400}b|a", ".*x|a", "(?:.{0,30}a){20}x"]),
+    st.sampled_from("ab"),
+)
+def test_no_pattern_takes_much_longer_than_its_slice(pattern: str, letter: str) -> None:
+    started = time.thread_time()
+
+    guard(chat(letter * 500_000), looking(own(pattern)), TimeSlice(0.05))
+
+    assert time.thread_time() - started < 3  # one search cannot be interrupted
+
+
+def test_a_long_text_is_searched_in_windows() -> None:
+    rules = looking(own(f"(?:{EXPENSIVE}|E-[0-9]{{6}})", name="staff"))
+    filler = "b " * 150_000
+
+    found = scan(f"{filler}E-123456 {filler}", rules, TimeSlice(60))
+
+    assert found.text == f"{filler}[STAFF] {filler}"
+    assert found.findings == {"staff": 1}
+
+
+def test_patterns_of_a_policy_are_bounded_together() -> None:
+    assert why_too_large(["E-[0-9]{6}"] * 20) is None
+    assert "5000 at most" in (why_too_large([EXPENSIVE] * 3) or "")
+
+
+@pytest.mark.parametrize(
+    "body", [{"model": "user", "messages": [{"role": "user", "type": "text"}]}]
+)
+def test_a_tenants_pattern_leaves_the_words_of_the_api(body: dict[str, Any]) -> None:
+    assert guard(body, looking(own("[a-z]+"))).body is body
 
 
 def test_a_place_without_a_character_is_not_found() -> None:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.requests.content_filter import scan
 from crossdock.kernel.requests.detectors import (
     IBAN_LENGTHS,
     is_dni,
@@ -13,6 +12,7 @@ from crossdock.kernel.requests.detectors import (
     is_luhn,
     is_tax_id,
 )
+from crossdock.kernel.requests.scanning import scan
 from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector, GuardRules
 
 

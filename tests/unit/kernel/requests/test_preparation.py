@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.requests.preparation import MAX_NAMED, PreparationFault, Prepared, prepare
+from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset, preparation_of
 from crossdock_schemas.ids import AccountId
 
@@ -155,3 +156,15 @@ def test_the_body_that_was_given_stays_as_it_was() -> None:
     prepared(body, make_preset(system="Be brief.", parameters={"a": 1}))
 
     assert body == {"messages": HELLO, "preset": "brief"}
+
+
+def test_a_body_that_takes_too_long_is_told_so() -> None:
+    detector = Detector(name="slow", action=Action.FLAG, scope="org_1", pattern=r"\pL{2}")
+    guarding = Preparation(guard=GuardRules(detectors=(detector,)))
+
+    found = prepare({"messages": [{"content": "ab"}]}, CHAT, guarding)
+
+    assert isinstance(found, PreparationFault)
+    assert (found.status, found.code) == (403, "permission_denied")
+    assert "takes too long" in found.message
+    assert dict(found.metadata or {})["reason"] == "content_filter_too_slow"

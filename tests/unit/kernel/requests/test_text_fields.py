@@ -1,4 +1,4 @@
-"""All that a model reads is rewritten, nothing else is, and what is not changed stays itself."""
+"""Every text of a body is rewritten, wherever it is, and what is not changed stays itself."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.kernel.requests.text_fields import rewrite
+from crossdock.kernel.requests.text_fields import Place, rewrite
 
 
-def shout(text: str) -> str:
+def shout(text: str, _: Place) -> str:
     """Change what begins with a letter of its own."""
     return text.upper() if text.startswith("x") else text
 
@@ -20,22 +20,22 @@ def shout(text: str) -> str:
         pytest.param({"messages": [{"content": "xa"}]}, {"messages": [{"content": "XA"}]}, id="a content"),
         pytest.param(
             {"messages": [{"content": [{"type": "text", "text": "xa"}, {"type": "image_url", "image_url": {"url": "x"}}, "xb"]}]},
-            {"messages": [{"content": [{"type": "text", "text": "XA"}, {"type": "image_url", "image_url": {"url": "x"}}, "XB"]}]},
+            {"messages": [{"content": [{"type": "text", "text": "XA"}, {"type": "image_url", "image_url": {"url": "X"}}, "XB"]}]},
             id="text parts",
         ),
         pytest.param(
             {"messages": [{"role": "x", "name": "x", "content": None, "refusal": "xr"}]},
-            {"messages": [{"role": "x", "name": "x", "content": None, "refusal": "XR"}]},
-            id="a refusal, no names",
+            {"messages": [{"role": "X", "name": "X", "content": None, "refusal": "XR"}]},
+            id="a refusal and names",
         ),
         pytest.param(
             {"messages": [{"tool_calls": [{"id": "x", "function": {"name": "x", "arguments": '{"a": "xa", "n": [1, null, true, 2.5]}'}}]}]},
-            {"messages": [{"tool_calls": [{"id": "x", "function": {"name": "x", "arguments": '{"a": "XA", "n": [1, null, true, 2.5]}'}}]}]},
+            {"messages": [{"tool_calls": [{"id": "X", "function": {"name": "X", "arguments": '{"a": "XA", "n": [1, null, true, 2.5]}'}}]}]},
             id="arguments",
         ),
         pytest.param(
             {"messages": [{"tool_calls": [{"custom": {"name": "x", "input": "xa {"}}]}]},
-            {"messages": [{"tool_calls": [{"custom": {"name": "x", "input": "XA {"}}]}]},
+            {"messages": [{"tool_calls": [{"custom": {"name": "X", "input": "XA {"}}]}]},
             id="an input that is no JSON",
         ),
         pytest.param(
@@ -51,18 +51,64 @@ def shout(text: str) -> str:
         pytest.param({"input": "xa"}, {"input": "XA"}, id="an input"),
         pytest.param({"input": ["xa", "b", 5]}, {"input": ["XA", "b", 5]}, id="several inputs"),
         pytest.param({"prediction": {"type": "content", "content": "xa"}}, {"prediction": {"type": "content", "content": "XA"}}, id="a prediction"),
-        pytest.param({"user": "x", "tools": [{"function": {"description": "x"}}]}, {"user": "x", "tools": [{"function": {"description": "x"}}]}, id="neither users nor tools"),
+        pytest.param({"user": "x", "tools": [{"function": {"description": "x"}}]}, {"user": "X", "tools": [{"function": {"description": "X"}}]}, id="users and tools"),
+        pytest.param({"xk": {"xl": ["x"]}, "stop": "x"}, {"XK": {"XL": ["X"]}, "stop": "X"}, id="unknown fields, and their names"),
+        pytest.param({"model": "x", "provider": {"order": ["x"]}}, {"model": "x", "provider": {"order": ["x"]}}, id="not what chooses the endpoint"),
+        pytest.param({"file_data": "x" * 64, "url": "data:image/png;base64," + "x" * 64}, {"file_data": "x" * 64, "url": "data:image/png;base64," + "x" * 64}, id="no media"),
+        pytest.param({"file_data": "x y" * 64}, {"file_data": "X Y" * 64}, id="a text in the place of media"),
     ],
 )  # fmt: skip
 def test_what_a_model_reads_is_rewritten(body: dict[str, Any], expected: dict[str, Any]) -> None:
     assert rewrite(body, shout) == expected
 
 
+def test_words_of_the_api_are_known() -> None:
+    found = {}
+
+    def note(text: str, place: Place) -> str:
+        found[text] = place.is_word
+        return text
+
+    rewrite({"messages": [{"role": "user", "type": "mine", "content": "user"}]}, note)
+
+    assert found == {"user": False, "mine": False}
+    rewrite({"messages": [{"role": "user"}]}, note)
+    assert found["user"]
+
+
+def test_a_place_says_what_follows_what() -> None:
+    paths = []
+
+    def note(text: str, place: Place) -> str:
+        paths.append((text, place.path, place.role))
+        return text
+
+    parts = [{"type": "text", "text": "b"}, {"text": {"value": "c"}}]
+    rewrite(
+        {"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": parts}]}, note
+    )
+
+    texts = [one for one in paths if len(one[0]) == 1]
+    assert texts == [
+        ("a", ("messages",), "user"),
+        ("b", ("messages",), "tool"),
+        ("c", ("messages",), "tool"),
+    ]
+
+
+def test_a_long_number_is_a_text_anywhere() -> None:
+    body = {"card": 4111111111111111, "seed": 4111111111111111, "n": 4}
+
+    found = rewrite(body, lambda text, _: text.replace("4111111111111111", "[CARD]"))
+
+    assert found == {"card": "[CARD]", "seed": 4111111111111111, "n": 4}
+
+
 def test_a_number_among_arguments_may_become_a_text() -> None:
     """Of a number something may be taken out, and the arguments stay JSON."""
     body = {"messages": [{"function_call": {"arguments": '{"card": 4111111111111111}'}}]}
 
-    found = rewrite(body, lambda text: text.replace("4111111111111111", "[CARD]"))
+    found = rewrite(body, lambda text, _: text.replace("4111111111111111", "[CARD]"))
 
     assert found == {"messages": [{"function_call": {"arguments": '{"card": "[CARD]"}'}}]}
 
@@ -78,4 +124,4 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["messages", "input", "prompt", "user"]), JSON))
 def test_whatever_a_body_is_an_unchanged_one_is_itself(body: dict[str, Any]) -> None:
-    assert rewrite(body, lambda text: text) is body
+    assert rewrite(body, lambda text, _: text) is body
