@@ -9,6 +9,7 @@ from crossdock.batches.settings import BatchesSettings
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
 from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.fair_threads import FairThreads
 from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.ids import BatchId
@@ -26,6 +27,7 @@ async def main(environ: Mapping[str, str]) -> int:
     catalogue = load_catalogue(settings.catalogue)
     async with open_stage("batches", settings) as stage:
         objects = open_objects(settings.objects_url)
+        threads = FairThreads(max_waiting=None)
 
         failing = defaultdict[int, set[BatchId]](set)
 
@@ -38,6 +40,7 @@ async def main(environ: Mapping[str, str]) -> int:
                 stage.clock,
                 health=stage.health,
                 failing=failing[partition],
+                threads=threads,
             )
 
         worker = ShardWorker(

@@ -24,6 +24,7 @@ from crossdock.kernel.process.errors import NoSuchObjectError, StoreError, is_po
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.runtime.dead_letters import DeadLetters
+from crossdock.kernel.runtime.fair_threads import FairThreads
 from crossdock.kernel.runtime.shard.isolation import OWN_WORK, Applying
 from crossdock_schemas.batches.batch import (
     Batch,
@@ -76,6 +77,7 @@ class BatchesPartition:
         clock: Clock,
         *,
         health: Health,
+        threads: FairThreads | None = None,
         retry_s: float = RETRY_S,
         failing: set[BatchId] | None = None,
     ) -> None:
@@ -89,6 +91,7 @@ class BatchesPartition:
         self._catalogue = catalogue
         self._objects = objects
         self._clock = clock
+        self._threads = threads or FairThreads(max_waiting=None)
         self._retry_s = retry_s
         self.core = BatchesCore(
             partition, parcel_lines=settings.parcel_lines, window_lines=settings.window_lines
@@ -261,7 +264,8 @@ class BatchesPartition:
                 batch.operation, self._catalogue.models, self._settings.max_line_bytes
             )
             limits = InputLimits(self._settings.max_lines, self._settings.max_file_bytes)
-            return validate(self._objects, batch, rules, limits, partial(self._price, batch))
+            price = partial(self._price, batch)
+            return validate(self._objects, batch, rules, limits, price, threads=self._threads)
         return read_lines(self._objects, locations_of(batch), effect)
 
     def _price(self, batch: Batch, sums: Mapping[str, AskTotals]) -> Estimate:

@@ -1,9 +1,11 @@
 """Reads an input once, in constant memory: checks every line, writes the line index, reports errors."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from pydantic_core import from_json
@@ -16,12 +18,14 @@ from crossdock.batches.core.line_locations import prepared_path
 from crossdock.batches.core.line_preparation import LinePreparation
 from crossdock.kernel.drivers.object_store import Objects, Writer
 from crossdock.kernel.process import metrics
+from crossdock.kernel.runtime.fair_threads import FairThreads
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import Batch, LineError
 from crossdock_schemas.pricing.estimate import AskTotals, Estimate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+SLICE_S = 0.25  # of one batch in a thread
 MAX_ERRORS = 1000  # reported; validation stops there
 BOM = b"\xef\xbb\xbf"
 
@@ -40,10 +44,12 @@ async def validate(
     rules: LineRules,
     limits: InputLimits,
     price: Callable[[Mapping[str, AskTotals]], Estimate] | None = None,
+    *,
+    threads: FairThreads | None = None,
 ) -> Validated | Rejected:
     """Check the input of `batch`; a valid one leaves an index per model in the object store.
 
-    `price` estimates the cost of the lines of each model.
+    `price` estimates the cost of the lines of each model; content filters run in `threads`.
 
     Raises:
         StoreError: if the store refused (not when the input is missing: that is a `Rejected`).
@@ -54,7 +60,10 @@ async def validate(
     survey = InputSurvey(rules, limits, await _preparing(objects, batch))
     async with _writing(objects, batch, survey) as write:
         async for spans in _spans(objects.stream(batch.input_path), rules.max_line_bytes):
-            await survey.take_concurrently(spans)
+            if threads is not None and survey.has_guard:
+                await survey.take_in_threads(spans, threads, batch.account)
+            else:
+                survey.take(spans)
             await write()
             if survey.is_over:
                 break
@@ -163,12 +172,26 @@ class InputSurvey:
                 )
             ]
 
-    async def take_concurrently(self, lines: list[tuple[Span, bytes]]) -> None:
-        """Take lines; in a thread if there is a content filter: RE2 runs outside of Python's lock."""
-        if self.preparing is not None and self.preparing.has_guard:
-            await asyncio.to_thread(self.take, lines)
-        else:
-            self.take(lines)
+    async def take_in_threads(
+        self, lines: list[tuple[Span, bytes]], threads: FairThreads, owner: str
+    ) -> None:
+        """Take lines in slices of time: content filters may be slow, and others use the threads too."""
+        at = 0
+        while at < len(lines) and not self.is_over:
+            at += await threads.run(owner, partial(self._take_for_a_while, lines, at))
+
+    def _take_for_a_while(self, lines: list[tuple[Span, bytes]], at: int) -> int:
+        """Take lines from the one at `at` on, and return how many."""
+        end_s = time.monotonic() + SLICE_S
+        for count, line in enumerate(lines[at:], 1):
+            self.take([line])
+            if time.monotonic() > end_s or self.is_over:
+                return count
+        return len(lines) - at
+
+    @property
+    def has_guard(self) -> bool:
+        return self.preparing is not None and self.preparing.has_guard
 
     def _take(self, span: Span, raw: bytes) -> None:
         if self.preparing is not None and len(raw) <= self.rules.max_line_bytes:
