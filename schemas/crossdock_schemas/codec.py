@@ -1,10 +1,10 @@
 """A message in a record: the envelope is in one header beside CloudEvents' binary-mode attributes."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from crossdock_schemas.message import Message
+from crossdock_schemas.times import utc
 from crossdock_schemas.topic import Topic
 
 M = TypeVar("M", bound=Message)
@@ -21,7 +21,7 @@ def encode_headers(
     topic: Topic, source: str, identifier: str, at_ms: int, envelope: Message | None
 ) -> list[tuple[str, bytes]]:
     """Return the headers of a record. `source` is the stage, `identifier` the event's id; always a list (aiokafka)."""
-    time = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    time = utc(at_ms).isoformat(timespec="milliseconds")
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", identifier.encode()),

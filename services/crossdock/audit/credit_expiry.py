@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from typing_extensions import override
 
 from crossdock_schemas.accounts.credit import Credit, CreditKind, Lots
 from crossdock_schemas.money import usd_text
+from crossdock_schemas.times import utc
 
 NOTHING = Decimal(0)
 
@@ -22,7 +22,7 @@ class ExpiringLot(NamedTuple):
 
     @override
     def __str__(self) -> str:
-        end = datetime.fromtimestamp(self.expires_at_ms / 1000, UTC)
+        end = utc(self.expires_at_ms)
         return f"{self.account} {end:%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -1,7 +1,6 @@
 """Rows of records. Pure; the values of a row are in the order of COLUMNS."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from crossdock_schemas.accounts.alert import Alert
 from crossdock_schemas.accounts.control import Change
@@ -10,6 +9,7 @@ from crossdock_schemas.batches.batch import Batch
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import time_of
 from crossdock_schemas.parcel.result import Result, ResultGroup
+from crossdock_schemas.times import utc
 
 LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log has the highest version
 
@@ -47,10 +47,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
 def attempt_row(usage: Usage) -> Sequence[object]:
     """Return the row of a call. The report of its own worker has a higher version than an estimate of another one."""
     tokens, cost = usage.tokens, usage.cost
@@ -60,7 +56,7 @@ def attempt_row(usage: Usage) -> Sequence[object]:
         usage.provider, usage.upstream_model, usage.attempt, usage.call, usage.route_reason, usage.outcome.value,
         usage.status_code or 0, usage.error_code or "", tokens.input, tokens.cached, tokens.cache_write, tokens.output,
         tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
-        usage.provider_cost_usd, at(usage.created_at_ms), at(usage.started_at_ms), at(usage.finished_at_ms),
+        usage.provider_cost_usd, utc(usage.created_at_ms), utc(usage.started_at_ms), utc(usage.finished_at_ms),
         usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "", usage.is_byok,
         usage.credential_id or "", usage.user, usage.tags,
         usage.outcome is not CallOutcome.UNKNOWN,
@@ -76,8 +72,8 @@ def request_row(group: ResultGroup, result: Result, offset: int) -> Sequence[obj
         result.custom_id, group.lane.value, group.operation, result.model, result.provider or "", result.outcome.value,
         result.status_code or 0, result.error_code or "", result.attempts, result.calls, tokens.input, tokens.cached,
         tokens.output, tokens.reasoning, result.cost_usd,
-        at(result.created_at_ms if accepted_ms is None else accepted_ms), at(result.created_at_ms),
-        at(result.finished_at_ms), LAST_VERSION - offset,
+        utc(result.created_at_ms if accepted_ms is None else accepted_ms), utc(result.created_at_ms),
+        utc(result.finished_at_ms), LAST_VERSION - offset,
     )  # fmt: skip
 
 
@@ -92,15 +88,15 @@ def batch_row(batch: Batch, offset: int) -> Sequence[object]:
         batch.input_file_id, batch.input_bytes, batch.completion_window, batch.metadata or {}, batch.total,
         batch.completed, batch.failed, batch.tokens.input, batch.tokens.output, batch.cost_usd, waiting,
         "" if reason is None else reason.code, "" if reason is None else reason.message,
-        at(batch.created_at_ms), None if batch.in_progress_at_ms is None else at(batch.in_progress_at_ms),
-        None if finished_ms is None else at(finished_ms), at(batch.expires_at_ms), offset,
+        utc(batch.created_at_ms), None if batch.in_progress_at_ms is None else utc(batch.in_progress_at_ms),
+        None if finished_ms is None else utc(finished_ms), utc(batch.expires_at_ms), offset,
     )  # fmt: skip
 
 
 def change_row(change: Change) -> Sequence[object]:
     refusal = "" if change.refusal is None else change.refusal.value
     return (
-        change.account, change.number, change.change_id, at(change.at_ms), change.actor or "", change.action,
+        change.account, change.number, change.change_id, utc(change.at_ms), change.actor or "", change.action,
         change.target, change.before, change.after, refusal, change.reason or "",
     )  # fmt: skip
 
@@ -109,10 +105,10 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
     """Return a row for each posting. Its position is its line, so a repeated entry makes the same rows."""
     return [
         (
-            entry.account, entry.number, line, at(entry.at_ms), entry.kind.value, entry.change,
+            entry.account, entry.number, line, utc(entry.at_ms), entry.kind.value, entry.change,
             entry.executions, posting.ledger.value, posting.project, posting.key_id, posting.provider,
             posting.is_byok, posting.marks, posting.day, posting.amount_usd,
-            None if posting.expires_at_ms is None else at(posting.expires_at_ms),
+            None if posting.expires_at_ms is None else utc(posting.expires_at_ms),
         )
         for line, posting in enumerate(entry.postings)
     ]  # fmt: skip
@@ -121,7 +117,7 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
 def alert_row(alert: Alert) -> tuple[object, ...]:
     """Return the row of an alert."""
     return (
-        alert.account, alert.alert_id, at(alert.at_ms), alert.kind.value, alert.scope,
+        alert.account, alert.alert_id, utc(alert.at_ms), alert.kind.value, alert.scope,
         "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd,
-        None if alert.until_ms is None else at(alert.until_ms), alert.amount_usd,
+        None if alert.until_ms is None else utc(alert.until_ms), alert.amount_usd,
     )  # fmt: skip

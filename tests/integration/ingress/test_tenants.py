@@ -1,5 +1,6 @@
 """Objects of another organization or project do not exist: checked for every route of the API's document."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -254,3 +255,24 @@ async def test_a_cursor_of_others_is_a_place_in_ones_own_list() -> None:
                     )
 
                     assert page.json()["data"] == []
+
+
+async def test_anothers_file_and_batch_take_as_long_to_miss_as_none_at_all() -> None:
+    """Issue 16: a recent id was missed at once if it was another's, and after half a second if it was none."""
+    async with running_ingress() as ingress:
+        owner = Management(ingress)
+        other = (await owner.ask("POST", "/projects", {"name": "other"})).json()["data"]["id"]
+        key = (await owner.make_key(project_id=other))["key"]
+        file = await ingress.sdk.files.create(file=("a.jsonl", b"{}\n"), purpose="batch")
+        batch = await ingress.sdk.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        took = []
+        for path in (f"/v1/files/{file.id}", f"/v1/batches/{batch.id}"):
+            for place in (path, path[:-4] + "0000"):
+                began = time.monotonic()
+                missed = await ingress.http.get(place, headers=bearer(key))
+                took.append(time.monotonic() - began)
+                assert missed.status_code == 404
+
+    assert min(took) > 0.4

@@ -11,7 +11,6 @@ two steps at most, and no lapse takes what is held or spent.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +18,7 @@ from crossdock.accounts.state.account import AccountState
 from crossdock_schemas.accounts.credit import Credit, CreditKind, Lot, Lots
 from crossdock_schemas.ids import derive_lapse_id
 from crossdock_schemas.money import to_usd
+from crossdock_schemas.times import utc
 from crossdock_schemas.windows import Window
 
 DAY_MS = 86_400_000
@@ -162,7 +162,7 @@ def _close(state: AccountState, lots: list[Lot]) -> tuple[list[Lot], list[Credit
 
 
 def _lapse(state: AccountState, lot: Lot, amount_usd: Decimal, number: int) -> Credit:
-    end = datetime.fromtimestamp(lot.expires_at_ms / 1000, UTC)
+    end = utc(lot.expires_at_ms)
     return Credit(
         account=state.account,
         credit_id=derive_lapse_id(state.account, lot.expires_at_ms, number),

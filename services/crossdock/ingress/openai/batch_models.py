@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
 from crossdock.ingress.http.auth import Principal
 from crossdock.ingress.openai.file_models import CURSOR, Expiry
 from crossdock.ingress.values import types
-from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, QueryModel, fault
+from crossdock.ingress.values.models import AnswerModel, QueryModel, RequestModel, fault
 from crossdock_schemas import ids
 from crossdock_schemas.batches.batch import Batch, BatchStatus, Submitted
 from crossdock_schemas.batches.file import StoredFile
@@ -35,7 +35,7 @@ Window = Annotated[
 ]
 
 
-class BatchCreate(OpenRequestModel):
+class BatchCreate(RequestModel):
     input_file_id: types.FileId
     endpoint: Operation
     completion_window: Window

@@ -129,13 +129,19 @@ class BatchRoutes:
         return None if batch is None or batch.status in CANCELLABLE else batch
 
     async def _find(self, request: Request) -> Batch:
-        batch_id = request.path_params["id"]
+        """Return the batch in the path. Another project's takes the same time as one that does not exist."""
+        batch_id, who = request.path_params["id"], principal_of(request)
         view = self._context.batches
+
+        def find() -> Batch | None:
+            batch = view.find(batch_id)
+            return batch if batch is not None and _is_of(who, batch) else None
+
         wait_s = OTHERS_WRITE_S if is_recent(batch_id, self._context.clock.now_ms()) else 0.0
-        batch = await view.arrivals.until(batch_id, lambda: view.find(batch_id), timeout_s=wait_s)
-        if batch is None or not _is_of(principal_of(request), batch):
+        found = await view.arrivals.until(batch_id, find, timeout_s=wait_s)
+        if found is None:
             raise errors.no_batch(batch_id)
-        return batch
+        return found
 
 
 def _is_of(principal: Principal, batch: Batch) -> bool:

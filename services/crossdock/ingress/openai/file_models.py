@@ -7,9 +7,10 @@ from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.checks import Purpose, check_purpose
-from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, QueryModel
+from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, QueryModel, RequestModel
 from crossdock.ingress.values.types import Count, FileId, QueryNumber, Seconds, Whole
 from crossdock_schemas.batches.file import StoredFile
+from crossdock_schemas.ids import MAX_ID
 
 T = TypeVar("T", bound=AnswerModel)
 
@@ -36,7 +37,7 @@ _LIFE = {"type": "integer", "minimum": MIN_EXPIRY_S, "maximum": MAX_EXPIRY_S}
 _LifeSeconds = Annotated[QueryNumber | None, WithJsonSchema(_LIFE)]
 
 
-class Expiry(OpenRequestModel):
+class Expiry(RequestModel):
     """When something expires."""
 
     anchor: Literal["created_at"]
@@ -67,7 +68,7 @@ class FileQuery(QueryModel):
     limit: QueryNumber = Field(MAX_FILES, ge=1, le=MAX_FILES)
     order: Literal["desc", "asc"] = "desc"
     """By the time of creation."""
-    purpose: str | None = None
+    purpose: Annotated[str, Field(max_length=MAX_ID)] | None = None
 
 
 class ContentQuery(QueryModel):

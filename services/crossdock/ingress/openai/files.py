@@ -177,15 +177,20 @@ class FileRoutes:
 
 
 async def find_file(context: ApiContext, principal: Principal, file_id: str) -> StoredFile | None:
-    """Return a file that exists for `principal`; wait for one that may be too new for our tail."""
+    """Return a file that exists for `principal`; wait for one that may be too new for our tail.
+
+    A file of another project takes the same time as one that does not exist.
+    """
     now_ms = context.clock.now_ms()
-    found = context.files.find(file_id, now_ms)
-    if found is None and is_recent(file_id, now_ms):
-        found = await context.files.arrivals.until(
-            file_id, lambda: context.files.find(file_id, now_ms), timeout_s=OTHERS_WRITE_S
-        )
-    is_visible = found is not None and principal.owns(found.account, found.project)
-    return found if is_visible else None
+
+    def find() -> StoredFile | None:
+        found = context.files.find(file_id, now_ms)
+        is_own = found is not None and principal.owns(found.account, found.project)
+        return found if is_own else None
+
+    if not is_recent(file_id, now_ms):
+        return find()
+    return await context.files.arrivals.until(file_id, find, timeout_s=OTHERS_WRITE_S)
 
 
 async def publish_file(context: ApiContext, file: StoredFile) -> None:

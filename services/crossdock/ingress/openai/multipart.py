@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.types import MAX_FILE_NAME
 from crossdock.kernel.drivers.object_store import Objects, Writer
 
 MAX_FIELDS_BYTES = 65_536  # all fields beside the file, together
-MAX_NAME = 512
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class PartsParser:
         self._name = b""
         self._value = b""
         self._disposition = b""
-        self._parser = MultipartParser(
+        self._parser = _parser(
             boundary,
             {
                 "on_part_begin": self._begin,
@@ -62,7 +62,7 @@ class PartsParser:
     def feed(self, chunk: bytes) -> list[Piece]:
         try:
             self._parser.write(chunk)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise _malformed(str(error)) from None
         pieces, self._pieces = self._pieces, []
         return pieces
@@ -87,7 +87,9 @@ class PartsParser:
         self._pieces.append(
             Piece(
                 name=options.get(b"name", b"").decode(errors="replace"),
-                filename=None if filename is None else filename.decode(errors="replace")[:MAX_NAME],
+                filename=None
+                if filename is None
+                else filename.decode(errors="replace")[:MAX_FILE_NAME],
             )
         )
 
@@ -96,6 +98,13 @@ class PartsParser:
 
     def _end(self) -> None:
         self.is_complete = True
+
+
+def _parser(boundary: bytes, callbacks: Any) -> MultipartParser:
+    try:
+        return MultipartParser(boundary, callbacks)
+    except FormParserError as error:  # a boundary that is too long
+        raise _malformed(str(error)) from None
 
 
 class Receiver:

@@ -8,7 +8,7 @@ from crossdock.ingress.openai.file_models import Binary, Expiry, FileObject, sho
 from crossdock.ingress.openai.upload_store import MAX_PARTS, Status, Upload
 from crossdock.ingress.values import types
 from crossdock.ingress.values.checks import Purpose, check_purpose
-from crossdock.ingress.values.models import AnswerModel, OpenRequestModel
+from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, RequestModel
 
 _BATCH_NAME: dict[str, Any] = {
     "if": {"properties": {"purpose": {"const": "batch"}}},
@@ -16,13 +16,13 @@ _BATCH_NAME: dict[str, Any] = {
 }
 
 
-class UploadCreate(OpenRequestModel):
+class UploadCreate(RequestModel):
     model_config = ConfigDict(json_schema_extra=_BATCH_NAME)
 
-    filename: str
+    filename: types.FileName
     purpose: Purpose
     bytes: types.Whole = Field(ge=1)
-    mime_type: str
+    mime_type: types.MediaType
     expires_after: Expiry | None = None
 
     @model_validator(mode="after")
@@ -37,7 +37,7 @@ class UploadPartForm(OpenRequestModel):
 
 class UploadComplete(OpenRequestModel):
     part_ids: tuple[types.PartId, ...] = Field(min_length=1, max_length=MAX_PARTS)
-    md5: str | None = None
+    md5: types.Md5 | None = None
     """Checksum of the whole content, in hexadecimal."""
 
 

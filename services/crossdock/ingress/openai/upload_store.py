@@ -25,6 +25,7 @@ LIFE_MS = 3_600_000  # OpenAI's: an hour to complete it
 KEPT_MS = 86_400_000  # then it is still known for a day
 MAX_PART_BYTES = 64 * MIB
 MAX_PARTS = 10_000
+UPLOAD_ID = re.compile(r"upload_[0-9a-f]{32}")
 PART_ID = re.compile(r"part_[0-9a-f]{32}")
 
 Status = Literal["pending", "completed", "cancelled", "expired"]
@@ -68,7 +69,7 @@ class UploadStore:
         self._objects = objects
 
     async def load(self, upload_id: str) -> Upload | None:
-        if time_of(upload_id) is None or not upload_id.startswith("upload_"):
+        if UPLOAD_ID.fullmatch(upload_id) is None:
             return None
         try:
             return Upload.from_json(await self._objects.get(f"{UPLOADS}/{upload_id}/state"))

@@ -167,5 +167,5 @@ async def _checked(chunks: AsyncIterator[bytes], md5: str | None) -> AsyncIterat
         if md5 is not None:
             digest.update(chunk)
         yield chunk
-    if md5 is not None and digest.hexdigest() != md5:
+    if md5 is not None and digest.hexdigest() != md5.lower():
         raise errors.wrong_value("md5", md5, "The checksum of the parts is another one.")

@@ -65,7 +65,9 @@ def make_envelope(
     error: dict[str, object] = {"message": message, "type": kind, "param": param, "code": code}
     if metadata is not None:
         error["metadata"] = metadata
-    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode(
+        errors="backslashreplace"
+    )
 
 
 def bad_key(*, given: bool) -> RefusedError:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -19,10 +19,13 @@ from typing_extensions import TypeAliasType
 
 from crossdock.ingress.values.models import fault
 from crossdock_schemas.accounts.account import MAX_NAME
-from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+from crossdock_schemas.accounts.attribution import MAX_MARK, MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+from crossdock_schemas.ids import MAX_ID
 from crossdock_schemas.money import usd_text
+from crossdock_schemas.times import is_bounded, utc
 
 MAX_NETWORKS = 100
+MAX_FILE_NAME = 512
 USD = re.compile(r"[0-9]{1,14}(\.[0-9]{1,6})?")
 SIGNED_USD = re.compile(rf"-?{USD.pattern}")
 _USD_RULE = "Expected USD such as 12.50: from 0 to below 10^14, with at most 6 decimal places."
@@ -47,8 +50,8 @@ def exactly(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
-def _example(prefix: str, text: str) -> Any:
-    return Field(description=text, examples=[prefix + "0" * 32])
+def _example(prefix: str, text: str, max_length: int = MAX_ID) -> Any:
+    return Field(description=text, examples=[prefix + "0" * 32], max_length=max_length)
 
 
 FileId = TypeAliasType("FileId", Annotated[str, _example("file-", "A file of the key's project.")])
@@ -100,11 +103,14 @@ BudgetScopeId = TypeAliasType(
             "proj_",
             "The organization, one of its projects or keys, an end user (`user:alice`) or a tag "
             "(`tag:team=search`; in the tag's name `%` is `%25` and `=` is `%3D`).",
+            MAX_MARK,
         ),
     ],
 )
 
-Text = str
+FileName = Annotated[str, Field(max_length=MAX_FILE_NAME)]
+MediaType = Annotated[str, Field(max_length=MAX_NAME)]
+Md5 = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{32}$")]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 Count = Annotated[int, Field(ge=0)]
@@ -114,7 +120,7 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 def iso(ms: int) -> str:
     """Return a time in unix milliseconds as ISO 8601, in whole seconds."""
-    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return f"{utc(ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _time_of(given: object) -> int:
@@ -127,6 +133,8 @@ def _time_of(given: object) -> int:
         ms = None
     if ms is None:
         raise fault("Expected a time with its offset, such as 2027-01-31T12:00:00Z.")
+    if not is_bounded(ms):
+        raise fault("Expected a time from 2000-01-01 to 2199-12-31.")
     return ms
 
 
@@ -134,7 +142,7 @@ _TIME = {"type": "string", "format": "date-time"}
 Time = Annotated[int, PlainSerializer(iso, return_type=str), WithJsonSchema(_TIME)]
 """Unix milliseconds, shown as ISO 8601."""
 SentTime = Annotated[int, BeforeValidator(_time_of), WithJsonSchema(_TIME)]
-"""ISO 8601 with its offset, read as unix milliseconds."""
+"""ISO 8601 with its offset, read as unix milliseconds that every store takes: see `crossdock_schemas.times`."""
 Seconds = Annotated[
     int,
     PlainSerializer(lambda ms: ms // 1000, return_type=int),

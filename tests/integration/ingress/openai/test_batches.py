@@ -252,6 +252,7 @@ async def test_an_unknown_batch_is_not_found_at_once(batch_id: str) -> None:
     ("changes", "param"),
     [
         pytest.param({"input_file_id": None}, "input_file_id", id="no file"),
+        pytest.param({"completion_windows": "1d"}, "completion_windows", id="unknown field"),
         pytest.param({"endpoint": None}, "endpoint", id="no endpoint"),
         pytest.param({"endpoint": "/v1/nothing"}, "endpoint", id="unknown endpoint"),
         pytest.param({"completion_window": "soon"}, "completion_window", id="no window"),

@@ -1,12 +1,13 @@
 """Multipart forms, whatever the cuts between the chunks."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.ingress.openai.multipart import MAX_FIELDS_BYTES, Form, receive_form
+from crossdock.ingress.openai.multipart import MAX_FIELDS_BYTES, Form, PartsParser, receive_form
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 
@@ -84,3 +85,22 @@ async def test_another_content_type_is_refused(kind: str) -> None:
 
     with pytest.raises(RefusedError):
         await receive_form(cut(b"x", 1), kind, objects, "there", file_part="file", limit=9)
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=400), st.binary(max_size=400))
+def test_any_other_form_is_refused_and_nothing_else_happens(media: str, raw: bytes) -> None:
+    for kind in (
+        media,
+        f"multipart/form-data; boundary={media}",
+        "multipart/form-data; boundary=b",
+    ):
+        with suppress(RefusedError):
+            PartsParser(kind).feed(raw)
+            PartsParser("multipart/form-data; boundary=b").feed(b"--b\r\n" + raw)
+
+
+def test_a_boundary_of_more_than_256_characters_is_refused() -> None:
+    with pytest.raises(RefusedError) as caught:
+        PartsParser(f"multipart/form-data; boundary={'b' * 300}")
+
+    assert caught.value.status == 400

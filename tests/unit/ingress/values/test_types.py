@@ -1,5 +1,6 @@
 """The types of fields: amounts to the last digit, times, networks, tags; and what a refusal says of them."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.types import Amount, Networks, SentTime, SignedAmount, Tags
+from crossdock.ingress.values.types import Amount, Networks, SentTime, SignedAmount, Tags, iso
 from crossdock.ingress.values.validation import read_value
+from crossdock_schemas.times import EARLIEST_MS, LATEST_MS
 from crossdock_schemas.windows import Window
 
 
@@ -99,6 +101,36 @@ def test_another_time_is_refused_with_an_example(said: str) -> None:
         read_value(SentTime, said, "expires_at")
 
     assert (caught.value.param, caught.value.reason) == ("expires_at", "invalid_value")
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_time_that_is_taken_can_be_shown_and_sent(at: datetime) -> None:
+    """Kind 4 of issue 16: 9999-12-31T23:59:59-23:59 was taken, and no list with it could be shown."""
+    try:
+        ms = read_value(SentTime, at.isoformat(), "expires_at")
+    except RefusedError:
+        return
+
+    assert read_value(SentTime, iso(ms), "expires_at") // 1000 == ms // 1000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "2199-12-31T23:59:59-00:01",
+        "1999-12-31T23:59:59Z",
+    ],
+)
+def test_a_time_out_of_bounds_is_refused(said: str) -> None:
+    with pytest.raises(RefusedError, match="from 2000-01-01 to 2199-12-31"):
+        read_value(SentTime, said, "expires_at")
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_any_stored_time_can_be_shown(ms: int) -> None:
+    assert read_value(SentTime, iso(max(ms, EARLIEST_MS)), "at") <= LATEST_MS
 
 
 def test_a_network_is_shown_in_cidr_form() -> None:
