@@ -33,8 +33,17 @@ class _Command(Message):
     change_id: ChangeId
     account: AccountId
     actor: KeyId | None = None
-    """The management key of the caller; None: the installation itself, only for `Founded`."""
+    """The management key of the caller; None: the installation itself, for `Founded` and `Recovered`."""
     at_ms: int
+
+
+class _Guarded(_Command):
+    """A command that can lock keys out. It is refused if it does, unless it is forced."""
+
+    force: bool | None = None
+    """True: apply it even if the key that asks, or every owner's key, does not work any more afterwards."""
+    address: str | None = None
+    """The address of the caller, which lists of networks must include."""
 
 
 class Founded(_Command):
@@ -55,7 +64,7 @@ class OrganizationAsked(_Command):
     keys: tuple[ApiKey, ...]
 
 
-class OrganizationChange(_Command):
+class OrganizationChange(_Guarded):
     """Fields that are None stay as they are."""
 
     do: Literal["change_organization"] = "change_organization"
@@ -70,7 +79,7 @@ class ProjectAsked(_Command):
     project: Project
 
 
-class ProjectChange(_Command):
+class ProjectChange(_Guarded):
     """Fields that are None stay as they are."""
 
     do: Literal["change_project"] = "change_project"
@@ -87,7 +96,7 @@ class KeyAsked(_Command):
     """Its first budget."""
 
 
-class KeyChange(_Command):
+class KeyChange(_Guarded):
     """Fields that are None stay as they are."""
 
     do: Literal["change_key"] = "change_key"
@@ -102,7 +111,7 @@ class KeyChange(_Command):
     allowed_ips: tuple[str, ...] | None = None
 
 
-class KeyRotation(_Command):
+class KeyRotation(_Guarded):
     """A key gets a successor with the same settings, and stays valid for `overlap_s`."""
 
     do: Literal["rotate_key"] = "rotate_key"
@@ -113,9 +122,18 @@ class KeyRotation(_Command):
     overlap_s: int = Field(ge=0)
 
 
-class KeyDeletion(_Command):
+class KeyDeletion(_Guarded):
     do: Literal["delete_key"] = "delete_key"
     key_id: KeyId
+
+
+class Recovered(_Command):
+    """The way back at the machine: a new owner's key, in an enabled project, and no list of networks."""
+
+    do: Literal["recover"] = "recover"
+    key_id: KeyId
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    label: str
 
 
 class PolicyChange(_Command):
@@ -264,6 +282,7 @@ Command = Annotated[
     | KeyChange
     | KeyRotation
     | KeyDeletion
+    | Recovered
     | PolicyChange
     | PolicyRemoval
     | BudgetChange
@@ -280,6 +299,7 @@ Command = Annotated[
     | PrepaymentSet,
     Field(discriminator="do"),
 ]
+GuardedCommand = OrganizationChange | ProjectChange | KeyChange | KeyRotation | KeyDeletion
 COMMANDS: tuple[type[Message], ...] = get_args(get_args(Command)[0])
 account_command: TypeAdapter[Command] = TypeAdapter(Command)
 

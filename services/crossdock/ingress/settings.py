@@ -1,11 +1,19 @@
 """The settings of ingress."""
 
-from pydantic import Field, SecretStr
+from typing import Annotated
 
+from pydantic import BeforeValidator, Field, SecretStr
+
+from crossdock.ingress.values.types import Networks
 from crossdock.kernel.drivers.master_keys import MasterKeySettings
 
 MIB = 1024**2
 GIB = 1024**3
+
+
+def _networks(given: object) -> object:
+    """Return the parts of a comma-separated text."""
+    return given.replace(" ", "").split(",") if isinstance(given, str) else given
 
 
 class IngressSettings(MasterKeySettings):
@@ -33,5 +41,10 @@ class IngressSettings(MasterKeySettings):
     """Recent single answers held in memory at most."""
     ring_bytes: int = Field(default=64 * MIB, ge=1)
     """Bytes of them at most."""
+    trusted_proxies: Annotated[Networks, BeforeValidator(_networks)] = ()
+    """Addresses and networks of the proxies in front, comma-separated. The client's address is the last one in
+    `X-Forwarded-For` that is not among them. Empty: the header is ignored."""
+    stripe_test_mode: bool = False
+    """True: payments of Stripe's test mode (`livemode` false) are credited, too."""
     stripe_webhook_secret: SecretStr = SecretStr("")
     """Stripe's signing secret (whsec_...) of the endpoint /v1/webhooks/stripe; none: there is no such endpoint."""

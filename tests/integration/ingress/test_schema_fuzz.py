@@ -6,7 +6,7 @@ The number of cases is bounded, and they are the same in each run.
 import asyncio
 import re
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +19,6 @@ from schemathesis.checks import CheckFunction
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from crossdock_schemas.message import Message
 from integration.ingress.calls import kind_of, settle
 from integration.ingress.fakes import (
     API_KEY,
@@ -45,6 +44,8 @@ UNSAYABLE = {
     "allowed_api_key_hashes",  # keys that exist
     "part_ids",  # parts that exist
     "provider",  # in the installation's catalogue
+    "expires_at",  # from 2000 to 2199
+    "force",  # a word that no one sends by chance
     "key",  # its shape follows from the provider
     "content_filter_builtins",  # each detector once
     "content_filters",  # a pattern that RE2 takes
@@ -85,8 +86,6 @@ class Server:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     ids: Mapping[str, list[str]] = field(default_factory=dict)
-    founded: Mapping[str, Message] = field(default_factory=dict)
-    """The organization, project and keys of the tests."""
     world: World = field(default_factory=lambda: World(answer=lambda *_: (200, make_completion())))
     loop: asyncio.AbstractEventLoop | None = None
     accepted: int = 0
@@ -95,27 +94,13 @@ class Server:
         async with running_ingress(
             self.world, watches_bodies=False, stripe_webhook_secret="whsec_of_the_tests"
         ) as ingress:
-            owner, accounts = Management(ingress), ingress.dock.accounts
-            self.founded = {
-                str(name): entity
-                for kind in (accounts.organizations, accounts.projects, accounts.keys)
-                for name, entity in kind.items()
-            }
+            owner = Management(ingress)
             spare = (await owner.make_key())["data"]
             self.ids = {**await settle(ingress, owner), "KeyName": [spare["id"]]}
             ingress.clock.advance(120_000)
             self.url, self.loop = ingress.url, asyncio.get_running_loop()
             self.ready.set()
             await self.stop.wait()
-
-    async def restore(self) -> None:
-        """Let the keys work again that a change has locked out."""
-        for identifier, entity in self.founded.items():
-            self.world.show_entity(identifier, entity)
-
-    def call(self, work: Coroutine[Any, Any, None]) -> None:
-        assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +110,13 @@ def server() -> Iterator[Server]:
         ended = thread.submit(asyncio.run, server.run())
         assert server.ready.wait(60)
         yield server
+        own = requests.get(f"{server.url}/v1/key", headers=bearer(OWNER_KEY), timeout=10)
         assert server.loop is not None
         server.loop.call_soon_threadsafe(server.stop.set)
         ended.result()
+    assert (
+        own.status_code == 200
+    )  # kind 5 of issue 16: nothing that was asked for has locked the owner out
     assert server.accepted > 300  # not everything was refused, nor not found
 
 
@@ -159,8 +148,6 @@ def check(case: Case, server: Server, session: requests.Session, key: str) -> No
     case.body = exact(case.body)
     response = case.call(base_url=server.url, session=session, headers=bearer(key))
     server.accepted += response.status_code < 300
-    if case.method == "PATCH":
-        server.call(server.restore())
     excluded: list[CheckFunction] = []
     if response.status_code == 400:
         error = response.json()["error"]

@@ -192,7 +192,7 @@ def test_a_disabled_key_that_is_enabled_again_is_called_for_again(core: Accounts
 
 
 def test_a_disabled_project_cancels_what_its_keys_asked_for(core: AccountsCore) -> None:
-    core.apply(ProjectChange(**common(), project=PROJECT, disabled=True), NOW_MS)
+    core.apply(ProjectChange(**common(), project=PROJECT, disabled=True, force=True), NOW_MS)
     cancelled = {Cancelled.from_json(r.value or b"").id for r in written(core, CANCELS.name)}
 
     assert cancelled == set(core.states[ACME].keys)
@@ -353,7 +353,7 @@ def test_a_project_is_made_once(core: AccountsCore) -> None:
 
 def test_enabling_a_key_of_a_disabled_project_lifts_nothing(core: AccountsCore) -> None:
     core.apply(KeyChange(**common(), key_id=KeyId("key_app"), disabled=True), NOW_MS)
-    core.apply(ProjectChange(**common(), project=PROJECT, disabled=True), NOW_MS)
+    core.apply(ProjectChange(**common(), project=PROJECT, disabled=True, force=True), NOW_MS)
     core.finish()
 
     core.apply(KeyChange(**common(), key_id=KeyId("key_app"), disabled=False), NOW_MS)

@@ -29,6 +29,8 @@ class Accounts(RuleBasedStateMachine):
         self.directory: dict[bytes, bytes] = {}
         self.numbers: list[int] = []
         self.model: dict[str, tuple[Role | None, bool]] = {OWNER: (Role.OWNER, False)}
+        self.ending: set[str] = set()
+        """Keys that were rotated, and successors of such: they expire."""
         self._apply(make_founded())
 
     def _apply(self, command: Command) -> Change:
@@ -53,6 +55,10 @@ class Accounts(RuleBasedStateMachine):
     def _owners(self) -> set[str]:
         return {key for key, (role, off) in self.model.items() if role is Role.OWNER and not off}
 
+    def _is_last(self, key_id: str) -> bool:
+        """Return whether it is the only owner's key that never expires."""
+        return self._owners() - self.ending == {key_id}
+
     @rule(key_id=IDS, role=ROLES)
     def create(self, key_id: KeyId, role: Role | None) -> None:
         change = self._apply(ask_key(make_key(key_id, role=role), min(self._owners())))
@@ -64,7 +70,7 @@ class Accounts(RuleBasedStateMachine):
     def switch(self, key_id: KeyId, disabled: bool) -> None:
         change = self._apply(KeyChange(**self._common(), key_id=key_id, disabled=disabled))
 
-        is_applied = key_id in self.model and not (disabled and self._owners() == {key_id})
+        is_applied = key_id in self.model and not (disabled and self._is_last(key_id))
         assert (change.refusal is None) == is_applied
         if is_applied:
             self.model[key_id] = (self.model[key_id][0], disabled)
@@ -73,10 +79,11 @@ class Accounts(RuleBasedStateMachine):
     def delete(self, key_id: KeyId) -> None:
         change = self._apply(KeyDeletion(**self._common(), key_id=key_id))
 
-        is_applied = key_id in self.model and self._owners() != {key_id}
+        is_applied = key_id in self.model and not self._is_last(key_id)
         assert (change.refusal is None) == is_applied
         if is_applied:
             del self.model[key_id]
+            self.ending.discard(key_id)
 
     @rule(key_id=IDS, successor=IDS)
     def rotate(self, key_id: KeyId, successor: KeyId) -> None:
@@ -88,6 +95,7 @@ class Accounts(RuleBasedStateMachine):
         assert (change.refusal is None) == is_applied
         if is_applied:
             self.model[successor] = (role, False)
+            self.ending |= {key_id, successor} if key_id in self.ending else {key_id}
 
     def _common(self) -> dict[str, Any]:
         return common(min(self._owners()))

@@ -170,7 +170,11 @@ async def test_a_parcel_that_comes_twice_is_admitted_once() -> None:
     [
         (KeyDeletion(**common(), key_id=APP), 401, "invalid_api_key"),
         (KeyChange(**common(), key_id=APP, disabled=True), 401, "invalid_api_key"),
-        (ProjectChange(**common(), project=PROJECT, disabled=True), 403, "permission_denied"),
+        (
+            ProjectChange(**common(), project=PROJECT, disabled=True, force=True),
+            403,
+            "permission_denied",
+        ),
     ],
     ids=["deleted", "disabled", "project disabled"],
 )

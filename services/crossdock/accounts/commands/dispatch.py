@@ -1,6 +1,7 @@
 """The registry of commands, and the decision on one. Pure: no state is changed here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,11 @@ from crossdock.accounts.commands import (
     policies,
     presets,
     projects,
+    recovery,
 )
 from crossdock.accounts.commands.authorization import why_denied
 from crossdock.accounts.commands.decision import CommandSpec, Decision, Refused
+from crossdock.accounts.commands.lock_out import why_locked_out
 from crossdock.accounts.state.account import AccountState
 from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.accounts.control import (
@@ -29,6 +32,7 @@ from crossdock_schemas.accounts.control import (
     CreditAsked,
     Credited,
     Founded,
+    GuardedCommand,
     KeyAsked,
     KeyChange,
     KeyDeletion,
@@ -43,6 +47,7 @@ from crossdock_schemas.accounts.control import (
     PresetRemoval,
     ProjectAsked,
     ProjectChange,
+    Recovered,
     Refusal,
 )
 from crossdock_schemas.accounts.credit import Terms
@@ -67,6 +72,12 @@ def _known_key(
     state: AccountState, command: KeyChange | KeyRotation | KeyDeletion
 ) -> tuple[ApiKey | None]:
     return (state.keys.get(command.key_id),)
+
+
+def _stopped_owners(state: AccountState, command: ProjectChange) -> Iterable[ApiKey]:
+    """Return the owners' keys that stop with a project."""
+    keys = state.keys.values() if command.disabled else ()
+    return (k for k in keys if k.role is Role.OWNER and k.project == command.project)
 
 
 def _budget(command: BudgetChange | BudgetRemoval) -> str:
@@ -108,13 +119,16 @@ class Commands:
             ),
             CommandSpec(OrganizationChange, organizations.change_organization, _account, owner),
             CommandSpec(ProjectAsked, projects.create_project, lambda c: c.project.project),
-            CommandSpec(ProjectChange, projects.change_project, lambda c: c.project),
+            CommandSpec(
+                ProjectChange, projects.change_project, lambda c: c.project, keys=_stopped_owners
+            ),
             CommandSpec(
                 KeyAsked, keys.create_key, lambda c: c.key.key_id, member, lambda _, c: (c.key,)
             ),
             CommandSpec(KeyChange, keys.change_key, _key, member, _known_key),
             CommandSpec(KeyRotation, keys.rotate_key, _key, member, _known_key),
             CommandSpec(KeyDeletion, keys.delete_key, _key, member, _known_key),
+            CommandSpec(Recovered, recovery.recover, lambda c: c.key_id, None),
             CommandSpec(PolicyChange, policies.set_policy, _policy),
             CommandSpec(PolicyRemoval, policies.clear_policy, _policy),
             CommandSpec(BudgetChange, budgets.set_budget, _budget, member, _limited_key),
@@ -152,4 +166,12 @@ class Commands:
         denied = why_denied(state, command, spec)
         if denied is not None:
             return Refused(spec.target(command), Refusal.PERMISSION_DENIED, denied)
-        return spec.handle(state, command)
+        decision = spec.handle(state, command)
+        if isinstance(decision, Refused) or not isinstance(command, GuardedCommand):
+            return decision
+        locked_out = why_locked_out(state, command, decision)
+        if locked_out is None:
+            return decision
+        if not command.force:
+            return Refused(decision.target, Refusal.CONFLICT, locked_out)
+        return replace(decision, also_logged={**decision.also_logged, "forced": locked_out})

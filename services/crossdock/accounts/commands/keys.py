@@ -14,7 +14,7 @@ from crossdock.accounts.commands.decision import (
     unknown,
 )
 from crossdock.accounts.state.account import AccountState
-from crossdock_schemas.accounts.account import ApiKey
+from crossdock_schemas.accounts.account import ApiKey, Role
 from crossdock_schemas.accounts.control import (
     KeyAsked,
     KeyChange,
@@ -58,6 +58,8 @@ def _why_wrong_end(state: AccountState, key: ApiKey) -> str | None:
     end_ms = key.expires_at_ms
     if end_ms is not None and end_ms <= state.now_ms:
         return "expires_at is in the past."
+    if key.role is Role.OWNER:  # the last one must not expire
+        return None
     if life_s and (end_ms is None or end_ms > state.now_ms + life_s * 1000):
         return f"The organization demands that a key expires within {life_s} s: set expires_at."
     return None
@@ -71,8 +73,6 @@ def change_key(state: AccountState, command: KeyChange) -> Decision | Refused:
     limits = given(command, "rpm", "tpm")
     fields |= {name: limit or None for name, limit in limits.items()}
     renewed = changed(state, key, fields)
-    if renewed.disabled and state.is_last_owner(key):
-        return _last_owner(key)
     cancels: tuple[Cancelled, ...] = ()
     was_stopped = _is_stopped(state, key)
     if _is_stopped(state, renewed) != was_stopped:
@@ -154,8 +154,6 @@ def delete_key(state: AccountState, command: KeyDeletion) -> Decision | Refused:
     key = state.keys.get(command.key_id)
     if key is None:
         return unknown("key", command.key_id)
-    if state.is_last_owner(key):
-        return _last_owner(key)
     cancels = (cancel(state, key, is_lifted=False),)
     policy = policy_id(key.key_id)
     policies = (policy,) if policy in state.policies else ()
@@ -165,8 +163,3 @@ def delete_key(state: AccountState, command: KeyDeletion) -> Decision | Refused:
 
 def _max_life_s(state: AccountState) -> int | None:
     return None if state.organization is None else state.organization.max_key_life_s
-
-
-def _last_owner(key: ApiKey) -> Refused:
-    reason = "It is the organization's last owner's key: make another one first."
-    return Refused(key.key_id, Refusal.CONFLICT, reason)

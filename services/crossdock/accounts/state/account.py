@@ -8,7 +8,7 @@ from crossdock.accounts.state.cost_history import CostHistory
 from crossdock.accounts.state.token_bucket import TokenBucket
 from crossdock.accounts.state.totals import Totals, mark_spend_of, spend_of, totals_of
 from crossdock.accounts.state.waiting import WaitingLines
-from crossdock_schemas.accounts.account import ApiKey, Organization, Project, Role
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.credential import Credential
 from crossdock_schemas.accounts.credit import Credit, Lots
@@ -209,8 +209,3 @@ class AccountState:
     def has_scope(self, identifier: str) -> bool:
         """Return whether it is the organization, one of its projects or one of its keys."""
         return identifier in {self.account, *self.projects, *self.keys}
-
-    def is_last_owner(self, key: ApiKey) -> bool:
-        """Return whether `key` is the only owner's key, so that without it the organization could not be managed."""
-        owners = [k for k in self.keys.values() if k.role is Role.OWNER and not k.disabled]
-        return owners == [key]

@@ -10,6 +10,7 @@ from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import STATUS, RefusedError
+from crossdock.ingress.values.models import ForceQuery
 from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.ids import AccountId, make_change_id
 
@@ -25,6 +26,12 @@ def sign(who: Principal, now_ms: int) -> dict[str, Any]:
         "actor": who.key_id,
         "at_ms": now_ms,
     }
+
+
+def guard(request: Request, query: ForceQuery, now_ms: int) -> dict[str, Any]:
+    """Return the fields of a command that can lock keys out: those of `sign`, the caller's address, and `force`."""
+    who = principal_of(request)
+    return sign(who, now_ms) | {"address": who.address or None, "force": query.is_forced or None}
 
 
 class AccountCommands:

@@ -1,20 +1,20 @@
 """Authentication: finds the API key of a request in the directory, and checks that it may be used."""
 
-import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.types import Scope
 
+from crossdock.ingress.http.clients import Clients, GuessLimit
 from crossdock.ingress.values import errors
+from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.operations import Access
 from crossdock.ingress.views.accounts import AccountsView
 from crossdock.ingress.views.read_your_writes import RECENT_MS
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.requests.api_keys import digest, read_plain_key
 from crossdock_schemas.accounts.account import ApiKey, Role
+from crossdock_schemas.accounts.networks import is_within
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 
 NEW_KEY_S = 0.5  # a key made by another ingress is waited for this long
@@ -29,6 +29,8 @@ class Principal:
     project: ProjectId
     key_id: KeyId
     role: Role | None
+    address: str = ""
+    """Of the caller; empty: not known."""
 
     def owns(self, account: AccountId, project: ProjectId) -> bool:
         return (account, project) == (self.account, self.project)
@@ -46,36 +48,47 @@ def principal_of(request: Request) -> Principal:
 class Authentication:
     """Finds the principal of a request."""
 
-    def __init__(self, view: AccountsView, secret: str, clock: Clock) -> None:
+    def __init__(
+        self, view: AccountsView, secret: str, clock: Clock, clients: Clients | None = None
+    ) -> None:
         self._view = view
         self._secret = secret
         self._clock = clock
+        self._clients = clients or Clients()
+        self._guesses = GuessLimit()
 
     async def check(self, scope: Scope, access: Access) -> Principal:
         """Return the principal of the request's key.
 
         Raises:
-            RefusedError: 401 if the key is not valid, 403 if it may not be used for this, or from this address.
+            RefusedError: 401 if the key is not valid, 403 if it may not be used for this, or from this address, 429 if
+                too many unknown keys came from the address.
         """
+        address = self._clients.address_of(scope)
         key = await self._find(_bearer(scope))
+        if key is None:
+            raise self._unknown(address)
         if not key.is_alive(self._clock.now_ms()):
             raise errors.dead_key(is_disabled=key.disabled)
         project = self._view.projects.get(key.project)
         if project is None or project.disabled:
             raise errors.not_permitted(f"The key's project, {key.project!r}, is disabled.")
-        self._check_address(key, scope)
+        self._check_address(key, address)
         _check_kind(key, access)
-        return Principal(key.account, key.project, key.key_id, key.role)
+        return Principal(key.account, key.project, key.key_id, key.role, address)
 
-    async def _find(self, plain: str) -> ApiKey:
+    def _unknown(self, address: str) -> RefusedError:
+        """Return the refusal of an unknown key. Known keys of the same address are not slowed down."""
+        wait_s = self._guesses.count(address, self._clock.now_ms())
+        return errors.bad_key(given=True) if wait_s is None else errors.too_many_guesses(wait_s)
+
+    async def _find(self, plain: str) -> ApiKey | None:
         hashed = digest(plain)
         key = self._view.key_of(hashed)
         if key is None and not self._view.is_gone(hashed) and self._is_new(plain):
             key = await self._view.arrivals.until(
                 hashed, lambda: self._view.key_of(hashed), timeout_s=NEW_KEY_S
             )
-        if key is None:
-            raise errors.bad_key(given=True)
         return key
 
     def _is_new(self, plain: str) -> bool:
@@ -84,12 +97,11 @@ class Authentication:
         now_ms = self._clock.now_ms()
         return authentic is not None and abs(now_ms - authentic.made_at_ms) < RECENT_MS
 
-    def _check_address(self, key: ApiKey, scope: Scope) -> None:
+    def _check_address(self, key: ApiKey, address: str) -> None:
         organization = self._view.organizations.get(key.account)
         demanded = (organization.allowed_ips if organization else (), key.allowed_ips)
-        host = (scope.get("client") or ("",))[0]
-        if not all(_is_within(host, networks) for networks in demanded if networks):
-            raise errors.not_permitted(f"The key may not be used from {host or 'there'}.")
+        if not all(is_within(address, networks) for networks in demanded if networks):
+            raise errors.not_permitted(f"The key may not be used from {address or 'there'}.")
 
 
 def _bearer(scope: Scope) -> str:
@@ -108,16 +120,3 @@ def _check_kind(key: ApiKey, access: Access) -> None:
         raise errors.not_permitted(
             "A management key runs no requests and sees no files or batches. Use an inference key."
         )
-
-
-def _is_within(host: str, networks: Iterable[str]) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return any(address in _network(network) for network in networks)
-
-
-@lru_cache(maxsize=10_000)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text)

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from crossdock.ingress.commands.account_commands import AccountCommands, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, guard, sign
 from crossdock.ingress.http.auth import Principal, principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
@@ -13,16 +13,25 @@ from crossdock.ingress.management import key_models as models
 from crossdock.ingress.management.budget_models import show_balance
 from crossdock.ingress.management.key_limits import KeyLimits
 from crossdock.ingress.values import errors, types
-from crossdock.ingress.values.models import Deleted
+from crossdock.ingress.values.errors import RefusedError
+from crossdock.ingress.values.models import LOCK_OUT, Deleted, ForceQuery
 from crossdock.ingress.values.operations import MEMBERS, Access, operation
 from crossdock.ingress.values.specimens import NONE_SUCH
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.account import ApiKey
-from crossdock_schemas.accounts.control import KeyAsked, KeyChange, KeyDeletion, KeyRotation
+from crossdock_schemas.accounts.control import (
+    KeyAsked,
+    KeyChange,
+    KeyDeletion,
+    KeyRotation,
+    Refusal,
+)
 from crossdock_schemas.ids import KeyId, ProjectId, make_key_id
 from crossdock_schemas.pricing.catalogue import REGIONS, Region
 
 PAGE = 100
+MIN_OWN_OVERLAP_S = 3600
+"""The key that asks is not ended sooner: the answer that holds its successor may be lost."""
 
 
 class KeyRoutes:
@@ -107,12 +116,16 @@ class KeyRoutes:
         text="An amount alone keeps the window, a window alone the amount; the budget so made is the key's only one.",
         roles=MEMBERS, example={"name": "nightly jobs"},
     )  # fmt: skip
-    async def change(self, request: Request, body: models.KeyUpdate) -> models.KeyAnswer:
+    async def change(
+        self, request: Request, body: models.KeyUpdate, query: ForceQuery
+    ) -> models.KeyAnswer:
         key = self._find(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
+        if body.disabled:
+            _check_other(who, key, query)
         # why: nothing is handed in before all of it is known to be sound
         limit = self._limits.command(key, body, who)
-        command = KeyChange(**sign(who, now_ms), key_id=key.key_id, **body.changes())
+        command = KeyChange(**guard(request, query, now_ms), key_id=key.key_id, **body.changes())
         if limit is not None:
             await self._limits.apply(limit)
         if body.changes() or not body.has_limit:
@@ -120,9 +133,10 @@ class KeyRoutes:
         return models.KeyAnswer(data=self._show(self._keys.get(key.key_id) or key))
 
     @operation("DELETE", "/v1/keys/{id}", "delete_key", "Delete a key", roles=MEMBERS)
-    async def delete(self, request: Request) -> Deleted:
+    async def delete(self, request: Request, query: ForceQuery) -> Deleted:
         key = self._find(request)
-        signed = self._commands.sign(request)
+        _check_other(principal_of(request), key, query)
+        signed = guard(request, query, self._context.clock.now_ms())
         command = KeyDeletion(**signed, key_id=key.key_id)
         await self._commands.apply(command, lambda: key.key_id not in self._keys, key.key_id)
         return Deleted()
@@ -132,17 +146,22 @@ class KeyRoutes:
         text="The successor has all that the key has.", roles=MEMBERS, example={"overlap_s": 3600},
         is_body_required=False, status=201,
     )  # fmt: skip
-    async def rotate(self, request: Request, body: models.KeyRotate) -> models.KeyCreated:
+    async def rotate(
+        self, request: Request, body: models.KeyRotate, query: ForceQuery
+    ) -> models.KeyCreated:
         key = self._find(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
+        overlap_s = models.DAY_S if body.overlap_s is None else body.overlap_s
+        if overlap_s < MIN_OWN_OVERLAP_S:
+            _check_other(who, key, query)
         plain = make_plain_key(who.account, self._secret, now_ms)
         command = KeyRotation(
-            **sign(who, now_ms),
+            **guard(request, query, now_ms),
             key_id=key.key_id,
             successor=make_key_id(now_ms),
             hash=digest(plain),
             label=label_of(plain),
-            overlap_s=models.DAY_S if body.overlap_s is None else body.overlap_s,
+            overlap_s=overlap_s,
         )
         successor = command.successor
         budgets = self._context.accounts.budgets_of(key.account, key.key_id)
@@ -191,6 +210,22 @@ class KeyRoutes:
         if key is None or not _is_visible(principal_of(request), key):
             raise errors.no_such("Key", identifier)
         return key
+
+
+def _check_other(who: Principal, key: ApiKey, query: ForceQuery) -> None:
+    """Refuse to end the key that asks, which would prove that no other key works.
+
+    Raises:
+        RefusedError: 409 unless it is forced.
+    """
+    if key.key_id == who.key_id and not query.is_forced:
+        raise RefusedError(
+            409,
+            "The key that asks would end itself within an hour. Use another key to end it, which proves that it is not the "
+            f"last owner's key that works, or force it: `?force={LOCK_OUT}`, on the command line `--force`.",
+            reason=Refusal.CONFLICT.value,
+            headers={"x-should-retry": "false"},
+        )
 
 
 def _is_visible(who: Principal, key: ApiKey) -> bool:

@@ -4,12 +4,13 @@ from types import MappingProxyType
 
 from starlette.requests import Request
 
-from crossdock.ingress.commands.account_commands import AccountCommands, sign
+from crossdock.ingress.commands.account_commands import AccountCommands, guard, sign
 from crossdock.ingress.http.auth import principal_of
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.http.scopes import find_project
 from crossdock.ingress.management import organization_models as models
 from crossdock.ingress.values import errors, types
+from crossdock.ingress.values.models import ForceQuery
 from crossdock.ingress.values.operations import ADMINS, OWNERS, operation
 from crossdock.ingress.values.specimens import NONE_SUCH
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
@@ -51,11 +52,11 @@ class OrganizationRoutes:
         errors=(NONE_SUCH,),
     )  # fmt: skip
     async def change(
-        self, request: Request, body: models.OrganizationUpdate
+        self, request: Request, body: models.OrganizationUpdate, query: ForceQuery
     ) -> models.OrganizationAnswer:
         old = self._own(request)
         who, now_ms = principal_of(request), self._context.clock.now_ms()
-        command = OrganizationChange(**sign(who, now_ms), **body.given())
+        command = OrganizationChange(**guard(request, query, now_ms), **body.given())
         await self._commands.apply(command, lambda: self._own(request) != old, who.account)
         return models.OrganizationAnswer(data=models.show_organization(self._own(request)))
 
@@ -135,10 +136,10 @@ class OrganizationRoutes:
         example={"name": "production"},
     )  # fmt: skip
     async def change_project(
-        self, request: Request, body: models.ProjectUpdate
+        self, request: Request, body: models.ProjectUpdate, query: ForceQuery
     ) -> models.ProjectAnswer:
         old = self._find(request)
-        signed = self._commands.sign(request)
+        signed = guard(request, query, self._context.clock.now_ms())
         command = ProjectChange(**signed, project=old.project, **body.given())
         await self._commands.apply(command, lambda: self._find(request) != old, old.project)
         return models.ProjectAnswer(data=models.ProjectObject.of(self._find(request)))

@@ -41,6 +41,8 @@ class StripeEvent(OpenRequestModel):
 
     type: JsonValue = None
     """`checkout.session.completed` and `checkout.session.async_payment_succeeded` are payments; others are ignored."""
+    livemode: JsonValue = None
+    """False: of Stripe's test mode, which is not credited."""
     data: dict[str, JsonValue] = Field(default_factory=dict)
     """`object`, a checkout session: its `id`, `payment_status`, `currency` (usd), `amount_total` in cents, and the
     organization's id as `organization_id` in `metadata`."""
@@ -80,7 +82,10 @@ class CallbackRoutes:
             raw = await read_body(request, EVENT_BYTES, held)
             now_s = self._context.clock.now_ms() // 1000
             try:
-                outcome = await self._take(read_stripe_event(raw, header, secret, now_s))
+                event = read_stripe_event(
+                    raw, header, secret, now_s, takes_tests=self._context.settings.stripe_test_mode
+                )
+                outcome = await self._take(event)
             except RefusedError as refusal:
                 # why not a forged one: anyone can make it, and its answer is enough
                 if refusal.status < SERVER_ERROR and not isinstance(refusal, ForgedError):

@@ -79,6 +79,15 @@ def bad_key(*, given: bool) -> RefusedError:
     return RefusedError(401, message, reason="invalid_api_key")
 
 
+def too_many_guesses(wait_s: int) -> RefusedError:
+    return RefusedError(
+        429,
+        f"Too many unknown API keys came from your address. Wait {wait_s} s, and use a key that exists.",
+        reason="too_many_unknown_keys",
+        headers={"retry-after": str(wait_s)},
+    )
+
+
 def dead_key(*, is_disabled: bool) -> RefusedError:
     state = "is disabled" if is_disabled else "has expired"
     return RefusedError(401, f"The API key {state}.", reason="invalid_api_key")

@@ -5,9 +5,9 @@ document is generated from both, so a field is declared here once: name, type, b
 """
 
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
@@ -49,6 +49,27 @@ class QueryModel(RequestModel):
     """The query of an operation, whose other parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+LOCK_OUT = "lock_out"
+
+
+def _forced(given: str) -> str:
+    if given != LOCK_OUT:
+        raise fault(f"Expected {LOCK_OUT!r}.")
+    return given
+
+
+class ForceQuery(QueryModel):
+    """The query of an operation that can lock keys out."""
+
+    force: Annotated[str, AfterValidator(_forced), WithJsonSchema({"type": "string"})] | None = None
+    """`lock_out`: do it even if the key that asks, or every owner's key, does not work afterwards. The way back then is
+    `crossdock recover` at the machine."""
+
+    @property
+    def is_forced(self) -> bool:
+        return self.force is not None
 
 
 class AnswerModel(BaseModel):

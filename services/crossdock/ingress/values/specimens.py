@@ -30,6 +30,7 @@ KEYED: Specimens = (
     errors.bad_key(given=False),
     errors.dead_key(is_disabled=True),
     errors.not_permitted("The key may not be used from there."),
+    errors.too_many_guesses(1),
 )
 """Refusals of every operation that takes a key."""
 VALUES: Specimens = (errors.wrong_type("x", "a string", 1), errors.wrong_value("x", 1, ""))

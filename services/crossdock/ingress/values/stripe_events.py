@@ -51,12 +51,14 @@ class ForgedError(RefusedError):
         super().__init__(400, message, param="stripe-signature", reason="invalid_signature")
 
 
-def read_stripe_event(raw: bytes, header: str, secret: str, now_s: int) -> Payment | Ignored:
+def read_stripe_event(
+    raw: bytes, header: str, secret: str, now_s: int, *, takes_tests: bool = False
+) -> Payment | Ignored:
     """Return the payment of Stripe's event `raw`; `header` is its `Stripe-Signature`.
 
     Raises:
         ForgedError: if it is not signed with `secret`, or more than TOLERANCE_S away from `now_s`.
-        RefusedError: if a payment cannot be booked as it is.
+        RefusedError: if a payment cannot be booked as it is, or is one of Stripe's test mode and not `takes_tests`.
     """
     _check_signature(raw, header, secret, now_s)
     event = parse_object(raw)
@@ -65,6 +67,9 @@ def read_stripe_event(raw: bytes, header: str, secret: str, now_s: int) -> Payme
     session = _object(_object(event, "data"), "data.object")
     if session.get("payment_status") != "paid":
         return Ignored()
+    if not takes_tests:
+        _check_live("livemode", event)
+        _check_live("data.object.livemode", session)
     return Payment(_account_of(session), _paid_usd(session), _reference_of(session))
 
 
@@ -82,6 +87,14 @@ def _check_signature(raw: bytes, header: str, secret: str, now_s: int) -> None:
         raise ForgedError("No signature is that of this body with the webhook's secret.")
     if abs(now_s - int(times[0])) > TOLERANCE_S:
         raise ForgedError(f"The event was signed more than {TOLERANCE_S} s ago, or ahead of time.")
+
+
+def _check_live(name: str, found: Json) -> None:
+    """Refuse money that no one paid. Stripe always sends the field; a payment without it is signed all the same."""
+    is_live = found.get("livemode", True)
+    if is_live is not True:
+        rule = "Payments of the test mode are not credited: see CROSSDOCK_INGRESS_STRIPE_TEST_MODE."
+        raise errors.wrong_value(name, is_live, rule)
 
 
 def _object(parent: Json, name: str) -> Json:

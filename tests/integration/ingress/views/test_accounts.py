@@ -160,7 +160,10 @@ async def test_a_key_works_from_its_networks_only(networks: list[str], status: i
 
 async def test_the_organizations_networks_count_for_all_its_keys() -> None:
     async with managed() as (ingress, owner):
-        await owner.ask("PATCH", "/organization", {"allowed_ips": ["10.0.0.0/8"]})
+        body = {"allowed_ips": ["10.0.0.0/8"]}
+        refused = await owner.ask("PATCH", "/organization", body)
+        assert refused.status_code == 409  # it would exclude the caller
+        await owner.ask("PATCH", "/organization?force=lock_out", body)
 
         assert await chat(ingress, API_KEY) == 403
 

@@ -1,5 +1,6 @@
 """Stripe's events: believed only as they were signed, and lately; what is no payment is none."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -154,3 +155,16 @@ def test_a_payment_of_nothing_is_refused(data: bytes) -> None:
 
     with pytest.raises(RefusedError, match="Invalid type for 'data"):
         read(raw)
+
+
+@pytest.mark.parametrize("is_live", [False, "false", 0, None])
+def test_a_payment_of_the_test_mode_is_credited_only_where_that_is_set(is_live: Any) -> None:
+    """Issue 16: `livemode` false was credited."""
+    event = json.loads(make_event()) | {"livemode": is_live}
+    raw = json.dumps(event).encode()
+
+    with pytest.raises(RefusedError) as caught:
+        read_stripe_event(raw, sign(raw, NOW_S), SECRET, NOW_S)
+
+    assert (caught.value.status, caught.value.param) == (400, "livemode")
+    assert isinstance(read_stripe_event(raw, sign(raw, NOW_S), SECRET, NOW_S, takes_tests=True), Payment)  # fmt: skip
