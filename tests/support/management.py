@@ -14,6 +14,8 @@ from crossdock.audit.policy_replay import PastRequests
 from crossdock.cli.app import main
 from crossdock.cli.shared.client import ApiClient
 from crossdock.cli.shared.doors import Doors
+from crossdock.kernel.process.record import Outgoing
+from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.secret import SealedSecret
 
 PLAIN = "sk-cd-v1-plain"
@@ -187,6 +189,10 @@ class Shell:
     looks: list[tuple[str, str, float, int]] = field(default_factory=list)
     typed: str = ""
     """The text typed at a hidden prompt."""
+    applied: list[tuple[str, Outgoing, Command]] = field(default_factory=list)
+    """The commands that were sent to the accounts shard, with Kafka's address."""
+    outcome: Callable[[Command], Change | None] = lambda _: None
+    """The shard's answer to them."""
     sealed: Mapping[str, SealedSecret] = field(default_factory=dict)
     """The records on the topic of secrets."""
 
@@ -199,6 +205,7 @@ class Shell:
             read_requests=self._read_asked,
             read_secret=lambda _: self.typed,
             read_sealed=lambda _: self.sealed,
+            apply_command=self._applied,
             read_answer_lengths=lambda _, __: self.usual,
         )
         with pytest.raises(SystemExit) as ended:
@@ -218,6 +225,12 @@ class Shell:
     def _make_client(self, base_url: str, key: str) -> ApiClient:
         self.keys.append(key)
         return ApiClient(base_url, key, transport=httpx.MockTransport(self._handle))
+
+    def _applied(
+        self, servers: str, message: Outgoing, command: Command, _timeout_s: float
+    ) -> Change | None:
+        self.applied.append((servers, message, command))
+        return self.outcome(command)
 
     def _read_asked(
         self, url: str, account: str, hours: float, most: int

@@ -9,7 +9,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_within(host: str, networks: Iterable[str]) -> bool:
-    """Return whether an address is in one of the networks; a text that is no address is in none."""
+    """Return whether an address is in one of the networks; another text is in none of them."""
     address = address_of(host)
     return address is not None and any(address in network_of(network) for network in networks)
 

@@ -54,6 +54,10 @@ PANELS = {
             "installation.bootstrap:bootstrap",
             "Make the keys and secrets of a production installation.",
         ),
+        "recover": (
+            "installation.recover:recover",
+            "Make a new owner's key, and print it, once, alone on stdout.",
+        ),
         "dead-letters": (
             "installation.dead_letters:app",
             "Show records that a stage could not handle, and replay them.",

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
 from crossdock.kernel.drivers.kafka import open_producer, open_reader, places_of
 from crossdock.kernel.drivers.kafka.tail import MAX_RECORDS, reached
 from crossdock.kernel.process.record import Outgoing, Record
+from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.secret import SealedSecret
-from crossdock_schemas.topics import ACCOUNT_SECRETS, DEAD_LETTERS
+from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_SECRETS, DEAD_LETTERS
 
 CLIENT = "crossdock.cli"
 
@@ -30,6 +33,39 @@ def read_sealed(servers: str) -> Mapping[str, SealedSecret]:
 def send(servers: str, messages: Sequence[Outgoing]) -> None:
     """Send each message after the one before was acknowledged."""
     asyncio.run(_send(servers, messages))
+
+
+def apply_command(
+    servers: str, message: Outgoing, command: Command, timeout_s: float
+) -> Change | None:
+    """Send a command to the accounts shard, and return its outcome; None: no answer within `timeout_s`."""
+    return asyncio.run(_apply(servers, message, command, timeout_s))
+
+
+async def _apply(
+    servers: str, message: Outgoing, command: Command, timeout_s: float
+) -> Change | None:
+    places = await places_of(servers, ACCOUNT_CHANGES.name)
+    async with open_reader(servers, places, client=CLIENT) as reader:
+        for place, end in (await reader.end_offsets(places)).items():
+            await reader.seek(place, end)
+        await _send(servers, [message])
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    for record in await reader.poll(max_records=MAX_RECORDS, timeout_ms=200):
+                        change = _change_in(record)
+                        if change is not None and change.change_id == command.change_id:
+                            return change
+        except TimeoutError:
+            return None
+
+
+def _change_in(record: Record) -> Change | None:
+    try:
+        return Change.from_json(record.value or b"")
+    except ValidationError:
+        return None  # of a newer version
 
 
 async def _read(servers: str, topic: str) -> list[Record]:

@@ -12,6 +12,7 @@ from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import (
     AllowIpOption,
     DisableOption,
+    ForceOption,
     IncludeByokOption,
     NewAllowIpOption,
     NewNameOption,
@@ -138,6 +139,7 @@ def update(
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Remove its limit.")] = False,
     tag: NewTagOption = None,
     allow_ip: NewAllowIpOption = None,
+    force: ForceOption = False,
     **limits: Any,
 ) -> Any:
     """Rename, suspend or resume a key, or change its limits, tags or networks."""
@@ -147,7 +149,7 @@ def update(
     removed = {"limit": no_limit, "limit_reset": window is Window.TOTAL}
     body = {"name": name, "disabled": disabled} | _body(limits, tag, allow_ip)
     emptied = [field for field, is_removed in removed.items() if is_removed]
-    return management.change("keys", named(key), body=body, emptied=emptied)
+    return management.change("keys", named(key), body=body, emptied=emptied, force=force)
 
 
 def _body(limits: Fields, tag: list[str] | None, allow_ip: list[str] | None) -> dict[str, object]:
@@ -168,14 +170,16 @@ def rotate(
     overlap: Annotated[
         str, typer.Option(help="How long the old key still works; 0: not at all.")
     ] = "24h",
+    force: ForceOption = False,
 ) -> Any:
     """Replace a key and print the new one, once, alone on stdout."""
     body = {"overlap_s": duration_s(overlap)}
-    return management.create("keys", named(key), "rotate", body=body)
+    return management.create("keys", named(key), "rotate", body=body, force=force)
 
 
 keys.add_removal(
     "delete",
     "Delete a key. Requests with it are refused from then on.",
     lambda key: f"key {key['name']!r} ({key['label']})",
+    options={"force": ForceOption},
 )

@@ -6,7 +6,13 @@ import typer
 
 from crossdock.cli.management.resource import Resource
 from crossdock.cli.shared.management_client import OWN, Management
-from crossdock.cli.shared.options import NewAllowIpOption, NewNameOption, duration_s, values_of
+from crossdock.cli.shared.options import (
+    ForceOption,
+    NewAllowIpOption,
+    NewNameOption,
+    duration_s,
+    values_of,
+)
 from crossdock.cli.shared.output import hand_over
 
 orgs = Resource(OWN, help="Organizations: the accounts that pay.")
@@ -22,6 +28,7 @@ def update(
         str | None, typer.Option(help="The longest life of new keys, such as 90d; 0: no limit.")
     ] = None,
     allow_ip: NewAllowIpOption = None,
+    force: ForceOption = False,
 ) -> Any:
     """Rename the organization, limit the life of its keys, or restrict them to networks."""
     body = {
@@ -29,7 +36,7 @@ def update(
         "max_key_life_s": None if max_key_life is None else duration_s(max_key_life),
         "allowed_ips": values_of(allow_ip),
     }
-    return management.change(OWN, body=body)
+    return management.change(OWN, body=body, force=force)
 
 
 @orgs.command("create", show=hand_over)

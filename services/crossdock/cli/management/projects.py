@@ -8,6 +8,7 @@ from crossdock.cli.management.resource import Resource
 from crossdock.cli.shared.management_client import Management
 from crossdock.cli.shared.options import (
     DisableOption,
+    ForceOption,
     NewNameOption,
     NewTagOption,
     TagOption,
@@ -44,7 +45,8 @@ def update(
     name: NewNameOption = None,
     disabled: DisableOption = None,
     tag: NewTagOption = None,
+    force: ForceOption = False,
 ) -> Any:
     """Rename, suspend or resume a project, or change its tags."""
     body = {"name": name, "disabled": disabled, "tags": tags_of(tag)}
-    return management.change("projects", project, body=body)
+    return management.change("projects", project, body=body, force=force)

@@ -60,8 +60,9 @@ def _option(name: str, given: Any, required: bool) -> Parameter:
     if isinstance(given, OptionSpec):
         option = typer.Option(given.name, help=given.help, metavar=given.metavar, min=given.least)
         annotation = Annotated[given.takes, option]
-    unset = False if get_args(annotation)[0] is bool else None
-    default = Parameter.empty if required else unset
+    is_flag = get_args(annotation)[0] is bool
+    unset = False if is_flag else None
+    default = Parameter.empty if required and not is_flag else unset
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -159,8 +160,12 @@ class Resource:
         *,
         names: Mapping[str, Any] | None = None,
         find: Callable[..., Fields] = Management.entry,
+        options: Mapping[str, Any] = NO_NAMES,
     ) -> None:
-        """Add a command that removes an entry. It asks `question` first, unless --yes is given."""
+        """Add a command that removes an entry. It asks `question` first, unless --yes is given.
+
+        `options` are arguments of `Management.delete`.
+        """
         done = f"{verb.removesuffix('e')}ed"
 
         def shown(value: Any, *, as_json: bool) -> None:
@@ -170,14 +175,15 @@ class Resource:
                 sys.stderr.write(f"{done}\n")
 
         @self.command(verb, help=help, show=shown)
-        @with_options(names or self._names, required=True)
+        @with_options({**(names or self._names), **options}, required=True)
         def _(management: Management, is_sure: YesOption = False, **given: Any) -> Any:
+            settings = {name: given.pop(name) for name in options}
             if not is_sure and not sys.stdin.isatty():
                 raise ProcessError(NO_TERMINAL.format("confirmation", "--yes"))
             path = self.path(management, **given)
             if not is_sure:
                 _ask(f"{verb} {question(find(management, *path))}?", f"not {done}")
-            return management.delete(*path)
+            return management.delete(*path, **settings)
 
 
 def _ask(question: str, refused: str) -> None:

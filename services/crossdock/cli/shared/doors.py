@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crossdock.audit.policy_replay import PastRequests
     from crossdock.cli.shared.client import ApiClient
     from crossdock.kernel.process.record import Outgoing, Record, Row
+    from crossdock_schemas.accounts.control import Change, Command
     from crossdock_schemas.accounts.secret import SealedSecret
 
 
@@ -79,6 +80,10 @@ class Doors(NamedTuple):
         "crossdock.cli.installation.topics:read_sealed"
     )
     """From Kafka's address: the encrypted BYOK keys, by id."""
+    apply_command: "Callable[[str, Outgoing, Command, float], Change | None]" = late(
+        "crossdock.cli.installation.topics:apply_command"
+    )
+    """From Kafka's address, a record, its command and the seconds to wait: its outcome; None: no answer in time."""
     read_secret: Callable[[str], str] = getpass
     """Asks on the terminal, and does not show the answer."""
     serve: "Callable[..., list[str]]" = late("crossdock.cli.installation.foreground:serve")

@@ -48,12 +48,18 @@ class Management:
         """Return the id of the organization that the management key belongs to."""
         return str(self.entry(OWN)["id"])
 
-    def create(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
+    def create(
+        self, *place: str, body: Mapping[str, object], force: bool = False
+    ) -> dict[str, Any]:
         """Return the whole answer, because a new plain key is beside `data`. It does not send a value that is None."""
-        return self._client.ask("POST", _path(place), json=without_none(body))
+        return self._client.ask("POST", _path(place), json=without_none(body), **_forced(force))
 
     def change(
-        self, *place: str, body: Mapping[str, object], emptied: Collection[str] = ()
+        self,
+        *place: str,
+        body: Mapping[str, object],
+        emptied: Collection[str] = (),
+        force: bool = False,
     ) -> dict[str, Any]:
         """Change the values that are not None, set the fields `emptied` to null, and return the changed entry.
 
@@ -63,7 +69,9 @@ class Management:
         changed = without_none(body) | dict.fromkeys(emptied)
         if not changed:
             raise ProcessError("nothing to change: pass at least one option, see --help")
-        found: dict[str, Any] = self._client.ask("PATCH", _path(place), json=changed)["data"]
+        found: dict[str, Any] = self._client.ask(
+            "PATCH", _path(place), json=changed, **_forced(force)
+        )["data"]
         return found
 
     def replace(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
@@ -71,8 +79,13 @@ class Management:
         found: dict[str, Any] = self._client.ask("PUT", _path(place), json=body)["data"]
         return found
 
-    def delete(self, *place: str) -> dict[str, Any]:
-        return self._client.ask("DELETE", _path(place))
+    def delete(self, *place: str, force: bool = False) -> dict[str, Any]:
+        return self._client.ask("DELETE", _path(place), **_forced(force))
+
+
+def _forced(force: bool) -> dict[str, Any]:
+    """Return the query of a request that may lock keys out."""
+    return {"params": {"force": "lock_out"}} if force else {}
 
 
 def _path(place: tuple[str, ...]) -> str:

@@ -32,6 +32,13 @@ NewNameOption = Annotated[str | None, typer.Option("--name", help="The new name.
 DisableOption = Annotated[
     bool | None, typer.Option("--disable/--enable", help="Suspend it, or resume it.")
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Do it even if the key that asks, or every owner's key, does not work afterwards.",
+    ),
+]
 IncludeByokOption = Annotated[
     bool | None,
     typer.Option(

@@ -30,7 +30,7 @@ class Principal:
     key_id: KeyId
     role: Role | None
     address: str = ""
-    """Of the caller; empty: not known."""
+    """The caller's; empty: not known."""
 
     def owns(self, account: AccountId, project: ProjectId) -> bool:
         return (account, project) == (self.account, self.project)

@@ -90,7 +90,7 @@ def _check_signature(raw: bytes, header: str, secret: str, now_s: int) -> None:
 
 
 def _check_live(name: str, found: Json) -> None:
-    """Refuse money that no one paid. Stripe always sends the field; a payment without it is signed all the same."""
+    """Refuse a payment of the test mode. Stripe always sends the field."""
     is_live = found.get("livemode", True)
     if is_live is not True:
         rule = "Payments of the test mode are not credited: see CROSSDOCK_INGRESS_STRIPE_TEST_MODE."
