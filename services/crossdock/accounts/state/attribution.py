@@ -42,11 +42,11 @@ class HoldShare(NamedTuple):
 
 
 def tags_of(state: AccountState, key: ApiKey, parcel: Parcel) -> dict[str, str]:
-    """Return the tags of `parcel`: its own take precedence over its key's, and those over its project's.
+    """Return the tags of `parcel`: its key's take precedence over its project's, and those over its own.
 
-    A parcel that was admitted before keeps the tags that it had then.
+    why: a request must not leave a tag's budget by naming another value.
     """
-    return state.projects[key.project].tags | key.tags | parcel.tags
+    return parcel.tags | state.projects[key.project].tags | key.tags
 
 
 def scopes_of(tags: Mapping[str, str], user: str) -> tuple[str, ...]:
