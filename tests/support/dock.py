@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import psutil
 
@@ -194,11 +195,11 @@ class Dock:
 
     def rows(self, sql: str) -> list[list[Any]]:
         """Return the rows of a SELECT."""
-        request = urllib.request.Request(
-            self.addresses["CLICKHOUSE_URL"], data=f"{sql} FORMAT JSONCompactEachRow".encode()
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return [json.loads(line) for line in answer.read().splitlines()]
+        url = self.addresses["CLICKHOUSE_URL"]
+        answer = httpx.post(url, content=f"{sql} FORMAT JSONCompactEachRow", timeout=60)
+        if not answer.is_success:
+            raise RuntimeError(answer.text)
+        return [json.loads(line) for line in answer.text.splitlines()]
 
     # batches
 

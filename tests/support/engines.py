@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossdock.local.aot_training import trained_jars
+from crossdock.local.clickhouse.access import GRANTS, OWNER, digest_of
 from crossdock.local.jars import java
 from crossdock.local.kafka import KafkaNode
 from crossdock.local.ports import free_port, is_open
 
 START_S = 180.0
+SECRET = "secret-of-every-user"
 
 
 @dataclass
@@ -78,17 +80,18 @@ def start_kafka(folder: Path) -> Iterator[RunningKafka]:
 
 @contextmanager
 def start_clickhouse(folder: Path) -> Iterator[str]:
-    """Run the embedded engine on `folder`; give its URL."""
+    """Run the embedded engine on `folder`; give its URL with the owner's secret, which all users have here."""
     port = free_port()
     env = dict(os.environ) | {  # noqa: TID251  # a child's environment
         "CROSSDOCK_ENGINE_FOLDER": str(folder),
         "CROSSDOCK_ENGINE_PORT": str(port),
+        "CROSSDOCK_ENGINE_USERS": ",".join(f"{user}={digest_of(SECRET)}" for user in GRANTS),
     }
     argv = [sys.executable, "-m", "crossdock.local.clickhouse.main"]
     process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
     try:
         _wait_open(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://{OWNER}:{SECRET}@127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

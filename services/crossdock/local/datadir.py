@@ -104,7 +104,8 @@ class DataDir:
             OSError: if the disk refuses it; the old one stays.
         """
         partial = self.path / "run" / f"state.{os.getpid()}"
-        partial.write_text(json.dumps(state, indent=1))
+        partial.unlink(missing_ok=True)
+        _write_new(partial, json.dumps(state, indent=1))
         partial.replace(self.path / "run" / "state.json")
 
     def served(self) -> list[str]:
@@ -165,12 +166,25 @@ class DataDir:
         self._kept(MASTER_KEY, lambda: secrets.token_hex(32))
         return self.path / MASTER_KEY
 
+    def clickhouse_secret(self, user: str) -> str:
+        """Return the secret of a user of the embedded ClickHouse."""
+        return self._kept(f"clickhouse-{user}", lambda: secrets.token_hex(24))[0]
+
+    def clickhouse_url(self, user: str, port: int) -> str:
+        """Return the address of the embedded ClickHouse, with the secret of `user`."""
+        return f"http://{user}:{self.clickhouse_secret(user)}@127.0.0.1:{port}"
+
     def _kept(self, name: str, make: Callable[[], str]) -> tuple[str, bool]:
         """Return a secret, and whether it is new. Only the owner can read its file."""
         file = self.path / name
         if file.exists():
             return file.read_text().strip(), False
         secret = make()
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(secret)
+        _write_new(file, secret)
         return secret, True
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)

@@ -11,6 +11,7 @@ from crossdock.kernel.requests.api_keys import digest
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.local.aot_training import trained_jars
 from crossdock.local.catalogue import simulated_catalogue
+from crossdock.local.clickhouse.access import GRANTS, READER, STAGE_USERS, digest_of
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import java
@@ -70,7 +71,7 @@ def plan(data: DataDir, options: UpOptions, environ: Mapping[str, str]) -> Insta
     addresses = {
         "OPENAI_BASE_URL": f"http://127.0.0.1:{ports['ingress']}/v1",
         "CLICKHOUSE_URL": environ.get("CLICKHOUSE_URL")
-        or f"http://127.0.0.1:{ports['clickhouse']}",
+        or data.clickhouse_url(READER, ports["clickhouse"]),
         "KAFKA_BOOTSTRAP_SERVERS": environ.get("KAFKA_BOOTSTRAP_SERVERS")
         or f"127.0.0.1:{ports['kafka']}",
         "CROSSDOCK_SIMULATOR_URL": f"http://127.0.0.1:{ports['simulator']}",
@@ -81,10 +82,20 @@ def plan(data: DataDir, options: UpOptions, environ: Mapping[str, str]) -> Insta
         *([] if environ.get("CLICKHOUSE_URL") else [_clickhouse(data, ports, env)]),
         _python("simulator", 0, env, ports),
     ]
-    provision = ProcessSpec(PROVISION.name, [sys.executable, "-m", PROVISION.module], env)
+    own_tables = {} if environ.get("CLICKHOUSE_URL") else _own_tables(data, ports["clickhouse"])
+    provision = ProcessSpec(
+        PROVISION.name,
+        [sys.executable, "-m", PROVISION.module],
+        env | own_tables.get(PROVISION.name, {}),
+    )
     master = _master_keys(data, environ)
     stages = tuple(
-        _python(stage.name, number, {**env, **(master if stage.has_master_keys else {})}, ports)
+        _python(
+            stage.name,
+            number,
+            {**env, **own_tables.get(stage.name, {}), **(master if stage.has_master_keys else {})},
+            ports,
+        )
         for stage in reversed(STAGES)  # readers of a topic start before its writers
         for number in range(options.count(stage.name))
     )
@@ -156,11 +167,19 @@ def _python(
     return ProcessSpec(f"{stage}.{number}", argv, {**env, **own}, ops_port=ops, stop_s=stop_s)
 
 
+def _own_tables(data: DataDir, port: int) -> dict[str, dict[str, str]]:
+    """Return the address of the embedded ClickHouse for each stage that uses it, with its own secret."""
+    return {name: {"CLICKHOUSE_URL": data.clickhouse_url(name, port)} for name in STAGE_USERS}
+
+
 def _clickhouse(data: DataDir, ports: Mapping[str, int], env: Mapping[str, str]) -> ProcessSpec:
     ops = ports["ops.clickhouse.0"]
     own = {
         "CROSSDOCK_ENGINE_FOLDER": str(data.path / "clickhouse"),
         "CROSSDOCK_ENGINE_PORT": str(ports["clickhouse"]),
+        "CROSSDOCK_ENGINE_USERS": ",".join(
+            f"{user}={digest_of(data.clickhouse_secret(user))}" for user in GRANTS
+        ),
         "CROSSDOCK_OPS_PORT": str(ops),
         "JE_MALLOC_CONF": env.get("JE_MALLOC_CONF", ENGINE_ALLOCATOR),
     }

@@ -8,7 +8,12 @@ import pytest
 from backports import zstd
 
 from crossdock.kernel.process.errors import TableError
-from crossdock.local.clickhouse.statement import decompress, first_word, read_statement
+from crossdock.local.clickhouse.statement import (
+    MAX_UNPACKED_BYTES,
+    decompress,
+    first_word,
+    read_statement,
+)
 
 
 def test_a_query_in_the_body_is_a_query() -> None:
@@ -72,11 +77,29 @@ def test_rows_may_follow_the_query_in_the_body() -> None:
     assert found.data_format == "JSONEachRow"
 
 
-def test_values_stay_in_the_query() -> None:
-    found = read_statement({}, {}, b"INSERT INTO t VALUES ('FORMAT x')")
+@pytest.mark.parametrize("head", ["INSERT INTO t", "insert into table `a`.t (values, b)"])
+def test_values_are_data(head: str) -> None:
+    found = read_statement({}, {}, f"{head} VALUES ('FORMAT x')".encode())
 
-    assert (found.sql, found.data) == ("INSERT INTO t VALUES ('FORMAT x')", None)
+    assert (found.sql, found.data) == (head, b" ('FORMAT x')")
+    assert found.data_format == "Values"
     assert not found.gives_rows
+
+
+def test_text_that_is_not_utf_8_is_told() -> None:
+    with pytest.raises(TableError, match="UTF-8"):
+        read_statement({}, {}, b"SELECT '\xff'")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "lz4", "zstd"])
+def test_a_body_that_is_not_packed_is_told(encoding: str) -> None:
+    with pytest.raises(TableError, match=f"the body is not {encoding}"):
+        decompress(b"SELECT 1", encoding)
+
+
+def test_a_body_that_unpacks_to_too_much_is_told() -> None:
+    with pytest.raises(TableError, match="send it in parts"):
+        decompress(gzip.compress(bytes(MAX_UNPACKED_BYTES + 1), 1), "gzip")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from crossdock.cli.shared.installation import (
     data_dir,
     environment,
     without_given,
+    without_secret,
 )
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json
@@ -106,7 +107,7 @@ def welcome(data: DataDir, *, show_key: bool, is_detached: bool = False) -> str:
     folder = shlex.quote(str(data.path))
     stop = "stop:           " if is_detached else "stop:            Ctrl-C, or"
     return (
-        f"Ready: {found['OPENAI_BASE_URL']} (OpenAI's API), {found['CLICKHOUSE_URL']} (SQL)\n{key}"
+        f"Ready: {found['OPENAI_BASE_URL']} (OpenAI's API), {without_secret(found['CLICKHOUSE_URL'])} (SQL)\n{key}"
         f'  for your shell:  eval "$(crossdock env --data-dir {folder})"\n'
         f"  then:            crossdock batches submit FILE, crossdock usage\n"
         f"  {stop} crossdock down --data-dir {folder}"
@@ -198,7 +199,8 @@ def status(data_dir_: DataDirOption = None, as_json: JsonOption = False) -> None
     if as_json:
         for process in state["processes"]:
             process["status"] = statuses.get(process["name"], {})
-        show_json(state | {"data_dir": str(data.path)})
+        plain = {name: without_secret(url) for name, url in state["addresses"].items()}
+        show_json(state | {"addresses": plain, "data_dir": str(data.path)})
     else:
         console = Console()
         console.print(f"{data.path}: {state.get('phase')}", highlight=False)

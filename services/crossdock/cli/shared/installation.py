@@ -46,6 +46,12 @@ def without_given(environ: Mapping[str, str]) -> dict[str, str]:
     return own
 
 
+def without_secret(url: str) -> str:
+    """Return an address without user and secret."""
+    scheme, mark, rest = url.partition("://")
+    return scheme + mark + rest.rpartition("@")[2] if mark else url
+
+
 def data_dir(path: Path | None) -> DataDir:
     return DataDir(path or default_data_dir(environment()))
 

@@ -1,14 +1,16 @@
 """An HTTP request of ClickHouse's interface as a statement. Pure."""
 
-import gzip
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import lz4.frame
 
 from crossdock.kernel.process.errors import TableError
 
+MAX_UNPACKED_BYTES = 268_435_456
 _OURS = frozenset(
     {
         "query", "database", "default_format", "user", "password", "session_id", "session_timeout", "session_check",
@@ -22,9 +24,12 @@ _INSERT_FORMAT = re.compile(
     rb"^\s*INSERT\s+INTO\s+.{1,60000}?\bFORMAT\s+(\w+)[ \t]*;?[ \t]*(?:\r?\n|$|(?=\s))",
     re.IGNORECASE | re.DOTALL,
 )
-_VALUES = re.compile(rb"\bVALUES\b", re.IGNORECASE)
+_INSERT_VALUES = re.compile(
+    rb"^\s*INSERT\s+INTO\s+(?:TABLE\s+)?[\w.`\"]+\s*(?:\([^()]*\)\s*)?(?:FORMAT\s+)?VALUES\b",
+    re.IGNORECASE,
+)
 _COMMENT = re.compile(r"^(?:\s+|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
-_ROWS = frozenset(
+ROWS = frozenset(
     {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "VALUES", "CHECK"}
 )
 
@@ -43,7 +48,7 @@ class Statement:
 
     @property
     def gives_rows(self) -> bool:
-        return first_word(self.sql) in _ROWS
+        return first_word(self.sql) in ROWS
 
 
 def first_word(sql: str) -> str:
@@ -62,33 +67,41 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
         case "" | "identity":
             return body
         case "gzip":
-            return gzip.decompress(body)
+            return _unpacked(body, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), "gzip")
         case "lz4":
-            return _unlz4(body)
+            return _unpacked(body, lz4.frame.LZ4FrameDecompressor, "lz4")
         case "zstd":
-            return _unzstd(body)
+            return _unpacked(body, _zstd().ZstdDecompressor, "zstd")
         case _:
             raise TableError(f"unknown Content-Encoding {encoding!r}: use gzip, lz4 or zstd")
 
 
-def _unlz4(body: bytes) -> bytes:
-    """Unpack every frame: the client packs each block separately, and the library's function stops at the first."""
-    pieces = []
+def _unpacked(body: bytes, make: Callable[[], Any], name: str) -> bytes:
+    """Unpack every frame: the client packs each block separately, and a decompressor stops at the end of one."""
+    pieces, left = [], MAX_UNPACKED_BYTES
     while body:
-        unpacking = lz4.frame.LZ4FrameDecompressor()
-        pieces.append(unpacking.decompress(body))
+        unpacking = make()
+        try:
+            pieces.append(unpacking.decompress(body, left + 1))
+        except (zlib.error, RuntimeError, _zstd().ZstdError) as error:
+            raise TableError(f"the body is not {name}: {error}") from error
+        left -= len(pieces[-1])
+        if left < 0:
+            raise TableError(
+                f"the body has more than {MAX_UNPACKED_BYTES} bytes unpacked: send it in parts"
+            )
         if not unpacking.eof:
-            raise TableError("the last lz4 frame of the body is incomplete")
+            raise TableError(f"the last {name} frame of the body is incomplete")
         body = unpacking.unused_data or b""
     return b"".join(pieces)
 
 
-def _unzstd(body: bytes) -> bytes:
+def _zstd() -> Any:  # a module of Python 3.14, or its backport
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  # Python 3.14
     except ImportError:
         from backports import zstd  # noqa: PLC0415  # installed with clickhouse-connect before 3.14
-    return bytes(zstd.decompress(body))
+    return zstd
 
 
 def read_statement(
@@ -116,9 +129,19 @@ def read_statement(
 
 
 def _split_insert(whole: bytes) -> tuple[str, bytes | None, str]:
+    if match := _INSERT_VALUES.match(whole[:65_536]):
+        head = re.sub(r"\s+(?:FORMAT\s+)?VALUES$", "", match.group().decode(), flags=re.IGNORECASE)
+        return head.strip(), whole[match.end() :], "Values"
     match = _INSERT_FORMAT.match(whole[:65_536])
-    if match is None or _VALUES.search(match.group()):
-        return whole.decode("utf-8", "surrogateescape").strip().rstrip(";"), None, ""
-    head = match.group().decode()
+    if match is None:
+        return _text_of(whole).strip().rstrip(";"), None, ""
+    head = _text_of(match.group())
     name = match.group(1).decode()
     return _TRAILING_FORMAT.sub("", head.strip().rstrip(";")).strip(), whole[match.end() :], name
+
+
+def _text_of(sql: bytes) -> str:
+    try:
+        return sql.decode()
+    except UnicodeDecodeError:
+        raise TableError("the statement is not valid UTF-8") from None

@@ -65,7 +65,7 @@ async def test_a_view_that_is_another_one_now_is_made_again_alone(clickhouse_url
         await migrate(tables)
         await tables.command("DROP VIEW crossdock.usage_by_hour")
         await tables.command(
-            "INSERT INTO crossdock.migrations VALUES ('usage_by_hour 0123456789abcdef', now64(3))"
+            "INSERT INTO crossdock.migrations SELECT 'usage_by_hour 0123456789abcdef', now64(3)"
         )
 
         again = await migrate(tables)
