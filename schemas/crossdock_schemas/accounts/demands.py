@@ -5,13 +5,14 @@ They work like one more policy, of the request itself: they can exclude endpoint
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, ValidationError
 
 from crossdock_schemas.accounts.policy import MAX_PATTERNS, PRICES, Excluded, Pattern, Price, Rules
 from crossdock_schemas.message import Message
 from crossdock_schemas.pricing.catalogue import Quantization
+from crossdock_schemas.pricing.field_types import Unsound
 
 FIELD = "provider"
 """Its name in a request's body."""
@@ -75,14 +76,6 @@ class Demands(Message):
             zdr=self.zdr,
             quantizations=self.quantizations,
         )
-
-
-class Unsound(NamedTuple):
-    """Why the demands of a request are invalid, in the API's terms."""
-
-    code: str
-    message: str
-    param: str
 
 
 def read_demands(body: Mapping[str, Any]) -> Demands | Unsound | None:

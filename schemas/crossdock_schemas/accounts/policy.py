@@ -122,6 +122,8 @@ class Bounds:
     max_tokens_of: str = ""
     tools_of: str | None = None
     """Scope that denies tools; None: they are allowed."""
+    zdr_of: str | None = None
+    """Scope that demands zero data retention; None: a line may ask the provider to keep data."""
 
     def broken_by(self, ask: Ask) -> Broken | None:
         """Return which rule a line breaks that asks for so much; one that sets no limit breaks none of them."""
@@ -129,16 +131,19 @@ class Bounds:
             return Broken("max_tokens", self.max_tokens_of)
         if self.tools_of is not None and ask.tools:
             return Broken("tools", self.tools_of)
+        if self.zdr_of is not None and ask.kept:
+            return Broken("zdr", self.zdr_of)
         return None
 
 
 def bounds_of(policies: Iterable[Policy]) -> Bounds:
-    """Return the rules of all `policies` for lines: the lowest cap of tokens, and no tools if one denies them."""
+    """Return the rules of all `policies` for lines: the lowest cap of tokens; no tools, or retention, if one denies."""
     applying = list(policies)
     capped = [(p.rules.max_tokens, p.scope) for p in applying if p.rules.max_tokens is not None]
     least, scope = min(capped, key=lambda one: one[0], default=(None, ""))
     denying = (policy.scope for policy in applying if policy.rules.tools is not None)
-    return Bounds(least, scope, next(denying, None))
+    keeping_none = (policy.scope for policy in applying if policy.rules.zdr)
+    return Bounds(least, scope, next(denying, None), next(keeping_none, None))
 
 
 def guard_of(policies: Iterable[Policy]) -> GuardRules:

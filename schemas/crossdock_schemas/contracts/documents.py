@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crossdock_schemas.contracts.asyncapi import asyncapi
 from crossdock_schemas.contracts.pages import tables_page, topics_page
+from crossdock_schemas.contracts.parameters_page import parameters_page
 from crossdock_schemas.contracts.schema import Json, contracts, json_schema
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -15,6 +16,7 @@ def documents() -> dict[str, str]:
     found = {f"schemas/json/{one.name}.json": _dump(json_schema(one)) for one in contracts()}
     found["schemas/json/asyncapi.json"] = _dump(asyncapi())
     found["infra/docs/topics.md"] = topics_page()
+    found["infra/docs/guides/parameters.md"] = parameters_page()
     found["infra/docs/tables.md"] = tables_page(read_sql())
     return found
 

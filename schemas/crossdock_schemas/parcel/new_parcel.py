@@ -22,7 +22,13 @@ def new_parcel(
         "input_most": tuple([ask.input for ask in asks]),
         "output_most": tuple([ask.output for ask in asks]),
         "choices": tuple([ask.choices for ask in asks]),
-        "tools": tuple([ask.tools for ask in asks]) if any(ask.tools for ask in asks) else (),
+        "tools": _if_any([ask.tools for ask in asks]),
+        "output_extra": _if_any([ask.extra for ask in asks]),
+        "kept": _if_any([ask.kept for ask in asks]),
         "users": tuple(users) if any(users) else (),
     }
     return _BLANK.model_copy(update=given | {"tags": {}, "repeats": {}} | fields)
+
+
+def _if_any(values: list[int]) -> tuple[int, ...]:
+    return tuple(values) if any(values) else ()

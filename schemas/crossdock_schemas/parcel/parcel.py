@@ -90,6 +90,12 @@ class Parcel(Message):
     """Answers that each line asks for; empty: one."""
     tools: tuple[int, ...] = ()
     """1 for each line that may call tools, else 0; empty: no line may."""
+    output_extra: tuple[int, ...] = ()
+    """Output tokens of an answer of each line beyond its limit; empty: no line has any."""
+    kept: tuple[int, ...] = ()
+    """1 for each line that asks the provider to keep data, else 0; empty: no line does."""
+    unknown: tuple[str, ...] = ()
+    """Names of fields in the bodies of all its lines that are not in the table of parameters."""
     users: tuple[str, ...] = ()
     """The end user of each line, empty if it names none; empty: no line names one."""
     tags: dict[str, str] = Field(default_factory=dict)
@@ -135,11 +141,14 @@ class Parcel(Message):
     def asks(self) -> list[Ask]:
         """Return the tokens and answers that each line asks for at most."""
         count = len(self.lines)
+        none = (0,) * count
         of_lines = zip(
             self.input_most or (self.input_bytes,) * count,
-            self.output_most or (0,) * count,
+            self.output_most or none,
             self.choices or (1,) * count,
-            self.tools or (0,) * count,
+            self.tools or none,
+            self.output_extra or none,
+            self.kept or none,
             strict=True,
         )
         return list(map(Ask._make, of_lines))
@@ -171,6 +180,8 @@ class Parcel(Message):
             "output_most": of(self.output_most),
             "choices": of(self.choices),
             "tools": of(self.tools),
+            "output_extra": of(self.output_extra),
+            "kept": of(self.kept),
             "users": of(self.users),
             "hold": hold,
         }

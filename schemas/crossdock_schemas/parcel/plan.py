@@ -19,6 +19,10 @@ class Candidate(Message):
     """Output tokens at most, sent to the provider if the line sets no limit."""
     max_tokens_parameter: str = "max_tokens"
     """The provider's parameter for `output_limit`."""
+    input_most: int | None = None
+    """Its context length: no call has more tokens of input."""
+    output_most: int | None = None
+    """Output tokens of an answer that are held for at most, if the line sets no limit."""
     credential_id: CredentialId | None = None
     """The BYOK key for its calls; None: the installation key."""
     credential_version: int | None = None

@@ -16,6 +16,7 @@ Auth = Literal["bearer", "azure", "aws", "google"]
 Quantization = Literal[
     "int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"
 ]  # OpenRouter's names  # fmt: skip
+UnknownParameters = Literal["auto", "pass", "refuse"]
 Operation = Literal["/v1/chat/completions", "/v1/embeddings"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
@@ -64,6 +65,9 @@ class Provider(_Entry):
     """It may store requests; set False only if you know that it stores nothing."""
     region: Region = "global"
     """Region where it processes requests."""
+    unknown_parameters: UnknownParameters = "auto"
+    """Whether requests may have parameters that Crossdock does not know, and so cannot price. `auto`: unless a budget
+    or prepaid credits bind the request. `pass`: always, as none of them costs money here. `refuse`: never."""
     max_in_flight: int = Field(default=256, ge=1)
     """Calls at once, per worker."""
     connect_timeout_s: float = 5.0
@@ -89,7 +93,14 @@ class Endpoint(Message):
     trains_on_data: bool = True
     retains_data: bool = True
     region: Region = "global"
+    unknown_parameters: UnknownParameters = "auto"
     prices: Prices
+
+    def takes_unknown(self, *, is_limited: bool) -> bool:
+        """Return whether a request may have unknown parameters; `is_limited`: a budget or credits bind it."""
+        if self.unknown_parameters == "auto":
+            return not is_limited
+        return self.unknown_parameters == "pass"
 
     @property
     def name(self) -> str:
@@ -128,6 +139,7 @@ class Catalogue(_Entry):
                 trains_on_data=provider.trains_on_data,
                 retains_data=provider.retains_data,
                 region=provider.region,
+                unknown_parameters=provider.unknown_parameters,
                 prices=offer.prices,
             )
             for provider in self.providers

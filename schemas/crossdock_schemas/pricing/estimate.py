@@ -47,7 +47,7 @@ class AskTotals:
     limited: int = 0
     """Answers with a limit in their line."""
     output_most: int = 0
-    """Sum of these limits, in tokens."""
+    """Sum of these limits, in tokens, and of what answers may have beyond limits."""
 
     def add(self, ask: Ask, size: int) -> None:
         """Count a line of `size` bytes."""
@@ -55,9 +55,9 @@ class AskTotals:
         self.bytes += size
         self.input_most += ask.input
         self.answers += ask.choices
+        self.output_most += (ask.output + ask.extra) * ask.choices
         if ask.output:
             self.limited += ask.choices
-            self.output_most += ask.output * ask.choices
 
 
 def estimate(

@@ -84,6 +84,12 @@ class AccountsCore:
         tags = tags_of(state, state.keys[parcel.key_id], parcel)
         return parcel if tags == parcel.tags else parcel.model_copy(update={"tags": tags})
 
+    def is_limited(self, parcel: Parcel, now_ms: int) -> bool:
+        """Return whether a budget or prepaid credits bind lines of `parcel`; False if its key does not exist."""
+        state = self.states.get(parcel.account)
+        has_key = state is not None and parcel.key_id in state.keys
+        return has_key and self.ledger.is_limited(self.tagged(parcel), now_ms)
+
     def _put(self, state: AccountState, decision: Decision, now_ms: int) -> None:
         for entity in decision.changed:
             state.put(entity)

@@ -133,7 +133,9 @@ class AccountsPartition:
         except (ValidationError, MissingEnvelopeError) as error:
             return self._dead.take(record, str(error))
         self._dead.good()
-        verdicts = self._policy_check.check(self.core.states.get(parcel.account), parcel)
+        state = self.core.states.get(parcel.account)
+        is_limited = bool(parcel.unknown) and self.core.is_limited(parcel, now_ms)
+        verdicts = self._policy_check.check(state, parcel, is_limited=is_limited)
         return await self._admit(parcel, record, verdicts, now_ms)
 
     async def _admit(

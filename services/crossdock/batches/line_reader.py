@@ -1,6 +1,8 @@
 """Reads lines by their index: neighbouring lines in one read; large ones stay in the object store."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -9,9 +11,12 @@ from crossdock.batches.core.line_feeder import Line
 from crossdock.batches.core.line_index import ENTRY_BYTES, Span, coalesce, index_path, unpack
 from crossdock.batches.core.line_locations import LineLocations, ObjectPosition
 from crossdock.kernel.drivers.object_store import Objects
+from crossdock.kernel.requests.body_check import check_fields
 from crossdock_schemas.accounts.attribution import user_of
-from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock_schemas.accounts.demands import read_demands
+from crossdock_schemas.operations import SPECS
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
+from crossdock_schemas.pricing.field_types import Unsound
 
 GAP_BYTES = 65_536  # lines of another model in between are cheaper to read than to skip
 READ_BYTES = 4_194_304
@@ -55,9 +60,18 @@ def _goes_by_reference(span: Span, *, whole: bool) -> bool:
 def _line(span: Span, data: bytes, start: int, *, whole: bool) -> Line:
     raw = data[span.offset - start : span.offset - start + span.length]
     if span.needs_reading:
-        body = from_json(raw)["body"]
-        demands = read_demands(body)
-        # why: a line with invalid demands did not pass validation
-        sound = None if isinstance(demands, Unsound) else demands
-        span = span._replace(user=user_of(body), demands=sound)
+        line = from_json(raw)
+        span = _filled(span, line["body"], line["url"])
     return (span, None if _goes_by_reference(span, whole=whole) else raw)
+
+
+def _filled(span: Span, body: Mapping[str, Any], operation: str) -> Span:
+    """Return `span` with what its entry does not have. The line passed validation, so nothing is unsound."""
+    demands = read_demands(body)
+    sound = None if isinstance(demands, Unsound) else demands
+    span = span._replace(user=user_of(body), demands=sound)
+    if not span.is_special:
+        return span
+    unknown = check_fields(body, operation)
+    names = () if isinstance(unknown, Unsound) else unknown
+    return span._replace(ask=SPECS[operation].ask(body, span.length), unknown=names)

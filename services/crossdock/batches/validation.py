@@ -205,7 +205,10 @@ class InputSurvey:
             self.errors.append(checked)
             return
         checked_span = span._replace(
-            ask=checked.ask, is_for_user=checked.is_for_user, is_demanding=checked.is_demanding
+            ask=checked.ask,
+            is_for_user=checked.is_for_user,
+            is_demanding=checked.is_demanding,
+            is_special=checked.is_special,
         )
         entry = pack(checked_span)
         self.indexes.setdefault(checked.model, bytearray()).extend(entry)

@@ -13,7 +13,7 @@ from crossdock_schemas.calls.fleet import EndpointHealth, health_name
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.catalogue import Catalogue, Endpoint
-from crossdock_schemas.pricing.worst_case import told_limit
+from crossdock_schemas.pricing.worst_case import output_limit, told_limit
 
 MIN_CALLS = 5  # fewer calls are too few to judge the health of an endpoint
 MAX_CANDIDATES = 64  # of a plan; each takes up to 1 KB of the envelope
@@ -91,7 +91,7 @@ def plan_route(
     ordered = sorted(choices, key=rank)[:MAX_CANDIDATES]
     return Plan(
         candidates=tuple(
-            _candidate(choice, choice.name in sick, parcel.max_tokens, is_limited=is_limited)
+            _candidate(choice, choice.name in sick, parcel, is_limited=is_limited)
             for choice in ordered
         )
     )
@@ -144,18 +144,19 @@ def _draw(seed: str, choice: KeyedEndpoint) -> float:
     return -(price**-2) / math.log(chance)
 
 
-def _candidate(
-    choice: KeyedEndpoint, sick: bool, cap: int | None, *, is_limited: bool
-) -> Candidate:
-    endpoint, byok = choice.endpoint, choice.byok
+def _candidate(choice: KeyedEndpoint, sick: bool, parcel: Parcel, *, is_limited: bool) -> Candidate:
+    endpoint, byok, cap = choice.endpoint, choice.byok, parcel.max_tokens
+    longest = max(parcel.input_most, default=parcel.input_bytes)
     return Candidate(
         provider=endpoint.provider,
         model=endpoint.model,
         upstream_model=endpoint.upstream_model,
         prices=endpoint.prices,
         reason=_reason(byok, sick),
-        output_limit=told_limit(endpoint, cap, is_limited=is_limited),
+        output_limit=told_limit(endpoint, cap, is_limited=is_limited, input_most=longest),
         max_tokens_parameter=endpoint.max_tokens_parameter,
+        input_most=endpoint.context_length,
+        output_most=output_limit(endpoint, cap),
         credential_id=None if byok is None else byok.credential_id,
         credential_version=None if byok is None else byok.version,
     )

@@ -80,8 +80,10 @@ def request_record(parcel: Parcel, value: bytes | None = None, offset: int = 0) 
     return Record(REQUESTS.name, 0, offset, NOW_MS, ACME.encode(), content, tuple(headers))
 
 
-async def founded(objects: Objects | None = None) -> AccountsPartition:
-    partition = make_partition(objects)
+async def founded(
+    objects: Objects | None = None, catalogue: Catalogue = CATALOGUE
+) -> AccountsPartition:
+    partition = make_partition(objects, catalogue)
     await partition.step([command_record(make_founded()), command_record(ask_key(make_key(APP)))])
     return partition
 
@@ -772,3 +774,88 @@ async def test_a_required_own_key_that_policies_do_not_leave_anything_closes_its
         "ignored_providers",
         "is_required",
     ]
+
+
+def careful(*taking: str) -> Catalogue:
+    """Return the catalogue with one endpoint for each word of `taking`: whether it takes unknown parameters."""
+    providers = tuple(
+        one.model_copy(update={"unknown_parameters": word})
+        for one, word in zip(CATALOGUE.providers, taking, strict=True)
+    )
+    return Catalogue(providers=providers)
+
+
+LIMITS: dict[str, tuple[Command, ...]] = {
+    "nothing": (),
+    "a budget": (BudgetChange(**common(), scope=ACME, window=Window.TOTAL, limit_usd=Decimal(9)),),
+    "credits": (PrepaymentSet(**common(), is_prepaid=True),),
+    "a budget of its tag": (
+        BudgetChange(**common(), scope="tag:team=search", window=Window.DAILY, limit_usd=Decimal(9)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taking", "limit", "permitted"),
+    [
+        (("auto", "auto"), "nothing", None),
+        (("auto", "pass"), "a budget", ("borealis/tern",)),
+        (("pass", "auto"), "credits", ("atlas/tern",)),
+        (("auto", "pass"), "a budget of its tag", ("borealis/tern",)),
+        (("pass", "pass"), "a budget", None),
+        (("refuse", "auto"), "nothing", ("borealis/tern",)),
+        (("auto", "auto"), "a budget", ()),
+        (("auto", "refuse"), "credits", ()),
+        (("refuse", "refuse"), "nothing", ()),
+    ],
+)
+async def test_a_field_that_nobody_knows_passes_where_the_endpoint_takes_it(
+    taking: tuple[str, str], limit: str, permitted: tuple[str, ...] | None
+) -> None:
+    partition = await founded(catalogue=careful(*taking))
+    commands = [command_record(command) for command in LIMITS[limit]]
+    parcel = wanted(unknown=("of_tomorrow",), tags={"team": "search"})
+
+    step = await partition.step([*commands, request_record(parcel)])
+
+    if permitted == ():
+        (record,) = on(BATCH_RESULTS.name, list(step.outgoing))
+        errors = [json.loads(line)["response"] for line in (record.value or b"").splitlines()]
+        assert {error["status_code"] for error in errors} == {400}
+        assert {error["body"]["error"]["param"] for error in errors} == {"of_tomorrow"}
+    else:
+        (record,) = on(ADMITTED.name, list(step.outgoing))
+        assert decode_envelope(record.headers, Parcel).permitted == permitted
+
+
+async def test_a_budget_binds_the_unknown_fields_of_later_requests_only() -> None:
+    partition = await founded(catalogue=careful("auto", "auto"))
+    (budget,) = map(command_record, LIMITS["a budget"])
+
+    before = await partition.step([request_record(numbered(1, unknown=("x",)))])
+    after = await partition.step([budget, request_record(numbered(2, unknown=("x",)))])
+
+    assert len(on(ADMITTED.name, list(before.outgoing))) == 1
+    assert on(ADMITTED.name, list(after.outgoing)) == []
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_nothing_is_kept_by_a_provider_under_zero_retention(*, is_kept: bool) -> None:
+    catalogue = Catalogue(
+        providers=tuple(
+            one.model_copy(update={"retains_data": False}) for one in CATALOGUE.providers
+        )
+    )
+    partition = await founded(catalogue=catalogue)
+    policy = PolicyChange(**common(), scope=PROJECT, rules=Rules(zdr=True))
+    lines = wanted().lines
+    parcel = wanted(kept=tuple(int(is_kept) for _ in lines))
+
+    step = await partition.step([command_record(policy), request_record(parcel)])
+
+    refused = on(BATCH_RESULTS.name, list(step.outgoing))
+    assert len(on(ADMITTED.name, list(step.outgoing))) == (not is_kept)
+    assert len(refused) == is_kept
+    if refused:
+        first = json.loads((refused[0].value or b"").splitlines()[0])["response"]["body"]["error"]
+        assert (first["param"], first["metadata"]["rule"]) == ("store", "zdr")

@@ -1,13 +1,14 @@
 """Lines are read by their index: neighbours in one read, large ones left where they lie."""
 
 from crossdock.batches.core.background_results import ReadLines
+from crossdock.batches.core.line_check import CheckedLine, LineRules, check_line
 from crossdock.batches.core.line_index import Span, index_path, pack
 from crossdock.batches.core.line_locations import LineLocations
 from crossdock.batches.line_reader import read_lines
 from crossdock.kernel.drivers.object_store import Objects, open_objects
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.parcel.parcel import MAX_INLINE_BYTES
-from support.builders import BATCH, make_line
+from support.builders import BATCH, CHAT, make_line
 
 LARGE = MAX_INLINE_BYTES + 1
 INPUT = LineLocations("input", 0)
@@ -94,3 +95,26 @@ async def test_what_a_line_demands_is_read_again_where_the_index_says_that_it_do
     fact = await read_lines(objects, INPUT, wanted(0, 2))
 
     assert [span.demands for span, _ in fact.lines] == [Demands(zdr=True), None]
+
+
+async def test_a_special_line_is_read_again_for_its_ask_and_the_fields_that_nobody_knows() -> None:
+    body = {
+        "model": "tern",
+        "messages": [{"role": "user", "content": "hi"}],
+        "thinking": {"type": "enabled", "budget_tokens": 9},
+        "store": True,
+        "of_tomorrow": 1,
+    }
+    line = make_line(0, body=body)
+    checked = check_line(line, 1, LineRules(CHAT, {"tern": frozenset({CHAT})}, 10_000))
+    assert isinstance(checked, CheckedLine)
+    span = Span(0, 0, len(line), checked.ask, is_special=checked.is_special)
+    objects = open_objects("memory://")
+    await objects.put("input", line)
+    await objects.put(index_path(BATCH, 0), pack(span))
+
+    fact = await read_lines(objects, INPUT, wanted(0, 1))
+
+    ((found, _),) = fact.lines
+    assert (found.ask, found.unknown) == (checked.ask, ("of_tomorrow",))
+    assert (found.ask.extra, found.ask.kept) == (9, 1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from crossdock.accounts.admission.byok_selection import concerned_lines, select_byok_keys
 from crossdock.accounts.state.account import AccountState
-from crossdock.kernel.requests.exclusion import excluded_by
+from crossdock.kernel.requests.exclusion import CATALOGUE, excluded_by
 from crossdock.kernel.requests.rejection import LineRefusal
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credential import Credential, CredentialRef
@@ -37,6 +37,7 @@ DISABLED = LineRefusal(401, "invalid_api_key", "The API key that asked for this 
 STOPPED = LineRefusal(403, DENIED, "The project of the API key is disabled.", DENIED)
 MAX_NAMED = 8  # excluded endpoints that a refusal's text names
 MAX_KNOWN = 10_000
+UNKNOWN_RULE = "unknown_parameters"
 NO_BOUNDS = Bounds()
 
 
@@ -84,6 +85,9 @@ class PolicyQuestion(NamedTuple):
     model: str
     operation: str
     demands: Demands | None
+    unknown: tuple[str, ...]
+    is_limited: bool
+    """A budget or credits bind it; asked only if it has unknown fields."""
     lines: int
     users: tuple[str, ...]
 
@@ -95,8 +99,13 @@ class PolicyCheck:
         self._catalogue = catalogue
         self._known: dict[PolicyQuestion, Sequence[LinesVerdict]] = {}
 
-    def check(self, state: AccountState | None, parcel: Parcel) -> Sequence[LinesVerdict]:
-        """Return why lines of `parcel` are refused, or the endpoints that they may use: one verdict for each line."""
+    def check(
+        self, state: AccountState | None, parcel: Parcel, *, is_limited: bool = False
+    ) -> Sequence[LinesVerdict]:
+        """Return why lines of `parcel` are refused, or the endpoints that they may use: one verdict for each line.
+
+        `is_limited`: a budget or credits bind it, which matters only if it has unknown fields.
+        """
         if state is None:
             return _to_all(parcel, GONE)
         question = PolicyQuestion(
@@ -106,6 +115,8 @@ class PolicyCheck:
             parcel.model,
             parcel.operation,
             parcel.demands,
+            parcel.unknown,
+            is_limited,
             len(parcel.lines),
             parcel.users if state.credentials else (),
         )
@@ -113,10 +124,12 @@ class PolicyCheck:
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[question] = self._verdicts(state, parcel)
+            known = self._known[question] = self._verdicts(state, parcel, is_limited=is_limited)
         return known
 
-    def _verdicts(self, state: AccountState, parcel: Parcel) -> list[LinesVerdict]:
+    def _verdicts(
+        self, state: AccountState, parcel: Parcel, *, is_limited: bool
+    ) -> list[LinesVerdict]:
         key = state.keys.get(parcel.key_id)
         if key is None:
             return _to_all(parcel, GONE)
@@ -125,30 +138,65 @@ class PolicyCheck:
         if state.projects[key.project].disabled:
             return _to_all(parcel, STOPPED)
         policies = applying(state, key)
-        endpoints = self._catalogue.serving(parcel.model, parcel.operation)
+        serving = self._catalogue.serving(parcel.model, parcel.operation)
+        endpoints = [
+            one for one in serving if not parcel.unknown or one.takes_unknown(is_limited=is_limited)
+        ]
+        if serving and not endpoints:
+            return _to_all(parcel, _unpriced(parcel, is_limited=is_limited))
         return [
-            LinesVerdict(places, self._permit(policies, byok, parcel))
-            for byok, places in concerned_lines(state, key, parcel, endpoints)
+            LinesVerdict(places, self._permit(policies, byok, parcel, endpoints))
+            for byok, places in concerned_lines(state, key, parcel, serving)
         ]
 
     def _permit(
-        self, policies: Sequence[Policy], byok: Sequence[Credential], parcel: Parcel
+        self,
+        policies: Sequence[Policy],
+        byok: Sequence[Credential],
+        parcel: Parcel,
+        endpoints: Sequence[Endpoint],
     ) -> Permit | LineRefusal:
+        """`endpoints`: those that take its fields."""
         model = parcel.model
-        endpoints = self._catalogue.serving(model, parcel.operation)
+        serving = self._catalogue.serving(model, parcel.operation)
         rules = [*policies, *_of_the_request(parcel)]
         permission = permit(endpoints, rules)
+        untaken = _untaken(serving, endpoints)
         found = select_byok_keys(byok, endpoints, permission.permitted, rules, model)
         if endpoints and not found.endpoints:
             left = [one for one in endpoints if one.name in permission.permitted]
             if not left:
-                return _refused(model, permission.excluded)
-            return _closed(model, permission.excluded, _closed_by(byok, left, model))
-        is_all = len(found.endpoints) == len(endpoints)
+                return _refused(model, (*permission.excluded, *untaken))
+            excluded = (*permission.excluded, *untaken)
+            return _closed(model, excluded, _closed_by(byok, left, model))
+        is_all = len(found.endpoints) == len(serving)
         names = None if is_all else tuple(one.name for one in found.endpoints)
-        bounds = bounds_of(policies)
+        bounds = bounds_of(rules)
         rates = tuple(rates_of(one, bounds.max_tokens) for one in found.endpoints)
         return Permit(rates, names, found.shared, found.credentials, bounds)
+
+
+def _untaken(serving: Sequence[Endpoint], taking: Sequence[Endpoint]) -> tuple[Excluded, ...]:
+    """Return the endpoints that do not take unknown fields."""
+    if len(serving) == len(taking):
+        return ()
+    names = {one.name for one in taking}
+    return tuple(
+        Excluded(endpoint=one.name, scope=CATALOGUE, rule=UNKNOWN_RULE)
+        for one in serving
+        if one.name not in names
+    )
+
+
+def _unpriced(parcel: Parcel, *, is_limited: bool) -> LineRefusal:
+    """Return the refusal of lines with an unknown field, at a model without an endpoint that takes it."""
+    name = parcel.unknown[0]
+    why = "A budget or prepaid credits bind this request, and its cost is not known" if is_limited else "No endpoint of the model takes it"  # fmt: skip
+    message = (
+        f"Unknown parameter: {name!r}. {why}: remove it. If it costs nothing, the operator can set "
+        f'{UNKNOWN_RULE} = "pass" in the catalogue.'
+    )
+    return LineRefusal(400, "unknown_parameter", message, param=name)
 
 
 def _of_the_request(parcel: Parcel) -> list[Policy]:
@@ -253,7 +301,10 @@ def _out_of(bounds: Bounds, broken: Broken) -> LineRefusal:
     of = f"{broken.rule} of {in_words(broken.scope)}"
     if broken.rule == "max_tokens":
         message = f"A policy permits {bounds.max_tokens} output tokens for one answer at most, and this asks for more: {of}."
+    elif broken.rule == "zdr":
+        message = f"Data must not be kept, and this asks the provider to keep it: {of}. Remove 'store' and 'prompt_cache_retention'."
     else:
         message = f"A policy permits no tools, and this gives the model some: {of}."
     metadata = {"rule": broken.rule, "scope": broken.scope, "level": level}
-    return LineRefusal(403, DENIED, message, DENIED, broken.rule, metadata=metadata)
+    param = "store" if broken.rule == "zdr" else broken.rule
+    return LineRefusal(403, DENIED, message, DENIED, param, metadata=metadata)

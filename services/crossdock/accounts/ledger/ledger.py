@@ -191,6 +191,12 @@ class AccountsLedger:
         why = self._wait_reason(state, key, by_headroom, by_rate, tokens[count])
         return Admitted(count, hold, why, by_rate.unit)
 
+    def is_limited(self, parcel: Parcel, now_ms: int) -> bool:
+        """Return whether a budget or prepaid credits bind lines of `parcel`, whose key exists."""
+        booking, state = self._booking(parcel.account, now_ms), self._states[parcel.account]
+        key = state.keys[parcel.key_id]
+        return booking.headroom(key, attribution_of(state, parcel)).is_limited
+
     def _hold(  # of which lines
         self,
         booking: Booking,

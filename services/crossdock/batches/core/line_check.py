@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from crossdock_schemas.accounts.attribution import MAX_USER, USER_FIELDS, user_of
-from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock.kernel.requests.body_check import check_body
+from crossdock_schemas.accounts.attribution import user_of
+from crossdock_schemas.accounts.demands import read_demands
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.operations import SPECS
 from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
+from crossdock_schemas.pricing.field_types import Unsound
 from crossdock_schemas.pricing.worst_case import Ask
 
 SHOWN = 200  # characters of a value that a message repeats
@@ -43,6 +45,8 @@ class CheckedLine:
     """It names an end user."""
     is_demanding: bool = False
     """It has demands on endpoints."""
+    is_special: bool = False
+    """It has fields that it does not know, or asks for what an index has no room for."""
 
 
 def check_line(raw: bytes, line: int, rules: LineRules) -> CheckedLine | LineError:
@@ -51,27 +55,30 @@ def check_line(raw: bytes, line: int, rules: LineRules) -> CheckedLine | LineErr
         message = f"This line has {len(raw)} bytes; the limit is {rules.max_line_bytes}."
         return LineError(code="line_too_long", message=message, line=line)
     try:
-        value = from_json(raw)
+        value = from_json(raw, allow_inf_nan=False)
     except ValueError:
         message = "This line is not parseable as valid JSON."
         return LineError(code="invalid_json_line", message=message, line=line)
     if not isinstance(value, dict):
         message = "This line is not a JSON object."
         return LineError(code="invalid_json_line", message=message, line=line)
-    wrong = _check_envelope(value, rules) or _check_body(value["body"], rules)
+    wrong = _check_envelope(value, rules) or _check_model(value["body"], rules)
     if wrong is not None:
         return wrong.model_copy(update={"line": line})
     body = value["body"]
-    demands = read_demands(body)
+    unknown = check_body(body, rules.operation)
+    demands = unknown if isinstance(unknown, Unsound) else read_demands(body)
     if isinstance(demands, Unsound):
         param = f"body.{demands.param}"
         return LineError(code=demands.code, message=demands.message, line=line, param=param)
+    ask = SPECS[rules.operation].ask(body, len(raw))
     return CheckedLine(
         value["custom_id"],
         body["model"],
-        SPECS[rules.operation].ask(body, len(raw)),
+        ask,
         is_for_user=bool(user_of(body)),
         is_demanding=demands is not None,
+        is_special=bool(unknown or ask.extra or ask.kept),
     )
 
 
@@ -107,7 +114,7 @@ def _check_text(value: object, param: str, longest: int) -> LineError | None:
     return None
 
 
-def _check_body(body: Mapping[str, Any], rules: LineRules) -> LineError | None:
+def _check_model(body: Mapping[str, Any], rules: LineRules) -> LineError | None:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         return _missing("body.model")
@@ -120,6 +127,4 @@ def _check_body(body: Mapping[str, Any], rules: LineRules) -> LineError | None:
     if body.get("stream"):
         message = "Streaming is not supported in a batch: remove 'stream'."
         return LineError(code="invalid_parameter", message=message, param="body.stream")
-    users = ((body[name], f"body.{name}") for name in USER_FIELDS if body.get(name) is not None)
-    wrong = (_check_text(user, param, MAX_USER) for user, param in users)
-    return next((one for one in wrong if one is not None), None)
+    return None

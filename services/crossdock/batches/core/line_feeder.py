@@ -27,7 +27,7 @@ Line = tuple[Span, bytes | None]
 def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
     """Group lines into parcels of at most `parcel_lines` and MAX_INLINE_BYTES; a line by reference stands alone.
 
-    Lines of one parcel have the same demands on endpoints.
+    Lines of one parcel have the same demands on endpoints, and the same unknown fields.
     """
     return grouping.cut(
         lines,
@@ -40,7 +40,11 @@ def cut(lines: Iterable[Line], *, parcel_lines: int) -> Iterator[list[Line]]:
 
 def _are_apart(last: Line, line: Line) -> bool:
     is_alone = last[1] is None or line[1] is None
-    return is_alone or last[0].demands != line[0].demands
+    return is_alone or _differ(last[0], line[0])
+
+
+def _differ(one: Span, other: Span) -> bool:
+    return one.demands != other.demands or one.unknown != other.unknown
 
 
 def make_parcel(
@@ -66,6 +70,7 @@ def make_parcel(
         users=[span.user for span, _ in lines],
         tags=batch.metadata or {},
         demands=first.demands,
+        unknown=first.unknown,
         created_at_ms=now_ms,
         deadline_ms=batch.expires_at_ms,
         start_before_ms=start_before_ms(batch),

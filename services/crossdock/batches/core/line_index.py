@@ -1,7 +1,7 @@
 """The line index of a batch: per model, the position of each line in the input, and what it asks for at most.
 
-26 bytes a line. It has no ids of end users and no demands on endpoints: two bits beside the number of answers show that
-a line has them.
+26 bytes a line. It has no ids of end users, no demands on endpoints and no names of unknown fields: bits beside the
+number of answers show that a line has them, and the line is read for them.
 """
 
 import struct
@@ -11,9 +11,10 @@ from typing import NamedTuple
 from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.pricing.worst_case import Ask
 
-# the last field: the number of answers (MAX_CHOICES needs 11 bits), and in its highest bits whether the line has
-# demands on endpoints, names an end user, and may call tools
+# the last field: the number of answers (MAX_CHOICES needs 11 bits), and in its highest bits whether the line is
+# special, has demands on endpoints, names an end user, and may call tools
 _ENTRY = struct.Struct("<IQIIIH")
+_SPECIAL = 12
 _DEMANDING = 13
 _FOR_USER = 14
 _TOOLS = 15
@@ -32,20 +33,25 @@ class Span(NamedTuple):
     """It names an end user."""
     is_demanding: bool = False
     """It has demands on endpoints."""
+    is_special: bool = False
+    """It has unknown fields, or asks for what an entry has no room for."""
     user: str = ""
     """Known when the line was read."""
     demands: Demands | None = None
     """Known when the line was read."""
+    unknown: tuple[str, ...] = ()
+    """Known when the line was read."""
 
     @property
     def needs_reading(self) -> bool:
-        """Return whether the line must be read for its end user or its demands."""
-        return self.is_for_user or self.is_demanding
+        """Return whether the line must be read for what its entry does not have."""
+        return self.is_for_user or self.is_demanding or self.is_special
 
 
 def pack(span: Span) -> bytes:
-    inputs, outputs, choices, tools = span.ask
+    inputs, outputs, choices, tools, *_ = span.ask
     bits = tools << _TOOLS | span.is_for_user << _FOR_USER | span.is_demanding << _DEMANDING
+    bits |= span.is_special << _SPECIAL
     return _ENTRY.pack(span.line, span.offset, span.length, inputs, outputs, choices | bits)
 
 
@@ -55,9 +61,10 @@ def unpack(raw: bytes) -> list[Span]:
             line,
             offset,
             length,
-            Ask(inputs, outputs, marked % (1 << _DEMANDING), marked >> _TOOLS),
+            Ask(inputs, outputs, marked % (1 << _SPECIAL), marked >> _TOOLS),
             bool(marked >> _FOR_USER & 1),
             bool(marked >> _DEMANDING & 1),
+            bool(marked >> _SPECIAL & 1),
         )
         for line, offset, length, inputs, outputs, marked in _ENTRY.iter_unpack(raw)
     ]

@@ -74,6 +74,7 @@ def make_request_record(  # noqa: PLR0917  # the parcel's fields
         users=[wish.user],
         tags=wish.tags,
         demands=wish.demands,
+        unknown=wish.unknown,
         created_at_ms=now_ms,
         deadline_ms=deadline_ms,
         input_bytes=len(line),

@@ -10,7 +10,7 @@ from crossdock.ingress.values import types
 from crossdock.ingress.values.errors import RefusedError
 from crossdock.ingress.values.models import AnswerModel, Counted, Data, RequestModel, fault
 from crossdock.kernel.requests.preparation import MARK
-from crossdock_schemas.accounts.demands import Unsound, read_demands
+from crossdock_schemas.accounts.demands import read_demands
 from crossdock_schemas.accounts.directory import level_of, preset_id
 from crossdock_schemas.accounts.preset import (
     MAX_PARAMETERS,
@@ -21,6 +21,7 @@ from crossdock_schemas.accounts.preset import (
     PresetSettings,
     Slug,
 )
+from crossdock_schemas.pricing.field_types import Unsound
 
 PresetSlug = Annotated[Slug, Field(examples=["brief"])]
 

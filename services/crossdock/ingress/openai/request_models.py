@@ -8,7 +8,11 @@ from crossdock.ingress.values.models import OpenRequestModel
 from crossdock.ingress.values.types import Tags
 from crossdock_schemas.accounts.attribution import MAX_USER
 from crossdock_schemas.accounts.policy import MAX_PATTERNS
+from crossdock_schemas.operations import CHAT, EMBEDDINGS
 from crossdock_schemas.pricing.catalogue import Quantization
+from crossdock_schemas.pricing.field_types import or_null
+from crossdock_schemas.pricing.parameters import PARAMETERS
+from crossdock_schemas.pricing.worst_case import OUTPUT_LIMITS
 
 _OPENAI = "https://platform.openai.com/docs/api-reference"
 EndUser = Annotated[str, Field(max_length=MAX_USER)]
@@ -23,11 +27,20 @@ _USD = {
 HighestPrice = Annotated[Any, WithJsonSchema(_USD)]
 
 
-def _theirs(name: str) -> ConfigDict:
-    url = f"{_OPENAI}/{name}"
-    return ConfigDict(
-        json_schema_extra={"externalDocs": {"url": url}, "additionalProperties": True}
-    )
+def _theirs(name: str, operation: str = "") -> ConfigDict:
+    """Return the schema of a body of OpenAI's API; `operation`: with its parameters of the table."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema |= {"externalDocs": {"url": f"{_OPENAI}/{name}"}, "additionalProperties": True}
+        for one in PARAMETERS.get(operation, {}).values():
+            if one.type.schema:
+                described = {"description": one.note} if one.note else {}
+                schema["properties"].setdefault(one.name, or_null(one.type.schema) | described)
+        if operation == CHAT.path:
+            one_of_two = {limit: {"type": "integer"} for limit in OUTPUT_LIMITS}
+            schema["not"] = {"properties": one_of_two, "required": list(OUTPUT_LIMITS)}
+
+    return ConfigDict(json_schema_extra=add)
 
 
 class HighestPrices(OpenRequestModel):
@@ -78,20 +91,25 @@ class SingleRequest(OpenRequestModel):
 
 
 class ChatCompletionCreate(SingleRequest):
-    model_config = _theirs("chat/create")
+    model_config = _theirs("chat/create", CHAT.path)
 
     messages: tuple[dict[str, Any], ...] = Field(min_length=1)
-    stream: Any = None
+    stream: bool | None = None
     """True: the finished answer as a correct stream of server-sent events."""
-    stream_options: Any = None
+    stream_options: dict[str, Any] | None = None
     """`include_usage`: a last chunk with the usage."""
 
 
 class EmbeddingCreate(SingleRequest):
-    model_config = _theirs("embeddings/create")
+    model_config = _theirs("embeddings/create", EMBEDDINGS.path)
 
-    input: Annotated[str, Field(min_length=1)] | Annotated[tuple[Any, ...], Field(min_length=1)]
-    """A text, several, or tokens."""
+    input: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[tuple[str, ...], Field(min_length=1)]
+        | Annotated[tuple[int, ...], Field(min_length=1)]
+        | Annotated[tuple[tuple[int, ...], ...], Field(min_length=1)]
+    )
+    """A text, several, tokens, or several arrays of tokens."""
 
 
 class ChatCompletion(BaseModel):

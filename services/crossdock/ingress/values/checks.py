@@ -7,17 +7,11 @@ from typing import Any, Literal
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
-from crossdock_schemas.accounts.attribution import (
-    MAX_TAG_NAME,
-    MAX_TAG_VALUE,
-    MAX_TAGS,
-    MAX_USER,
-    USER_FIELDS,
-    user_of,
-)
-from crossdock_schemas.accounts.demands import Demands, Unsound, read_demands
-from crossdock_schemas.operations import CHAT, EMBEDDINGS, SPECS
+from crossdock.kernel.requests.body_check import check_body, metadata_fault
+from crossdock_schemas.accounts.attribution import user_of
+from crossdock_schemas.accounts.demands import Demands, read_demands
 from crossdock_schemas.pricing.catalogue import Catalogue
+from crossdock_schemas.pricing.field_types import Unsound
 
 Json = dict[str, Any]
 
@@ -31,7 +25,9 @@ class RequestWish:
     """The end user that it is for; empty: it names none."""
     tags: dict[str, str]
     demands: Demands | None = None
-    """The number of endpoints."""
+    """Its demands on endpoints."""
+    unknown: tuple[str, ...] = ()
+    """Its fields that it does not know."""
 
 
 def require_text(body: Mapping[str, Any], name: str) -> str:
@@ -43,97 +39,31 @@ def require_text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def check_metadata(metadata: object) -> dict[str, str] | None:
-    if metadata is None:
-        return None
-    if not isinstance(metadata, dict):
-        raise errors.wrong_type("metadata", "an object", metadata)
-    if len(metadata) > MAX_TAGS:
-        raise RefusedError(
-            400,
-            f"Invalid 'metadata': too many properties. Expected an object with at most {MAX_TAGS} properties, "
-            f"but got an object with {len(metadata)} properties instead.",
-            param="metadata",
-            reason="object_above_max_properties",
-        )
-    for key, value in metadata.items():
-        _check_pair(key, value)
-    return metadata
-
-
-def _check_pair(key: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise errors.wrong_type(f"metadata.{key[:MAX_TAG_NAME]}", "a string", value)
-    if len(key) > MAX_TAG_NAME:
-        raise _too_long("metadata", "a property name", MAX_TAG_NAME, len(key))
-    if len(value) > MAX_TAG_VALUE:
-        raise _too_long(f"metadata.{key}", "a string", MAX_TAG_VALUE, len(value))
-
-
-def _too_long(param: str, what: str, limit: int, got: int) -> RefusedError:
-    return RefusedError(
-        400,
-        f"Invalid '{param}': string too long. Expected {what} with maximum length {limit}, "
-        f"but got one with length {got} instead.",
-        param=param,
-        reason="string_above_max_length",
-    )
-
-
-def _check_user(body: Json) -> str:
-    for name in USER_FIELDS:
-        user = body.get(name)
-        if user is not None and not isinstance(user, str):
-            raise errors.wrong_type(name, "a string", user)
-        if user is not None and len(user) > MAX_USER:
-            raise _too_long(name, "a string", MAX_USER, len(user))
-    return user_of(body)
+def check_metadata(metadata: Any) -> dict[str, str] | None:
+    fault = metadata_fault(metadata)
+    if fault is not None:
+        raise errors.unsound(fault)
+    checked: dict[str, str] | None = metadata
+    return checked
 
 
 def check_request(body: Json, operation: str, catalogue: Catalogue) -> RequestWish:
     """Return the fields of a sound chat completion or embedding request."""
     model = require_text(body, "model")
-    required = SPECS[operation].required
-    _CHECK_REQUIRED[required](body.get(required))
+    unknown = check_body(body, operation)
+    if isinstance(unknown, Unsound):
+        raise errors.unsound(unknown)
     operations = catalogue.models.get(model)
     if operations is None:
         raise errors.no_model(model)
     if operation not in operations:
         raise errors.not_served(model, operation, catalogue)
-    tags = check_metadata(body.get("metadata")) or {}
-    return RequestWish(model, _check_user(body), tags, _check_demands(body))
-
-
-def _check_demands(body: Json) -> Demands | None:
     demands = read_demands(body)
     if isinstance(demands, Unsound):
         raise errors.unsound(demands)
-    return demands
+    return RequestWish(model, user_of(body), body.get("metadata") or {}, demands, unknown)
 
 
-def _check_messages(messages: object) -> None:
-    if messages is None:
-        raise errors.missing("messages")
-    if not isinstance(messages, list):
-        raise errors.wrong_type("messages", "an array of objects", messages)
-    if not messages:
-        rule = "Expected an array with at least one message."
-        raise errors.wrong_value("messages", messages, rule)
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise errors.wrong_type(f"messages[{number}]", "an object", message)
-
-
-def _check_input(given: object) -> None:
-    if given is None:
-        raise errors.missing("input")
-    if not isinstance(given, str | list):
-        raise errors.wrong_type("input", "a string or an array", given)
-    if not given:
-        raise errors.wrong_value("input", given, "Expected something to embed.")
-
-
-_CHECK_REQUIRED = {CHAT.required: _check_messages, EMBEDDINGS.required: _check_input}
 Purpose = Literal["fine-tune", "assistants", "batch", "user_data", "vision", "evals"]
 
 

@@ -10,13 +10,13 @@ from crossdock.kernel.process.errors import CrossdockError
 from crossdock.kernel.requests.exclusion import excluded_by, serving_others
 from crossdock.kernel.requests.preparation import PreparationFault
 from crossdock_schemas.accounts.control import Refusal
-from crossdock_schemas.accounts.demands import Unsound
+from crossdock_schemas.pricing import field_types
 from crossdock_schemas.pricing.catalogue import Catalogue
+from crossdock_schemas.pricing.field_types import Unsound
 
 INVALID = "invalid_request_error"
 DENIED = "permission_denied"
 RETRY_AFTER_S = 1
-SHOWN = 200  # characters of a value that a message repeats
 STATUS: dict[Refusal, tuple[int, str]] = {
     Refusal.NOT_FOUND: (404, INVALID),
     Refusal.PERMISSION_DENIED: (403, DENIED),
@@ -143,19 +143,11 @@ def unsound(fault: Unsound, within: str = "") -> RefusedError:
 
 
 def wrong_type(param: str, wanted: str, got: object) -> RefusedError:
-    return RefusedError(
-        400,
-        f"Invalid type for '{param}': expected {wanted}, but got {_json_type(got)} instead.",
-        param=param,
-        reason="invalid_type",
-    )
+    return unsound(field_types.wrong_type(param, wanted, got))
 
 
 def wrong_value(param: str, got: object, rule: str) -> RefusedError:
-    shown = repr(got)
-    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
-    message = f"Invalid value for '{param}': {shown}. {rule}"
-    return RefusedError(400, message, param=param, reason="invalid_value")
+    return unsound(field_types.wrong_value(param, got, rule))
 
 
 def no_secret(field: str, rule: str) -> RefusedError:
@@ -271,15 +263,3 @@ def timed_out(after_s: float) -> RefusedError:
     return RefusedError(
         504, f"No answer within {after_s:g} s.", kind="timeout", reason="request_timeout"
     )
-
-
-def _json_type(value: object) -> str:
-    names: dict[type, str] = {
-        bool: "a boolean",
-        int: "an integer",
-        float: "a number",
-        str: "a string",
-        list: "an array",
-        dict: "an object",
-    }
-    return names.get(type(value), "null")

@@ -9,7 +9,8 @@ from crossdock.ingress.values.checks import check_metadata, check_purpose
 from crossdock.ingress.values.errors import STATUS, RefusedError
 from crossdock.ingress.values.operations import Access, Operation
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
-from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND, Unsound
+from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND
+from crossdock_schemas.pricing.field_types import Unsound
 
 Specimens = tuple[RefusedError, ...]
 

@@ -13,6 +13,7 @@ from crossdock_schemas.accounts.demands import FIELD
 from crossdock_schemas.accounts.directory import level_of
 from crossdock_schemas.accounts.preset import Preparation, Preset
 from crossdock_schemas.operations import CHAT, SPECS
+from crossdock_schemas.pricing.worst_case import OUTPUT_LIMITS
 
 Json = dict[str, Any]
 MARK = "@preset/"
@@ -119,14 +120,16 @@ def _unknown(slug: str, known: Mapping[str, Preset], param: str) -> PreparationF
 
 
 def _filled(body: Json, asked: _NamedPreset, operation: str, presets: list[Preset]) -> Json:
-    """Return `body` filled from `presets`; earlier presets win."""
+    """Return `body` filled from `presets`; earlier ones win, and a limit by one name also wins over the other name."""
     filled = {name: value for name, value in body.items() if name != "preset"}
     model = asked.model or next((p.model for p in presets if p.model is not None), None)
     if model is not None:
         filled["model"] = model
     for preset in presets:
+        is_limited = any(filled.get(name) is not None for name in OUTPUT_LIMITS)
         for name, value in preset.parameters.items():
-            if operation == CHAT.path or name in _OF_EMBEDDINGS:
+            is_second_limit = is_limited and name in OUTPUT_LIMITS
+            if (operation == CHAT.path or name in _OF_EMBEDDINGS) and not is_second_limit:
                 filled.setdefault(name, value)
     system = next((p.system for p in presets if p.system is not None), None)
     messages = filled.get("messages")

@@ -49,7 +49,10 @@ def make_call(line: bytes, candidate: Candidate) -> ProviderCall:
         if candidate.output_limit and "messages" in body and not output_of(body):
             kept = {name: value for name, value in body.items() if name not in OUTPUT_LIMITS}
             body = kept | {candidate.max_tokens_parameter: candidate.output_limit}
-        return ProviderCall(str(custom_id), to_json(body))
+        sent = to_json(body)
+        if b"Infinity" in sent or b"NaN" in sent:  # JSON has no number such as 1e400
+            from_json(sent, allow_inf_nan=False)
+        return ProviderCall(str(custom_id), sent)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableLineError(repr(error)[:200]) from None
 

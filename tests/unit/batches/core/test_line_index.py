@@ -21,11 +21,15 @@ SPANS = st.lists(
             st.integers(0, MAX_TOKENS),
             st.integers(0, MAX_CHOICES),
             st.integers(0, 1),
+            extra=st.just(0),
+            kept=st.just(0),
         ),
+        st.booleans(),
         st.booleans(),
         st.booleans(),
         st.just(""),
         st.none(),
+        st.just(()),
     )
 )
 

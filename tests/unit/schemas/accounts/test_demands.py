@@ -9,11 +9,11 @@ from crossdock_schemas.accounts.demands import (
     MAX_MESSAGE,
     REQUEST,
     Demands,
-    Unsound,
     in_its_words,
     read_demands,
 )
 from crossdock_schemas.accounts.policy import MAX_PATTERNS, Excluded, Rules
+from crossdock_schemas.pricing.field_types import Unsound
 
 
 def demands(**provider: Any) -> Demands | Unsound | None:

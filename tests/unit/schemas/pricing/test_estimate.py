@@ -61,7 +61,14 @@ def test_cheap_endpoints_are_likelier() -> None:
 
 LINES = st.lists(
     st.tuples(
-        st.builds(Ask, st.integers(4, 10**6), st.integers(0, 900), st.integers(1, 4)),
+        st.builds(
+            Ask,
+            st.integers(4, 10**6),
+            st.integers(0, 900),
+            st.integers(1, 4),
+            extra=st.integers(0, 90),
+            kept=st.integers(0, 1),
+        ),
         st.integers(4, 10**6),
     ).map(lambda line: (line[0]._replace(input=max(line[0].input, line[1])), line[1])),
     min_size=1,

@@ -13,6 +13,7 @@ from crossdock_schemas.operations import CHAT, EMBEDDINGS
 from crossdock_schemas.pricing.catalogue import Endpoint
 from crossdock_schemas.pricing.prices import COST_PLACES, Prices, price_tokens
 from crossdock_schemas.pricing.worst_case import (
+    FILE_TOKENS,
     MAX_CHOICES,
     MAX_TOKENS,
     MEDIA_TOKENS,
@@ -46,7 +47,13 @@ ENDPOINTS = st.builds(
     max_output_tokens=LENGTHS,
     prices=PRICES,
 )
-ASKS = st.builds(Ask, st.integers(0, MAX_TOKENS), st.integers(0, MAX_TOKENS), st.integers(0, MAX_CHOICES))  # fmt: skip
+ASKS = st.builds(
+    Ask,
+    st.integers(0, MAX_TOKENS),
+    st.integers(0, MAX_TOKENS),
+    st.integers(0, MAX_CHOICES),
+    extra=st.integers(0, MAX_TOKENS),
+)
 GARBAGE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
@@ -98,7 +105,7 @@ def test_a_size_beyond_all_bounds_is_cut() -> None:
         pytest.param({"max_tokens": 7}, 7, id="the old name"),
         pytest.param({"max_completion_tokens": 7}, 7, id="the new name"),
         pytest.param({"max_tokens": 7, "max_completion_tokens": 9}, 9, id="the higher of both"),
-        pytest.param({"max_tokens": 7.9}, 7, id="a fraction"),
+        pytest.param({"max_tokens": 7.9}, 0, id="a fraction"),
         pytest.param({"max_tokens": MAX_TOKENS}, MAX_TOKENS, id="the highest"),
         pytest.param({"max_tokens": MAX_TOKENS + 1}, 0, id="too high"),
     ],
@@ -112,10 +119,56 @@ def test_an_answer_is_as_long_as_the_line_allows(limits: dict[str, Any], output:
     [None, True, "7", -7, 0, 0.5, float("nan"), float("inf"), [7], {"a": 7}],
     ids=repr,
 )
-def test_what_is_no_sound_number_counts_as_not_given(value: object) -> None:
-    body = make_body(max_tokens=value, max_completion_tokens=value, n=value)
+def test_a_limit_that_is_no_sound_number_counts_as_not_given(value: object) -> None:
+    """Such a body is refused; if one comes by another way, its call carries the limit that is held."""
+    body = make_body(max_tokens=value, max_completion_tokens=value)
 
     assert CHAT.ask(body, SIZE) == Ask(SIZE, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["n", "best_of"])
+@pytest.mark.parametrize(
+    "value", [True, "7", -7, 0, 0.5, 2.0, float("nan"), float("inf"), [7], {"a": 7}], ids=repr
+)
+def test_a_number_of_answers_that_is_not_understood_counts_as_the_highest(
+    name: str, value: object
+) -> None:
+    assert CHAT.ask(make_body(**{name: value}), SIZE) == Ask(SIZE, 0, MAX_CHOICES)
+
+
+@pytest.mark.parametrize(
+    ("body", "extra"),
+    [
+        pytest.param({"thinking": {"type": "enabled", "budget_tokens": 7}}, 7, id="thinking"),
+        pytest.param({"thinking_budget": 7}, 7, id="a budget of thinking"),
+        pytest.param({"reasoning": {"max_tokens": 7}, "thinking_budget": 2}, 9, id="two budgets"),
+        pytest.param({"reasoning": {"effort": "high"}, "thinking": None}, 0, id="no budget"),
+        pytest.param({"prediction": {"type": "content", "content": "éé"}}, 35, id="a prediction"),
+    ],
+)
+def test_an_answer_may_be_longer_than_its_limit_by_what_the_line_says(
+    body: dict[str, Any], extra: int
+) -> None:
+    ask = CHAT.ask(make_body(max_tokens=5, n=2, **body), SIZE)
+
+    assert ask == Ask(SIZE, 5, 2, extra=extra)
+    assert dearest(ask._replace(input=0), [make_endpoint()]) == 2 * (5 + extra) * Decimal("0.00001")
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ({"store": True}, 1),
+        ({"store": "yes"}, 1),
+        ({"store": False}, 0),
+        ({"prompt_cache_retention": "24h"}, 1),
+        ({"prompt_cache_retention": "in_memory"}, 0),
+        ({}, 0),
+    ],
+    ids=repr,
+)
+def test_a_line_may_ask_the_provider_to_keep_data(body: dict[str, Any], kept: int) -> None:
+    assert CHAT.ask(make_body(**body), SIZE).kept == kept
 
 
 @pytest.mark.parametrize(("n", "choices"), [(1, 1), (4, 4), (10**6, MAX_CHOICES)])
@@ -129,13 +182,35 @@ def test_every_answer_that_is_asked_for_counts(n: int, choices: int) -> None:
         pytest.param([{"type": "text", "text": "hi"}], 0, id="text"),
         pytest.param([{"type": "refusal", "refusal": "no"}], 0, id="a refusal"),
         pytest.param([{"type": "image_url"}, {"type": "input_audio"}], 2, id="an image and audio"),
-        pytest.param([{"type": "of tomorrow"}, {}], 2, id="what nobody knows"),
-        pytest.param([{"type": ["text"]}, {"type": {}}], 2, id="types that are none"),
         pytest.param(["text", 7, None], 0, id="no parts at all"),
+        pytest.param(
+            [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}], 0, id="marked"
+        ),
     ],
 )
 def test_media_stand_for_more_tokens_than_they_have_bytes(parts: list[object], media: int) -> None:
     assert CHAT.ask(with_parts(*parts), SIZE).input == SIZE + media * MEDIA_TOKENS
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param({"content": [{"type": "file", "file": {"file_id": "a"}}]}, id="a file"),
+        pytest.param({"content": [{"type": "video_url"}]}, id="a video"),
+        pytest.param({"content": [{"type": "of tomorrow"}]}, id="what nobody knows"),
+        pytest.param({"content": [{}]}, id="no type"),
+        pytest.param({"content": [{"type": ["text"]}]}, id="a type that is none"),
+        pytest.param(
+            {"content": [{"type": "text", "image_url": {"url": "x"}}]}, id="a text with more"
+        ),
+        pytest.param({"content": {"type": "text"}}, id="a content that is none"),
+        pytest.param({"content": "hi", "audio": {"id": "audio_1"}}, id="an earlier sound"),
+    ],
+)
+def test_what_has_no_bound_counts_as_a_whole_context(message: dict[str, Any]) -> None:
+    ask = CHAT.ask(make_body(messages=[{"role": "user"} | message]), SIZE)
+
+    assert ask.input == SIZE + FILE_TOKENS
 
 
 def test_the_media_of_all_messages_count() -> None:
@@ -156,14 +231,15 @@ def test_no_body_is_too_strange(messages: object, limit: object, n: object) -> N
 @pytest.mark.parametrize(
     ("known", "limit", "told"),
     [
-        pytest.param({"max_output_tokens": 5, "context_length": 9}, 5, None, id="its own limit"),
-        pytest.param({"context_length": 9}, 9, None, id="its context"),
+        pytest.param({"max_output_tokens": 5, "context_length": 9}, 5, 5, id="its own limit"),
+        pytest.param({"context_length": 9}, 9, 9, id="its context"),
         pytest.param({}, UNLIMITED_OUTPUT, UNLIMITED_OUTPUT, id="nothing is known"),
     ],
 )
 def test_an_answer_without_a_limit_is_bounded_by_its_endpoint(
-    known: dict[str, int], limit: int, told: int | None
+    known: dict[str, int], limit: int, told: int
 ) -> None:
+    """Under a budget the provider is told the limit always: it may do more than the catalogue says."""
     endpoint = make_endpoint(**known)
 
     assert output_limit(endpoint) == limit
@@ -176,8 +252,8 @@ def test_an_answer_without_a_limit_is_bounded_by_its_endpoint(
     ("known", "cap", "limit", "told", "told_under_budgets"),
     [
         pytest.param({"max_output_tokens": 5}, 4, 4, 4, 4, id="below its own limit"),
-        pytest.param({"max_output_tokens": 5}, 5, 5, None, None, id="its own limit"),
-        pytest.param({"max_output_tokens": 5}, 6, 5, None, None, id="above its own limit"),
+        pytest.param({"max_output_tokens": 5}, 5, 5, None, 5, id="its own limit"),
+        pytest.param({"max_output_tokens": 5}, 6, 5, None, 5, id="above its own limit"),
         pytest.param({"context_length": 9}, 8, 8, 8, 8, id="below its context"),
         pytest.param({}, 7, 7, 7, 7, id="nothing else is known"),
         pytest.param(
@@ -200,6 +276,16 @@ def test_a_cap_of_policies_bounds_an_answer_without_a_limit(
     assert told_limit(endpoint, cap, is_limited=True) == told_under_budgets
     assert dearest(Ask(0), [endpoint], cap) == limit * Decimal("0.00001")
     assert dearest(Ask(0, 3), [endpoint], cap) == 3 * Decimal("0.00001")
+
+
+@pytest.mark.parametrize(
+    ("question", "told"), [(0, 1000), (400, 600), (750, 250), (900, 250), (10**6, 250)]
+)
+def test_a_limit_by_the_context_leaves_room_for_the_question(question: int, told: int) -> None:
+    endpoint = make_endpoint(context_length=1000)
+
+    assert told_limit(endpoint, is_limited=True, input_most=question) == told
+    assert told_limit(endpoint, 200, is_limited=True, input_most=question) == 200
 
 
 @pytest.mark.parametrize(
@@ -259,7 +345,7 @@ def test_no_call_within_the_ask_costs_more(
     inputs = data.draw(st.integers(0, most))
     cached = data.draw(st.integers(0, inputs))
     written = data.draw(st.integers(0, inputs - cached))
-    answers = (ask.output or output_limit(endpoint)) * ask.choices
+    answers = ((ask.output or output_limit(endpoint)) + ask.extra) * ask.choices
     tokens = Tokens(
         input=inputs, cached=cached, cache_write=written, output=data.draw(st.integers(0, answers))
     )
