@@ -11,7 +11,8 @@ _STATUS = {
     CallOutcome.QUOTA_EXHAUSTED: 429,
     CallOutcome.NOT_CONNECTED: 503,
 }
-_NO_CALL = 502  # for a fault between this worker and the provider
+_NO_CALL = 502  # for a fault between this worker and the provider, and for a status that HTTP does not have
+_ERRORS = range(400, 600)
 UNREADABLE = Verdict(
     CallOutcome.CLIENT_ERROR,
     NextStep.GIVE_UP,
@@ -44,10 +45,13 @@ def unavailable(provider: str, credential_id: str | None) -> Verdict:
 
 
 def status_of(verdict: Verdict) -> int:
-    """Return the HTTP status that the caller sees for a failure; 502 for a fault between worker and provider."""
+    """Return the HTTP status that the caller sees for a failure: an error of HTTP, whatever the provider answered.
+
+    502 is for a fault between worker and provider.
+    """
     if verdict.outcome in _STATUS:
         return _STATUS[verdict.outcome]
-    if verdict.status is None:
+    if verdict.status is None or verdict.status not in _ERRORS:
         return _NO_CALL
     is_callers = verdict.step is NextStep.GIVE_UP or verdict.body is not None
     return verdict.status if is_callers or verdict.status >= SERVER_FAULT else _NO_CALL

@@ -134,5 +134,27 @@ def test_a_request_that_was_not_executed_has_no_response_and_says_what_ended_it(
     assert line["error"]["code"] == code
 
 
+@given(
+    status=st.none() | st.integers(-1, 1100) | st.sampled_from([99, 100, 204, 302, 399, 600, 999]),
+    outcome=st.sampled_from(CallOutcome),
+    step=st.sampled_from(NextStep),
+    body=st.none() | st.just(b'{"error":{}}'),
+)
+def test_a_caller_sees_a_status_of_an_error_whatever_the_provider_answered(
+    status: int | None, outcome: CallOutcome, step: NextStep, body: bytes | None
+) -> None:
+    """A provider's 999 was passed on, and the server closed the caller's connection on it."""
+    verdict = make_verdict(status=status, outcome=outcome, step=step, body=body)
+
+    assert 400 <= status_of(verdict) <= 599
+
+
+def test_a_status_that_http_does_not_have_is_named_in_the_error() -> None:
+    line = json.loads(failure_line("r", "a", make_verdict(message="", status=999)))
+
+    assert line["response"]["status_code"] == 502
+    assert line["response"]["body"]["error"]["message"] == "the provider answered 999"
+
+
 def test_estimates_round_up() -> None:
     assert estimate_tokens(prompt_bytes=5, output_chars=0) == Tokens(input=2, output=0)

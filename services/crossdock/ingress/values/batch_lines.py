@@ -13,6 +13,8 @@ from crossdock.ingress.values.errors import bad_json, make_envelope
 from crossdock_schemas.parcel.output_line import BODY, EXPIRED, TAIL
 
 _STREAMING = ("stream", "stream_options")
+_WITH_BODY = frozenset({*range(200, 300), *range(400, 600)} - {204, 205})
+_BAD_GATEWAY = 502
 
 
 class SingleAnswer(NamedTuple):
@@ -48,8 +50,13 @@ def read_answer(line: bytes) -> SingleAnswer:
     if found and rest.endswith(TAIL) and b'"response":{' in head:
         status = _status_in(head)
         if status is not None:
-            return SingleAnswer(status, rest[: -len(TAIL)])
+            return _answer(status, rest[: -len(TAIL)])
     return _parse_answer(line)
+
+
+def _answer(status: int, body: bytes) -> SingleAnswer:
+    """Return an answer that HTTP allows: lines of older workers may hold any status that a provider sent."""
+    return SingleAnswer(status if status in _WITH_BODY else _BAD_GATEWAY, body)
 
 
 def _status_in(head: bytes) -> int | None:
@@ -63,7 +70,7 @@ def _parse_answer(line: bytes) -> SingleAnswer:
     response = parsed.get("response")
     if response is not None:
         body = json.dumps(response["body"], ensure_ascii=False, separators=(",", ":"))
-        return SingleAnswer(int(response["status_code"]), body.encode())
+        return _answer(int(response["status_code"]), body.encode())
     error = parsed.get("error") or {}
     return _never_executed(str(error.get("code")), str(error.get("message")))
 

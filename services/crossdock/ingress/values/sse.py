@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 
 PIECE_CHARS = 48
+MAX_PIECES = 2000  # of one text: a longer text has longer pieces, so that events take a few times its bytes at most
 DONE = b"data: [DONE]\n\n"
 _WHOLE = ("role", "content", "tool_calls")
 
@@ -35,15 +36,22 @@ def _deltas(choice: Json) -> Iterator[tuple[Json, Any]]:
         pieces = [content] if logprobs else _pieces(content)
         for piece in pieces:
             yield {"content": piece}, logprobs
-    for number, call in enumerate(message.get("tool_calls") or []):
+    for number, call in enumerate(_tool_calls(message)):
         yield {"tool_calls": [{"index": number, **call}]}, None
     rest = {name: value for name, value in message.items() if name not in _WHOLE and value}
     if rest:
         yield rest, None
 
 
+def _tool_calls(message: Json) -> list[Json]:
+    """Return the tool calls that are objects: a provider may send anything here."""
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+
 def _pieces(text: str) -> list[str]:
-    return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
+    size = max(PIECE_CHARS, len(text) // MAX_PIECES)
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def _choice(index: int, delta: Json, logprobs: object, finish_reason: str | None) -> Json:

@@ -96,3 +96,22 @@ def test_what_was_never_executed_is_an_error(code: str, status: int, kind: str) 
     assert answer.status == status
     assert json.loads(answer.body)["error"]["type"] == kind
     assert json.loads(answer.body)["error"]["message"] == "because"
+
+
+@given(
+    status=st.integers(-10, 10_000),
+    body=BODIES,
+    separators=st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_an_answer_has_a_status_that_a_response_may_have(
+    status: int, body: dict[str, Any], separators: tuple[str, str]
+) -> None:
+    """A line of an older worker holds the provider's status, such as 999 or 204, which cannot be sent with a body."""
+    response = {"status_code": status, "request_id": "r", "body": body}
+    line = {"id": "x", "custom_id": "c", "response": response, "error": None}
+
+    answer = read_answer(json.dumps(line, separators=separators).encode())
+
+    is_sound = 200 <= status <= 599 and status // 100 != 3 and status not in (204, 205)
+    assert answer.status == (status if is_sound else 502)
+    assert json.loads(answer.body) == body

@@ -95,3 +95,36 @@ def test_logprobs_travel_with_their_text() -> None:
 
     (told,) = [c["choices"][0] for c in chunks if c["choices"][0]["logprobs"]]
     assert told["delta"]["content"] == "x" * 500
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    message=st.fixed_dictionaries(
+        {}, optional={"role": ANYTHING, "content": ANYTHING, "tool_calls": ANYTHING, "x": ANYTHING}
+    ),
+    more=st.fixed_dictionaries(
+        {}, optional={"index": ANYTHING, "logprobs": ANYTHING, "finish_reason": ANYTHING}
+    ),
+)
+def test_a_stream_is_made_of_whatever_a_provider_put_into_a_choice(
+    message: dict[str, Any], more: dict[str, Any]
+) -> None:
+    chunks = chunks_of(make_completion(message, **more), include_usage=True)
+
+    assert chunks[-1]["choices"] == []
+
+
+def test_the_events_of_a_long_text_take_a_few_times_its_bytes() -> None:
+    text = "x" * 4_000_000
+
+    events = list(make_events(make_completion({"content": text}), include_usage=False))
+
+    assert sum(map(len, events)) < 2 * len(text)
