@@ -17,7 +17,9 @@ from crossdock.ingress.resources import OPERATIONS, RESOURCES
 
 def make_app(context: ApiContext) -> ResponseHeaders:
     """Return the ASGI application that serves `context`."""
-    routes = [route for resource in RESOURCES for route in routes_of(resource(context))]
+    routes = [
+        route for resource in RESOURCES for route in routes_of(resource(context), context.gate)
+    ]
     secret = context.settings.key_secret.get_secret_value()
     clients = Clients(context.settings.trusted_proxies)
     check_keys(routes, Authentication(context.accounts, secret, context.clock, clients))

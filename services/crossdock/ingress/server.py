@@ -1,21 +1,25 @@
 """uvicorn inside our own loop: the socket, the signals and the stop are ours."""
 
 import asyncio
+import math
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from crossdock.ingress.http.connection import ClientConnection
+from crossdock.ingress.http.connections import ConnectionRegistry
+from crossdock.ingress.settings import IngressSettings
+from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import ProcessError
 
-KEEP_ALIVE_S = (
-    75  # longer than clients keep an idle connection (httpx: 5 s), so that they close it, not we
-)
 BACKLOG = 2048
-POLL_S = 0.05
+OTHER_FILES = 256  # open files beside connections of clients: Kafka, the object store, logs
 
 
 class _Server(uvicorn.Server):
@@ -45,11 +49,36 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, *, drain_s: float) -> None:
+def raise_open_files(wanted: int) -> int:
+    """Let this process open `wanted` files, or as many as the system allows; return the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    allowed = wanted if hard == unlimited else min(wanted, hard)
+    if soft == unlimited or soft >= allowed:
+        return max(soft, allowed)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (OSError, ValueError):  # macOS has a lower limit that it does not show here
+        return soft
+    return allowed
+
+
+async def serve(
+    app: ASGIApp,
+    bound: socket.socket,
+    stop: asyncio.Event,
+    settings: IngressSettings,
+    clock: Clock,
+    *,
+    drain_s: float,
+) -> None:
     """Serve `app` until `stop` is set; then refuse new connections and give running requests `drain_s` seconds."""
+    files = raise_open_files(settings.max_connections + OTHER_FILES)
+    limit = min(settings.max_connections, max(1, files - OTHER_FILES))
+    registry = ConnectionRegistry(settings, limit=limit, is_trusted=lambda _: False)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=partial(ClientConnection, registry, clock),  # type: ignore[arg-type]  # it is called as the class is
         ws="none",
         lifespan="off",
         log_config=None,
@@ -57,13 +86,16 @@ async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, *, drai
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=math.ceil(settings.keep_alive_s),
         timeout_graceful_shutdown=max(1, int(drain_s)),
     )
     server = _Server(config)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[bound]))
+        checking = group.create_task(registry.check())
         stopping = group.create_task(stop.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         server.should_exit = True
+        await serving
+        checking.cancel()

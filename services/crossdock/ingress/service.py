@@ -82,7 +82,14 @@ class IngressService:
         log.info("ingress.started", host=host, port=port)
         self._health.clear("start")
         drain_s = self._context.settings.drain_s * DRAIN_SHARE
-        await serve(self._app, self._bound, stop, drain_s=drain_s)
+        await serve(
+            self._app,
+            self._bound,
+            stop,
+            self._context.settings,
+            self._context.clock,
+            drain_s=drain_s,
+        )
 
     async def _sweep(self, done: asyncio.Event) -> None:
         if self._context.settings.ordinal == 0:

@@ -319,7 +319,7 @@ async def running_ingress(
     with bound:
         async with asyncio.TaskGroup() as group:
             group.create_task(dock.outbox.run(stop))
-            group.create_task(serve(watched, bound, stop, drain_s=1))
+            group.create_task(serve(watched, bound, stop, dock.settings, clock, drain_s=1))
             auth = {"authorization": f"Bearer {API_KEY}"}
             try:
                 async with (

@@ -45,6 +45,12 @@ def principal_of(request: Request) -> Principal:
     return found
 
 
+def account_of(request: Request) -> str:
+    """Return the organization of a request; empty for one without a key."""
+    found: Principal | None = request.scope.get(SCOPE)
+    return "" if found is None else found.account
+
+
 class Authentication:
     """Finds the principal of a request."""
 

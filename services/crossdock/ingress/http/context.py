@@ -63,7 +63,12 @@ def make_context(
         files=FilesView(),
         batches=BatchesView(),
         ring=Ring(max_count=settings.ring_count, max_bytes=settings.ring_bytes),
-        gate=Gate(max_waiting=settings.max_waiting, max_held_bytes=settings.max_held_bytes),
+        gate=Gate(
+            max_waiting=settings.max_waiting,
+            max_held_bytes=settings.max_held_bytes,
+            waiting_share=settings.max_waiting_per_organization,
+            held_share=settings.max_held_bytes_per_organization,
+        ),
         master_keys=settings.master_keys(),
         ask_status=ask_status,
     )

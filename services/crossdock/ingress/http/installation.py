@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.values.operations import JSON, Access, operation
 from crossdock.ingress.values.responses import answer_raw
+from crossdock.ingress.values.specimens import CONNECTION
 
 
 class InstallationRoutes:
@@ -18,6 +19,7 @@ class InstallationRoutes:
 
     @operation(
         "GET", "/healthz", "get_health", "Show whether this ingress serves", access=Access.NONE,
+        text="The errors are those of a connection; every path has them.", errors=CONNECTION,
         answers={200: {"text/plain": {"type": "string"}}},
     )  # fmt: skip
     async def health(self, _request: Request) -> Response:

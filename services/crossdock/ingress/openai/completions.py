@@ -115,7 +115,8 @@ class RequestRoutes:
     async def _run(self, request: Request, operation: str) -> Response:
         request_id = make_request_id(self._context.clock.now_ms())
         request.scope["crossdock.request_id"] = request_id
-        with self._context.gate.wait(), self._context.ring.waiter(request_id) as result:
+        gate, account = self._context.gate, principal_of(request).account
+        with gate.wait(account), self._context.ring.waiter(request_id) as result:
             try:
                 asked = await self._publish(request, request_id, operation)
                 answer = await self._read(await self._result(request, result))
@@ -137,7 +138,7 @@ class RequestRoutes:
     ) -> AnswerOptions:
         """Publish the request and return what its answer needs of it."""
         settings, who = self._context.settings, principal_of(request)
-        with self._context.gate.hold() as held:
+        with self._context.gate.hold(who.account) as held:
             raw = await read_body(request, settings.max_body_bytes, held)
             prepared = await self._prepare(raw, request_id, operation, who)
             body = prepared.body

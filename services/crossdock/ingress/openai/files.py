@@ -29,6 +29,7 @@ from crossdock.ingress.openai.file_models import (
     show_file,
 )
 from crossdock.ingress.openai.multipart import Form, receive_form
+from crossdock.ingress.openai.storage_quota import StorageQuota
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.operations import FORM, Access, Header, operation
 from crossdock.ingress.values.paging import choose_page
@@ -37,6 +38,7 @@ from crossdock.ingress.values.specimens import (
     KAFKA,
     RANGE,
     STORE,
+    STORED,
 )
 from crossdock.ingress.values.types import FileId as ShownFileId
 from crossdock.ingress.values.validation import read_model
@@ -63,27 +65,29 @@ class FileRoutes:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._deletion = Deletion(context)
+        self._quota = StorageQuota(context)
 
     @operation(
         "POST", "/v1/files", "create_file", "Upload a file", access=Access.INFERENCE, body=FileForm,
-        media=FORM, example={"purpose": "user_data"}, errors=(FILENAME, KAFKA, STORE),
+        media=FORM, example={"purpose": "user_data"}, errors=(FILENAME, STORED, KAFKA, STORE),
     )  # fmt: skip
     async def create(self, request: Request) -> FileObject:
         file_id = make_file_id(self._context.clock.now_ms())
-        form = await receive_form(
-            request.stream(),
-            request.headers.get("content-type", ""),
-            self._context.objects,
-            content_path(file_id),
-            file_part="file",
-            limit=self._context.settings.max_file_bytes,
-        )
-        try:
-            file = make_file(principal_of(request), file_id, form, self._context.clock.now_ms())
-        except errors.RefusedError:
-            await self._context.objects.delete(content_path(file_id))
-            raise
-        await publish_file(self._context, file)
+        async with self._quota.receive(request) as chunks:
+            form = await receive_form(
+                chunks,
+                request.headers.get("content-type", ""),
+                self._context.objects,
+                content_path(file_id),
+                file_part="file",
+                limit=self._context.settings.max_file_bytes,
+            )
+            try:
+                file = make_file(principal_of(request), file_id, form, self._context.clock.now_ms())
+            except errors.RefusedError:
+                await self._context.objects.delete(content_path(file_id))
+                raise
+            await publish_file(self._context, file)
         return show_file(file, file.bytes)
 
     @operation("GET", "/v1/files", "list_files", "List files", access=Access.INFERENCE)
@@ -160,13 +164,8 @@ class FileRoutes:
         }
 
     def _show(self, file: StoredFile) -> FileObject:
-        if file.batch_id is None:
-            return show_file(file, file.bytes)
-        batch = self._context.batches.find(file.batch_id)
-        if batch is None:
-            return show_file(file, 0)
-        is_output = file.part_kind == "output"
-        return show_file(file, batch.output_bytes if is_output else batch.error_bytes)
+        is_output = file.batch_id is not None
+        return show_file(file, self._context.batches.bytes_of(file) if is_output else file.bytes)
 
     async def _find(self, request: Request) -> StoredFile:
         file_id = request.path_params["id"]

@@ -21,7 +21,9 @@ from crossdock_schemas.ids import (
 from crossdock_schemas.message import Message
 
 UPLOADS = "uploads"
+OPEN = "open-uploads"
 LIFE_MS = 3_600_000  # OpenAI's: an hour to complete it
+GRACE_MS = 600_000  # a completion that began in time still reads the parts
 KEPT_MS = 86_400_000  # then it is still known for a day
 MAX_PART_BYTES = 64 * MIB
 MAX_PARTS = 10_000
@@ -63,7 +65,10 @@ def no_part(part_id: object) -> RefusedError:
 
 
 class UploadStore:
-    """Uploads in the object store: uploads/<id>/state, /file (the file's id, claimed once), /parts/<part id>."""
+    """Uploads in the object store: uploads/<id>/state, /file (the file's id, claimed once), /parts/<part id>.
+
+    An upload that holds parts, or may hold some, has a marker open-uploads/<account>/<id>/<its bytes>.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -78,6 +83,21 @@ class UploadStore:
 
     async def save(self, upload: Upload) -> None:
         await self._objects.put(f"{UPLOADS}/{upload.upload_id}/state", upload.to_json())
+
+    async def open(self, upload: Upload) -> None:
+        """Save a new upload, and count its bytes for its organization."""
+        await self._objects.put(_marker(upload), b"")
+        await self.save(upload)
+
+    async def open_of(self, account: AccountId) -> AsyncIterator[int]:
+        """Yield the bytes of each open upload of an organization."""
+        async for path in self._objects.list(f"{OPEN}/{account}"):
+            yield int(path.rpartition("/")[2])
+
+    async def parts_of(self, upload_id: str) -> tuple[int, int]:
+        """Return number and bytes of the parts that are stored."""
+        sizes = [size async for _, size in self._objects.sizes(f"{UPLOADS}/{upload_id}/parts")]
+        return len(sizes), sum(sizes)
 
     async def claim_file_id(self, upload_id: str, wanted: FileId) -> FileId:
         """Return the id of the file that this upload becomes: the first one that was claimed, in any process."""
@@ -106,11 +126,19 @@ class UploadStore:
             async for chunk in self._objects.stream(part_path(upload_id, part_id)):
                 yield chunk
 
-    async def drop_parts(self, upload_id: str) -> None:
-        await self._drop(f"{UPLOADS}/{upload_id}/parts")
+    async def close(self, upload: Upload) -> None:
+        """Remove the parts, and count the upload no more."""
+        await self._drop(f"{UPLOADS}/{upload.upload_id}/parts")
+        await self._objects.delete(_marker(upload))
 
     async def sweep(self, now_ms: int) -> None:
-        """Remove uploads a day after their end."""
+        """Remove the parts of expired uploads, and what is known of uploads a day after their end."""
+        for marker in [path async for path in self._objects.list(OPEN)]:
+            upload_id = marker.split("/")[2]
+            made_at_ms = time_of(upload_id)
+            if made_at_ms is not None and made_at_ms + LIFE_MS + GRACE_MS < now_ms:
+                await self._drop(f"{UPLOADS}/{upload_id}/parts")
+                await self._objects.delete(marker)
         paths = [path async for path in self._objects.list(UPLOADS)]
         for upload_id in {path.split("/")[1] for path in paths}:
             made_at_ms = time_of(upload_id)
@@ -120,6 +148,10 @@ class UploadStore:
     async def _drop(self, folder: str) -> None:
         for path in [path async for path in self._objects.list(folder)]:
             await self._objects.delete(path)
+
+
+def _marker(upload: Upload) -> str:
+    return f"{OPEN}/{upload.account}/{upload.upload_id}/{upload.bytes}"
 
 
 def part_path(upload_id: str, part_id: str) -> str:

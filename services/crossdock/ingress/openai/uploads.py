@@ -1,20 +1,24 @@
 """/v1/uploads: create, add parts, complete or cancel."""
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from types import MappingProxyType
 
 from starlette.requests import Request
 
 from crossdock.ingress.http.auth import Principal, principal_of
+from crossdock.ingress.http.body import declared_bytes
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai import upload_models as models
 from crossdock.ingress.openai.file_models import choose_expiry
 from crossdock.ingress.openai.files import publish_file
 from crossdock.ingress.openai.multipart import receive_form
+from crossdock.ingress.openai.storage_quota import StorageQuota, held_chunks
 from crossdock.ingress.openai.upload_store import (
     LIFE_MS,
     MAX_PART_BYTES,
+    MAX_PARTS,
     Upload,
     UploadStore,
     make_part_id,
@@ -27,11 +31,16 @@ from crossdock.ingress.values.specimens import (
     FILENAME,
     KAFKA,
     STORE,
+    STORED,
     UPLOAD_ENDED,
 )
 from crossdock.ingress.values.types import UploadId
 from crossdock_schemas.batches.file import StoredFile, content_path
 from crossdock_schemas.ids import make_file_id, make_upload_id
+
+PARTS_SHARE = (
+    2  # of an upload's bytes that its parts may hold: each may be sent again after a lost answer
+)
 
 
 class UploadRoutes:
@@ -43,11 +52,13 @@ class UploadRoutes:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._store = UploadStore(context.objects)
+        self._quota = StorageQuota(context)
+        self._arriving: Counter[str] = Counter()
 
     @operation(
         "POST", "/v1/uploads", "create_upload", "Begin an upload", access=Access.INFERENCE,
         example={"filename": "a.jsonl", "purpose": "batch", "bytes": 3, "mime_type": "application/jsonl"},
-        errors=(FILENAME, STORE),
+        errors=(FILENAME, STORED, STORE),
     )  # fmt: skip
     async def create(self, request: Request, body: models.UploadCreate) -> models.UploadObject:
         max_bytes = self._context.settings.max_file_bytes
@@ -55,7 +66,8 @@ class UploadRoutes:
             raise errors.too_large(max_bytes, "bytes")
         now_ms = self._context.clock.now_ms()
         upload = make_upload(principal_of(request), body, now_ms)
-        await self._store.save(upload)
+        await self._quota.check(upload.account, upload.bytes)
+        await self._store.open(upload)
         return models.show_upload(upload, now_ms)
 
     @operation(
@@ -66,14 +78,22 @@ class UploadRoutes:
         upload = self._require_pending(await self._find(request))
         now_ms = self._context.clock.now_ms()
         part_id = make_part_id(now_ms)
-        await receive_form(
-            request.stream(),
-            request.headers.get("content-type", ""),
-            self._context.objects,
-            part_path(upload.upload_id, part_id),
-            file_part="data",
-            limit=MAX_PART_BYTES,
-        )
+        wanted = min(MAX_PART_BYTES, declared_bytes(request) or MAX_PART_BYTES)
+        limit = await self._allowed(upload, wanted)
+        self._arriving[upload.upload_id] += limit
+        try:
+            with self._context.gate.hold(upload.account) as held:
+                await receive_form(
+                    held_chunks(request, held),
+                    request.headers.get("content-type", ""),
+                    self._context.objects,
+                    part_path(upload.upload_id, part_id),
+                    file_part="data",
+                    limit=limit,
+                )
+        finally:
+            self._arriving.subtract({upload.upload_id: limit})
+            self._arriving += Counter()
         return models.UploadPartObject(id=part_id, created_at=now_ms, upload_id=upload.upload_id)
 
     @operation(
@@ -101,7 +121,7 @@ class UploadRoutes:
         upload = self._require_pending(await self._find(request))
         cancelled = upload.model_copy(update={"status": "cancelled"})
         await self._store.save(cancelled)
-        await self._store.drop_parts(upload.upload_id)
+        await self._store.close(upload)
         return self._show(cancelled)
 
     async def _finish(self, upload: Upload, part_ids: Sequence[str], md5: str | None) -> Upload:
@@ -125,8 +145,20 @@ class UploadRoutes:
         await publish_file(self._context, file)
         completed = upload.model_copy(update={"status": "completed", "file": file})
         await self._store.save(completed)
-        await self._store.drop_parts(upload.upload_id)
+        await self._store.close(upload)
         return completed
+
+    async def _allowed(self, upload: Upload, wanted: int) -> int:
+        """Return how many of `wanted` bytes a new part may have: parts may be sent twice, not without end.
+
+        Raises:
+            RefusedError: 413 if it may have none.
+        """
+        count, size = await self._store.parts_of(upload.upload_id)
+        left = PARTS_SHARE * upload.bytes - size - self._arriving[upload.upload_id]
+        if left <= 0 or count >= MAX_PARTS:
+            raise errors.too_many_parts(upload.bytes, size, count)
+        return min(wanted, left)
 
     def _require_pending(self, upload: Upload) -> Upload:
         status = upload.status_at(self._context.clock.now_ms())

@@ -243,6 +243,56 @@ def too_busy() -> RefusedError:
     )
 
 
+def not_http(detail: str = "the bytes are not a request of HTTP/1.1") -> RefusedError:
+    return RefusedError(400, f"We could not read your request: {detail}.")
+
+
+def url_too_long(limit: int) -> RefusedError:
+    return RefusedError(
+        414, f"The URL is too long: the limit is {limit} bytes.", reason="uri_too_long"
+    )
+
+
+def headers_too_large(limit: str) -> RefusedError:
+    message = f"The headers are too large: the limit is {limit}."
+    return RefusedError(431, message, reason="request_headers_too_large")
+
+
+def too_slow(rule: str) -> RefusedError:
+    return RefusedError(
+        408, f"The request came too slowly: {rule}.", kind="timeout", reason="request_too_slow"
+    )
+
+
+def too_many_connections(limit: int, whose: str = "") -> RefusedError:
+    return RefusedError(
+        429 if whose else 503,
+        f"Too many connections{whose}: the limit is {limit}. Please retry after a moment.",
+        kind="requests" if whose else "server_error",
+        reason="too_many_connections",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def storage_full(used: int, limit: int, unit: str, setting: str) -> RefusedError:
+    return RefusedError(
+        413,
+        f"The organization stores {used:,} of {limit:,} {unit}, with this one: delete files, or ask "
+        f"the operator for more (CROSSDOCK_INGRESS_{setting.upper()}).",
+        reason="storage_limit_exceeded",
+    )
+
+
+def too_many_parts(declared: int, stored: int, count: int) -> RefusedError:
+    return RefusedError(
+        413,
+        f"The upload was created for {declared} bytes, and {count} parts with {stored} bytes are stored or on their "
+        "way: complete it, or cancel it.",
+        param="data",
+        reason="request_too_large",
+    )
+
+
 def unavailable(what: str) -> RefusedError:
     return RefusedError(
         503,

@@ -40,8 +40,19 @@ SENT: Specimens = (
     errors.bad_json("expected an object"),
     errors.missing("x"),
     errors.too_large(1),
+    errors.too_slow("no byte in 30 s"),
+    errors.too_busy(),
 )
 """Refusals of every operation with a body."""
+CONNECTION: Specimens = (
+    errors.too_slow("10 s for the headers"),
+    errors.url_too_long(1),
+    errors.headers_too_large("1 byte"),
+    errors.too_many_connections(1, " from your address"),
+    errors.too_many_connections(1),
+)
+"""Refusals of every path, before its operation is known."""
+STORED = errors.storage_full(1, 1, "bytes", "X")
 PAIRS: Specimens = (
     _caught(lambda: check_metadata({"k" * (MAX_TAG_NAME + 1): ""})),
     _caught(lambda: check_metadata({str(n): "" for n in range(MAX_TAGS + 1)})),

@@ -1,7 +1,7 @@
 """Views of the compacted topics of files and batches."""
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.record import Record
 from crossdock_schemas.batches.batch import Batch, Part, PartsPage
 from crossdock_schemas.batches.file import StoredFile
+from crossdock_schemas.ids import AccountId
 
 Kind = Literal["output", "error"]
 MAX_SUBMITTED = (
@@ -23,19 +24,49 @@ class FilesView:
 
     def __init__(self) -> None:
         self._files: dict[str, StoredFile] = {}
+        self._bytes: Counter[AccountId] = Counter()
+        self._counts: Counter[AccountId] = Counter()
+        self._outputs: dict[AccountId, dict[str, StoredFile]] = {}
         self.arrivals = Arrivals()
 
     def apply(self, record: Record) -> None:
         file_id = (record.key or b"").decode(errors="replace")
-        if record.value is None:
-            self._files.pop(file_id, None)
-        else:
-            try:
-                self._files[file_id] = StoredFile.from_json(record.value)
-            except ValidationError as error:
-                pass_over(record, error)
-                return
+        try:
+            file = None if record.value is None else StoredFile.from_json(record.value)
+        except ValidationError as error:
+            pass_over(record, error)
+            return
+        self._replace(file_id, file)
         self.arrivals.came(file_id)
+
+    def _replace(self, file_id: str, new: StoredFile | None) -> None:
+        old = self._files.pop(file_id, None)
+        if old is not None:
+            self._count(file_id, old, -1)
+        if new is not None:
+            self._files[file_id] = new
+            self._count(file_id, new, 1)
+
+    def _count(self, file_id: str, file: StoredFile, sign: int) -> None:
+        if file.batch_id is None:
+            self._bytes[file.account] += sign * file.bytes
+            self._counts[file.account] += sign
+        elif sign > 0:
+            self._outputs.setdefault(file.account, {})[file_id] = file
+        else:
+            self._outputs[file.account].pop(file_id, None)
+
+    def bytes_of(self, account: AccountId) -> int:
+        """Return the bytes of an organization's files, without the outputs of batches."""
+        return self._bytes[account]
+
+    def count_of(self, account: AccountId) -> int:
+        """Return the number of those files."""
+        return self._counts[account]
+
+    def outputs_of(self, account: AccountId) -> Iterable[StoredFile]:
+        """Return the outputs of an organization's batches."""
+        return self._outputs.get(account, {}).values()
 
     def find(self, file_id: str, now_ms: int) -> StoredFile | None:
         """Return the file, unless it expired."""
@@ -105,6 +136,13 @@ class BatchesView:
     def all(self) -> Iterator[Batch]:
         yield from self._batches.values()
         yield from self._submitted.values()
+
+    def bytes_of(self, output: StoredFile) -> int:
+        """Return the bytes of a batch's output; 0 if the batch is not known."""
+        batch = None if output.batch_id is None else self.find(output.batch_id)
+        if batch is None:
+            return 0
+        return batch.output_bytes if output.part_kind == "output" else batch.error_bytes
 
     def parts(self, batch_id: str, kind: Kind) -> list[Part]:
         """Return the parts that are known, in their order."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
 
 PIECE_BYTES = 8 * 1024**2  # of a multi-part write; S3 takes 5 MiB to 5 GiB, 10,000 of them
-PIECES_AT_ONCE = 2  # so a writer holds 24 MiB at most
+PIECES_AT_ONCE = 2
+WRITER_BYTES = PIECE_BYTES * (PIECES_AT_ONCE + 1)  # that a writer holds at most
 CHUNK_BYTES = 1024**2  # least size of a chunk of `stream`, except the last
 _REMOTE = ("s3:", "s3a:", "gs:", "az:", "azure:", "abfs:", "abfss:", "https:")
 _FIRST_LINE = 200
@@ -149,6 +150,11 @@ class Objects:
 
     async def list(self, prefix: str) -> AsyncIterator[str]:
         """Yield the paths of all objects below the folder `prefix`."""
+        async for path, _ in self.sizes(prefix):
+            yield path
+
+    async def sizes(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
+        """Yield path and bytes of all objects below the folder `prefix`."""
         with _translated(prefix):
             pages = self._store.list(prefix)
         while True:
@@ -157,7 +163,7 @@ class Objects:
             if page is None:
                 return
             for meta in page:
-                yield meta["path"]
+                yield meta["path"], meta["size"]
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The views, as the topics tell them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crossdock.ingress.openai.batch_models import BatchCreate, make_submitted
 from crossdock.ingress.views.files_and_batches import MAX_SUBMITTED, BatchesView, FilesView
@@ -60,6 +62,30 @@ def test_a_file_is_there_until_it_expires() -> None:
     assert view.find("file-1", 10) is None
     assert list(view.live(10)) == []
     assert len(view.expired(10)) == 1
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.none() | st.integers(0, 9))
+    )
+)
+def test_the_bytes_of_an_organization_are_those_of_its_files(
+    steps: list[tuple[str, str, int | None]],
+) -> None:
+    view, stored = FilesView(), dict[str, StoredFile]()
+    for name, account, size in steps:
+        if size is None:
+            stored.pop(name, None)
+            view.apply(record_of(name, None))
+        else:
+            changes = {"file_id": name, "account": AccountId(account), "bytes": size}
+            stored[name] = make_file().model_copy(update=changes)
+            view.apply(record_of(name, stored[name]))
+
+    for account in (AccountId("x"), AccountId("y")):
+        own = [file for file in stored.values() if file.account == account]
+        assert view.bytes_of(account) == sum(file.bytes for file in own)
+        assert view.count_of(account) == len(own)
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"nonsense"])
