@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from crossdock.kernel.process.clock import ManualClock
-from crossdock.kernel.process.errors import UndecodableError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.claims import ClaimsView
@@ -175,7 +174,7 @@ def make_member(log: FakeClaimsLog, clock: ManualClock, *, worker: str, claim: s
     return claimer
 
 
-async def no_dead_letter(record: Record, error: UndecodableError) -> None:
+async def no_dead_letter(record: Record, error: Exception) -> None:
     raise AssertionError(record) from error
 
 

@@ -2,12 +2,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from crossdock.kernel.process.clock import ManualClock
+from crossdock.provider.call import MAX_REQUEST_ID_BYTES
 from crossdock.provider.publisher import MAX_BYTES, MAX_ROWS, Publisher
 from crossdock.provider.usage_rows import Finished
+from crossdock_schemas.accounts.attribution import (
+    MAX_TAG_NAME,
+    MAX_TAG_VALUE,
+    MAX_TAGS,
+    MAX_USER,
+)
 from crossdock_schemas.calls.usage import Usage
 from crossdock_schemas.codec import decode_envelope
 from crossdock_schemas.ids import BatchId
+from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.result import ResultGroup
 from unit.provider.builders import (
@@ -102,6 +112,58 @@ async def test_settling_waits_for_usage_alone() -> None:
     assert [record.topic for record in log.records] == ["usage"]
     assert log.usage == [row]
     assert log.records[0].key == b"org_local"
+
+
+def longest(row: Usage, char: str, tags: int) -> Usage:
+    """Return `row` with the longest texts that are documented, in one character."""
+    return row.model_copy(
+        update={
+            "custom_id": char * MAX_CUSTOM_ID,
+            "user": char * MAX_USER,
+            "tags": {
+                f"{n:03d}" + char * (MAX_TAG_NAME - 3): char * MAX_TAG_VALUE for n in range(tags)
+            },
+            "provider_request_id": char * MAX_REQUEST_ID_BYTES,
+        }
+    )
+
+
+@pytest.mark.parametrize("char", ["a", '"', "\0", "\U0001f600"], ids=ascii)
+async def test_rows_with_the_longest_texts_are_sent_whole_in_records_that_fit(char: str) -> None:
+    log = FakeLog()
+    _, row = await make_end()
+    large = longest(row, char, 3 * MAX_TAGS)
+
+    async with publishing(log) as publisher:
+        for _ in range(50):
+            publisher.book(large)
+        await publisher.settle(is_urgent=True)
+
+    assert log.usage == [large] * 50
+    assert not any(record.is_too_large for record in log.records)
+    assert max(len(record.value or b"") for record in log.records) <= MAX_BYTES + 30
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [{"tags": {f"{n}": "\0" * 512 for n in range(1000)}}, {"custom_id": "half an emoji: \ud83d"}],
+    ids=["too large", "no Unicode"],
+)
+async def test_a_row_that_no_record_takes_loses_its_texts_and_keeps_its_cost(
+    texts: dict[str, object],
+) -> None:
+    """A parcel of an older version, whose values had no bounds, is on its topic when this one starts."""
+    log = FakeLog()
+    _, row = await make_end()
+
+    async with publishing(log) as publisher:
+        publisher.book(row.model_copy(update=texts))
+        publisher.book(row)
+        await publisher.settle(is_urgent=True)
+
+    assert [one.cost for one in log.usage] == [row.cost] * 2
+    bare = {"custom_id": "", "tags": {}, "provider_request_id": None}
+    assert log.usage == [row.model_copy(update=bare), row]
 
 
 async def test_records_stay_within_what_a_topic_takes() -> None:

@@ -17,6 +17,7 @@ from crossdock.kernel.process.errors import LeaseLostError, StoreError, Undecoda
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.pool.claims import Start
+from crossdock.provider.call import MAX_REQUEST_ID_BYTES
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.publisher import Publisher
@@ -90,6 +91,10 @@ async def working(
 def results_of(log: FakeLog) -> list[Result]:
     groups = [decode_envelope(r.headers, ResultGroup) for r in log.on("batches.results")]
     return [result for group in groups for result in group.results]
+
+
+def usage_groups(log: FakeLog) -> list[UsageGroup]:
+    return [UsageGroup.from_json(record.value or b"") for record in log.on(USAGE.name)]
 
 
 def onward_of(record: Outgoing) -> Parcel:
@@ -320,6 +325,48 @@ async def test_an_output_line_too_large_for_a_topic_goes_by_reference() -> None:
     assert result.body_ref is not None
     stored = json.loads(await objects.get(result.body_ref.path))
     assert len(stored["response"]["body"]["choices"][0]["message"]["content"]) == 300_000
+
+
+def fail_oddly(request: httpx.Request) -> httpx.Response:
+    """Odd lines meet a bug after the call was claimed."""
+    number = int(json.loads(request.content)["messages"][0]["content"])
+    if number % 2:
+        raise LookupError("a bug of ours")
+    return sound()
+
+
+async def test_a_line_that_meets_a_bug_ends_with_an_error_and_its_call_is_booked() -> None:
+    """The call may have been paid for. The other lines, and the process, are not concerned."""
+    log = FakeLog()
+    parcel = make_parcel(lines=(0, 1, 2), hold=HOLD)
+
+    async with working(fail_oddly, log) as worker:
+        await worker.handle(make_job(make_record(parcel, *make_lines(3))))
+
+    results = {result.line: result for result in results_of(log)}
+    assert [results[line].outcome.value for line in range(3)] == [
+        "completed",
+        "failed",
+        "completed",
+    ]
+    assert (results[1].custom_id, results[1].error_code) == ("line-1", "internal_error")
+    rows = {row.line: row for row in log.usage}
+    assert rows.keys() == {0, 1, 2}
+    assert (rows[1].outcome.value, rows[1].cost.total > 0) == ("unknown", True)
+    ended = [end for group in usage_groups(log) for end in group.ended]
+    assert {slot for end in ended for slot in end.slots} == {0, 1, 2}
+
+
+async def test_an_id_of_a_call_is_cut_in_its_bytes() -> None:
+    log = FakeLog()
+    headers = [(b"x-request-id", b"\xfc" * 300_000)]
+    answer = httpx.Response(200, headers=headers, content=sound().content)
+
+    async with working(lambda _: answer, log) as worker:
+        await worker.handle(make_job(make_record(make_parcel(), make_line())))
+
+    (row,) = log.usage
+    assert row.provider_request_id == "\u00fc" * (MAX_REQUEST_ID_BYTES // 2)
 
 
 async def test_a_value_that_does_not_match_its_envelope_fails_every_line_visibly() -> None:

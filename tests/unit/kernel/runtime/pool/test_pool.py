@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.kernel.process.clock import ManualClock
-from crossdock.kernel.process.errors import LeaseLostError, UndecodableError
+from crossdock.kernel.process.errors import LeaseLostError, LogError, UndecodableError
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.process.timing import DEFAULT
 from crossdock.kernel.runtime.pool import pool as pool_module
@@ -302,7 +302,7 @@ async def test_a_failing_handler_ends_the_pool_and_its_record_stays_uncommitted(
 
     async def fail(job: Job) -> None:
         if job.record.offset == 0:
-            raise RuntimeError("broken")
+            raise LogError("Kafka is away")
 
     pool = make_pool(source, fail)
 
@@ -310,6 +310,27 @@ async def test_a_failing_handler_ends_the_pool_and_its_record_stays_uncommitted(
         await pool.run(asyncio.Event())
 
     assert source.positions == {}
+
+
+async def test_a_record_that_a_handler_cannot_handle_is_kept_and_the_next_ones_are_worked_on() -> (
+    None
+):
+    source = FakeSource([make_record(n) for n in range(3)])
+    kept: list[tuple[int, str]] = []
+
+    async def fail(job: Job) -> None:
+        if job.record.offset == 1:
+            raise ExceptionGroup("lines", [KeyError("a bug of ours")])
+
+    async def keep(record: Record, error: Exception) -> None:
+        kept.append((record.offset, repr(error)))
+
+    pool = make_pool(source, fail, dead_letter=keep)
+
+    await running(pool, lambda _: until(lambda: bool(kept) and pool.in_flight == 0))
+
+    assert [offset for offset, _ in kept] == [1]
+    assert set(source.positions.values()) == {3}
 
 
 async def test_a_refused_last_commit_is_no_error() -> None:
