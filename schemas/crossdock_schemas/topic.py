@@ -23,6 +23,9 @@ class Topic:
     """One topic. `partitions` None: as many as the installation has shards (CROSSDOCK_PARTITIONS)."""
 
     name: str
+    largest: int
+    """Bytes of a record at most, with key and headers, within all documented limits and in any characters. No producer
+    writes more than 1,000,000."""
     key: str
     header: type[Message] | None
     """The model in the `crossdock` header; None where the value itself is the message."""

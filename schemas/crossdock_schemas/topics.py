@@ -33,6 +33,7 @@ OUTPUT_LINES = "JSONL in OpenAI's batch output form, one line for each result of
 
 ACCOUNT_COMMANDS = Topic(
     name="accounts.commands",
+    largest=800_000,
     key="account",
     header=None,
     value=COMMANDS,
@@ -41,6 +42,7 @@ ACCOUNT_COMMANDS = Topic(
 )
 ACCOUNT_STATE = Topic(
     name="accounts.state",
+    largest=800_000,
     key="account/page",
     header=None,
     value="pages of a shard's state, read only by their owner",
@@ -51,6 +53,7 @@ ACCOUNT_STATE = Topic(
 )
 ACCOUNT_DIRECTORY = Topic(
     name="accounts.directory",
+    largest=800_000,
     key=f"{', '.join(kind.key for kind in KINDS)}; of an end user or a tag then @ and the account",
     header=None,
     value=tuple(kind.model for kind in KINDS),
@@ -61,6 +64,7 @@ ACCOUNT_DIRECTORY = Topic(
 )
 ACCOUNT_SECRETS = Topic(
     name="accounts.secrets",
+    largest=100_000,
     key="id of the BYOK key",
     header=None,
     value=(SealedSecret,),
@@ -71,6 +75,7 @@ ACCOUNT_SECRETS = Topic(
 )
 ACCOUNT_JOURNAL = Topic(
     name="accounts.journal",
+    largest=600_000,
     key="account",
     header=None,
     value=(Entry,),
@@ -80,6 +85,7 @@ ACCOUNT_JOURNAL = Topic(
 )
 ACCOUNT_CHANGES = Topic(
     name="accounts.changes",
+    largest=300_000,
     key="account",
     header=None,
     value=(Change,),
@@ -89,6 +95,7 @@ ACCOUNT_CHANGES = Topic(
 )
 ACCOUNT_ALERTS = Topic(
     name="accounts.alerts",
+    largest=10_000,
     key="account",
     header=None,
     value=(Alert,),
@@ -98,6 +105,7 @@ ACCOUNT_ALERTS = Topic(
 )
 REQUESTS = Topic(
     name="requests",
+    largest=500_000,
     key="account",
     header=Parcel,
     value=LINES,
@@ -106,6 +114,7 @@ REQUESTS = Topic(
 )
 ADMITTED = Topic(
     name="admitted",
+    largest=750_000,
     key="parcel_id",
     header=Parcel,
     value=LINES,
@@ -114,6 +123,7 @@ ADMITTED = Topic(
 )
 DISPATCH = Topic(
     name="dispatch.<provider>.<lane>",
+    largest=850_000,
     key="parcel_id",
     header=Parcel,
     value=LINES,
@@ -122,6 +132,7 @@ DISPATCH = Topic(
 )
 RESULTS = Topic(
     name="results",
+    largest=600_000,
     key="request_id",
     header=ResultGroup,
     value=OUTPUT_LINES,
@@ -131,6 +142,7 @@ RESULTS = Topic(
 )
 BATCH_COMMANDS = Topic(
     name="batches.commands",
+    largest=100_000,
     key="batch_id",
     header=None,
     value=(Submitted, CancelAsked, LinesReturned, Granted),
@@ -139,6 +151,7 @@ BATCH_COMMANDS = Topic(
 )
 BATCH_RESULTS = Topic(
     name="batches.results",
+    largest=600_000,
     key="batch_id",
     header=ResultGroup,
     value=OUTPUT_LINES,
@@ -147,6 +160,7 @@ BATCH_RESULTS = Topic(
 )
 BATCH_STATE = Topic(
     name="batches.state",
+    largest=910_000,
     key="batch_id/page",
     header=None,
     value="pages of a shard's state, read only by their owner",
@@ -157,6 +171,7 @@ BATCH_STATE = Topic(
 )
 BATCH_DIRECTORY = Topic(
     name="batches.directory",
+    largest=910_000,
     key="batch_id, batch_id/kind/page",
     header=None,
     value=(Batch, PartsPage),
@@ -167,6 +182,7 @@ BATCH_DIRECTORY = Topic(
 )
 USAGE = Topic(
     name="usage",
+    largest=600_000,
     key="account",
     header=None,
     value=(UsageGroup,),
@@ -175,6 +191,7 @@ USAGE = Topic(
 )
 FLEET = Topic(
     name="fleet",
+    largest=2_000,
     key="endpoint/worker, endpoint@BYOK key/worker",
     header=None,
     value=(EndpointHealth,),
@@ -185,6 +202,7 @@ FLEET = Topic(
 )
 FILES = Topic(
     name="files",
+    largest=10_000,
     key="file_id",
     header=None,
     value=(StoredFile,),
@@ -196,6 +214,7 @@ FILES = Topic(
 )
 ROUTER_POSITIONS = Topic(
     name="router.positions",
+    largest=1_000,
     key="source topic",
     header=None,
     value="the offset up to which a partition's parcels were sent on, as a number in digits",
@@ -206,6 +225,7 @@ ROUTER_POSITIONS = Topic(
 )
 CLAIMS = Topic(
     name="claims",
+    largest=600_000,
     key="claim",
     header=None,
     value=(ClaimNote,),
@@ -214,6 +234,7 @@ CLAIMS = Topic(
 )
 CANCELS = Topic(
     name="cancels",
+    largest=1_000,
     key="batch_id, request_id, key_id or id of a BYOK key",
     header=None,
     value=(Cancelled,),
@@ -227,6 +248,7 @@ CANCELS = Topic(
 def _later(delay: str) -> Topic:
     return Topic(
         name=f"later.{delay}",
+        largest=850_000,
         key="parcel_id",
         header=Parcel,
         value=LINES,
@@ -244,6 +266,7 @@ LATER: dict[int, Topic] = {
 """Topics of delayed retries by their delay in ms, the longest first: each holds a record that long after its append."""
 LATER_STATE = Topic(
     name="later.state",
+    largest=1_000,
     key="page",
     header=None,
     value="the positions up to which delayed retries were sent on, read only by their owner",
@@ -254,6 +277,7 @@ LATER_STATE = Topic(
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",
+    largest=1_000_000,
     key="origin, as topic/partition/offset",
     header=DeadLetter,
     value="the record's bytes as they were",

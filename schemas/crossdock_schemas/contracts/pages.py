@@ -21,7 +21,7 @@ def _cell(text: str) -> str:
 
 
 def topics_page() -> str:
-    head = ["topic", "key", "header", "value", "from", "to", "partitions", "kept"]
+    head = ["topic", "key", "header", "value", "from", "to", "partitions", "kept", "largest"]
     rows = [
         [
             f"`{topic.name}`",
@@ -32,6 +32,7 @@ def topics_page() -> str:
             ", ".join(topic.consumers),
             "`CROSSDOCK_PARTITIONS`" if topic.partitions is None else str(topic.partitions),
             _kept(topic),
+            f"{topic.largest / 1000:g} kB",
         ]
         for topic in TOPICS
     ]
@@ -66,7 +67,9 @@ def _names(topics: Sequence[Topic]) -> str:
 
 _TOPICS_INTRO = (
     "The header `crossdock` contains the envelope, beside CloudEvents' `ce_*` headers. Every consumer reads only "
-    "committed records. The schemas are in [schemas/json](../../schemas/json/asyncapi.json)."
+    "committed records. The schemas are in [schemas/json](../../schemas/json/asyncapi.json). The last column is the "
+    "largest record within all documented limits, whatever characters its texts have; no producer writes more than 1 MB "
+    "([why](../decisions/0033-no-record-ends-a-stage.md))."
 )
 
 

@@ -162,7 +162,7 @@ async def test_a_row_that_no_record_takes_loses_its_texts_and_keeps_its_cost(
         await publisher.settle(is_urgent=True)
 
     assert [one.cost for one in log.usage] == [row.cost] * 2
-    bare = {"custom_id": "", "tags": {}, "provider_request_id": None}
+    bare: dict[str, object] = {"custom_id": "", "tags": {}, "provider_request_id": None}
     assert log.usage == [row.model_copy(update=bare), row]
 
 
