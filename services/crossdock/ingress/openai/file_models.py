@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import Purpose, check_purpose
+from crossdock.ingress.values.checks import Purpose, check_file_name, check_purpose
 from crossdock.ingress.values.models import AnswerModel, OpenRequestModel, QueryModel, RequestModel
 from crossdock.ingress.values.types import Count, FileId, QueryNumber, Seconds, Whole
 from crossdock_schemas.batches.file import StoredFile
@@ -51,7 +51,7 @@ class FileForm(OpenRequestModel):
 
     file: Binary
     purpose: Purpose
-    """`batch`: the input of batches; its name ends in .jsonl."""
+    """`batch`: the input of batches; its name ends in .jsonl, or has no ending and the content is JSONL."""
     anchor: _Anchor = Field(None, alias=_ANCHOR)
     seconds: _LifeSeconds = Field(None, alias=_SECONDS, ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)
 
@@ -59,7 +59,9 @@ class FileForm(OpenRequestModel):
     def _fit(self) -> Self:
         if (self.anchor is None) != (self.seconds is None):
             raise errors.missing(_ANCHOR if self.anchor is None else _SECONDS)
-        check_purpose(self.purpose, self.file)
+        check_file_name(self.file)
+        if self.purpose != "batch" or "." in self.file:  # else its content decides
+            check_purpose(self.purpose, self.file)
         return self
 
 

@@ -31,11 +31,13 @@ from crossdock.ingress.openai.file_models import (
 from crossdock.ingress.openai.multipart import Form, receive_form
 from crossdock.ingress.openai.storage_quota import StorageQuota
 from crossdock.ingress.values import errors
+from crossdock.ingress.values.checks import begins_with_object, no_jsonl
 from crossdock.ingress.values.operations import FORM, Access, Header, operation
 from crossdock.ingress.values.paging import choose_page
 from crossdock.ingress.values.specimens import (
     FILENAME,
     KAFKA,
+    LONG_NAME,
     RANGE,
     STORE,
     STORED,
@@ -52,6 +54,7 @@ OWN_WRITE_S = (
     2.0  # our own tail shows a file within some milliseconds; after this we answer without it
 )
 OTHERS_WRITE_S = 0.5
+HEAD_BYTES = 65_536  # of a content that is judged
 BYTES = "application/octet-stream"
 _CONTENT = {BYTES: {"type": "string", "contentMediaType": BYTES}}
 
@@ -69,7 +72,7 @@ class FileRoutes:
 
     @operation(
         "POST", "/v1/files", "create_file", "Upload a file", access=Access.INFERENCE, body=FileForm,
-        media=FORM, example={"purpose": "user_data"}, errors=(FILENAME, STORED, KAFKA, STORE),
+        media=FORM, example={"purpose": "user_data"}, errors=(FILENAME, LONG_NAME, STORED, KAFKA, STORE),
     )  # fmt: skip
     async def create(self, request: Request) -> FileObject:
         file_id = make_file_id(self._context.clock.now_ms())
@@ -84,11 +87,21 @@ class FileRoutes:
             )
             try:
                 file = make_file(principal_of(request), file_id, form, self._context.clock.now_ms())
+                await self._check_content(file)
             except errors.RefusedError:
                 await self._context.objects.delete(content_path(file_id))
                 raise
             await publish_file(self._context, file)
         return show_file(file, file.bytes)
+
+    async def _check_content(self, file: StoredFile) -> None:
+        """Check the content of an input of batches whose name has no ending."""
+        if file.purpose != "batch" or "." in file.filename:
+            return
+        size = min(file.bytes, HEAD_BYTES)
+        head = await self._context.objects.get_range(content_path(file.file_id), 0, size)
+        if not begins_with_object(head, is_all=size == file.bytes):
+            raise no_jsonl()
 
     @operation("GET", "/v1/files", "list_files", "List files", access=Access.INFERENCE)
     async def list(self, request: Request, query: FileQuery) -> ListPage[FileObject]:

@@ -9,10 +9,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.ingress.values.types import MAX_FILE_NAME
 from crossdock.kernel.drivers.object_store import Objects, Writer
 
 MAX_FIELDS_BYTES = 65_536  # all fields beside the file, together
+KEPT_NAME = 65_536  # characters of a file's name; the form's model has the limit
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class PartsParser:
                 name=options.get(b"name", b"").decode(errors="replace"),
                 filename=None
                 if filename is None
-                else filename.decode(errors="replace")[:MAX_FILE_NAME],
+                else filename.decode(errors="replace")[:KEPT_NAME],
             )
         )
 

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic_core import from_json
+
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
-from crossdock.kernel.requests.body_check import check_body, metadata_fault
+from crossdock.ingress.values.types import MAX_FILE_NAME
+from crossdock.kernel.requests.body_check import check_body, metadata_fault, too_long
 from crossdock_schemas.accounts.attribution import user_of
 from crossdock_schemas.accounts.demands import Demands, read_demands
 from crossdock_schemas.pricing.catalogue import Catalogue
@@ -69,12 +72,32 @@ Purpose = Literal["fine-tune", "assistants", "batch", "user_data", "vision", "ev
 
 def check_purpose(purpose: str, filename: str) -> None:
     if purpose == "batch" and not filename.lower().endswith(".jsonl"):
-        raise RefusedError(
-            400,
-            "Invalid file format for Batch API. Must be .jsonl",
-            param="file",
-            reason="invalid_file_format",
-        )
+        raise no_jsonl()
+
+
+def no_jsonl() -> RefusedError:
+    return RefusedError(
+        400,
+        "Invalid file format for Batch API. Must be .jsonl",
+        param="file",
+        reason="invalid_file_format",
+    )
+
+
+def check_file_name(name: str) -> None:
+    if len(name) > MAX_FILE_NAME:
+        raise errors.unsound(too_long("file", "a file name", MAX_FILE_NAME, len(name)))
+
+
+def begins_with_object(head: bytes, *, is_all: bool) -> bool:
+    """Return whether the first line of a file is a JSON object; of a longer line only the beginning is in `head`."""
+    first, end, _ = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+    if not end and not is_all:
+        return first.startswith(b"{")
+    try:
+        return isinstance(from_json(first), dict)
+    except ValueError:
+        return False
 
 
 def check_number(text: str | None, name: str, *, default: int, lowest: int, highest: int) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from crossdock.ingress.values import errors
-from crossdock.ingress.values.checks import check_metadata, check_purpose
+from crossdock.ingress.values.checks import check_file_name, check_metadata, check_purpose
 from crossdock.ingress.values.errors import STATUS, RefusedError
 from crossdock.ingress.values.operations import Access, Operation
+from crossdock.ingress.values.types import MAX_FILE_NAME
 from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAGS
 from crossdock_schemas.accounts.demands import FIELD, NO_ENDPOINT_FOUND
 from crossdock_schemas.pricing.field_types import Unsound
@@ -64,6 +65,7 @@ NO_ENDPOINT = RefusedError(
 )
 UNKNOWN_FIELD = errors.unknown_parameter("x")
 FILENAME = _caught(lambda: check_purpose("batch", "a.txt"))
+LONG_NAME = _caught(lambda: check_file_name("a" * (MAX_FILE_NAME + 1)))
 RANGE = errors.bad_range(0)
 NONE_SUCH = errors.no_such("Object", "x")
 NO_BATCH = errors.no_batch("x")

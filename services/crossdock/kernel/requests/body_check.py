@@ -169,7 +169,7 @@ def _user_fault(body: Mapping[str, Any]) -> Unsound | None:
         if not isinstance(user, str):
             return wrong_type(name, "a string", user)
         if len(user) > MAX_USER:
-            return _too_long(name, "a string", MAX_USER, len(user))
+            return too_long(name, "a string", MAX_USER, len(user))
     return None
 
 
@@ -193,13 +193,13 @@ def _pair_fault(key: str, value: object) -> Unsound | None:
     if not isinstance(value, str):
         return wrong_type(f"metadata.{key[:MAX_TAG_NAME]}", "a string", value)
     if len(key) > MAX_TAG_NAME:
-        return _too_long("metadata", "a property name", MAX_TAG_NAME, len(key))
+        return too_long("metadata", "a property name", MAX_TAG_NAME, len(key))
     if len(value) > MAX_TAG_VALUE:
-        return _too_long(f"metadata.{key}", "a string", MAX_TAG_VALUE, len(value))
+        return too_long(f"metadata.{key}", "a string", MAX_TAG_VALUE, len(value))
     return None
 
 
-def _too_long(param: str, what: str, limit: int, got: int) -> Unsound:
+def too_long(param: str, what: str, limit: int, got: int) -> Unsound:
     message = (
         f"Invalid '{param}': string too long. Expected {what} with maximum length {limit}, "
         f"but got one with length {got} instead."

@@ -48,6 +48,43 @@ async def test_a_file_may_be_empty_and_its_name_may_be_odd() -> None:
     assert file.expires_at is None
 
 
+@pytest.mark.parametrize(
+    ("content", "is_input"),
+    [
+        pytest.param(INPUT, True, id="lines"),
+        pytest.param(b"\xef\xbb\xbf" + INPUT, True, id="a mark of bytes"),
+        pytest.param(b'{"a": "' + b"x" * 100_000 + b'"}\n', True, id="a long line"),
+        pytest.param(b"{", False, id="no object"),
+        pytest.param(b"[1]\n", False, id="a list"),
+        pytest.param(b"PK\x03\x04" + b"\0" * 100_000, False, id="an archive"),
+        pytest.param(b"", False, id="nothing"),
+    ],
+)
+async def test_a_name_without_an_ending_is_judged_by_the_content(
+    content: bytes, is_input: bool
+) -> None:
+    """The SDK names raw bytes `upload`."""
+    async with running_ingress() as ingress:
+        create = ingress.sdk.files.create(file=content, purpose="batch")
+        if is_input:
+            assert (await create).filename == "upload"
+            return
+        with pytest.raises(openai.BadRequestError) as caught:
+            await create
+        files = await ingress.sdk.files.list()
+
+    assert caught.value.code == "invalid_file_format"
+    assert not files.data
+
+
+async def test_a_name_that_is_too_long_is_told_so() -> None:
+    async with running_ingress() as ingress:
+        with pytest.raises(openai.BadRequestError, match=r"too long.* 606 ") as caught:
+            await ingress.sdk.files.create(file=("a" * 600 + ".jsonl", INPUT), purpose="batch")
+
+    assert caught.value.param == "file"
+
+
 async def test_fields_may_come_after_the_file() -> None:
     body = (
         b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\nabc\r\n'

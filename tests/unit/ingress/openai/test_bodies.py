@@ -76,6 +76,7 @@ def test_another_expiry_is_refused(expiry: object, param: str) -> None:
         (UploadComplete, {"part_ids": ["p"]}, {"part_ids": "p"}, "part_ids", "invalid_type"),
         (UploadComplete, {"part_ids": ["p"]}, {"md5": 1}, "md5", "invalid_type"),
         (FileForm, FORM, {"file": "a.json"}, "file", "invalid_file_format"),
+        (FileForm, FORM, {"file": "a" * 600 + ".jsonl"}, "file", "string_above_max_length"),
         (FileForm, FORM, {"purpose": "other"}, "purpose", "invalid_value"),
         (FileForm, FORM, {"expires_after[anchor]": "created_at"}, "expires_after[seconds]", "missing_required_parameter"),
         (FileForm, FORM, {"expires_after[seconds]": "1e4"}, "expires_after[seconds]", "invalid_type"),
