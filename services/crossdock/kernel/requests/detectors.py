@@ -114,7 +114,7 @@ def _cards(text: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def _is_no_column(text: bytes, start: int, end: int) -> bool:
-    """Return whether a number is no part of a column or row of numbers: of each ten one satisfies Luhn's rule."""
+    """Return whether a number stands apart from rows and columns: of each ten numbers one satisfies Luhn's rule."""
     is_row = _GROUP_BEFORE.search(text, max(0, start - 6), start) or _GROUP_AFTER.match(text, end)
     return not is_row and not _YEARS.fullmatch(text, start, end)
 

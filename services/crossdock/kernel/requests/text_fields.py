@@ -24,7 +24,7 @@ _MEDIA = frozenset(
 )
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 MIN_MEDIA = 64  # characters
-MIN_NUMBER = 10**8  # shorter numbers are no sensitive data by themselves
+MIN_NUMBER = 10**8  # shorter numbers are harmless by themselves
 _UNTOLD = frozenset({"seed"})
 _NAMES = """
 additionalProperties allOf annotations anyOf approximate arguments assistant audio best_of cache_control city
