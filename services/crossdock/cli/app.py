@@ -1,12 +1,15 @@
-"""The top level: which commands there are, and how an error looks: one line with its remedy, and exit code 1.
+"""The top level: which commands there are, and how an error looks: one line with its remedy, and an exit code.
 
 The module of a command is imported when the command runs or shows its own help. The top level's help needs none.
 """
 
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -14,7 +17,12 @@ from typer.main import get_group
 from typing_extensions import override
 
 from crossdock.cli.shared.doors import Doors
+from crossdock.cli.shared.files import UnusableFileError, reason_of
 from crossdock.kernel.process.errors import CrossdockError
+
+UNUSABLE = 2  # as for other arguments that are wrong
+INTERRUPTED = 130  # as shells show it
+PIPE_CLOSED = 141  # as shells show it
 
 
 class CommandEntry(NamedTuple):
@@ -103,8 +111,35 @@ ENTRIES = {
 }
 
 
+@contextmanager
+def _open_pipe() -> Iterator[None]:
+    """Write what is printed; a reader that closed the pipe, such as `head`, ends the command quietly."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_stdout()
+        raise typer.Exit(PIPE_CLOSED) from None
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich has seen it
+            raise typer.Exit(PIPE_CLOSED) from None
+        raise
+
+
 class TopLevel(TyperGroup):
     """Shows commands by their entries, and loads the one that is run."""
+
+    @override
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        with _open_pipe():
+            return super().make_context(*arguments, **named)
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        with _open_pipe():
+            return super().invoke(ctx)
 
     @override
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
@@ -125,10 +160,38 @@ app = TopLevel(
 
 def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> None:
     """Run one command. Tests give other doors."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        app(argv, obj=doors or Doors())
-    except CrossdockError as error:
-        sys.stderr.write(f"crossdock: {error}\n")
-        sys.exit(1)
+        _run(argv, doors or Doors())
     except KeyboardInterrupt:
-        sys.exit(130)
+        _fail("interrupted", INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(argv: Sequence[str] | None, doors: Doors) -> None:
+    try:
+        app(argv, obj=doors)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _fail("interrupted", INTERRUPTED)
+        raise
+    except CrossdockError as error:
+        _fail(str(error), UNUSABLE if isinstance(error, UnusableFileError) else 1)
+    except OSError as error:
+        _leave_stdout()
+        named = f"{error.filename}: " if error.filename else ""
+        _fail(f"{named}{reason_of(error)}", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"crossdock: {message}\n")
+    sys.exit(code)
+
+
+def _leave_stdout() -> None:
+    """Let the last flush of stdout go nowhere: it would fail, and Python would print that."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

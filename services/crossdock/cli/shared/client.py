@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from crossdock.cli.shared.files import write
 from crossdock.kernel.process.errors import ProcessError
 
 
@@ -36,10 +37,12 @@ class ApiClient:
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise ProcessError(
-                f"no answer from {self._base_url} ({type(error).__name__}): see `crossdock status`"
-            ) from error
+            raise self._unanswered(error) from error
         return self._checked(response)
+
+    def _unanswered(self, error: httpx.TransportError) -> ProcessError:
+        kind = type(error).__name__
+        return ProcessError(f"no answer from {self._base_url} ({kind}): see `crossdock status`")
 
     @staticmethod
     def _checked(response: httpx.Response) -> dict[str, Any]:
@@ -78,11 +81,14 @@ class ApiClient:
     @contextmanager
     def content(self, file_id: str) -> Iterator[Iterator[bytes]]:
         """Stream a file's content."""
-        with self._client.stream("GET", f"/files/{file_id}/content") as response:
-            if response.is_error:
-                response.read()
-                self._checked(response)
-            yield response.iter_bytes()
+        try:
+            with self._client.stream("GET", f"/files/{file_id}/content") as response:
+                if response.is_error:
+                    response.read()
+                    self._checked(response)
+                yield response.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unanswered(error) from error
 
 
 def open_client(found: dict[str, str]) -> ApiClient:
@@ -98,7 +104,5 @@ def open_client(found: dict[str, str]) -> ApiClient:
 
 def save(client: ApiClient, file_id: str, path: Path) -> None:
     """Write a file's content to `path`, which appears only when it is complete."""
-    partial = path.with_name(f"{path.name}.partial")
-    with client.content(file_id) as chunks, partial.open("wb") as out:
-        out.writelines(chunks)
-    partial.replace(path)
+    with client.content(file_id) as chunks:
+        write(path, chunks)

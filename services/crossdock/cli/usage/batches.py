@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from crossdock.cli.shared.client import ApiClient, open_client, save
+from crossdock.cli.shared.files import readable
 from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
 from crossdock.cli.usage.estimate import FILE, estimate_file
-from crossdock.cli.usage.watching import status_of, watch_batch
+from crossdock.cli.usage.watching import LINES_FAILED, is_whole, status_of, watch_batch
 from crossdock.kernel.process.errors import ProcessError
 
 app = typer.Typer(
@@ -44,29 +46,44 @@ def submit(
     ] = True,
     data_dir_: DataDirOption = None,
 ) -> None:
-    """Upload FILE and run it as a batch."""
+    """Upload FILE and run it as a batch.
+
+    With --watch the exit code is 0 if all lines completed, 3 if lines failed, expired or were cancelled, and 1 if the
+    file failed validation.
+    """
     client = _client(data_dir_)
     pairs = dict(item.partition("=")[::2] for item in metadata or ())
-    uploaded = client.upload(file)
-    batch = client.create_batch(uploaded["id"], endpoint or _endpoint_of(file), window, pairs)
+    with readable(file) as found:
+        url = endpoint or _endpoint_of(found, file)
+        uploaded = client.upload(found)
+    batch = client.create_batch(uploaded["id"], url, window, pairs)
     sys.stdout.write(f"{batch['id']}\n")
     sys.stdout.flush()
     if watching:
-        watch_batch(client, batch["id"])
+        _end_with(watch_batch(client, batch["id"]))
 
 
-def _endpoint_of(file: Path) -> str:
+def _end_with(batch: Mapping[str, Any]) -> None:
+    if not is_whole(batch):
+        raise typer.Exit(LINES_FAILED)
+
+
+def _endpoint_of(file: Path, given: Path) -> str:
     with file.open("rb") as lines:
         try:
             return str(json.loads(lines.readline())["url"])
         except (ValueError, KeyError, TypeError):
-            raise ProcessError(f"{file}: its first line has no url; pass --endpoint") from None
+            raise ProcessError(f"{given}: its first line has no url; pass --endpoint") from None
 
 
 @app.command()
 def watch(batch_id: BatchId, data_dir_: DataDirOption = None) -> None:
-    """Show a batch's progress until it ends. Ctrl-C does not stop the batch."""
-    watch_batch(_client(data_dir_), batch_id)
+    """Show a batch's progress until it ends. Ctrl-C does not stop the batch.
+
+    The exit code is 0 if all lines completed, 3 if lines failed, expired or were cancelled, and 1 if the file failed
+    validation.
+    """
+    _end_with(watch_batch(_client(data_dir_), batch_id))
 
 
 @app.command()

@@ -13,19 +13,18 @@ from crossdock.batches.core.line_check import CheckedLine, LineRules, check_line
 from crossdock.batches.core.line_preparation import prepare_line
 from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
 from crossdock.cli.shared.doors import Doors, doors_of
+from crossdock.cli.shared.files import UnusableFileError, readable
 from crossdock.cli.shared.installation import DataDirOption, reached
 from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json, show_rows
-from crossdock.kernel.process.errors import CrossdockError, ProcessError
+from crossdock.kernel.process.errors import CrossdockError
 from crossdock_schemas.accounts.preset import Preparation, Preset, PresetSettings, preparation_of
 from crossdock_schemas.batches.batch import LineError
 from crossdock_schemas.operations import CHAT
 from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.pricing.estimate import AskTotals, Estimate, estimate
 
-FILE = typer.Argument(
-    exists=True, dir_okay=False, help="JSONL in OpenAI's batch input format.", metavar="FILE"
-)
+FILE = typer.Argument(help="JSONL in OpenAI's batch input format; - is stdin.", metavar="FILE")
 MAX_SHOWN = 20  # errors
 MAX_LINE_BYTES = 10_485_760
 COLUMNS = ("model", "lines", "lowest USD", "expected USD", "worst case USD")
@@ -61,7 +60,8 @@ def estimate_file(
     doors = doors_of(ctx)
     rules = LineRules(endpoint, offers.models, MAX_LINE_BYTES)
     account, preparation = _caller(found, doors)
-    summary = summarize(file, rules, preparation)
+    with readable(file) as found_file:
+        summary = summarize(found_file, rules, preparation)
     lengths = _answer_lengths(found, account, doors)
     estimates = {
         model: _estimate(offers, endpoint, {model: sums}, lengths)
@@ -88,7 +88,7 @@ def summarize(file: Path, rules: LineRules, preparation: Preparation | None = No
             summary.wrong += 1
             summary.errors += [checked] if summary.wrong <= MAX_SHOWN else []
     if not summary.sums and not summary.wrong:
-        raise ProcessError(f"{file} is empty: write one request per line")
+        raise UnusableFileError(f"{file} is empty: write one request per line")
     return summary
 
 

@@ -1,6 +1,7 @@
 """A batch's progress on the terminal, and why its lines wait."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,8 @@ from rich.text import Text
 from crossdock.kernel.process.errors import ProcessError
 
 FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
+LINES_FAILED = 3
+"""Exit code for a batch that ended without an answer to each of its lines."""
 POLL_S = 0.25
 
 
@@ -50,6 +53,12 @@ def watch_batch(client: Any, batch_id: str) -> dict[str, Any]:
     _conclude(console, batch)
     final: dict[str, Any] = batch
     return final
+
+
+def is_whole(batch: Mapping[str, Any]) -> bool:
+    """Return whether all lines of a batch that ended have completed."""
+    counts = batch["request_counts"]
+    return bool(batch["status"] == "completed" and counts["completed"] == counts["total"])
 
 
 def _show_estimate(console: Console, batch: dict[str, Any]) -> bool:
