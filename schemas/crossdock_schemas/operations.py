@@ -24,8 +24,6 @@ class OperationSpec:
     path: Operation
     required: str
     """The field of a body that every request needs."""
-    text_fields: tuple[str, ...]
-    """The fields of a body that a model reads as text."""
     ask: Callable[[Mapping[str, Any], int], Ask]
     """Returns the tokens that a body of so many bytes asks for at most."""
     answer: AnswerKind
@@ -34,14 +32,12 @@ class OperationSpec:
 CHAT = OperationSpec(
     "/v1/chat/completions",
     required="messages",
-    text_fields=("messages", "prompt", "prediction", "system", "instructions"),
     ask=ask_completion,
     answer=AnswerKind.COMPLETION,
 )
 EMBEDDINGS = OperationSpec(
     "/v1/embeddings",
     required="input",
-    text_fields=("input",),
     ask=ask_embeddings,
     answer=AnswerKind.EMBEDDINGS,
 )
