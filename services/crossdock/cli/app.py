@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 import typer
@@ -158,29 +159,39 @@ app = TopLevel(
 )
 
 
+class Interrupt:
+    """Raises KeyboardInterrupt for Ctrl-C, and remembers it: other code may wrap or print the exception."""
+
+    was = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        self.was = True
+        sys.unraisablehook = lambda _: None
+        raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> None:
     """Run one command. Tests give other doors."""
-    before = signal.getsignal(signal.SIGINT)
+    interrupt, before = Interrupt(), signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
     try:
-        _run(argv, doors or Doors())
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        app(argv, obj=doors or Doors())
+    except BaseException as error:
+        if interrupt.was:
+            _leave_stdout()
+            _fail("interrupted", INTERRUPTED)
+        _show(error)
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(argv: Sequence[str] | None, doors: Doors) -> None:
-    try:
-        app(argv, obj=doors)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
-            _fail("interrupted", INTERRUPTED)
-        raise
-    except CrossdockError as error:
+def _show(error: BaseException) -> None:
+    """End with the line for an error that has one."""
+    if isinstance(error, CrossdockError):
         _fail(str(error), UNUSABLE if isinstance(error, UnusableFileError) else 1)
-    except OSError as error:
+    if isinstance(error, OSError):
         _leave_stdout()
         named = f"{error.filename}: " if error.filename else ""
         _fail(f"{named}{reason_of(error)}", 1)
