@@ -3,6 +3,7 @@
 No message contains a plain key: a key is identified by the SHA-256 of its text.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -80,6 +81,9 @@ class ApiKey(Message):
     """The management key that created it; None: the installation."""
     rotated_from: KeyId | None = None
     """The key that it replaced."""
+    rotation_root: KeyId | None = None
+    """The first key of its chain of rotations: budgets and limits a minute count the whole chain. None: it is the
+    first, or an older version rotated it."""
     created_at_ms: int
     updated_at_ms: int
 
@@ -89,3 +93,15 @@ class ApiKey(Message):
 
     def is_alive(self, now_ms: int) -> bool:
         return not self.disabled and (self.expires_at_ms is None or now_ms < self.expires_at_ms)
+
+
+def rotation_root(keys: Mapping[KeyId, ApiKey], key: ApiKey) -> KeyId:
+    """Return the first key of a chain of rotations, as far as it is known: deleted keys end the search."""
+    found: ApiKey | None = key
+    root = key.key_id
+    for _ in range(len(keys) + 1):
+        if found is None or found.rotated_from is None:
+            break
+        root = found.rotation_root or found.rotated_from
+        found = keys.get(root)
+    return root

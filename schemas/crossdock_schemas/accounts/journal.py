@@ -142,11 +142,15 @@ class Spend(Spending):
     account: AccountId
     project: ProjectId
     key_id: KeyId
+    rotation_root: KeyId | None = None
+    """The first key of its chain of rotations; None: the key itself."""
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Scopes of the budgets that it counts for."""
-        return frozenset((self.account, self.project, self.key_id))
+        """Scopes of the budgets that it counts for; of keys: the first one of a chain of rotations, too."""
+        return frozenset(
+            (self.account, self.project, self.key_id, self.rotation_root or self.key_id)
+        )
 
 
 class MarkSpend(Spending):

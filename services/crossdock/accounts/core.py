@@ -21,7 +21,7 @@ from crossdock.accounts.state.attribution import tags_of
 from crossdock.accounts.state.pages import entity_page, gone_page, head_page, restore_states
 from crossdock.kernel.process.record import Page, Step
 from crossdock.kernel.runtime.shard.step_builder import StepBuilder
-from crossdock_schemas.accounts.account import Organization
+from crossdock_schemas.accounts.account import ApiKey, Organization
 from crossdock_schemas.accounts.control import Change, Command
 from crossdock_schemas.accounts.credit import Credit, Terms
 from crossdock_schemas.accounts.directory import Entity, identity, listed_as
@@ -98,6 +98,8 @@ class AccountsCore:
             self._step.send(directory_record(name, entity, now_ms))
             if isinstance(entity, Credit):
                 self.ledger.credit(entity, now_ms)
+            elif isinstance(entity, ApiKey) and entity.rotated_from is not None:
+                state.link_rotation(entity)
             elif isinstance(entity, Organization) and state.lots is not None:
                 self.ledger.settle_credits(state.account, now_ms)  # prepayment may have changed
         for identifier in decision.deleted:

@@ -140,21 +140,24 @@ async def test_an_admitted_parcel_goes_on_as_it_came() -> None:
 
 
 async def test_a_parcel_is_admitted_under_its_own_its_keys_and_its_projects_tags() -> None:
-    """The request's go before the key's, and those before the project's; what was admitted before keeps its own."""
+    """Kind 10 of issue 16: the key's go before the project's, and those before the request's."""
     partition = await founded()
     commands: tuple[Command, ...] = (
         ProjectChange(**common(), project=PROJECT, tags={"a": "project", "b": "project"}),
         KeyChange(**common(), key_id=APP, tags={"b": "key", "c": "key"}),
     )
-    parcels = (numbered(1, tags={"c": "request"}), numbered(2, tags={"a": "then", "b": "then"}))
+    parcels = (
+        numbered(1, tags={"c": "request", "d": "request"}),
+        numbered(2, tags={"a": "then", "b": "then"}),
+    )
     asked_for = [command_record(command) for command in commands]
 
     step = await partition.step([*asked_for, *(request_record(parcel) for parcel in parcels)])
 
     found = [decode_envelope(r.headers, Parcel).tags for r in on(ADMITTED.name, step.outgoing)]
     assert found == [
-        {"a": "project", "b": "key", "c": "request"},
-        {"a": "then", "b": "then", "c": "key"},
+        {"a": "project", "b": "key", "c": "key", "d": "request"},
+        {"a": "project", "b": "key", "c": "key"},
     ]
 
 

@@ -77,7 +77,7 @@ def headroom_of_scopes(state: AccountState, scopes: Iterable[str]) -> KeyHeadroo
         budgets = state.budgets.get(scope)
         if not budgets:
             continue
-        totals = state.totals_of(scope)
+        totals = state.counted(scope)
         for budget in budgets.values():
             window, include_byok = budget.window, budget.include_byok
             most = to_units(budget.limit_usd + budget.overshoot_usd)

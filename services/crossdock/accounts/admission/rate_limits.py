@@ -1,4 +1,4 @@
-"""Rate limits of a key: requests and tokens a minute. Pure."""
+"""Rate limits of a key, which it shares with its chain of rotations: requests and tokens a minute. Pure."""
 
 from collections.abc import Collection, Sequence
 from enum import StrEnum
@@ -43,7 +43,7 @@ def startable(state: AccountState, key: ApiKey, lines: Sequence[int]) -> Startab
     """Return how many of `lines`, which reserve so many tokens, may start now."""
     requests = Startable(len(lines), RateUnit.REQUESTS)
     if key.rpm is not None:
-        busy_ms = state.busy_until_ms.get(key.key_id, 0)
+        busy_ms = state.busy_until_ms.get(state.root_of(key.key_id), 0)
         allowed = request_rate.count_allowed(busy_ms, key.rpm, state.now_ms)
         requests = Startable(min(len(lines), allowed), RateUnit.REQUESTS)
     if key.tpm is None:
@@ -57,7 +57,7 @@ def count_startable(
 ) -> int:
     """Return how many lines of the same size may start now, if so many of the key's tokens are promised to others."""
     if key.rpm is not None:
-        busy_ms = state.busy_until_ms.get(key.key_id, 0)
+        busy_ms = state.busy_until_ms.get(state.root_of(key.key_id), 0)
         lines = min(lines, request_rate.count_allowed(busy_ms, key.rpm, state.now_ms))
     if key.tpm is None:
         return lines
@@ -73,7 +73,7 @@ def rate_wait_reason(state: AccountState, key: ApiKey, unit: RateUnit, reserve: 
         rule = f"may use {tpm} tokens a minute; this reserves {reserve}"
     else:
         rpm = key.rpm or 1
-        until_ms = request_rate.next_ms(state.busy_until_ms.get(key.key_id, 0), rpm)
+        until_ms = request_rate.next_ms(state.busy_until_ms.get(state.root_of(key.key_id), 0), rpm)
         rule = f"may begin {rpm} requests a minute"
     return WaitReason(
         code="rate_limit_exceeded",
@@ -85,7 +85,7 @@ def rate_wait_reason(state: AccountState, key: ApiKey, unit: RateUnit, reserve: 
 
 
 def _bucket(state: AccountState, key_id: KeyId) -> TokenBucket:
-    return state.buckets.get(key_id, TokenBucket())
+    return state.buckets.get(state.root_of(key_id), TokenBucket())
 
 
 class RateCounter:
@@ -100,10 +100,11 @@ class RateCounter:
     ) -> None:
         """Count `lines` that start, and reserve so many tokens."""
         if key.rpm is not None:
-            busy_ms = state.busy_until_ms.get(key.key_id, 0)
+            busy_ms = state.busy_until_ms.get(state.root_of(key.key_id), 0)
             busy_ms = request_rate.after(busy_ms, key.rpm, state.now_ms, len(lines))
-            state.busy_until_ms[key.key_id] = busy_ms
-            self._step.keep(rate_page(state, key.key_id))
+            root = state.root_of(key.key_id)
+            state.busy_until_ms[root] = busy_ms
+            self._step.keep(rate_page(state, root))
         if key.tpm is not None:
             owner = HoldOwner(state.account, key.key_id)
             self.reserved.add(owner, hold_id, sum(lines), len(lines))
@@ -123,6 +124,6 @@ class RateCounter:
     def _put(self, state: AccountState, key_id: KeyId, count: int) -> None:
         key = state.keys.get(key_id)
         if count and key is not None and key.tpm is not None:
-            bucket = _bucket(state, key_id)
-            state.buckets[key_id] = token_bucket.fill(bucket, key.tpm, state.now_ms, count)
-            self._step.keep(bucket_page(state, key_id))
+            bucket, root = _bucket(state, key_id), state.root_of(key_id)
+            state.buckets[root] = token_bucket.fill(bucket, key.tpm, state.now_ms, count)
+            self._step.keep(bucket_page(state, root))

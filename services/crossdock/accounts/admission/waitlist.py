@@ -33,7 +33,8 @@ def grants(state: AccountState) -> Iterator[tuple[WaitingLines, Granted]]:
         worst_case = to_units(waiting.worst_usd)
         (expected,) = expected_costs([worst_case], state.cost_history.get(waiting.model))
         headroom = headroom_of(state, key, waiting.marks)
-        tokens = promised.tokens.get(key.key_id, 0)
+        root = state.root_of(key.key_id)
+        tokens = promised.tokens.get(root, 0)
         count = min(
             _count(headroom.worst_case, worst_case, promised.worst_case, waiting.lines),
             _count(headroom.expected, expected, promised.expected, waiting.lines),
@@ -42,7 +43,7 @@ def grants(state: AccountState) -> Iterator[tuple[WaitingLines, Granted]]:
         if count:
             promised.worst_case += worst_case * count
             promised.expected += expected * count
-            promised.tokens[key.key_id] = tokens + waiting.tokens * count
+            promised.tokens[root] = tokens + waiting.tokens * count
             yield waiting, _granted(waiting, count if count < waiting.lines else None)
 
 

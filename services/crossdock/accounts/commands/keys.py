@@ -104,6 +104,7 @@ def rotate_key(state: AccountState, command: KeyRotation) -> Decision | Refused:
             "label": command.label,
             "creator": command.actor,
             "rotated_from": key.key_id,
+            "rotation_root": state.root_of(key.key_id),
             "expires_at_ms": None if life_ms is None else state.now_ms + life_ms,
             "created_at_ms": state.now_ms,
             "updated_at_ms": state.now_ms,
@@ -120,7 +121,10 @@ def rotate_key(state: AccountState, command: KeyRotation) -> Decision | Refused:
 def _inherited(
     state: AccountState, key_id: KeyId, successor: KeyId
 ) -> tuple[list[Entity], dict[str, Any]]:
-    """Return the policy and the budgets of the successor, and their fields of the log. Budgets start again."""
+    """Return the policy and the budgets of the successor, and their fields of the log.
+
+    The budgets count the whole chain of rotations: they do not start again.
+    """
     stamps = {"scope": successor, "version": state.number + 1, "updated_at_ms": state.now_ms}
     policy = state.policies.get(policy_id(key_id))
     budgets = state.budgets.get(key_id, {})

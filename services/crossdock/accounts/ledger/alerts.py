@@ -43,7 +43,7 @@ def alerts(
 
 
 def _of_budget(state: AccountState, budget: Budget, exhausted: Collection[str]) -> Iterator[Alert]:
-    totals = state.totals_of(budget.scope)
+    totals = state.counted(budget.scope)
     spent = totals.spent_in(budget.window, include_byok=budget.include_byok)
     use = LimitUse(budget.limit_usd, to_usd(spent))
     is_nearly_used = use.spent >= use.limit * NEARLY

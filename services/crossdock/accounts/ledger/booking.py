@@ -15,7 +15,7 @@ from crossdock.accounts.ledger.postings import (
     credit_postings,
     parts_of,
 )
-from crossdock.accounts.state.account import AccountState
+from crossdock.accounts.state.account import AccountState, chain_of
 from crossdock.accounts.state.attribution import (
     Attribution,
     HoldShare,
@@ -249,7 +249,9 @@ class Booking:
         if held:
             sums.held[place] = sums.held.get(place, 0) + held
         self._state.spenders.setdefault(place.key_id, place.project)
-        for scope in (self._state.account, place.project, place.key_id, *place.scopes):
+        root = self._state.roots.get(place.key_id)
+        chain = () if root is None else (chain_of(root),)
+        for scope in (self._state.account, place.project, place.key_id, *chain, *place.scopes):
             self._state.totals_of(scope).add(
                 place.day,
                 spent=spent,

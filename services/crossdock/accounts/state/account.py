@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from crossdock.accounts.state.cost_history import CostHistory
 from crossdock.accounts.state.token_bucket import TokenBucket
-from crossdock.accounts.state.totals import Totals, mark_spend_of, spend_of, totals_of
+from crossdock.accounts.state.totals import SpendPlace, Totals, mark_spend_of, spend_of, totals_of
 from crossdock.accounts.state.waiting import WaitingLines
-from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, rotation_root
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.credential import Credential
 from crossdock_schemas.accounts.credit import Credit, Lots
@@ -26,6 +26,11 @@ from crossdock_schemas.money import Units, to_units, to_usd
 from crossdock_schemas.windows import Window, day_of
 
 CREDITS = "credits"
+
+
+def chain_of(root: KeyId) -> str:
+    """Return the name of the totals of a chain of rotations."""
+    return f"rotations of {root}"
 
 
 class Alerted(NamedTuple):
@@ -61,6 +66,8 @@ class AccountState:
     """By scope: the organization, projects and keys, deleted ones too; and `attributed`."""
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
     """Keys that have totals."""
+    roots: dict[KeyId, KeyId] = field(default_factory=dict)
+    """The first key of a chain of rotations, for each key of a chain of two or more, deleted ones too."""
     attributed: set[str] = field(default_factory=set)
     """Scopes of end users and tags that have, or had, a budget: calls are attributed to them."""
     credits: dict[CreditId, Credit] = field(default_factory=dict)
@@ -108,10 +115,48 @@ class AccountState:
     def _take(self, spend: Spend) -> None:
         """Take over the totals of a key that has none yet."""
         found = totals_of(spend)
+        if spend.rotation_root is not None:
+            self.roots[spend.key_id] = self.roots[spend.rotation_root] = spend.rotation_root
         self.spenders[spend.key_id] = spend.project
         self.totals[spend.key_id] = found
         for scope in (self.account, spend.project):
             self.totals.setdefault(scope, Totals(found.day)).merge(found)
+
+    def link_rotations(self) -> None:
+        """Find the chains of rotations of restored keys, and their totals."""
+        for key in self.keys.values():
+            if key.rotated_from is not None:
+                self._link(key)
+        for root in set(self.roots.values()):
+            self._sum_chain(root)
+
+    def link_rotation(self, key: ApiKey) -> None:
+        """Let a successor share budgets and limits with the keys before it."""
+        self._sum_chain(self._link(key))
+
+    def _link(self, key: ApiKey) -> KeyId:
+        root = rotation_root(self.keys, key)
+        root = self.roots.get(root, root)
+        self.roots[root] = self.roots[key.key_id] = root
+        return root
+
+    def _sum_chain(self, root: KeyId) -> None:
+        """Add up the totals of a chain's keys, unless that is done already."""
+        chain = chain_of(root)
+        if chain not in self.totals:
+            self.totals[chain] = merged = Totals(day_of(self.now_ms))
+            for member, of in self.roots.items():
+                if of == root and member in self.totals:
+                    merged.merge(self.totals[member])
+
+    def root_of(self, key_id: KeyId) -> KeyId:
+        """Return the key whose limits a minute are counted: the first one of its chain of rotations."""
+        return self.roots.get(key_id, key_id)
+
+    def counted(self, scope: str) -> Totals:
+        """Return what the budgets of a scope count: of a key, its whole chain of rotations."""
+        root = self.roots.get(KeyId(scope))
+        return self.totals_of(scope if root is None else chain_of(root))
 
     def go_on(self, now_ms: int) -> None:
         """Move the clock to `now_ms`, and empty the windows that ended."""
@@ -134,7 +179,9 @@ class AccountState:
     def spend(self, key_id: KeyId) -> Spend:
         """Return what the directory shows of a key that has totals."""
         project = self.spenders[key_id]
-        return spend_of(self.totals[key_id], self.account, project, key_id, self.now_ms)
+        root = self.root_of(key_id)
+        place = SpendPlace(self.account, project, key_id, None if root == key_id else root)
+        return spend_of(self.totals[key_id], place, self.now_ms)
 
     def spending(self, name: str) -> Spend | MarkSpend:
         """Return what the directory shows of a key that has totals, or of one of `attributed`."""

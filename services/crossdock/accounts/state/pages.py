@@ -90,6 +90,7 @@ def restore_states(pages: Iterable[Page]) -> dict[AccountId, AccountState]:
         else:
             _restore_page(state, identifier, value)
     for state in states.values():
+        state.link_rotations()
         for totals in state.totals.values():
             totals.roll(day_of(state.now_ms))
     return states

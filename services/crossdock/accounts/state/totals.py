@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossdock_schemas.accounts.journal import MarkSpend, Spend, Spending
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
@@ -109,11 +109,18 @@ def totals_of(spending: Spending) -> Totals:
     return totals
 
 
-def spend_of(
-    totals: Totals, account: AccountId, project: ProjectId, key_id: KeyId, now_ms: int
-) -> Spend:
+class SpendPlace(NamedTuple):
+    """The key whose spending is shown."""
+
+    account: AccountId
+    project: ProjectId
+    key_id: KeyId
+    rotation_root: KeyId | None = None
+
+
+def spend_of(totals: Totals, place: SpendPlace, now_ms: int) -> Spend:
     """Return what the directory shows of a key; `now_ms` is in the day of `totals`."""
-    return Spend(account=account, project=project, key_id=key_id, at_ms=now_ms, **_shown(totals))
+    return Spend(**place._asdict(), at_ms=now_ms, **_shown(totals))
 
 
 def mark_spend_of(totals: Totals, account: AccountId, scope: str, now_ms: int) -> MarkSpend:

@@ -44,7 +44,7 @@ class BudgetRoutes:
         found.sort(key=lambda budget: budget.version)
         marked = view.mark_spends.get(who.account, {})
         spends: list[Spend | MarkSpend] = [*view.spends.values(), *marked.values()]
-        balances = balances_of(found, spends, self._context.clock.now_ms())
+        balances = balances_of(found, spends, self._context.clock.now_ms(), view.root_of)
         return models.BudgetsAnswer(data=tuple(map(models.show_budget, balances)))
 
     @operation("GET", "/v1/budgets/{id:path}", "get_budgets", "Show a scope's budgets")

@@ -32,19 +32,21 @@ class KeyLimits:
     def of_scope(self, account: AccountId, scope: str) -> tuple[Balance, ...]:
         view = self._view
         spends = view.spends_of(account, scope)
-        return balances_of(view.budgets_of(account, scope), spends, self._now_ms)
+        return balances_of(view.budgets_of(account, scope), spends, self._now_ms, view.root_of)
 
     def own(self, key: ApiKey) -> tuple[Balance, ...]:
         """Return the balances of a key's own budgets."""
-        spend = self._view.spends.get(key.key_id)
-        budgets = self._view.budgets_of(key.account, key.key_id)
-        return balances_of(budgets, () if spend is None else (spend,), self._now_ms)
+        view = self._view
+        budgets = view.budgets_of(key.account, key.key_id)
+        spends = view.spends_of_key(key.key_id) if budgets else ()
+        return balances_of(budgets, spends, self._now_ms, view.root_of)
 
     def binding(self, key: ApiKey) -> tuple[Balance, ...]:
         """Return the balances that bind a key: its organization's, its project's, its own."""
         scopes = (key.account, key.project, key.key_id)
         budgets = [b for scope in scopes for b in self._view.budgets_of(key.account, scope)]
-        return balances_of(budgets, self._view.spends.values(), self._now_ms)
+        spends = self._view.spends.values()
+        return balances_of(budgets, spends, self._now_ms, self._view.root_of)
 
     def command(self, key: ApiKey, body: LimitFields, who: Principal) -> BudgetCommand | None:
         """Return the command that gives a key the limit of `body`; None: no change.

@@ -59,12 +59,18 @@ class Balance:
 
 
 def balances_of(
-    budgets: Iterable[Budget], spends: Iterable[Spend | MarkSpend], now_ms: int
+    budgets: Iterable[Budget],
+    spends: Iterable[Spend | MarkSpend],
+    now_ms: int,
+    root_of: Callable[[str], str] = str,
 ) -> tuple[Balance, ...]:
-    """Return the balance of each budget, in their order. `spends` may contain those of other scopes."""
-    wanted = tuple(budgets)
-    by_scope = _by_scope({budget.scope for budget in wanted}, spends, now_ms)
-    return tuple(_balance(budget, by_scope.get(budget.scope, ()), now_ms) for budget in wanted)
+    """Return the balance of each budget, in their order. `spends` may contain those of other scopes.
+
+    `root_of` returns the scope that counts for a budget's: see `Spend.rotation_root`.
+    """
+    counted = [(budget, root_of(budget.scope)) for budget in budgets]
+    by_scope = _by_scope({scope for _, scope in counted}, spends, now_ms)
+    return tuple(_balance(budget, by_scope.get(scope, ()), now_ms) for budget, scope in counted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from crossdock.ingress.views.read_your_writes import Arrivals
 from crossdock.kernel.drivers.kafka.tail import pass_over
 from crossdock.kernel.process.record import Record
-from crossdock_schemas.accounts.account import ApiKey, Organization, Project
+from crossdock_schemas.accounts.account import ApiKey, Organization, Project, rotation_root
 from crossdock_schemas.accounts.attribution import is_mark
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.content_filter import GuardRules
@@ -46,6 +46,8 @@ class AccountsView:
         self.spends: dict[KeyId, Spend] = {}
         self.mark_spends: dict[AccountId, dict[str, MarkSpend]] = {}
         """Spending for end users and under tags, by account and scope."""
+        self._chains: dict[KeyId, set[KeyId]] = {}
+        """Keys that have spent, by the first one of their chain of rotations."""
         self._guards: dict[tuple[str, ...], GuardRules] = {}
         self._by_hash: dict[str, ApiKey] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -97,6 +99,8 @@ class AccountsView:
                 self.lots[entity.account] = entity
             case Spend():
                 self.spends[entity.key_id] = entity
+                root = entity.rotation_root or entity.key_id
+                self._chains.setdefault(root, set()).add(entity.key_id)
             case MarkSpend():
                 self.mark_spends.setdefault(entity.account, {})[entity.scope] = entity
 
@@ -142,6 +146,16 @@ class AccountsView:
             guard = guard_of(policy for policy in found if policy is not None)
             self._guards[scopes] = guard
         return guard
+
+    def root_of(self, scope: str) -> str:
+        """Return the scope that counts for a scope's budgets: for a key, the first of its chain of rotations."""
+        key = self.keys.get(KeyId(scope))
+        return scope if key is None else rotation_root(self.keys, key)
+
+    def spends_of_key(self, key_id: KeyId) -> list[Spend]:
+        """Return the spending that the budgets of a key count."""
+        chain = self._chains.get(KeyId(self.root_of(key_id)), ())
+        return [self.spends[one] for one in chain]
 
     def spends_of(self, account: AccountId, scope: str) -> list[Spend | MarkSpend]:
         """Return the spending of a scope in an organization; it may contain that of other scopes."""
