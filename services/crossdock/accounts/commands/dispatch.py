@@ -18,6 +18,7 @@ from crossdock.accounts.commands import (
 )
 from crossdock.accounts.commands.authorization import why_denied
 from crossdock.accounts.commands.decision import CommandSpec, Decision, Refused
+from crossdock.accounts.commands.escalation import why_above
 from crossdock.accounts.commands.lock_out import why_locked_out
 from crossdock.accounts.state.account import AccountState
 from crossdock_schemas.accounts.account import ApiKey, Role
@@ -167,11 +168,21 @@ class Commands:
         if denied is not None:
             return Refused(spec.target(command), Refusal.PERMISSION_DENIED, denied)
         decision = spec.handle(state, command)
-        if isinstance(decision, Refused) or not isinstance(command, GuardedCommand):
+        if isinstance(decision, Refused):
             return decision
-        locked_out = why_locked_out(state, command, decision)
-        if locked_out is None:
-            return decision
-        if not command.force:
-            return Refused(decision.target, Refusal.CONFLICT, locked_out)
-        return replace(decision, also_logged={**decision.also_logged, "forced": locked_out})
+        above = why_above(state, command, decision)
+        if above is not None:
+            return Refused(decision.target, Refusal.PERMISSION_DENIED, above)
+        return _guarded(state, command, decision)
+
+
+def _guarded(state: AccountState, command: Command, decision: Decision) -> Decision | Refused:
+    """Refuse a decision that locks keys out, unless it is forced: then the log has the reason."""
+    if not isinstance(command, GuardedCommand):
+        return decision
+    locked_out = why_locked_out(state, command, decision)
+    if locked_out is None:
+        return decision
+    if not command.force:
+        return Refused(decision.target, Refusal.CONFLICT, locked_out)
+    return replace(decision, also_logged={**decision.also_logged, "forced": locked_out})

@@ -24,7 +24,7 @@ from crossdock_schemas.accounts.control import (
 )
 from crossdock_schemas.accounts.credential import Credential
 from crossdock_schemas.accounts.directory import Entity, policy_id
-from crossdock_schemas.accounts.policy import MAX_PATTERNS
+from crossdock_schemas.accounts.policy import MAX_PATTERNS, Policy
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import KeyId
 
@@ -46,11 +46,21 @@ def create_key(state: AccountState, command: KeyAsked) -> Decision | Refused:
     wrong_end = _why_wrong_end(state, key)
     if wrong_end is not None:
         return Refused(key.key_id, Refusal.INVALID, wrong_end)
+    made: tuple[Entity, ...] = (key, *_members_policy(state, command))
     if command.limit is None:
-        return Decision(key.key_id, (key,))
+        return Decision(key.key_id, made)
     budget = make_budget(state, key.key_id, command.limit)
     also_logged = logged_limit(budget) | {"window": budget.window.value}
-    return Decision(key.key_id, (key, budget), also_logged=also_logged)
+    return Decision(key.key_id, (*made, budget), also_logged=also_logged)
+
+
+def _members_policy(state: AccountState, command: KeyAsked) -> Iterator[Policy]:
+    """Yield the policy of the member that makes a key: it binds the new key, too."""
+    actor = None if command.actor is None else state.keys.get(command.actor)
+    policy = None if actor is None else state.policies.get(policy_id(actor.key_id))
+    if actor is not None and actor.role is Role.MEMBER and policy is not None:
+        stamps = {"version": state.number + 1, "updated_at_ms": state.now_ms}
+        yield policy.model_copy(update={"scope": command.key.key_id, **stamps})
 
 
 def _why_wrong_end(state: AccountState, key: ApiKey) -> str | None:
