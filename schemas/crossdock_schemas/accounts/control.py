@@ -137,11 +137,13 @@ class Recovered(_Command):
 
 
 class PolicyChange(_Command):
-    """Replace all rules of a scope."""
+    """Replace the rules of a scope, but for those that are kept."""
 
     do: Literal["set_policy"] = "set_policy"
     scope: str
     rules: Rules
+    kept: tuple[str, ...] | None = None
+    """Rules that stay as they are; None: none of them."""
 
 
 class PolicyRemoval(_Command):
@@ -159,6 +161,8 @@ class BudgetChange(_Command):
     include_byok: bool = False
     overshoot_usd: Usd = Decimal(0)
     only: bool = False
+    kept: tuple[Literal["limit_usd", "include_byok", "overshoot_usd"], ...] | None = None
+    """Fields that stay as they are, if there is such a budget; None: none of them."""
 
 
 class BudgetRemoval(_Command):
@@ -170,12 +174,14 @@ class BudgetRemoval(_Command):
 
 
 class PresetChange(_Command):
-    """Replace the preset of an organization or a project."""
+    """Replace the settings of a preset of an organization or a project, but for those that are kept."""
 
     do: Literal["set_preset"] = "set_preset"
     scope: str
     slug: Slug
     settings: PresetSettings
+    kept: tuple[str, ...] | None = None
+    """Settings that stay as they are; None: none of them. Else parameters are merged, and one that is null ends."""
 
 
 class PresetRemoval(_Command):

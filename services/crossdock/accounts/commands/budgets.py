@@ -11,6 +11,7 @@ from crossdock_schemas.accounts.directory import budget_id
 from crossdock_schemas.accounts.journal import MarkSpend
 from crossdock_schemas.windows import Window
 
+AMOUNTS = ("limit_usd", "include_byok", "overshoot_usd")
 MAX_ATTRIBUTED = 10_000
 """End users and tags of one organization that ever had a budget: calls are attributed to them from then on."""
 
@@ -27,13 +28,10 @@ def set_budget(state: AccountState, command: BudgetChange) -> Decision | Refused
         return Refused(budget_id(scope, window), Refusal.CONFLICT, reason)
     others = state.budgets.get(scope, {}).keys() - {window} if command.only else set()
     ended = [one for one in Window if one in others]
-    limit = Limit(
-        window=window,
-        limit_usd=command.limit_usd,
-        include_byok=command.include_byok,
-        overshoot_usd=command.overshoot_usd,
-    )
     old = state.budgets.get(scope, {}).get(window)
+    sent: dict[str, Any] = {name: getattr(command, name) for name in AMOUNTS}
+    kept = {} if old is None else {name: getattr(old, name) for name in command.kept or ()}
+    limit = Limit(window=window, **sent | kept)
     also_logged: dict[str, Any] = _ended(ended) if ended else {}
     if _has_more_fields(limit) or (old is not None and _has_more_fields(old)):
         # why all fields: a reader of the log then needs no earlier entries

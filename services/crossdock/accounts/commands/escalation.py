@@ -1,4 +1,4 @@
-"""Escalation: a member makes no key that may more than the member's own key. Admins and owners may. Pure."""
+"""Escalation: a member makes no key that may more than the key of the member. Admins and owners may. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -28,7 +28,7 @@ REMEDY = "Ask an admin or an owner."
 
 
 def why_above(state: AccountState, command: Command, decision: Decision) -> str | None:
-    """Return what of `decision` is more than the member that asks has; None: nothing, or the actor is no member."""
+    """Return what of `decision` is more than the member that asks has; None: nothing, or the actor is not a member."""
     own = None if command.actor is None else state.keys.get(command.actor)
     if own is None or own.role is not Role.MEMBER:
         return None
@@ -42,7 +42,7 @@ def _excesses(
     key = next((one for one in decision.changed if isinstance(one, ApiKey)), None)
     if isinstance(command, KeyAsked) and key is not None:
         if own.expires_at_ms and (key.expires_at_ms or own.expires_at_ms + 1) > own.expires_at_ms:
-            yield "The key would outlive the member's own: set expires_at"
+            yield "The key would outlive the key that asks: set expires_at"
         yield from _above(state, key, own, {"rpm", "tpm", "tags", "allowed_ips"})
     elif isinstance(command, KeyChange) and key is not None:
         names = ("rpm", "tpm", "tags", "allowed_ips")
@@ -57,14 +57,14 @@ def _above(state: AccountState, key: ApiKey, own: ApiKey, names: set[str]) -> It
     for name in ("rpm", "tpm"):
         most: int | None = getattr(own, name)
         if name in names and most is not None and (getattr(key, name) or most + 1) > most:
-            yield f"The member's own key has {name} {most}: set {name} to that at most"
+            yield f"The key that asks has {name} {most}: set {name} to that at most"
     if "allowed_ips" in names and own.allowed_ips and not _is_inside(key.allowed_ips, own):
-        yield "The member's own key may be used from some networks only: set allowed_ips within them"
+        yield "The key that asks may be used from some networks only: set allowed_ips within them"
     if "tags" in names:
         project = state.projects[key.project].tags
         for name, value in (project | own.tags).items():
             if key.tags.get(name, None if name in own.tags else value) != value:
-                yield f"The tag {name!r} of the project, or of the member's own key, is {value!r}: keep it"
+                yield f"The tag {name!r} of the project, or of the key that asks, is {value!r}: keep it"
 
 
 def _is_inside(networks: Sequence[str], own: ApiKey) -> bool:
@@ -88,7 +88,7 @@ def _above_budgets(
     for budget in state.budgets.get(own.key_id, {}).values():
         if not any(_covers(one, budget) for one in left):
             limit = f"{budget.limit_usd:f} USD ({budget.window.value})"
-            yield f"The member's own key has a budget of {limit}: give the key one that is not above it"
+            yield f"The key that asks has a budget of {limit}: give the key one that is not above it"
 
 
 def _covers(one: Limit | Budget, other: Budget) -> bool:

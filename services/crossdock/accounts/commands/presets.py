@@ -1,10 +1,19 @@
 """Commands for presets. Pure."""
 
+import json
+from typing import Any
+
 from crossdock.accounts.commands.decision import Decision, Refused, unknown
 from crossdock.accounts.state.account import AccountState
 from crossdock_schemas.accounts.control import PresetChange, PresetRemoval, Refusal
 from crossdock_schemas.accounts.directory import preset_id
-from crossdock_schemas.accounts.preset import MAX_PRESETS, Preset
+from crossdock_schemas.accounts.preset import (
+    MAX_PARAMETERS,
+    MAX_PARAMETERS_BYTES,
+    MAX_PRESETS,
+    Preset,
+    PresetSettings,
+)
 
 
 def set_preset(state: AccountState, command: PresetChange) -> Decision | Refused:
@@ -15,8 +24,12 @@ def set_preset(state: AccountState, command: PresetChange) -> Decision | Refused
     if len(state.presets) >= MAX_PRESETS and identifier not in state.presets:
         reason = f"An organization has {MAX_PRESETS} presets at most."
         return Refused(identifier, Refusal.CONFLICT, reason)
+    settings = _merged(command, state.presets.get(identifier))
+    if len(settings["parameters"]) > MAX_PARAMETERS or _size(settings) > MAX_PARAMETERS_BYTES:
+        reason = f"A preset has {MAX_PARAMETERS} parameters of {MAX_PARAMETERS_BYTES} bytes of JSON at most."
+        return Refused(identifier, Refusal.INVALID, reason)
     preset = Preset(
-        **dict(command.settings),
+        **settings,
         account=state.account,
         scope=command.scope,
         slug=command.slug,
@@ -24,6 +37,22 @@ def set_preset(state: AccountState, command: PresetChange) -> Decision | Refused
         updated_at_ms=state.now_ms,
     )
     return Decision(identifier, (preset,))
+
+
+def _merged(command: PresetChange, old: Preset | None) -> dict[str, Any]:
+    """Return the settings that a change results in."""
+    settings = dict(command.settings)
+    if command.kept is None:
+        return settings
+    if old is not None:
+        settings["parameters"] = old.parameters | command.settings.parameters
+        settings |= {n: getattr(old, n) for n in command.kept if n in PresetSettings.model_fields}
+    present = settings["parameters"].items()
+    return settings | {"parameters": {n: value for n, value in present if value is not None}}
+
+
+def _size(settings: dict[str, Any]) -> int:
+    return len(json.dumps(settings["parameters"]))
 
 
 def clear_preset(state: AccountState, command: PresetRemoval) -> Decision | Refused:

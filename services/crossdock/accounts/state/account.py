@@ -67,7 +67,7 @@ class AccountState:
     spenders: dict[KeyId, ProjectId] = field(default_factory=dict)
     """Keys that have totals."""
     roots: dict[KeyId, KeyId] = field(default_factory=dict)
-    """The first key of a chain of rotations, for each key of a chain of two or more, deleted ones too."""
+    """By key: the first one of its chain of rotations, where the chain has two or more. It has deleted keys, too."""
     attributed: set[str] = field(default_factory=set)
     """Scopes of end users and tags that have, or had, a budget: calls are attributed to them."""
     credits: dict[CreditId, Credit] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import typer
 from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import BudgetedName, scope_of
 from crossdock.cli.shared.management_client import Management, without_none
-from crossdock.cli.shared.options import IncludeByokOption, usd_of
+from crossdock.cli.shared.options import IncludeByokOption, ReplaceOption, usd_of
 from crossdock.kernel.process.errors import ProcessError
 from crossdock_schemas.windows import Window
 
@@ -71,10 +71,12 @@ def set_(
             metavar="USD",
         ),
     ] = None,
+    replace: ReplaceOption = False,
 ) -> Any:
     """Limit what an organization, a project, a key, an end user or a tag may spend in a window.
 
-    Budgets of its other windows stay. Spending of an end user or a tag is counted from its first budget on.
+    Budgets of its other windows stay, and so does what has no option here. Spending of an end user or a tag is counted
+    from its first budget on.
 
     The worst case of a call is held before the call runs. Without headroom a single request is refused, and the lines
     of a batch wait.
@@ -85,7 +87,8 @@ def set_(
         "include_byok": include_byok,
     }
     path = budgets.path(management, scope=scope, window=window)
-    return management.replace(*path, body=without_none(body))
+    set_fields = management.replace if replace else management.merge
+    return set_fields(*path, body=without_none(body))
 
 
 budgets.add_removal(

@@ -1,6 +1,8 @@
 """crossdock policies: list, show, set, clear; `test` is a module of its own."""
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from crossdock.cli.management.policy_dry_run import try_rules
 from crossdock.cli.management.policy_options import (
@@ -8,15 +10,19 @@ from crossdock.cli.management.policy_options import (
     PARSERS,
     RULE_OPTIONS,
     body_of,
+    lifted_by,
     policy_of,
     rule_text,
     rules_of,
     rules_text,
+    with_lifted,
 )
 from crossdock.cli.management.resource import Resource, with_options
 from crossdock.cli.management.scopes import ScopeName, scope_of
 from crossdock.cli.shared.management_client import Management
+from crossdock.cli.shared.options import ReplaceOption
 from crossdock.cli.shared.output import show_fields, show_json
+from crossdock.kernel.process.errors import ProcessError
 
 
 def _show(value: Any, *, as_json: bool) -> None:
@@ -51,14 +57,29 @@ policies.add_show("Show the policy of an organization, a project or a key.")
 
 @policies.command("set")
 @with_options(RULE_OPTIONS)
-def set_(management: Management, scope: ScopeName, **rules: Any) -> Any:
-    """Replace the whole policy of an organization, a project or a key.
+def set_(
+    management: Management,
+    scope: ScopeName,
+    lift: Annotated[
+        list[str] | None,
+        typer.Option("--lift", help="Lift the rule of this option, such as zdr; may be repeated."),
+    ] = None,
+    replace: ReplaceOption = False,
+    **rules: Any,
+) -> Any:
+    """Set rules of the policy of an organization, a project or a key.
 
-    Rules without an option are lifted. A request must follow the policies of its organization, its project and its key,
-    and needs an endpoint that all of them permit.
+    Rules without an option stay as they are. A list is set as a whole. A request must follow the policies of its
+    organization, its project and its key, and needs an endpoint that all of them permit.
     """
-    body = body_of(rules_of(rules))
-    return management.replace(*policies.path(management, scope=scope), body=body)
+    if replace and lift:
+        raise ProcessError("--replace lifts all rules without an option: do not pass --lift too")
+    lifted = lifted_by(lift or ())
+    body = body_of(rules_of(rules)) if not lifted or any(rules.values()) else {}
+    path = policies.path(management, scope=scope)
+    if replace:
+        return management.replace(*path, body=body)
+    return management.merge(*path, body=with_lifted(body, lifted))
 
 
 policies.add_removal(

@@ -173,6 +173,31 @@ def body_of(rules: Rules) -> dict[str, object]:
     return body | ({"max_price": prices} if prices else {})
 
 
+def lifted_by(names: Sequence[str]) -> list[str]:
+    """Return the rules whose options have these names.
+
+    Raises:
+        ProcessError: if there is no such option.
+    """
+    rules = {option.name.removeprefix("--"): rule for rule, option in OPTIONS.items()}
+    for name in names:
+        if name.removeprefix("--") not in rules:
+            raise ProcessError(f"invalid --lift {name!r}: use one of {', '.join(rules)}")
+    return [rules[name.removeprefix("--")] for name in names]
+
+
+def with_lifted(body: Mapping[str, Any], lifted: Sequence[str]) -> dict[str, object]:
+    """Return `body` with a null for each rule that is lifted."""
+    changed = dict(body)
+    for rule in lifted:
+        short = next((short for short, name in PRICES.items() if name == rule), None)
+        if short is None:
+            changed[rule] = None
+        else:
+            changed["max_price"] = {**changed.get("max_price", {}), short: None}
+    return changed
+
+
 def policy_of(entry: Mapping[str, Any]) -> Policy:
     """Return the policy that the API shows as `entry`."""
     shown = {rule: entry.get(rule) for rule in OPTIONS}

@@ -8,8 +8,8 @@ import typer
 
 from crossdock.cli.management.resource import Fields, Resource
 from crossdock.cli.management.scopes import scope_of
-from crossdock.cli.shared.management_client import Management
-from crossdock.cli.shared.options import text_of
+from crossdock.cli.shared.management_client import Management, without_none
+from crossdock.cli.shared.options import ReplaceOption, text_of
 from crossdock.kernel.process.errors import ProcessError
 
 BRIEF = 40
@@ -67,8 +67,11 @@ def set_(
     description: Annotated[
         str | None, typer.Option("--description", help="A note for people.")
     ] = None,
+    replace: ReplaceOption = False,
 ) -> Any:
-    """Set a preset of an organization or a project as a whole.
+    """Set settings of a preset of an organization or a project.
+
+    Settings and parameters without an option stay as they are; a parameter that is null ends.
 
     Values of a request take precedence. A batch keeps the preset as it was when the batch was created.
     """
@@ -78,7 +81,13 @@ def set_(
         "system": text_of(Path(system[1:])) if system and system[0] == "@" else system,
         "description": description,
     }
-    return management.replace(*presets.path(management, scope=scope, slug=slug), body=body)
+    path = presets.path(management, scope=scope, slug=slug)
+    if replace:
+        return management.replace(*path, body=body)
+    sent = without_none(body if parameters else body | {"parameters": None})
+    if not sent:
+        raise ProcessError("nothing to change: pass at least one option, see --help")
+    return management.merge(*path, body=sent)
 
 
 def _parameter(text: str) -> tuple[str, object]:

@@ -79,6 +79,11 @@ class Management:
         found: dict[str, Any] = self._client.ask("PUT", _path(place), json=body)["data"]
         return found
 
+    def merge(self, *place: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Set fields of an entry, which need not exist, and return it. Others stay; a null removes one."""
+        found: dict[str, Any] = self._client.ask("PATCH", _path(place), json=body)["data"]
+        return found
+
     def delete(self, *place: str, force: bool = False) -> dict[str, Any]:
         return self._client.ask("DELETE", _path(place), **_forced(force))
 

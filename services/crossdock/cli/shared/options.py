@@ -39,6 +39,10 @@ ForceOption = Annotated[
         help="Do it even if the key that asks, or every owner's key, does not work afterwards.",
     ),
 ]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option("--replace", help="Replace the whole: what has no option here is removed."),
+]
 IncludeByokOption = Annotated[
     bool | None,
     typer.Option(

@@ -29,6 +29,17 @@ class BudgetSet(RequestModel):
         )
 
 
+class BudgetUpdate(RequestModel):
+    """Fields of a budget; one that is not sent, or is null, stays as it is."""
+
+    limit_usd: types.Amount | None = None
+    """Required where there is no such budget."""
+    include_byok: types.Flag | None = None
+    """Whether calls with BYOK keys count too."""
+    overshoot_usd: types.Amount | None = None
+    """Above 0 the budget is fluid: it may be exceeded by this amount at most."""
+
+
 class BalanceObject(AnswerModel):
     """A budget, as the keys that it binds see it."""
 

@@ -1,5 +1,6 @@
 """/v1/budgets: how much an organization, a project, a key, an end user or a tag may spend in a window."""
 
+from decimal import Decimal
 from types import MappingProxyType
 
 from starlette.requests import Request
@@ -64,6 +65,28 @@ class BudgetRoutes:
         await self._limits.apply(
             BudgetChange(**signed, scope=scope, **dict(body.in_window(window)))
         )
+        return models.BudgetAnswer(data=models.show_budget(self._find(request, scope, window)))
+
+    @operation(
+        "PATCH", _PATH, "change_budget", "Change fields of a scope's budget",
+        text="A member may change those of its own project's inference keys.", roles=MEMBERS,
+        example={"limit_usd": "25"},
+    )  # fmt: skip
+    async def change(self, request: Request, body: models.BudgetUpdate) -> models.BudgetAnswer:
+        scope, window = self._named(request)
+        who = principal_of(request)
+        sent = body.given()
+        is_known = any(b.window is window for b in self._view.budgets_of(who.account, scope))
+        if not is_known and "limit_usd" not in sent:
+            raise errors.missing("limit_usd")
+        command = BudgetChange(
+            **sign(who, self._context.clock.now_ms()),
+            **{"limit_usd": Decimal(0)} | sent,
+            scope=scope,
+            window=window,
+            kept=tuple(name for name in models.BudgetUpdate.model_fields if name not in sent),
+        )
+        await self._limits.apply(command)
         return models.BudgetAnswer(data=models.show_budget(self._find(request, scope, window)))
 
     @operation(

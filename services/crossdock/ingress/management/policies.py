@@ -45,9 +45,21 @@ class PolicyRoutes:
         example={"allowed_providers": ["atlas"]},
     )  # fmt: skip
     async def set(self, request: Request, body: models.PolicySet) -> models.PolicyAnswer:
+        return await self._set(request, body, None)
+
+    @operation(
+        "PATCH", _PATH, "change_policy", "Change rules of a scope's policy", roles=ADMINS,
+        text="A scope without a policy gets one.", example={"ignored_providers": ["cinder"]},
+    )  # fmt: skip
+    async def change(self, request: Request, body: models.PolicyUpdate) -> models.PolicyAnswer:
+        return await self._set(request, body, body.kept())
+
+    async def _set(
+        self, request: Request, body: models.PolicySet, kept: tuple[str, ...] | None
+    ) -> models.PolicyAnswer:
         scope = find_scope(self._context.accounts, request)
         signed = self._commands.sign(request)
-        command = PolicyChange(**signed, scope=scope, rules=body.rules())
+        command = PolicyChange(**signed, scope=scope, rules=body.rules(), kept=kept)
         old = self._policies.get(scope)
         await self._commands.apply(
             command, lambda: self._policies.get(scope) != old, policy_id(scope)

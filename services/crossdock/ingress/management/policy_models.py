@@ -109,11 +109,23 @@ class PolicySet(RequestModel):
         | None
     ) = None
 
+    def kept(self) -> tuple[str, ...]:
+        """Return the rules that a change leaves as they are: those that were not sent."""
+        sent = set(self.model_fields_set)
+        prices = set(PRICES) if self.max_price is None else self.max_price.model_fields_set
+        if "max_price" in sent:
+            sent |= {PRICES[name] for name in prices}
+        return tuple(name for name in Rules.model_fields if name not in sent)
+
     def rules(self) -> Rules:
         prices = self.max_price.given() if self.max_price else {}
         rules = {name: value for name, value in self.model_dump().items() if value is not None}
         rules.pop("max_price", None)
         return Rules(**rules, **{PRICES[name]: price for name, price in prices.items()})
+
+
+class PolicyUpdate(PolicySet):
+    """Rules of a policy; a rule that is not sent stays as it is, one that is null demands nothing."""
 
 
 class PriceCapsObject(AnswerModel):

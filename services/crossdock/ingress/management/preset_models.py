@@ -88,6 +88,14 @@ class PresetSet(RequestModel):
         return PresetSettings(**self.given())
 
 
+class PresetUpdate(PresetSet):
+    """Settings of a preset; one that is not sent stays as it is, one that is null ends, and so does a parameter."""
+
+    def kept(self) -> tuple[str, ...]:
+        """Return the settings that a change leaves as they are: those that were not sent."""
+        return tuple(n for n in PresetSettings.model_fields if n not in self.model_fields_set)
+
+
 class PresetVersion(AnswerModel):
     """The present version of a preset, as OpenRouter shows it."""
 

@@ -58,10 +58,24 @@ class PresetRoutes:
         errors=(DEMANDS,),
     )  # fmt: skip
     async def set(self, request: Request, body: models.PresetSet) -> models.PresetAnswer:
+        return await self._set(request, body, None)
+
+    @operation(
+        "PATCH", _PATH, "change_preset", "Change settings of a preset",
+        text="A preset that does not exist is made.", roles=ADMINS,
+        example={"parameters": {"temperature": 0}}, errors=(DEMANDS,),
+    )  # fmt: skip
+    async def change(self, request: Request, body: models.PresetUpdate) -> models.PresetAnswer:
+        return await self._set(request, body, body.kept())
+
+    async def _set(
+        self, request: Request, body: models.PresetSet, kept: tuple[str, ...] | None
+    ) -> models.PresetAnswer:
         scope, slug = self._named(request)
         signed = self._commands.sign(request)
         sound = read_value(models.PresetSlug, slug, "slug")
-        command = PresetChange(**signed, scope=scope, slug=sound, settings=body.settings())
+        settings = body.settings()
+        command = PresetChange(**signed, scope=scope, slug=sound, settings=settings, kept=kept)
         old = self._get(scope, slug)
         await self._commands.apply(
             command, lambda: self._get(scope, slug) != old, preset_id(scope, slug)

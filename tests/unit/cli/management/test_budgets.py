@@ -103,7 +103,7 @@ def test_an_amount_is_sent_to_the_last_digit(shell: Shell, amount: str, said: st
 
     outcome = shell.run("budgets", "set", "proj_1", amount, "--window", "daily", "--json")
 
-    assert shell.calls == [("PUT", "/v1/budgets/proj_1/daily")]
+    assert shell.calls == [("PATCH", "/v1/budgets/proj_1/daily")]
     assert shell.body == {"limit_usd": said}
     assert outcome.json == make_budget()
 
@@ -128,12 +128,21 @@ def test_an_end_user_and_a_tag_are_named_as_they_are(
     assert raw == f"/v1/budgets/{address}/total"
 
 
+def test_a_budget_is_replaced_as_a_whole_by_a_flag(shell: Shell) -> None:
+    shell.says({"data": make_budget()})
+
+    shell.run("budgets", "set", "proj_1", "5", "--replace")
+
+    assert shell.calls == [("PUT", "/v1/budgets/proj_1/total")]
+    assert shell.body == {"limit_usd": "5"}
+
+
 def test_what_was_set_is_shown(shell: Shell) -> None:
     shell.says({"data": make_budget()})
 
     outcome = shell.run("budgets", "set", "proj_1", "12.50")
 
-    assert shell.calls == [("PUT", "/v1/budgets/proj_1/total")]
+    assert shell.calls == [("PATCH", "/v1/budgets/proj_1/total")]
     assert "12.50" in outcome.out
 
 

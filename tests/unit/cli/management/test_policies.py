@@ -1,5 +1,6 @@
 """crossdock policies: a policy is set as a whole, by options that cannot be mistaken."""
 
+import json
 import sys
 from collections.abc import Mapping
 from hashlib import sha256
@@ -140,7 +141,7 @@ def test_everything_about_a_policy_is_said_at_once(shell: Shell) -> None:
         *("--max-completion-price", "2", "--json"),
     )
 
-    assert shell.calls == [("PUT", "/v1/policies/proj_1")]
+    assert shell.calls == [("PATCH", "/v1/policies/proj_1")]
     assert shell.body == {
         "allowed_models": ["tern-*", "gull"],
         "ignored_models": ["*-preview"],
@@ -257,10 +258,33 @@ def test_a_rule_that_is_none_is_named_by_its_option(
     assert outcome.err.count("\n") == 1
 
 
-def test_help_says_that_a_policy_is_replaced_as_a_whole(shell: Shell) -> None:
-    outcome = shell.run("policies", "set", "--help")
+def test_rules_that_are_not_named_stay_unless_the_whole_is_replaced(shell: Shell) -> None:
+    """Kind 10 of issue 16: `--filter` undid `--ignore-provider`."""
+    shell.says({"data": make_policy()})
+    words = ("policies", "set", "proj_1", "--filter", "email=redact")
 
-    assert "Replace the whole policy" in outcome.out
+    shell.run(*words)
+    shell.run(*words, "--replace")
+
+    body = {"content_filter_builtins": [{"slug": "email", "action": "redact"}]}
+    assert [call[0] for call in shell.calls] == ["PATCH", "PUT"]
+    assert [json.loads(request.content) for request in shell.asked] == [body, body]
+
+
+def test_rules_are_lifted_by_their_options_names(shell: Shell) -> None:
+    shell.says({"data": make_policy()})
+
+    shell.run("policies", "set", "proj_1", "--lift", "zdr", "--lift", "max-prompt-price", "--max-completion-price", "2")  # fmt: skip
+    alone = shell.run("policies", "set", "proj_1", "--lift", "--ignore-provider")
+    wrong = [
+        shell.run("policies", "set", "proj_1", "--lift", "everything"),
+        shell.run("policies", "set", "proj_1", "--replace", "--lift", "zdr"),
+        shell.run("policies", "set", "proj_1"),
+    ]
+
+    assert json.loads(shell.asked[0].content) == {"zdr": None, "max_price": {"completion": "2", "prompt": None}}  # fmt: skip
+    assert (alone.code, json.loads(shell.asked[1].content)) == (0, {"ignored_providers": None})
+    assert ([one.code for one in wrong], len(shell.asked)) == ([1, 1, 1], 2)
 
 
 def test_a_removal_without_anybody_to_ask_needs_yes(shell: Shell) -> None:

@@ -45,7 +45,7 @@ def test_a_preset_is_set_as_a_whole(shell: Shell, tmp_path: Path) -> None:
     outcome = shell.run(
         *("presets", "set", "org_1", "brief", "--model", "tern-mini", "--description", "short"),
         *("--parameter", "temperature=0.5", "--parameter", 'stop=["x"]', "--parameter", "user=me"),
-        *("--system", f"@{tmp_path / 'system.txt'}"),
+        *("--system", f"@{tmp_path / 'system.txt'}", "--replace"),
     )
 
     assert outcome.code == 0
@@ -58,10 +58,21 @@ def test_a_preset_is_set_as_a_whole(shell: Shell, tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_said_is_not_kept(shell: Shell) -> None:
+def test_what_is_not_said_stays(shell: Shell) -> None:
     shell.says({"data": make_preset()})
 
-    shell.run("presets", "set", "org_1", "brief", "--system", "Be kind.")
+    shell.run("presets", "set", "org_1", "brief", "--system", "Be kind.", "--parameter", "top_p=1")
+    nothing = shell.run("presets", "set", "org_1", "brief")
+
+    assert shell.calls == [("PATCH", "/v1/presets/org_1/brief")]
+    assert shell.body == {"system": "Be kind.", "parameters": {"top_p": 1}}
+    assert nothing.code == 1
+
+
+def test_what_is_not_said_is_not_kept_where_the_whole_is_replaced(shell: Shell) -> None:
+    shell.says({"data": make_preset()})
+
+    shell.run("presets", "set", "org_1", "brief", "--system", "Be kind.", "--replace")
 
     assert shell.body == {
         "model": None,
