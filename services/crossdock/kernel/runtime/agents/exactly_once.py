@@ -67,6 +67,11 @@ class Once:
         writer.position = position
         writer.committed_at = time.monotonic()
 
+    def position(self, partition: int) -> int | None:
+        """Return the offset after the last record whose outputs are committed; None before the first one."""
+        writer = self._writers.get(partition)
+        return None if writer is None else writer.position
+
     async def keep_only(self, partitions: Collection[int]) -> None:
         """Close all other partitions; their new owner fences this one."""
         for partition in self._writers.keys() - set(partitions):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from crossdock.kernel.drivers.kafka import open_transactional_producer, provision
 from crossdock.kernel.process.record import Outgoing, Record
@@ -163,3 +164,33 @@ async def test_a_runner_that_joined_before_its_topic_was_known_gets_its_records_
         await put(servers, topic, b"first")
         async with asyncio.timeout(60):
             await eventually(lambda: handled.values == [b"first"], "the record")
+
+
+async def test_its_group_goes_on_where_it_left_off_whatever_transactions_wrote(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """Each transaction leaves a marker between the records. A group that stops there reads all of it again."""
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    group, handled = fresh("g"), Handled()
+    handled.output = await make_topic(servers, "output")
+    async with open_transactional_producer(
+        servers, client="t", transactional_id=fresh("t")
+    ) as producer:
+        for number in range(40):
+            await producer.commit([Outgoing(topic, b"k", b"%d" % number, [], 0)])
+    async with running(kafka, topic, handled.handle, tmp_path, group=group):
+        await eventually(lambda: len(handled.values) == 40, "all records")
+
+    last = 2 * 39  # a marker lies behind each record
+    assert await committed_of(servers, group, topic) == {0: last + 1}
+
+
+async def committed_of(servers: str, group: str, topic: str) -> dict[int, int]:
+    """Return the offset that `group` committed, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return {p.partition: at.offset for p, at in found.items() if p.topic == topic}
