@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from crossdock.kernel.drivers.kafka.admin import is_up
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
 from crossdock.kernel.drivers.kafka.client import start_client
+from crossdock.kernel.drivers.kafka.membership import leave_if_changed
 from crossdock.kernel.drivers.kafka.stall_detector import StallWatch
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import LogError
@@ -243,11 +244,13 @@ async def open_group_consumer(
     timing: Timing = DEFAULT,
 ) -> AsyncIterator[GroupConsumer]:
     """Open the static member `instance` of `group`. Topics with equal partition counts are assigned together."""
+    name = f"{group}.{instance}"
+    await leave_if_changed(servers, group, name, topics)
     raw = AIOKafkaConsumer(
         bootstrap_servers=servers,
-        client_id=f"{group}.{instance}",
+        client_id=name,
         group_id=group,
-        group_instance_id=f"{group}.{instance}",
+        group_instance_id=name,
         partition_assignment_strategy=[RangePartitionAssignor],
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -33,6 +33,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_BATCH = 1000
 STOP_S = 10.0  # for an orderly stop of faust
+LOOK_S = 0.05
 LOOK_AHEAD = 2000  # events held before faust's stream has to wait
 
 Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
@@ -66,6 +67,11 @@ class _Consumer(driver.Consumer):
     acknowledged offsets ends there.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fetched: dict[int, int] = {}
+        """The offset of the last record that was fetched, by partition."""
+
     @override
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
@@ -75,6 +81,12 @@ class _Consumer(driver.Consumer):
     @override
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Do nothing: positions need no gaps."""
+
+    @override
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        records = await super()._getmany(active_partitions, timeout)
+        self.fetched |= {tp.partition: batch[-1].offset for tp, batch in records.items() if batch}
+        return records
 
     @override
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
@@ -146,18 +158,43 @@ class AgentRunner:
 
     def lag(self) -> dict[str, int]:
         """Return the lag by topic; empty before the first assignment."""
+        return {} if self._consumer is None else lag_of(self._consumer)
+
+    @property
+    def _consumer(self) -> Any:  # untyped upstream
+        """The consumer inside faust's; None before the first assignment."""
         thread = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
-        return {} if consumer is None or not consumer.assignment() else lag_of(consumer)
+        return consumer if consumer is not None and consumer.assignment() else None
+
+    async def _catch_up(self) -> None:
+        """Return once the records that were there at the first assignment are sent on."""
+        await _until(lambda: self._consumer is not None and not self.app.rebalancing)
+        ends = await self.app.consumer.highwaters(*self.app.consumer.assignment())
+        await _until(lambda: all(self._has_reached(place, end) for place, end in ends.items()))
+
+    def _has_reached(self, place: Any, end: int) -> bool:
+        """Return whether the records of a partition below `end` are sent on; one that was lost needs no more."""
+        consumer = self._consumer
+        if consumer is None or place.partition not in self._partitions():
+            return True
+        state = consumer._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
+        if state is None or not state.has_valid_position or state.position < end:
+            return False
+        last = cast("_Consumer", self.app.consumer).fetched.get(place.partition)
+        return last is None or (self._once.position(place.partition) or 0) > last
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Handle messages until `stop`; then finish the current batch and leave the group.
+
+        `on_ready` is called once it has sent on what waited when it joined.
 
         Raises:
             CrossdockError: the error of `handle`; no message of that batch was acknowledged.
         """
         await self.app.start()
-        on_ready()
+        catching_up = asyncio.ensure_future(self._catch_up())  # noqa: TID251  # cancelled below
+        catching_up.add_done_callback(lambda done: None if done.cancelled() else on_ready())
         stopping = asyncio.ensure_future(stop.wait())  # noqa: TID251  # cancelled below
         try:
             while not stop.is_set():
@@ -171,6 +208,7 @@ class AgentRunner:
             raise
         finally:
             stopping.cancel()
+            catching_up.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await self.app.stop()
@@ -219,3 +257,8 @@ def _record(event: EventT[Any]) -> Record:
         message.value,
         list(headers.items()) if isinstance(headers, Mapping) else list(headers),
     )
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # faust has no event for it
+        await asyncio.sleep(LOOK_S)

@@ -185,6 +185,15 @@ async def test_its_group_goes_on_where_it_left_off_whatever_transactions_wrote(
     assert await committed_of(servers, group, topic) == {0: last + 1}
 
 
+async def test_a_runner_is_ready_once_it_has_caught_up(kafka: RunningKafka, tmp_path: Path) -> None:
+    servers, topic = kafka.bootstrap_servers, await make_topic(kafka.bootstrap_servers, "topic")
+    handled = Handled()
+    await put(servers, topic, *[b"%d" % n for n in range(3000)])
+
+    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+        assert len(handled.values) == 3000  # it is ready when the block begins
+
+
 async def committed_of(servers: str, group: str, topic: str) -> dict[int, int]:
     """Return the offset that `group` committed, by partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
