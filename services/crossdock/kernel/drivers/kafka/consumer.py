@@ -13,7 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from crossdock.kernel.drivers.kafka.admin import is_up
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
 from crossdock.kernel.drivers.kafka.client import start_client
-from crossdock.kernel.drivers.kafka.membership import leave_if_changed
+from crossdock.kernel.drivers.kafka.membership import leave_if_changed, members_of
 from crossdock.kernel.drivers.kafka.stall_detector import StallWatch
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import LogError
@@ -88,6 +88,7 @@ class GroupConsumer:
     ) -> None:
         self._raw = raw
         self._commit_limit_s = commit_limit_s
+        self._servers = servers
         self._is_up = partial(ask, servers)
         self._paused: frozenset[Place] = frozenset()
         self._watch = StallWatch(self, self._is_up)
@@ -95,6 +96,41 @@ class GroupConsumer:
     def close(self) -> None:
         """Stop reporting on Kafka."""
         self._watch.close()
+
+    def has_joined(self) -> bool:
+        """Return whether its group has assigned it what it may read, which may be nothing."""
+        subscription = self._raw._subscription.subscription  # noqa: SLF001  # aiokafka shows only what is assigned
+        return subscription is not None and subscription.assignment is not None
+
+    def unread(self, topics: Collection[str]) -> frozenset[str]:
+        """Return those of `topics` of which this member should read a part, and reads none.
+
+        By ranges, a member with a part of a topic has a part of each topic that has as many partitions.
+        """
+        counts = {topic: len(self._raw.partitions_for_topic(topic) or ()) for topic in topics}
+        read = {topic for topic, _ in self.assignment()}
+        least = min((counts.get(topic, 0) for topic in read), default=None)
+        if least is None:
+            return frozenset(topic for topic, count in counts.items() if not count)
+        return frozenset(
+            t for t, count in counts.items() if t not in read and not 0 < count < least
+        )
+
+    async def unread_in_group(self, topics: Collection[str]) -> frozenset[str]:
+        """Return those of `topics` with a partition that no member of the group reads.
+
+        Raises:
+            LogError: if Kafka refuses.
+        """
+        raw = self._raw
+        members = await members_of(self._servers, raw._group_id)  # noqa: SLF001
+        read = {place for member in members for place in member.places}
+        counts = {topic: len(raw.partitions_for_topic(topic) or ()) for topic in topics}
+        return frozenset(
+            topic
+            for topic, count in counts.items()
+            if not count or any((topic, number) not in read for number in range(count))
+        )
 
     def active(self) -> frozenset[Place]:
         """The assigned places that are not paused."""
@@ -195,6 +231,15 @@ class GroupConsumer:
         coordinator = self._raw._coordinator  # noqa: SLF001  # aiokafka lets a static member leave by its time-out only
         coordinator._group_instance_id = None  # noqa: SLF001
         await coordinator.close()
+
+    async def rejoin(self) -> None:
+        """Leave the group, and join it as a new member."""
+        coordinator = self._raw._coordinator  # noqa: SLF001
+        instance, coordinator._group_instance_id = coordinator._group_instance_id, None  # noqa: SLF001
+        try:
+            await coordinator._maybe_leave_group()  # noqa: SLF001  # it asks to join again
+        finally:
+            coordinator._group_instance_id = instance  # noqa: SLF001
 
     async def position(self, place: Place) -> int:
         return int(await self._raw.position(TopicPartition(*place)))

@@ -114,6 +114,15 @@ class Pool:
         """Polled units of work that have not begun."""
         return self._scheduler.waiting + len(self._parked)
 
+    @property
+    def taking_over(self) -> str | None:
+        """Why the pool does not begin the records of its partitions yet; None: it does."""
+        untaken = self._untaken()
+        return f"taking over {len(untaken)} partitions" if untaken else None
+
+    def _untaken(self) -> frozenset[Place]:
+        return self._source.assignment() - self._positions.offsets.keys()
+
     # ownership
 
     async def hand_over(self, _: Collection[Place]) -> None:
@@ -226,11 +235,7 @@ class Pool:
         far = {
             place for place, offsets in self._positions.offsets.items() if len(offsets) >= MAX_AHEAD
         }
-        return (
-            self._scheduler.full()
-            | far
-            | (self._source.assignment() - self._positions.offsets.keys())
-        )
+        return self._scheduler.full() | far | self._untaken()
 
     def _take(self, record: Record) -> None:
         offsets = self._positions.offsets.get(record.place)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from crossdock.kernel.drivers.kafka import GroupConsumer, Producer, Tail, open_group_consumer
 from crossdock.kernel.process.record import Record
+from crossdock.kernel.runtime.assignment import AssignmentWatch, beside
 from crossdock.kernel.runtime.pool.claim_reader import ClaimReader, open_claims
 from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.pool import Pool
@@ -113,7 +114,9 @@ class PoolWorker:
                 draining=self.draining,
             )
             self._report(consumer, self._pool)
-            await self._pool.run(stop)
+            watch = AssignmentWatch(consumer, self.shares, self.stage.health)
+            async with beside(watch.run()):
+                await self._pool.run(stop)
 
     def _open_claims(self, starts: Mapping[int, int]) -> AbstractAsyncContextManager[ClaimReader]:
         return open_claims(self.stage.servers, starts, client=f"{self.stage.client}.claims")
@@ -128,6 +131,7 @@ class PoolWorker:
                 "partitions": len(consumer.assignment()),
             }
         )
+        health.check("takeover", lambda: pool.taking_over)
         health.clear("start")
 
     async def _hand_over(self, places: Collection[Place]) -> None:

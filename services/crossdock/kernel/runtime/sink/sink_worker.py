@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from crossdock.kernel.drivers.kafka import Producer, open_group_consumer
+from crossdock.kernel.runtime.assignment import AssignmentWatch, beside
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.sink.batch import CutPolicy
 from crossdock.kernel.runtime.sink.sink import Decode, Place, Sink, SinkTables
@@ -54,7 +55,9 @@ class SinkWorker:
             stage.health.lag = consumer.lag
             stage.health.report(lambda: {"waiting": sink.waiting})
             stage.health.clear("start")
-            await sink.run(stop)
+            watch = AssignmentWatch(consumer, spec.sources, stage.health)
+            async with beside(watch.run()):
+                await sink.run(stop)
 
     async def _forget(self, places: Collection[Place]) -> None:
         if self._sink is not None:
