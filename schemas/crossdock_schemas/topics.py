@@ -328,6 +328,11 @@ def dispatch_topic(provider: str, lane: Lane) -> str:
     return f"dispatch.{provider}.{lane.value}"
 
 
+def is_dispatch_topic(name: str) -> bool:
+    """Return whether `name` is the dispatch topic of some provider."""
+    return name.startswith("dispatch.") and name.rsplit(".", 1)[-1] in {lane.value for lane in Lane}
+
+
 def later_topic(wait_ms: int) -> Topic | None:
     """Return the topic in which the first part of a wait of `wait_ms` is spent; None if it is too short for any."""
     return next((topic for delay_ms, topic in LATER.items() if delay_ms <= wait_ms), None)

@@ -67,6 +67,8 @@ class OnwardLine:
     """A call without an answer may have used up the hold: the next call needs a new one."""
     is_lost: bool = False
     """The outcome of that call is unknown: its worker may still report it."""
+    is_replanned: bool = False
+    """Its plan does not hold any more: the router makes another one."""
     repeat_of: ExecutionId | None = None
 
 
@@ -118,7 +120,10 @@ class Attempt:
             call = self.site.adapter.make_call(self.raw, self.parcel.candidate)
         except UnreadableLineError:
             return self._failed("", UNREADABLE)
-        if self.book_lapsed() and self.parcel.hold is not None:
+        lapsed = self.book_lapsed()
+        if self.site.is_removed:
+            return self._onward(1, is_lost=lapsed > 0, is_replanned=True)
+        if lapsed and self.parcel.hold is not None:
             return self._onward(self.parcel.attempt, self.book.calls, is_lost=True)
         while True:
             async with self.site.slots:
@@ -334,9 +339,10 @@ class Attempt:
         due_ms: int | None = None,
         *,
         is_lost: bool = False,
+        is_replanned: bool = False,
     ) -> OnwardLine:
         """Return how the line continues. If its hold is used up it is admitted again, and a wait starts after that."""
-        is_readmission = is_lost or self.has_cost
+        is_readmission = is_lost or is_replanned or self.has_cost
         return OnwardLine(
             self.line,
             self.raw,
@@ -346,5 +352,6 @@ class Attempt:
             due_ms=None if is_readmission else due_ms,
             is_readmission=is_readmission,
             is_lost=is_lost,
+            is_replanned=is_replanned,
             repeat_of=self.repeat_of,
         )

@@ -78,6 +78,8 @@ class ProviderSite:
         self._calls: dict[CallOutcome, Counter] = {}
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
         self.fares: dict[Door, EndpointFare] = {}
+        self.is_removed = False
+        """The provider left the catalogue: it is not called, and its lines are routed anew."""
 
     async def aclose(self) -> None:
         await self.transport.aclose()
@@ -191,3 +193,15 @@ class ProviderSite:
             if byok is not None and fare.idle_s > FORGOTTEN_S and not self.closed_s(*door):
                 del self.fares[door]
                 self._closed_until.pop(door, None)
+
+
+def removed_site(name: str) -> ProviderSite:
+    """Return the site of a provider that left the catalogue, for what still waits for it."""
+    provider = Provider(name=name, base_url="http://removed.invalid", models=())
+    site = ProviderSite(provider, httpx.MockTransport(_refuse), {})
+    site.is_removed = True
+    return site
+
+
+def _refuse(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("the provider left the catalogue", request=request)

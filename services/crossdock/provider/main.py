@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from crossdock.kernel.drivers.kafka import Tail
+from crossdock.kernel.drivers.kafka import Tail, topics_of
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
 from crossdock.kernel.process.clock import SystemClock
@@ -26,9 +26,10 @@ from crossdock.provider.settings import ProviderSettings
 from crossdock.provider.worker import Worker
 from crossdock_schemas.parcel.parcel import Lane
 from crossdock_schemas.pricing.catalogue import Catalogue, Provider
-from crossdock_schemas.topics import ACCOUNT_SECRETS, CANCELS, dispatch_topic
+from crossdock_schemas.topics import ACCOUNT_SECRETS, CANCELS, dispatch_topic, is_dispatch_topic
 
 SPEC = PoolSpec(group="crossdock.provider", weigh=lines_weight)
+REMOVED, REMOVED_LIMIT = "removed providers", 64
 SEND_LIMIT_S = 900.0  # Kafka may be away that long; usage of calls that were made waits for it
 
 
@@ -49,6 +50,15 @@ def share_out(providers: Iterable[Provider]) -> dict[str, WorkShare]:
         )
         for provider in providers
         for lane in Lane
+    }
+
+
+def removed(topics: Iterable[str], shares: Mapping[str, WorkShare]) -> dict[str, WorkShare]:
+    """Return the shares of dispatch topics of providers that left the catalogue: their lines are routed anew."""
+    return {
+        topic: WorkShare(REMOVED, REMOVED_LIMIT)
+        for topic in topics
+        if is_dispatch_topic(topic) and topic not in shares
     }
 
 
@@ -77,7 +87,10 @@ async def main(environ: Mapping[str, str]) -> int:
         for site in sites.values():
             stage.stack.push_async_callback(site.aclose)
         producer = await stage.open_producer(send_limit_s=SEND_LIMIT_S)
-        pool = PoolWorker(SPEC, stage, producer, share_out(providers), settings.capacity)
+        shares = share_out(providers)
+        if not settings.only:
+            shares |= removed(await topics_of(stage.servers), shares)
+        pool = PoolWorker(SPEC, stage, producer, shares, settings.capacity)
         publisher = Publisher(producer, stage.clock, flush_s=settings.flush_ms / 1000)
         worker = Worker(
             sites,

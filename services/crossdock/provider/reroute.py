@@ -23,7 +23,15 @@ def make_onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> list
     for number, end in enumerate(ends):
         run = parcel.slot_of(end.line) - number if end.is_readmission else -1
         is_delayed = end.due_ms is not None
-        way = (end.attempt, end.calls_made, end.calls_lost, is_delayed, end.is_lost, run)
+        way = (
+            end.attempt,
+            end.calls_made,
+            end.calls_lost,
+            is_delayed,
+            end.is_lost,
+            end.is_replanned,
+            run,
+        )
         alike.setdefault(way, []).append(end)
     return [_onward(parcel, group, now_ms) for group in alike.values()]
 
@@ -44,6 +52,8 @@ def _onward(parcel: Parcel, ends: Sequence[OnwardLine], now_ms: int) -> Outgoing
     value = b"" if parcel.body_ref else join_lines([end.raw for end in ends])
     if first.is_readmission:
         asking = _asking(parcel, onward, is_lost=first.is_lost)
+        if first.is_replanned:
+            asking = asking.model_copy(update={"plan": None})
         headers = encode_headers(REQUESTS, SOURCE, asking.parcel_id, now_ms, asking)
         sent = Outgoing(REQUESTS.name, asking.account.encode(), value, headers)
     else:

@@ -30,7 +30,7 @@ from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
 from crossdock.provider.attempt import Attempt, OnwardLine
 from crossdock.provider.cancels import Cancels
-from crossdock.provider.client import ProviderSite
+from crossdock.provider.client import ProviderSite, removed_site
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.credentials.use import CallKey
 from crossdock.provider.publisher import SOURCE, Publisher, RecordLog
@@ -88,13 +88,14 @@ class Worker:
 
         Raises:
             UndecodableError: if the record is not a parcel.
-            ValueError, LookupError: if it is not a parcel for this worker.
+            ValueError, LookupError: if it has no plan for this attempt.
             LeaseLostError: if another worker may have taken it over.
             LogError: if Kafka refuses its outputs; the parcel is delivered again.
         """
         parcel = self._read(job.record)
         self._dead.good()
-        site = self.sites[parcel.candidate.provider]
+        name = parcel.candidate.provider
+        site = self.sites.get(name) or removed_site(name)
         bodies = await self._lines(parcel, job.record.value or b"")
         async with asyncio.TaskGroup() as group:
             running = [

@@ -6,7 +6,7 @@ import pytest
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import SettingsError
 from crossdock.provider.client_factory import open_site
-from crossdock.provider.main import served, share_out
+from crossdock.provider.main import removed, served, share_out
 from crossdock.provider.settings import ProviderSettings
 from crossdock_schemas.pricing.catalogue import Catalogue, Provider
 from support.google import service_account
@@ -101,6 +101,13 @@ def test_a_key_of_the_wrong_shape_is_named_without_it() -> None:
     with pytest.raises(SettingsError, match="ATLAS_KEY: resource_name: Field required") as caught:
         open_site(provider, {"ATLAS_KEY": '{"api_key": "azure-0123456789"}'}, ManualClock())
     assert "azure-0123456789" not in str(caught.value)
+
+
+def test_lines_for_a_provider_that_left_the_catalogue_are_read_too() -> None:
+    shares = share_out([ATLAS])
+    topics = ["dispatch.atlas.batch", "dispatch.gone.batch", "dispatch.gone.realtime", "usage"]
+
+    assert removed(topics, shares).keys() == {"dispatch.gone.batch", "dispatch.gone.realtime"}
 
 
 def test_both_lanes_of_a_provider_share_its_room() -> None:

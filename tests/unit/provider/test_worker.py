@@ -24,7 +24,7 @@ from crossdock.provider.publisher import Publisher
 from crossdock.provider.worker import Worker
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.calls.fleet import EndpointHealth
-from crossdock_schemas.calls.usage import UsageGroup, hold_end
+from crossdock_schemas.calls.usage import CallOutcome, UsageGroup, hold_end
 from crossdock_schemas.codec import decode_envelope, encode_headers
 from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.ids import AccountId, CredentialId, HoldId
@@ -229,6 +229,38 @@ async def test_a_fast_line_is_published_while_a_slow_one_of_its_parcel_runs() ->
     assert len(results_of(log)) == 2
 
 
+async def test_lines_for_a_provider_that_left_the_catalogue_are_admitted_and_routed_anew() -> None:
+    log, hold = FakeLog(), Hold(hold_id=HoldId(f"hold_{'a' * 32}"))
+    parcel = make_parcel(lines=(4, 5), providers=["gone", "gone too"], hold=hold, position=3)
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(make_job(make_record(parcel, *make_lines(2))))
+
+    (record,) = log.on("requests")
+    asking = onward_of(record)
+    assert (asking.lines, asking.plan, asking.attempt, asking.position) == ((4, 5), None, 1, 3)
+    assert (record.value or b"").split(b"\n") == make_lines(2)
+    assert log.usage == []
+    ends = [
+        end for group in log.on("usage") for end in UsageGroup.from_json(group.value or b"").ended
+    ]
+    assert [(end.slots, end.is_unknown) for end in ends] == [((0, 1), False)]
+
+
+async def test_a_call_that_was_lost_with_its_provider_is_booked_as_unknown() -> None:
+    log, hold = FakeLog(), Hold(hold_id=HoldId(f"hold_{'a' * 32}"))
+    parcel = make_parcel(providers=["gone"], hold=hold, position=0)
+    job = make_job(make_record(parcel, make_line()), {0: [Start("other", 1, NOW_MS)]})
+
+    async with working(lambda _: sound(), log) as worker:
+        await worker.handle(job)
+
+    (row,) = log.usage
+    asking = onward_of(log.on("requests")[0])
+    assert row.outcome is CallOutcome.UNKNOWN
+    assert (asking.plan, asking.repeats) == (None, {0: row.execution_id})
+
+
 async def test_lines_given_back_keep_their_attempt() -> None:
     log, draining = FakeLog(), asyncio.Event()
     draining.set()
@@ -399,10 +431,9 @@ async def test_what_is_no_parcel_is_undecodable(record: Record) -> None:
     [
         pytest.param(make_parcel(plan=None, hold=HOLD), id="no plan"),
         pytest.param(make_parcel(attempt=9, hold=HOLD), id="beyond the plan"),
-        pytest.param(make_parcel(providers=["stranger"], hold=HOLD), id="not ours"),
     ],
 )
-async def test_a_parcel_that_is_not_for_this_worker_ends_with_its_hold_and_is_kept(
+async def test_a_parcel_without_a_plan_for_its_attempt_ends_with_its_hold_and_is_kept(
     parcel: Parcel,
 ) -> None:
     log = FakeLog()

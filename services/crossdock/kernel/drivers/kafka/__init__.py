@@ -4,6 +4,7 @@ from crossdock.kernel.drivers.kafka.admin import (
     may_forget_ends,
     places_of,
     provision,
+    topics_of,
     wait_for_broker,
 )
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
@@ -39,5 +40,6 @@ __all__ = [
     "partition_for",
     "places_of",
     "provision",
+    "topics_of",
     "wait_for_broker",
 ]

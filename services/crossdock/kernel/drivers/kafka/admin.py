@@ -87,6 +87,25 @@ async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
     return [(topic, number) for number in range(len(described["partitions"]))]
 
 
+async def topics_of(servers: str) -> list[str]:
+    """Return the names of all topics.
+
+    Raises:
+        LogUnreachableError: if no broker answers.
+        LogError: if Kafka refuses.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+        return sorted(await admin.list_topics())
+    except KafkaConnectionError as error:
+        raise LogUnreachableError(servers) from error
+    except KafkaError as error:
+        raise LogError(f"cannot list the topics: {error!r}") from error
+    finally:
+        await admin.close()
+
+
 async def provision(
     servers: str, wanted: Sequence[Provisioned], *, replication: int = 1
 ) -> list[str]:
