@@ -7,7 +7,7 @@ from crossdock.accounts.partition import SOURCES, AccountsPartition
 from crossdock.accounts.settings import AccountsSettings
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
-from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
 from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.accounts.credit import Terms
@@ -25,7 +25,7 @@ SPEC = ShardSpec(
 
 async def main(environ: Mapping[str, str]) -> int:
     settings = read_settings(AccountsSettings, environ, "accounts")
-    catalogue = load_catalogue(settings.catalogue)
+    catalogue = LiveCatalogue(settings.catalogue)
     terms = Terms(
         fee_percent=settings.fee_percent,
         fee_minimum_usd=settings.fee_minimum_usd,
@@ -35,11 +35,18 @@ async def main(environ: Mapping[str, str]) -> int:
     )
     async with open_stage("accounts", settings) as stage:
         objects = open_objects(settings.objects_url)
+
+        def open_partition(number: int) -> AccountsPartition:
+            opened = AccountsPartition(
+                catalogue.current, objects, stage.clock, health=stage.health, terms=terms
+            )
+            catalogue.on_change(opened.use, of=number)
+            return opened
+
+        await stage.beside(catalogue.follow())
         worker = ShardWorker(
             SPEC,
-            lambda _partition: AccountsPartition(
-                catalogue, objects, stage.clock, health=stage.health, terms=terms
-            ),
+            open_partition,
             servers=stage.servers,
             instance=settings.instance,
             health=stage.health,

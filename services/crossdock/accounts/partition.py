@@ -65,6 +65,10 @@ class AccountsPartition:
         self._health = health
         self._dead = DeadLetters("accounts", clock)
 
+    def use(self, catalogue: Catalogue) -> None:
+        """Admit by `catalogue` from now on."""
+        self._policy_check.use(catalogue)
+
     def restore(self, pages: Iterable[Page]) -> None:
         self.core.restore(pages)
 

@@ -8,8 +8,8 @@ from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
-from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.kernel.runtime.fair_threads import FairThreads
+from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
 from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.ids import BatchId
@@ -24,24 +24,28 @@ SPEC = ShardSpec(
 
 async def main(environ: Mapping[str, str]) -> int:
     settings = read_settings(BatchesSettings, environ, "batches")
-    catalogue = load_catalogue(settings.catalogue)
+    catalogue = LiveCatalogue(settings.catalogue)
     async with open_stage("batches", settings) as stage:
         objects = open_objects(settings.objects_url)
         threads = FairThreads(max_waiting=None)
 
         failing = defaultdict[int, set[BatchId]](set)
 
-        def open_partition(partition: int) -> BatchesPartition:
-            return BatchesPartition(
-                partition,
+        def open_partition(number: int) -> BatchesPartition:
+            opened = BatchesPartition(
+                number,
                 settings,
-                catalogue,
+                catalogue.current,
                 objects,
                 stage.clock,
                 health=stage.health,
-                failing=failing[partition],
+                failing=failing[number],
                 threads=threads,
             )
+            catalogue.on_change(opened.use, of=number)
+            return opened
+
+        await stage.beside(catalogue.follow())
 
         worker = ShardWorker(
             SPEC,

@@ -104,6 +104,10 @@ class BatchesPartition:
         self._running: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
 
+    def use(self, catalogue: Catalogue) -> None:
+        """Check and estimate by `catalogue` from now on."""
+        self._catalogue = catalogue
+
     def restore(self, pages: Iterable[Page]) -> None:
         self.core.restore(pages)
         self.wake.set()

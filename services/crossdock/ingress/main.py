@@ -14,7 +14,7 @@ from crossdock.kernel.drivers.kafka import Producer, Tail
 from crossdock.kernel.drivers.kafka.tail import Apply
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
-from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.topic import Topic
 from crossdock_schemas.topics import (
@@ -28,12 +28,14 @@ from crossdock_schemas.topics import (
 
 async def main(environ: Mapping[str, str]) -> int:
     settings = read_settings(IngressSettings, environ, "ingress")
-    catalogue = load_catalogue(settings.catalogue)
+    catalogue = LiveCatalogue(settings.catalogue)
     objects = open_objects(settings.objects_url)
     async with open_stage("ingress", settings) as stage:
         bound = stage.stack.enter_context(bind(settings.host, settings.port))
         producer = await stage.open_producer()
-        context = make_context(settings, catalogue, stage.clock, objects, producer)
+        context = make_context(settings, catalogue.current, stage.clock, objects, producer)
+        catalogue.on_change(context.use)
+        await stage.beside(catalogue.follow())
         tails = await open_tails(context, producer)
         service = IngressService(context, make_app(context), bound, tails, stage.health)
         return await stage.run(service.run, left=lambda: f"{context.gate.waiting} callers waiting")

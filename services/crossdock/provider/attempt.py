@@ -170,7 +170,7 @@ class Attempt:
 
     def _is_free(self) -> bool:
         """Return whether a call may be made now."""
-        is_open = not self._closed_s()
+        is_open = not self._closed_s() and not self.site.is_removed
         may_begin = self._left_s() > 0 and not self._is_too_late()
         return is_open and may_begin and not self.draining.is_set() and not self.is_cancelled()
 
@@ -186,6 +186,8 @@ class Attempt:
             return self._not_executed(call.custom_id, Outcome.EXPIRED)
         if self.draining.is_set():
             return self._onward(self.parcel.attempt, self.book.calls)
+        if self.site.is_removed:
+            return self._onward(1, is_replanned=True)
         wait_s = self._closed_s()
         if wait_s > PATIENCE_S and self.parcel.has_next_candidate:
             return self._fallen_back()

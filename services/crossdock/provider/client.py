@@ -78,6 +78,8 @@ class ProviderSite:
         self._calls: dict[CallOutcome, Counter] = {}
         self._seconds = metrics.CALL_SECONDS.labels(provider.name)
         self.fares: dict[Door, EndpointFare] = {}
+        self.lacks_key = False
+        """Its installation key is missing: without a BYOK key it is not called."""
         self.is_removed = False
         """The provider left the catalogue: it is not called, and its lines are routed anew."""
 
@@ -88,8 +90,8 @@ class ProviderSite:
 
     @property
     def needs_key(self) -> bool:
-        """Whether the address has parts that only a key holds."""
-        return PLACE.search(self.provider.base_url) is not None
+        """Whether no call can be made without a key of its own: parts of the address, or all of the credentials."""
+        return self.lacks_key or PLACE.search(self.provider.base_url) is not None
 
     async def use(self, key: ProviderKey) -> CallKey | None:
         """Return `key` as calls use it; None if it needs an access token and gets none."""

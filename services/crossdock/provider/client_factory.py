@@ -45,6 +45,13 @@ def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> P
     return ProviderSite(provider, _open_transport(provider, headers), {}, mask=mask)
 
 
+def keyless_site(provider: Provider) -> ProviderSite:
+    """Return the site of a provider whose installation key is missing: only BYOK keys can call it."""
+    site = ProviderSite(provider, _open_transport(provider, {}), {})
+    site.lacks_key = True
+    return site
+
+
 def _installation_key(provider: Provider, environ: Mapping[str, str]) -> ProviderKey | None:
     name = provider.api_key_env
     if name is None:

@@ -8,10 +8,9 @@ from functools import partial
 from crossdock.kernel.drivers.kafka import Tail, topics_of
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
-from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import SettingsError
 from crossdock.kernel.process.health import Health
-from crossdock.kernel.requests.catalogue import load_catalogue
+from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
 from crossdock.kernel.runtime.pool.pool import lines_weight
 from crossdock.kernel.runtime.pool.pool_worker import PoolSpec, PoolWorker
 from crossdock.kernel.runtime.pool.scheduler import WorkShare
@@ -19,10 +18,10 @@ from crossdock.kernel.runtime.shard.shard import ShardWorker
 from crossdock.kernel.runtime.stage import StageProcess, open_stage, read_settings
 from crossdock.provider import delayed_retries
 from crossdock.provider.cancels import KEEP_MS, Cancels
-from crossdock.provider.client_factory import open_site
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.publisher import Publisher
 from crossdock.provider.settings import ProviderSettings
+from crossdock.provider.sites import ProviderSites
 from crossdock.provider.worker import Worker
 from crossdock_schemas.parcel.parcel import Lane
 from crossdock_schemas.pricing.catalogue import Catalogue, Provider
@@ -62,6 +61,14 @@ def removed(topics: Iterable[str], shares: Mapping[str, WorkShare]) -> dict[str,
     }
 
 
+def shares_of(
+    settings: ProviderSettings, providers: Iterable[Provider], topics: Iterable[str]
+) -> dict[str, WorkShare]:
+    """Return the share of each topic that this worker reads; `topics`: those there are, or that it reads already."""
+    shares = share_out(providers)
+    return shares if settings.only else shares | removed(topics, shares)
+
+
 def make_later(stage: StageProcess) -> ShardWorker:
     """Return the shard of delayed retries. Its held records count as `delayed`, not as lag of this process."""
     own = Health("later", stage.settings.ordinal)
@@ -80,17 +87,24 @@ def make_later(stage: StageProcess) -> ShardWorker:
 
 async def main(environ: Mapping[str, str]) -> int:
     settings = read_settings(ProviderSettings, environ, "provider")
-    providers = served(settings, load_catalogue(settings.catalogue))
+    catalogue = LiveCatalogue(settings.catalogue)
+    providers = served(settings, catalogue.current)
     keyring, cancels = Keyring(settings.master_keys()), Cancels()
-    sites = {provider.name: open_site(provider, environ, SystemClock()) for provider in providers}
+    sites = ProviderSites(environ, providers)
     async with open_stage("provider", settings) as stage:
-        for site in sites.values():
-            stage.stack.push_async_callback(site.aclose)
+        stage.stack.push_async_callback(sites.aclose)
         producer = await stage.open_producer(send_limit_s=SEND_LIMIT_S)
-        shares = share_out(providers)
-        if not settings.only:
-            shares |= removed(await topics_of(stage.servers), shares)
+        topics = await topics_of(stage.servers)
+        shares = shares_of(settings, providers, topics)
         pool = PoolWorker(SPEC, stage, producer, shares, settings.capacity)
+
+        def use(newer: Catalogue) -> None:
+            now_served = served(settings, newer)
+            sites.use(now_served)
+            pool.read(shares_of(settings, now_served, pool.shares))
+
+        catalogue.on_change(use)
+        await stage.beside(catalogue.follow())
         publisher = Publisher(producer, stage.clock, flush_s=settings.flush_ms / 1000)
         worker = Worker(
             sites,

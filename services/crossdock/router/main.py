@@ -9,8 +9,8 @@ from pathlib import Path
 from crossdock.kernel.drivers.kafka import Tail
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
-from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock.kernel.runtime.agents.faust_runner import AgentRunner, AgentSpec
+from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock.router.routing import Router
 from crossdock.router.settings import RouterSettings
@@ -22,11 +22,13 @@ SPEC = AgentSpec(group="crossdock.router", source=ADMITTED.name, positions=ROUTE
 
 async def main(environ: Mapping[str, str]) -> int:
     settings = read_settings(RouterSettings, environ, "router")
-    catalogue = load_catalogue(settings.catalogue)
+    catalogue = LiveCatalogue(settings.catalogue)
     async with open_stage("router", settings) as stage:
         objects = open_objects(settings.objects_url)
         rate = settings.sick_error_rate
-        router = Router(catalogue, objects, stage.clock, sick_error_rate=rate)
+        router = Router(catalogue.current, objects, stage.clock, sick_error_rate=rate)
+        catalogue.on_change(router.use)
+        await stage.beside(catalogue.follow())
         folder = settings.data_dir or stage.stack.enter_context(tempfile.TemporaryDirectory())
 
         async def serve(stop: asyncio.Event) -> None:

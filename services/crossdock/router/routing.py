@@ -45,6 +45,10 @@ class Router:
         self._reports: dict[str, dict[str, EndpointHealth]] = {}
         self._max_reports = self._most = max_reports
 
+    def use(self, catalogue: Catalogue) -> None:
+        """Route by `catalogue` from now on."""
+        self._catalogue = catalogue
+
     def observe(self, record: Record) -> None:
         """Apply a report of a provider worker."""
         try:

@@ -99,6 +99,11 @@ class PolicyCheck:
         self._catalogue = catalogue
         self._known: dict[PolicyQuestion, Sequence[LinesVerdict]] = {}
 
+    def use(self, catalogue: Catalogue) -> None:
+        """Judge by `catalogue` from now on."""
+        self._catalogue = catalogue
+        self._known.clear()
+
     def check(
         self, state: AccountState | None, parcel: Parcel, *, is_limited: bool = False
     ) -> Sequence[LinesVerdict]:

@@ -22,7 +22,7 @@ AskStatus = Callable[[str, SecretStr], Awaitable[int | None]]
 """Asks an address with a key; returns the status of the answer, or None if there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ApiContext:
     """One ingress: its settings, its views, and its connections to Kafka and the object store."""
 
@@ -40,6 +40,10 @@ class ApiContext:
     master_keys: MasterKeys | None
     """The keys that seal BYOK keys; None: the installation stores no BYOK keys."""
     ask_status: AskStatus
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Answer by `catalogue` from now on."""
+        self.catalogue = catalogue
 
 
 def make_context(

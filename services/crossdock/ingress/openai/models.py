@@ -95,7 +95,16 @@ class ModelRoutes:
     ids = MappingProxyType({"model": ModelName})
 
     def __init__(self, context: ApiContext) -> None:
-        self._models = {model.id: model for model in show_models(context.catalogue)}
+        self._context = context
+        self._shown: tuple[Catalogue, dict[str, ModelObject]] | None = None
+
+    @property
+    def _models(self) -> dict[str, ModelObject]:
+        """The objects of the catalogue in use, made once for each catalogue."""
+        catalogue = self._context.catalogue
+        if self._shown is None or self._shown[0] is not catalogue:
+            self._shown = catalogue, {model.id: model for model in show_models(catalogue)}
+        return self._shown[1]
 
     @operation(
         "GET", "/v1/models", "list_models", "List the catalogue's models", access=Access.EVERY,

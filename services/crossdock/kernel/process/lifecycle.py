@@ -8,8 +8,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -105,3 +105,14 @@ async def serve(
     serving.cancel()
     await asyncio.wait((serving,), timeout=1.0)
     return 1
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` while the block runs."""
+    running = asyncio.ensure_future(work)  # noqa: TID251  # cancelled below
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))

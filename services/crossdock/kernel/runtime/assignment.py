@@ -1,8 +1,7 @@
 """Readiness of a member of a group: it has joined, and each of its topics is read by some member."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from typing import Protocol
 
 import structlog
@@ -27,11 +26,14 @@ class Membership(Protocol):
 
 
 class AssignmentWatch:
-    """Compares what the group assigned with what the member asked for, and reports a difference to `health`."""
+    """Compares what the group assigned with what the member asked for, and reports a difference to `health`.
+
+    `topics` may change meanwhile.
+    """
 
     def __init__(self, member: Membership, topics: Collection[str], health: Health) -> None:
         self._member = member
-        self._topics = frozenset(topics)
+        self._topics = topics
         self._health = health
         self._seen = 0
         health.block("assignment", "joining its group")
@@ -68,14 +70,3 @@ class AssignmentWatch:
         except LogError as error:
             log.warning("group.unknown", reason=str(error))
             return unread
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` while the block runs."""
-    running = asyncio.ensure_future(work)  # noqa: TID251  # cancelled below
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))

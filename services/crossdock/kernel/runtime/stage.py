@@ -1,6 +1,6 @@
 """The process of a stage: settings, logs, health and ops server, before its own work begins."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -50,6 +50,10 @@ class StageProcess:
     async def open_producer(self, *, send_limit_s: float = SEND_LIMIT_S) -> Producer:
         opened = open_producer(self.servers, client=self.client, send_limit_s=send_limit_s)
         return await self.stack.enter_async_context(opened)
+
+    async def beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` until the process ends."""
+        await self.stack.enter_async_context(lifecycle.beside(work))
 
     async def run(
         self, service: lifecycle.Service, *, left: Callable[[], str] | None = None

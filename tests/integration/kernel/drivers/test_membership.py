@@ -91,6 +91,26 @@ async def test_a_member_that_joins_again_reads_on(kafka: RunningKafka) -> None:
     assert after.member_id != before.member_id
 
 
+async def test_a_running_member_reads_other_topics(kafka: RunningKafka, effort: Effort) -> None:
+    servers, group = kafka.bootstrap_servers, fresh("g")
+    named = {name: await make_topic(servers, name, partitions=2) for name in ("one", "two")}
+    async with (
+        asyncio.timeout(200),
+        open_group_consumer(servers, [named["one"]], group=group, instance="0") as member,
+    ):
+        await reads(member, [named["one"]])
+        for names in LISTS[1:] * effort(2, 20):
+            topics = [named[name] for name in names.split()]
+            await member.resubscribe(topics)
+            await reads(member, topics)
+        await put(servers, named["one"], b"x")
+        records: list[Record] = []
+        while not records:
+            records = await member.poll(max_records=10, timeout_ms=100)
+
+    assert [record.value for record in records] == [b"x"]
+
+
 async def test_a_topic_without_a_reader_is_known(kafka: RunningKafka) -> None:
     servers, group = kafka.bootstrap_servers, fresh("g")
     one, two = [await make_topic(servers, name, partitions=2) for name in ("one", "two")]

@@ -83,10 +83,12 @@ class GroupConsumer:
         raw: AIOKafkaConsumer,
         servers: str,
         *,
+        listener: _Listener | None = None,
         commit_limit_s: float = COMMIT_LIMIT_S,
         ask: Callable[[str], Awaitable[bool]] = is_up,
     ) -> None:
         self._raw = raw
+        self._listener = listener
         self._commit_limit_s = commit_limit_s
         self._servers = servers
         self._is_up = partial(ask, servers)
@@ -232,6 +234,12 @@ class GroupConsumer:
         coordinator._group_instance_id = None  # noqa: SLF001
         await coordinator.close()
 
+    async def resubscribe(self, topics: Collection[str]) -> None:
+        """Read `topics`, which exist, instead of the present ones; as a new member, see `membership`."""
+        await self.rejoin()
+        # without an await in between: the member joins with the new list
+        self._raw.subscribe(topics=list(topics), listener=self._listener)
+
     async def rejoin(self) -> None:
         """Leave the group, and join it as a new member."""
         coordinator = self._raw._coordinator  # noqa: SLF001
@@ -267,9 +275,11 @@ class GroupConsumer:
 
 
 @asynccontextmanager
-async def _started(raw: AIOKafkaConsumer, servers: str) -> AsyncIterator[GroupConsumer]:
+async def _started(
+    raw: AIOKafkaConsumer, servers: str, listener: _Listener | None = None
+) -> AsyncIterator[GroupConsumer]:
     await start_client(raw, servers, "consumer")
-    consumer = GroupConsumer(raw, servers)
+    consumer = GroupConsumer(raw, servers, listener=listener)
     try:
         yield consumer
     finally:
@@ -307,8 +317,9 @@ async def open_group_consumer(
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    raw.subscribe(topics=list(topics), listener=_Listener(on_revoked, on_assigned))
-    async with _started(raw, servers) as consumer:
+    listener = _Listener(on_revoked, on_assigned)
+    raw.subscribe(topics=list(topics), listener=listener)
+    async with _started(raw, servers, listener) as consumer:
         yield consumer
 
 

@@ -11,14 +11,23 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from crossdock.kernel.drivers.kafka import GroupConsumer, Producer, Tail, open_group_consumer
+from crossdock.kernel.drivers.kafka import (
+    GroupConsumer,
+    Producer,
+    Tail,
+    open_group_consumer,
+    topics_of,
+)
+from crossdock.kernel.process.lifecycle import beside
 from crossdock.kernel.process.record import Record
-from crossdock.kernel.runtime.assignment import AssignmentWatch, beside
+from crossdock.kernel.runtime.assignment import AssignmentWatch
 from crossdock.kernel.runtime.pool.claim_reader import ClaimReader, open_claims
 from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
 from crossdock.kernel.runtime.pool.pool import Pool
 from crossdock.kernel.runtime.pool.scheduler import Place, WorkShare
 from crossdock.kernel.runtime.stage import StageProcess
+
+MISSING_S = 2.0  # between two looks for topics that do not exist yet
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class PoolWorker:
     spec: PoolSpec
     stage: StageProcess
     producer: Producer
-    shares: Mapping[str, WorkShare]
+    shares: dict[str, WorkShare]
     capacity: int
     tails: list[Tail] = field(default_factory=list)
     """Views that must be complete before the first record."""
@@ -58,6 +67,7 @@ class PoolWorker:
     """Set when the pool comes to its end: work that only waits is given back."""
     claims: ClaimWriter = field(init=False)
     _pool: Pool | None = field(init=False, default=None)
+    _changed: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         stage = self.stage
@@ -73,6 +83,13 @@ class PoolWorker:
     @property
     def in_flight(self) -> int:
         return 0 if self._pool is None else self._pool.in_flight
+
+    def read(self, shares: Mapping[str, WorkShare]) -> None:
+        """Read the topics of `shares` too from now on, as soon as they exist. A topic that was read is read on."""
+        is_more = not shares.keys() <= self.shares.keys()
+        self.shares |= shares
+        if is_more:
+            self._changed.set()
 
     async def run(self, handler: PoolHandler, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish, publish and commit the running work."""
@@ -115,8 +132,22 @@ class PoolWorker:
             )
             self._report(consumer, self._pool)
             watch = AssignmentWatch(consumer, self.shares, self.stage.health)
-            async with beside(watch.run()):
+            async with beside(watch.run()), beside(self._follow(consumer)):
                 await self._pool.run(stop)
+
+    async def _follow(self, consumer: GroupConsumer) -> None:
+        """Let `consumer` read new topics of `shares`, until cancelled. A topic may be created after it is wished."""
+        read = set(self.shares)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            existing = set(await topics_of(self.stage.servers)) & self.shares.keys()
+            if existing != read:
+                read = existing
+                await consumer.resubscribe(sorted(read))
+            if read != self.shares.keys():
+                await asyncio.sleep(MISSING_S)
+                self._changed.set()
 
     def _open_claims(self, starts: Mapping[int, int]) -> AbstractAsyncContextManager[ClaimReader]:
         return open_claims(self.stage.servers, starts, client=f"{self.stage.client}.claims")

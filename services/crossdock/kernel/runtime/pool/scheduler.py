@@ -138,6 +138,7 @@ class Scheduler:
         load = self._loads.get(share.name)
         if load is None:
             load = self._loads[share.name] = LaneLoad(share.limit)
+        load.limit = share.limit  # a newer catalogue may have changed it
         for space in (load, self._all):
             if not space.fits(item.weight, is_urgent=share.is_urgent):
                 return False

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from crossdock.kernel.drivers.kafka import Producer, open_group_consumer
-from crossdock.kernel.runtime.assignment import AssignmentWatch, beside
+from crossdock.kernel.process.lifecycle import beside
+from crossdock.kernel.runtime.assignment import AssignmentWatch
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.sink.batch import CutPolicy
 from crossdock.kernel.runtime.sink.sink import Decode, Place, Sink, SinkTables
