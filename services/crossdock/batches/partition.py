@@ -39,7 +39,7 @@ from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope
 from crossdock_schemas.ids import BatchId
 from crossdock_schemas.parcel.output_line import compact_json, failed
 from crossdock_schemas.parcel.parcel import BodyRef
-from crossdock_schemas.parcel.result import Result, ResultGroup
+from crossdock_schemas.parcel.result import Outcome, Result, ResultGroup
 from crossdock_schemas.pricing.catalogue import Catalogue
 from crossdock_schemas.pricing.estimate import AskTotals, Estimate, estimate
 from crossdock_schemas.topics import BATCH_COMMANDS
@@ -184,24 +184,27 @@ class BatchesPartition:
             return
         self._dead.good()
         lines = (record.value or b"").split(b"\n")
+        lost = []
         for number, result in enumerate(group.results):
             if result.body_ref is not None:
-                lines[number] = await self._fetch(result, result.body_ref)
-        collected = self.core.collect(group, lines)
+                line = await self._fetch(result, result.body_ref)
+                lines[number] = line or _lost_line(result)
+                lost += [] if line else [number]
+        collected = self.core.collect(_failed(group, lost) if lost else group, lines)
         metrics.LINES_DONE.labels("completed").inc(len(collected.output))
         metrics.LINES_DONE.labels("failed").inc(len(collected.error))
         for kind, new in (("output", collected.output), ("error", collected.error)):
             if new:
                 pieces.setdefault((group.batch_id or "", kind), []).extend(new)
 
-    async def _fetch(self, result: Result, reference: BodyRef) -> bytes:
-        """Return the output line of `result`; if its object is missing, an error line."""
+    async def _fetch(self, result: Result, reference: BodyRef) -> bytes | None:
+        """Return the output line of `result`; None if its object is missing."""
         get = partial(self._objects.get_range, reference.path, reference.start, reference.length)
         try:
             return await self._until_stored(get)
         except NoSuchObjectError:
             log.exception("result.lost", request_id=result.request_id, path=reference.path)
-            return failed(result.request_id, result.custom_id, 500, "answer_lost", LOST).line
+            return None
 
     async def _until_stored(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the object store until it answers; no step is committed meanwhile."""
@@ -286,3 +289,15 @@ class BatchesPartition:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running)
+
+
+def _lost_line(result: Result) -> bytes:
+    return failed(result.request_id, result.custom_id, 500, "answer_lost", LOST).line
+
+
+def _failed(group: ResultGroup, places: Sequence[int]) -> ResultGroup:
+    """Return `group` with the results at `places` as failures."""
+    results = list(group.results)
+    for place in places:
+        results[place] = results[place].model_copy(update={"outcome": Outcome.FAILED})
+    return group.model_copy(update={"results": tuple(results)})

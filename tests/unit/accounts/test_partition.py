@@ -28,6 +28,7 @@ from crossdock_schemas.accounts.policy import Rules
 from crossdock_schemas.batches.batch import Granted, LinesReturned
 from crossdock_schemas.calls.usage import UsageGroup, hold_end
 from crossdock_schemas.codec import ENVELOPE, decode_envelope, encode_headers
+from crossdock_schemas.dead_letter import DeadLetter
 from crossdock_schemas.ids import ExecutionId, KeyId, hold_id
 from crossdock_schemas.parcel.parcel import BodyRef, Hold, Parcel
 from crossdock_schemas.parcel.result import Outcome, ResultGroup
@@ -233,6 +234,32 @@ async def test_what_is_no_parcel_is_a_dead_letter() -> None:
     step = await partition.step([garbage])
 
     assert [record.topic for record in step.outgoing] == [DEAD_LETTERS.name]
+
+
+async def test_a_parcel_that_cannot_be_applied_names_itself_and_its_lines_end() -> None:
+    """What it asks for is of other lines: the step raises, and the shard's runtime undoes it."""
+    partition = await founded()
+    poison = request_record(wanted(input_most=(1,) * 9))
+
+    with pytest.raises(ValueError, match="zip"):
+        await partition.step([poison])
+    sent = await partition.set_aside(poison, ValueError("zip"))
+
+    assert partition.applying == poison
+    kept, refused = sent
+    assert decode_envelope(kept.headers, DeadLetter).is_answered
+    group = decode_envelope(refused.headers, ResultGroup)
+    assert {result.error_code for result in group.results} == {"request_set_aside"}
+    assert [result.line for result in group.results] == list(wanted().lines)
+
+
+async def test_usage_that_cannot_be_booked_may_be_replayed() -> None:
+    partition = await founded()
+    record = Record(USAGE.name, 0, 5, NOW_MS, b"key", b"{}", ())
+
+    (kept,) = await partition.set_aside(record, KeyError("key_app"))
+
+    assert not decode_envelope(kept.headers, DeadLetter).is_answered
 
 
 async def test_refused_lines_that_cannot_be_read_end_all_the_same() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from typing_extensions import override
 
+from crossdock.batches.core.background_results import LinesRead
 from crossdock.batches.partition import BatchesPartition
 from crossdock.batches.settings import BatchesSettings
 from crossdock.kernel.drivers.object_store import Objects, open_objects
@@ -15,8 +16,10 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import StoreError
 from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import Outgoing, Page, Record
+from crossdock.kernel.runtime.shard.isolation import OWN_WORK
 from crossdock_schemas.batches.batch import Batch, BatchStatus, CancelAsked, Submitted
 from crossdock_schemas.codec import decode_envelope, encode_headers
+from crossdock_schemas.ids import BatchId
 from crossdock_schemas.parcel.parcel import BodyRef, Parcel
 from crossdock_schemas.parcel.result import Result
 from crossdock_schemas.pricing.catalogue import Catalogue, Offer, Provider
@@ -72,6 +75,7 @@ class ObjectPosition:
         self.sent: list[Outgoing] = []
         self.offset = 0
         self.health = Health("batches", 0)
+        self.failing: set[BatchId] = set()
         self.partition = self._open()
 
     def _open(self) -> BatchesPartition:
@@ -83,6 +87,7 @@ class ObjectPosition:
             ManualClock(NOW_MS),
             health=self.health,
             retry_s=0.01,
+            failing=self.failing,
         )
 
     async def crash(self) -> None:
@@ -242,6 +247,44 @@ async def test_background_work_that_fails_otherwise_fails_its_batch() -> None:
     batch = place.batch
     assert batch.status is BatchStatus.FAILED
     assert [error.code for error in batch.errors] == ["batch_not_processed"]
+
+
+async def test_a_batch_whose_work_makes_a_step_fail_is_failed_by_the_next_owner() -> None:
+    """Its state has lines that nothing can be made of. Without that, every step failed again."""
+    place = await make_place(4)
+    await place.step(place.command(make_submitted()))
+    await place.settle()
+    await place.step(place.answers([1]))
+    place.partition._facts.append(LinesRead(BATCH, "no such model", 0, ()))
+
+    with pytest.raises(KeyError):
+        await place.step()
+    is_own_work = place.partition.applying is OWN_WORK
+    await place.crash()
+    await place.step()
+
+    assert is_own_work
+    assert place.batch.status is BatchStatus.FAILED
+    assert [error.code for error in place.batch.errors] == ["batch_not_processed"]
+    assert await place.output() == [b"answer", b"1"]
+    assert [record.topic for record in place.sent[-3:]].count("cancels") == 1
+    assert place.failing == set()
+
+
+async def test_an_answer_whose_object_is_missing_ends_its_line_with_an_error() -> None:
+    place = await make_place(1)
+    await place.step(place.command(make_submitted()))
+    await place.settle()
+    reference = BodyRef(path="results/gone", start=0, length=10)
+
+    await place.step(place.results([make_result(0, body_ref=reference)], [b""]))
+
+    assert await place.output() == []
+    line = json.loads(b" ".join(await place.output("error")))
+    assert (line["custom_id"], line["response"]["body"]["error"]["code"]) == (
+        "line-0",
+        "answer_lost",
+    )
 
 
 async def test_a_result_by_reference_is_fetched() -> None:

@@ -10,7 +10,7 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LeaseLostError
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT
-from crossdock.kernel.runtime.pool.claim_writer import ClaimWriter, Job
+from crossdock.kernel.runtime.pool.claim_writer import MAX_BYTES, ClaimWriter, Job
 from crossdock.kernel.runtime.pool.claims import EarlierClaims, Start
 from crossdock_schemas.calls.claim import ClaimNote
 
@@ -266,3 +266,31 @@ async def test_a_job_that_ran_through_a_hand_over_is_lost_if_another_began_it_to
 
     assert job.is_lost is is_lost
     assert not job.is_stale
+
+
+async def test_very_many_claims_are_several_notes_that_each_fit() -> None:
+    claimer, log, *_ = make_claimer()
+    sizes: list[int] = []
+    send = log.send
+
+    async def measured(messages: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        sizes.extend(message.size for message in messages)
+        return await send(messages)
+
+    log.send = measured  # type: ignore[method-assign]  # a fake of ours
+    jobs = [make_job(10**12 + number) for number in range(12_000)]
+    begun = [
+        asyncio.ensure_future(claimer.start(job, 10**6 + line, 99, is_urgent=False))  # noqa: TID251  # awaited below
+        for job in jobs
+        for line in range(4)
+    ]
+    await asyncio.sleep(0)
+
+    await claimer.flush()
+    await asyncio.gather(*begun)
+
+    claimed = [(s.offset, n) for _, note in log.notes for s in note.started for n in s.lines]
+    assert len(claimed) == len(set(claimed)) == len(begun)
+    assert 1 < len(sizes) < 9
+    assert max(sizes) < MAX_BYTES + 1000
+    assert all(job.mark.claims_from is not None for job in jobs)
