@@ -1,5 +1,8 @@
 """The accounts of a partition: who may do what, what a command makes of an account, and the log of it."""
 
+import hashlib
+import json
+
 import pytest
 
 from crossdock.accounts.commands.decision import Refused
@@ -19,6 +22,7 @@ from crossdock_schemas.accounts.control import (
     OrganizationChange,
     PolicyChange,
     PolicyRemoval,
+    PresetChange,
     ProjectAsked,
     ProjectChange,
     Refusal,
@@ -26,6 +30,7 @@ from crossdock_schemas.accounts.control import (
 )
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.accounts.policy import Policy, Rules
+from crossdock_schemas.accounts.preset import PresetSettings
 from crossdock_schemas.calls.cancel import Cancelled
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.topics import ACCOUNT_CHANGES, ACCOUNT_COMMANDS, ACCOUNT_DIRECTORY, CANCELS
@@ -437,3 +442,22 @@ def test_policies_survive_a_restart(core: AccountsCore) -> None:
     other.restore(core.finish().pages)
 
     assert other.states[ACME].policies == core.states[ACME].policies
+
+
+def test_a_change_of_a_long_field_is_logged_by_its_length_and_digest() -> None:
+    """Before and after of a preset with a long text in emoji made a record of more than 1 MB."""
+    core = AccountsCore()
+    core.apply(make_founded(), NOW_MS)
+    texts = ["\U0001f600" * 32_768, "short"]
+    changes = [
+        PresetChange(**common(), scope=ACME, slug="long", settings=PresetSettings(system=text))
+        for text in texts
+    ]
+    _, logged = [core.apply(change, NOW_MS) for change in changes]
+
+    raw = json.dumps(texts[0], ensure_ascii=False).encode()
+    assert json.loads(logged.before["system"]) == {
+        "bytes": len(raw),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+    }
+    assert logged.after["system"] == '"short"'

@@ -1,6 +1,7 @@
 """Every fault of an input line is found, with OpenAI's code and the parameter at fault."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,3 +141,14 @@ def test_a_fault_never_repeats_the_prompt() -> None:
 
     assert isinstance(found, LineError)
     assert secret not in found.message
+
+
+@pytest.mark.parametrize("field", ["method", "url", "model"])
+def test_a_value_of_a_million_characters_is_not_repeated_in_its_error(field: str) -> None:
+    line = json.loads(make_line())
+    (line["body"] if field == "model" else line)[field] = "\U000e0001" * 1_000_000
+
+    error = check_line(json.dumps(line).encode(), 1, replace(RULES, max_line_bytes=10**9))
+
+    assert isinstance(error, LineError)
+    assert len(error.message) < 400

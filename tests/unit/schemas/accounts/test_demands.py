@@ -1,11 +1,13 @@
 """What a request's `provider` object demands of endpoints; whatever would be passed over is refused."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from crossdock_schemas.accounts.demands import (
+    MAX_DEMANDS_BYTES,
     MAX_MESSAGE,
     REQUEST,
     Demands,
@@ -109,3 +111,14 @@ def test_rules_of_a_request_are_told_by_its_own_names(rule: str, name: str) -> N
 
     assert in_its_words(of_request).rule == name
     assert in_its_words(of_policy) == of_policy
+
+
+def test_demands_have_a_bound_in_bytes_because_every_envelope_has_them() -> None:
+    names = ["\U0001f600" * 255 + chr(65 + n % 26) for n in range(100)]
+    fitting = MAX_DEMANDS_BYTES // len(json.dumps(names[0], ensure_ascii=False).encode()) - 1
+
+    refused = read_demands({"provider": {"only": names}})
+
+    assert isinstance(refused, Unsound)
+    assert (refused.code, refused.param) == ("invalid_value", "provider")
+    assert isinstance(read_demands({"provider": {"only": names[:fitting]}}), Demands)
