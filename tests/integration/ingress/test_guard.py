@@ -134,8 +134,9 @@ async def test_a_batch_keeps_what_is_looked_for_as_it_is_when_it_is_created() ->
         ({"content_filters": "a"}, "content_filters", "an array"),
         (on("name", "flag"), "content_filter_builtins.0.slug", "'email'"),
         ({"content_filter_builtins": [{"slug": "ssn", "action": a} for a in ("flag", "block")]}, "content_filter_builtins", "once"),
+        ({"content_filters": [{"pattern": f"((a{{0,30}}){{0,30}})x{n}", "action": "flag"} for n in range(20)]}, "content_filters", "too large together"),
     ],
-    ids=["no pattern", "a pattern of nothing", "no action", "a typo", "no list", "no detector", "one detector twice"],
+    ids=["no pattern", "a pattern of nothing", "no action", "a typo", "no list", "no detector", "one detector twice", "patterns that are slow together"],
 )  # fmt: skip
 async def test_filters_that_are_not_sound_are_refused_by_name(
     rules: dict[str, Any], param: str, said: str

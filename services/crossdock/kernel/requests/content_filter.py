@@ -64,6 +64,8 @@ def guard(body: Json, rules: GuardRules, left: TimeSlice | None = None) -> Guard
         return looking.guarded(body)
     except TooSlowError as error:
         return Guarded(body, looking.findings, error.detector, is_too_slow=True)
+    except RecursionError:  # JSON within JSON, both as deep as they may be
+        return Guarded(body, looking.findings, rules.detectors[0], is_too_slow=True)
 
 
 class _Looking:

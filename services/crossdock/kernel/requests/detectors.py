@@ -35,6 +35,8 @@ PAUSE = 256  # groups of digits between two places where a search may be interru
 _CODE_DIGITS = 4
 _CARD_MOST = 19
 _CARD_LEAST = 13
+_CARD_FIRSTS = frozenset({4, *range(_CARD_LEAST, _CARD_MOST + 1)})
+_TAX_ID_FIRSTS = frozenset({2, 11})
 _CARD_GROUPS = {(4, 6, 5), (4, 6, 4)}
 _GROUP_BEFORE = re.compile(rb"(?<![0-9])[0-9]{4}[ \-./_]\Z")
 _GROUP_AFTER = re.compile(rb"[ \-./_][0-9]{4}(?![0-9])")
@@ -82,10 +84,15 @@ def _whole(_: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def _windows(
-    text: bytes, start: int, end: int, is_real: Callable[[tuple[int, ...], bytes], bool], most: int
+    text: bytes,
+    start: int,
+    end: int,
+    is_real: Callable[[tuple[int, ...], bytes], bool],
+    firsts: frozenset[int],
 ) -> Iterator[Span]:
-    """Yield confirmed runs of groups of digits, the longest first, with at most `most` digits together."""
+    """Yield confirmed runs of groups of digits, the longest first. `firsts`: the sizes of a first group."""
     groups = [match.span() for match in _DIGITS.finditer(text, start, end)]
+    most = max(firsts)
     first = 0
     while first < len(groups):
         if not first % PAUSE:
@@ -96,7 +103,7 @@ def _windows(
         for last in range(first, len(groups)):
             group = text[slice(*groups[last])]
             sizes, digits = (*sizes, len(group)), digits + group
-            if len(digits) > most:
+            if sizes[0] not in firsts or len(digits) > most:
                 break
             if is_real(sizes, digits) and _is_free(text, groups[first][0], groups[last][1]):
                 found = last
@@ -109,7 +116,7 @@ def _windows(
 
 def _cards(text: bytes, start: int, end: int) -> Iterator[Span]:
     """Leave out numbers after a plus: some telephone numbers satisfy Luhn's rule."""
-    found = _windows(text, start, end, _is_card, _CARD_MOST)
+    found = _windows(text, start, end, _is_card, _CARD_FIRSTS)
     return (span for span in found if text[span[0] - 1 : span[0]] != b"+")
 
 
@@ -184,7 +191,7 @@ def is_dni(text: bytes) -> bool:
 
 
 def _tax_ids(text: bytes, start: int, end: int) -> Iterator[Span]:
-    return _windows(text, start, end, _is_tax_id, 11)
+    return _windows(text, start, end, _is_tax_id, _TAX_ID_FIRSTS)
 
 
 def _is_tax_id(sizes: tuple[int, ...], digits: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from crossdock.kernel.process.patterns import OWN_MEMORY, compile_pattern
 from crossdock_schemas.accounts.demands import FIELD, MODELS
 
 Json = dict[str, Any]
@@ -24,6 +25,7 @@ _MEDIA = frozenset(
 )
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 MIN_MEDIA = 64  # characters
+_LONG_NUMBER = r"[0-9](?:[+/_\-]?[0-9]){11}"
 MIN_NUMBER = 10**8  # shorter numbers are harmless by themselves
 _UNTOLD = frozenset({"seed"})
 _NAMES = """
@@ -162,8 +164,10 @@ def _free_name(wanted: str, taken: Json) -> str:
 
 
 def _is_media(text: str, name: str) -> bool:
-    """Return whether a text is binary data in base64, which no detector can read."""
+    """Return whether a text is binary data in base64, which no detector can read. Such data has no long numbers."""
     head, comma, data = text.partition(",") if text.startswith("data:") else ("", "", text)
     if not (name in _MEDIA or (comma and head.endswith(";base64"))):
         return False
-    return text.isascii() and not data.encode().translate(None, _BASE64)
+    if not text.isascii() or data.encode().translate(None, _BASE64):
+        return False
+    return compile_pattern(_LONG_NUMBER, OWN_MEMORY).search(data.encode()) is None

@@ -231,6 +231,26 @@ def test_a_secret_is_found_wherever_it_is(
     assert found.findings == {name.value: 1}
 
 
+def test_data_in_the_place_of_media_is_read_if_it_has_numbers() -> None:
+    body = {"documents": [{"data": "A" * 80 + "-4111-1111-1111-1111-" + "A" * 80}]}
+
+    assert guard(body, ALL).findings == {"credit-card": 1}
+
+
+def test_a_body_that_is_too_deep_is_blocked() -> None:
+    deep: Any = "x"
+    for _ in range(190):
+        deep = [deep]
+    inner = json.dumps(deep)
+    body: Any = {"messages": [{"function_call": {"arguments": inner}}]}
+    for _ in range(180):
+        body = {"messages": [{"a": [body]}]}
+
+    found = guard(body, ALL)
+
+    assert found.is_too_slow or found.body is body
+
+
 SPLITS: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "parts": lambda a, b: {"messages": [{"role": "user", "content": [{"type": "text", "text": a}, {"type": "text", "text": b}]}]},
     "messages": lambda a, b: {"messages": [{"role": "user", "content": a}, {"role": "user", "content": b}]},
