@@ -3,6 +3,10 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +150,50 @@ def test_a_wrong_key_is_told_in_one_line(dock: Dock) -> None:
     _, said = run(dock, "batches", "list", code=1, env={"OPENAI_API_KEY": "sk-wrong"})
 
     assert re.fullmatch(r"crossdock: Incorrect API key.*crossdock env.*\n", said)
+
+
+def test_lines_that_fail_are_the_exit_code_and_stdin_is_a_file(dock: Dock, file: Path) -> None:
+    """The command that runs a batch is used in scripts: a batch of which lines failed is no success."""
+    for provider in ("sim-atlas", "sim-borealis", "sim-cumulus"):
+        dock.behave(provider, faults={"500": 1.0})
+    with file.open("rb") as given:
+        submitted = subprocess.run(
+            [sys.executable, "-m", "crossdock", "batches", "submit", "-"],
+            env=dict(os.environ) | {"CROSSDOCK_DATA_DIR": str(dock.data.path)},  # noqa: TID251  # a child's environment
+            stdin=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    dock.reset_simulator()
+    batch_id = submitted.stdout.strip()
+
+    assert submitted.returncode == 3, submitted.stderr
+    assert "0 completed, 60 failed" in " ".join(submitted.stderr.split())
+    run(dock, "batches", "watch", batch_id, code=3)
+
+
+def test_an_interrupt_ends_watching_in_one_line_and_the_batch_continues(
+    dock: Dock, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(2_000)))
+    batch_id = run(dock, "batches", "submit", str(path), "--no-watch")[0].strip()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "crossdock", "batches", "watch", batch_id],
+        env=dict(os.environ) | {"CROSSDOCK_DATA_DIR": str(dock.data.path)},  # noqa: TID251  # a child's environment
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1.5)
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=60)
+
+    assert watching.returncode in {0, 130}
+    assert "Traceback" not in said
+    assert watching.returncode == 0 or said.endswith("crossdock: interrupted\n")
+    assert dock.wait(batch_id).status == "completed"
 
 
 def test_a_missing_file_and_a_bad_first_line_are_told(dock: Dock, tmp_path: Path) -> None:
