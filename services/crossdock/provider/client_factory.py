@@ -7,7 +7,7 @@ import httpx
 from crossdock.kernel.drivers.http import open_transport
 from crossdock.kernel.process.clock import Clock
 from crossdock.kernel.process.errors import SettingsError
-from crossdock.kernel.process.logs import HIDDEN
+from crossdock.kernel.process.logs import LOG_SECRETS
 from crossdock.kernel.process.masking import SecretMask, secrets_of_url
 from crossdock.kernel.requests.provider_keys import (
     KeyShapeError,
@@ -30,7 +30,7 @@ def open_site(provider: Provider, environ: Mapping[str, str], clock: Clock) -> P
     installation_key = _installation_key(provider, environ)
     secrets = [*secrets_of_url(provider.base_url), *secrets_of_url(provider.token_url)]
     secrets += () if installation_key is None else installation_key.secrets()
-    HIDDEN.add(secrets)
+    LOG_SECRETS.add(secrets)
     mask = SecretMask(secrets)
     tokens = None
     if provider.auth == "google":

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from crossdock.kernel.drivers.envelope_encryption import MasterKeys
 from crossdock.kernel.process.errors import SettingsError
-from crossdock.kernel.process.logs import HIDDEN
+from crossdock.kernel.process.logs import LOG_SECRETS
 from crossdock.kernel.process.settings import Settings
 
 
@@ -39,7 +39,7 @@ def load_master_keys(given: SecretStr | None, file: Path | None) -> MasterKeys |
         return None
     try:
         text = file.read_text()
-        HIDDEN.add(text.split())
+        LOG_SECRETS.add(text.split())
         return MasterKeys.parse(SecretStr(text))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -16,7 +16,7 @@ import structlog
 import uvloop
 
 from crossdock.kernel.process.errors import CrossdockError
-from crossdock.kernel.process.logs import HIDDEN
+from crossdock.kernel.process.logs import LOG_SECRETS
 from crossdock.kernel.process.masking import secrets_of_environment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -48,11 +48,11 @@ def start(main: Main) -> int:
     """Run a stage's `main` with this process's environment and return its exit code."""
     gc.set_threshold(*GC_THRESHOLD)
     environ = dict(os.environ)  # noqa: TID251  # the one place; mains take a mapping
-    HIDDEN.add(secrets_of_environment(environ))
+    LOG_SECRETS.add(secrets_of_environment(environ))
     try:
         return uvloop.run(main(environ))
     except CrossdockError as error:
-        sys.stderr.write(HIDDEN.clean(f"crossdock: {error}\n"))
+        sys.stderr.write(LOG_SECRETS.clean(f"crossdock: {error}\n"))
         return 1
     except KeyboardInterrupt:
         return 130

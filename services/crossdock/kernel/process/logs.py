@@ -70,12 +70,12 @@ class HiddenSecrets:
         return self.clean(line) if isinstance(line, str) else line
 
 
-HIDDEN = HiddenSecrets()
+LOG_SECRETS = HiddenSecrets()
 
 
 def _print_unhandled(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Print what ends the process, as Python does, without secrets."""
-    sys.stderr.write(HIDDEN.clean("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.write(LOG_SECRETS.clean("".join(traceback.format_exception(kind, error, trace))))
 
 
 def configure_logs(level: str, stage: str) -> None:
@@ -100,7 +100,7 @@ def configure_logs(level: str, stage: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_renderers(),
-                HIDDEN.render,
+                LOG_SECRETS.render,
             ],
         )
     )

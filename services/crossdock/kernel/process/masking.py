@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from crossdock.kernel.process.patterns import OWN_MEMORY, Pattern, compile_pattern
+from crossdock.kernel.process.patterns import Pattern, compile_once
 
 HIDDEN = b"[provider key]"
 MIN_SECRET = 8  # characters; shorter texts occur in ordinary text, too
@@ -67,7 +67,7 @@ class SecretMask:
     @cached_property
     def _search(self) -> Pattern:
         blocks = (re.escape(block.decode()) for block in self._blocks)
-        return compile_pattern("|".join((*blocks, _ESCAPED)), OWN_MEMORY)
+        return compile_once("|".join((*blocks, _ESCAPED)))
 
     @cached_property
     def _spelled(self) -> re.Pattern[bytes]:
@@ -160,8 +160,10 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[str]:
             yield from _listed(value)
 
 
-_SECRET_VARIABLE = re.compile(r"(?i)key|token|secret|passw|credential|auth")
-_HARMLESS = re.compile(r"(?i)(?:_file|_path|_id|_dir|_env|_s|_ms|_url|_mechanism|_method|_sock)$")
+_SECRET_VARIABLE = re.compile(
+    r"(?i)(?:key|keys|token|secret|passwd|password|passphrase|credentials?|(?<![a-z])auth)(?:_|$)"
+)
+_HARMLESS = re.compile(r"(?i)_(?:file|path|id|dir|env|s|ms|mechanism|method|sock)$")
 
 
 def _secrets_of_addresses(value: str) -> Iterator[str]:

@@ -12,9 +12,8 @@ OWN_MEMORY = 1 << 23  # bytes for one of Crossdock's own patterns
 MAX_PATTERNS = 512  # compiled patterns in the cache
 
 
-@lru_cache(maxsize=MAX_PATTERNS)
-def compile_pattern(pattern: str, max_memory: int = MAX_MEMORY) -> Pattern:
-    """Return a compiled pattern.
+def compile_once(pattern: str, max_memory: int = OWN_MEMORY) -> Pattern:
+    """Return a compiled pattern that its user keeps.
 
     Raises:
         PatternError: if it is invalid, or too large for its memory.
@@ -25,3 +24,9 @@ def compile_pattern(pattern: str, max_memory: int = MAX_MEMORY) -> Pattern:
     options.log_errors = False
     compiled: Pattern = re2.compile(pattern, options)
     return compiled
+
+
+@lru_cache(maxsize=MAX_PATTERNS)
+def compile_pattern(pattern: str, max_memory: int = MAX_MEMORY) -> Pattern:
+    """Return a compiled pattern, from the cache if it is there. Raises as `compile_once` does."""
+    return compile_once(pattern, max_memory)

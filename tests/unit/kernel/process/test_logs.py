@@ -124,9 +124,9 @@ def test_no_line_shows_a_secret_of_the_process() -> None:
     """Of an event, of a library's record, of a traceback, and of what ends the process."""
     program = """
 import logging, structlog
-from crossdock.kernel.process.logs import HIDDEN, configure_logs
+from crossdock.kernel.process.logs import LOG_SECRETS, configure_logs
 configure_logs("INFO", "provider")
-HIDDEN.add(["hush-0123456789", 'a"quoted\\\\\\\\secret'])
+LOG_SECRETS.add(["hush-0123456789", 'a"quoted\\\\\\\\secret'])
 structlog.get_logger().info("it.said", words="Bearer hush-0123456789", more=['a"quoted\\\\\\\\secret'])
 logging.getLogger("library").warning("heard %s", "hush-0123456789")
 try:

@@ -128,9 +128,13 @@ def test_secrets_of_a_process() -> None:
         "CLICKHOUSE_URL": "http://reader:eeeeeeee@table.test:8123",
         "KAFKA_SASL_PASSWORD": "ffffffff",
         "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "PGPASSWORD": "gggggggg",
+        "PROXY_AUTH": "hhhhhhhh",
+        "GIT_AUTHOR_NAME": "somebody",
+        "KEYBOARD": "us-international",
         "HOME": "/home/me",
     }
 
     found = set(secrets_of_environment(environ))
 
-    assert found == {"aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd", "eeeeeeee", "ffffffff"}
+    assert found == {letter * 8 for letter in "abcdefgh"}
