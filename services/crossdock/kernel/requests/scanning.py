@@ -131,6 +131,8 @@ class SeenText:
 
     raw: bytes
     left: TimeSlice
+    is_joined: bool = False
+    """Whether it is made of several texts: a finding needs as much proof as in a view."""
     _plain: Sequence[View] | None = None
 
     def _views(self, detector: Detector) -> Sequence[View]:
@@ -156,7 +158,11 @@ class SeenText:
     def _builtin(self, detector: Detector) -> Iterable[Span]:
         """Return what is found in the text, and in its views without disguises."""
         detection = BUILTINS[detector.name]
-        found = [*self._confirmed(self.raw, detection, detector)]
+        found = [
+            place
+            for place in self._confirmed(self.raw, detection, detector)
+            if not self.is_joined or detection.is_likely(self.raw, *place)
+        ]
         if not self._has_digit or not self._views(detector):
             return found
         more = (

@@ -70,7 +70,7 @@ class Seams:
             found: set[tuple[str, int]] = set()
             for between in (b"", b" ") if any(gaps) else ():
                 joined = _Joined(texts, [between if gap else CUT for gap in gaps])
-                seen = SeenText(joined.raw, self.left)
+                seen = SeenText(joined.raw, self.left, is_joined=True)
                 for match in (one for detector in builtins for one in seen.find(detector)):
                     parts = {numbers[n]: span for n, span in joined.parts(match.start, match.end)}
                     first = (match.detector.name, min(parts, default=0))
