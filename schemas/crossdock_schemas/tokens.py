@@ -16,6 +16,20 @@ class Tokens(Message):
     def total(self) -> int:
         return self.input + self.output
 
+    def within(self, most: "Tokens") -> "Tokens":
+        """Return the counts up to the `input` and the `output` of `most`."""
+        if self.input <= most.input and self.output <= most.output:
+            return self
+        inputs, output = min(self.input, most.input), min(self.output, most.output)
+        cached = min(self.cached, inputs)
+        return Tokens(
+            input=inputs,
+            cached=cached,
+            cache_write=min(self.cache_write, inputs - cached),
+            output=output,
+            reasoning=min(self.reasoning, output),
+        )
+
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(
             input=self.input + other.input,

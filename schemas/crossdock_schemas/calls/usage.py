@@ -80,6 +80,8 @@ class Charge(Message):
     """The end user of the request; empty: it names none."""
     tags: dict[str, str] = Field(default_factory=dict)
     """The tags of request, key and project, at the time of admission."""
+    disputed_usd: Decimal | None = None
+    """Cost of the tokens that the provider reported beyond the worst case of the call. It is not booked."""
 
 
 class HoldEnd(Message):
@@ -128,6 +130,8 @@ class Usage(Charge):
     """The call that this one repeats: its outcome is unknown, or it had no complete answer."""
     credential_id: CredentialId | None = None
     """The BYOK key of the call."""
+    reported: Tokens | None = None
+    """The tokens as the provider reported them, if they are more than `tokens`, which are booked."""
 
 
 def hold_end(parcel: Parcel, lines: Sequence[int], *, is_unknown: bool = False) -> HoldEnd:

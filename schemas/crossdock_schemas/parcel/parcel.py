@@ -153,6 +153,18 @@ class Parcel(Message):
         )
         return list(map(Ask._make, of_lines))
 
+    def ask_of(self, line: int) -> Ask:
+        """Return the tokens and answers that `line` asks for at most."""
+        place = self.lines.index(line)
+        return Ask(
+            self.input_most[place] if self.input_most else self.input_bytes,
+            self.output_most[place] if self.output_most else 0,
+            self.choices[place] if self.choices else 1,
+            self.tools[place] if self.tools else 0,
+            self.output_extra[place] if self.output_extra else 0,
+            self.kept[place] if self.kept else 0,
+        )
+
     def slot_of(self, line: int) -> int:
         """Return the place of `line` under the hold of the parcel."""
         place = self.lines.index(line)

@@ -1,6 +1,7 @@
 """Rows of records. Pure; the values of a row are in the order of COLUMNS."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from crossdock_schemas.accounts.alert import Alert
 from crossdock_schemas.accounts.control import Change
@@ -11,6 +12,7 @@ from crossdock_schemas.ids import time_of
 from crossdock_schemas.parcel.result import Result, ResultGroup
 from crossdock_schemas.times import utc
 
+NOTHING = Decimal(0)
 LAST_VERSION = 2**63 - 1  # minus the offset: the first end in the log has the highest version
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -18,7 +20,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "account", "project", "key_id", "request_id", "execution_id", "parcel_id", "batch_id", "line", "custom_id",
         "lane", "operation", "model", "provider", "upstream_model", "attempt", "call", "route_reason", "outcome",
         "status_code", "error_code", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
-        "reasoning_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd",
+        "reasoning_tokens", "reported_input_tokens", "reported_output_tokens", "is_estimated", "input_cost_usd", "output_cost_usd", "request_cost_usd", "cost_usd", "disputed_usd",
         "price_version", "provider_cost_usd", "created_at", "started_at", "finished_at", "provider_request_id",
         "duplicate_suspected", "repeat_of", "is_byok", "credential_id", "user", "tags", "version",
     ),
@@ -34,8 +36,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "version",
     ),
     "alerts": (
-        "account", "alert_id", "at", "kind", "scope", "window", "limit_usd", "spent_usd", "until",
-        "amount_usd",
+        "account", "alert_id", "at", "kind", "scope", "provider", "window", "limit_usd", "spent_usd", "held_usd",
+        "until", "amount_usd",
     ),
     "control_log": (
         "account", "number", "change_id", "at", "actor", "action", "target", "before", "after", "refusal", "reason",
@@ -49,13 +51,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 def attempt_row(usage: Usage) -> Sequence[object]:
     """Return the row of a call. The report of its own worker has a higher version than an estimate of another one."""
-    tokens, cost = usage.tokens, usage.cost
+    tokens, cost, reported = usage.tokens, usage.cost, usage.reported
     return (
         usage.account, usage.project, usage.key_id, usage.request_id, usage.execution_id, usage.parcel_id,
         usage.batch_id or "", usage.line, usage.custom_id, usage.lane.value, usage.operation, usage.model,
         usage.provider, usage.upstream_model, usage.attempt, usage.call, usage.route_reason, usage.outcome.value,
         usage.status_code or 0, usage.error_code or "", tokens.input, tokens.cached, tokens.cache_write, tokens.output,
-        tokens.reasoning, usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.price_version,
+        tokens.reasoning, None if reported is None else reported.input, None if reported is None else reported.output,
+        usage.is_estimated, cost.input, cost.output, cost.request, cost.total, usage.disputed_usd or NOTHING,
+        usage.price_version,
         usage.provider_cost_usd, utc(usage.created_at_ms), utc(usage.started_at_ms), utc(usage.finished_at_ms),
         usage.provider_request_id or "", usage.duplicate_suspected, usage.repeat_of or "", usage.is_byok,
         usage.credential_id or "", usage.user, usage.tags,
@@ -117,7 +121,7 @@ def posting_rows(entry: Entry) -> list[Sequence[object]]:
 def alert_row(alert: Alert) -> tuple[object, ...]:
     """Return the row of an alert."""
     return (
-        alert.account, alert.alert_id, utc(alert.at_ms), alert.kind.value, alert.scope,
-        "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd,
+        alert.account, alert.alert_id, utc(alert.at_ms), alert.kind.value, alert.scope, alert.provider or "",
+        "" if alert.window is None else alert.window.value, alert.limit_usd, alert.spent_usd, alert.held_usd,
         None if alert.until_ms is None else utc(alert.until_ms), alert.amount_usd,
     )  # fmt: skip

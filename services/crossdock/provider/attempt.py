@@ -109,7 +109,13 @@ class Attempt:
 
     def __post_init__(self) -> None:
         self.calls_lost = self.parcel.calls_lost
-        self.book = LineBook(self.parcel, self.line, self.claims.claim, self.parcel.calls_made)
+        self.book = LineBook(
+            self.parcel,
+            self.line,
+            self.claims.claim,
+            self.parcel.calls_made,
+            self.site.provider.usage_tolerance,
+        )
         self.request_id = self.parcel.request_id_of(self.line)
         self.exchange = Exchange(self.parcel, self.site, self.clock)
         self.repeat_of = self.parcel.repeats.get(self.line)

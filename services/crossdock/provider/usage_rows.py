@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from crossdock.kernel.runtime.pool.claims import Start
@@ -15,6 +16,7 @@ from crossdock_schemas.parcel.result import Result
 from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 
+UNBOUNDED = 10**12  # tokens: a parcel of an older version does not name its bound
 CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
 
 
@@ -51,6 +53,8 @@ class LineBook:
     claim: str
     calls: int = 0
     """Calls for the line at this candidate."""
+    tolerance: float = 1.0
+    """Tokens that count, as a multiple of the worst case, for calls without a budget."""
     tokens: Tokens = field(default_factory=Tokens)
     cost_usd: Decimal = Decimal(0)
 
@@ -92,8 +96,15 @@ class LineBook:
         """Return the row of a call with a known outcome. A failed call that may cost is booked at an estimate."""
         verdict = reply if isinstance(reply, Verdict) else None
         may_cost = verdict is None or verdict.outcome.may_cost
-        tokens = self._tokens_of(reply, call)
-        cost = price_tokens(tokens, self.parcel.candidate.prices, succeeded=may_cost)
+        reported = self._tokens_of(reply, call)
+        tokens = reported.within(self._most)
+        prices = self.parcel.candidate.prices
+        cost = price_tokens(tokens, prices, succeeded=may_cost)
+        is_estimated = reply.tokens is None if isinstance(reply, ProviderAnswer) else may_cost
+        disputed: dict[str, Any] = {}
+        if tokens is not reported and not is_estimated:
+            beyond = price_tokens(reported, prices, succeeded=may_cost).total - cost.total
+            disputed = {"reported": reported, "disputed_usd": beyond}
         self.tokens = self.tokens + tokens
         self.cost_usd += cost.total
         return self._row(
@@ -106,14 +117,30 @@ class LineBook:
             status_code=status,
             error_code=None if verdict is None else verdict.code,
             tokens=tokens,
-            is_estimated=reply.tokens is None if isinstance(reply, ProviderAnswer) else may_cost,
+            is_estimated=is_estimated,
             cost=cost,
             provider_cost_usd=reply.provider_cost_usd
             if isinstance(reply, ProviderAnswer)
             else None,
             provider_request_id=provider_request_id,
             repeat_of=repeat_of,
+            **disputed,
         )
+
+    @cached_property
+    def _most(self) -> Tokens:
+        """The tokens of one call for the line in its worst case: no more of them are booked."""
+        ask, candidate, hold = (
+            self.parcel.ask_of(self.line),
+            self.parcel.candidate,
+            self.parcel.hold,
+        )
+        inputs = min(ask.input, candidate.input_most or ask.input)
+        answer = ask.output or candidate.output_most or UNBOUNDED
+        output = (answer + ask.extra) * ask.choices
+        is_limited = hold is not None and hold.is_limited
+        factor = 1 if is_limited else self.tolerance
+        return Tokens(input=int(inputs * factor), output=int(output * factor))
 
     def unknown(
         self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
@@ -123,7 +150,7 @@ class LineBook:
         If the same worker called again, the call was refused and cost nothing. If that worker still reports the call,
         its own row replaces this one.
         """
-        tokens = Tokens() if was_refused else self._estimate(call)
+        tokens = Tokens() if was_refused else self._estimate(call).within(self._most)
         return self._row(
             call,
             start.call,
@@ -150,7 +177,7 @@ class LineBook:
         """Return an estimate for a call without an answer: as long as its prompt, within its limit."""
         size = len(call.body)
         tokens = estimate_tokens(prompt_bytes=size, output_chars=size)
-        most = self.parcel.asks()[self.parcel.lines.index(self.line)].output
+        most = self.parcel.ask_of(self.line).output
         return tokens.model_copy(update={"output": min(tokens.output, most)}) if most else tokens
 
     def _row(

@@ -173,6 +173,27 @@ def test_usage_that_cannot_be_is_none(given_: object) -> None:
 
 
 @pytest.mark.parametrize(
+    "given_",
+    ["3", "1e3", -1, True, False, 10**18, 10**400, -0.5, float("nan"), float("inf"), [3], {}],
+    ids=lambda value: repr(value)[:20],
+)
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_a_count_that_is_none_makes_the_usage_none(name: str, given_: object) -> None:
+    """Zero would be booked as free: the call is booked at an estimate instead."""
+    usage = {"prompt_tokens": 9, "completion_tokens": 4}
+
+    assert read_usage(usage | {name: given_}) is None
+    assert read_usage(usage | {"prompt_tokens_details": {"cached_tokens": given_}}) == Tokens(input=9, output=4)  # fmt: skip
+
+
+def test_the_parts_count_where_their_sum_is_another() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 2}
+
+    assert read_usage(usage) == Tokens(input=9, output=4)
+    assert read_usage({"prompt_tokens": 9.2, "completion_tokens": None}) == Tokens(input=10)
+
+
+@pytest.mark.parametrize(
     ("usage", "cost"),
     [
         pytest.param({"cost_in_usd_ticks": 12_345}, Decimal("0.0000012345"), id="xAI's ticks"),
@@ -274,6 +295,28 @@ def test_no_answer_may_be_longer_than_what_money_is_held_for(
     call = make_call(line, make_candidate().model_copy(update=limits))
 
     assert json.loads(call.body) == {"messages": [], "model": "first-gull", **sent}
+
+
+def test_a_name_that_comes_twice_is_sent_once_with_the_value_that_was_priced() -> None:
+    line = b'{"custom_id": "a", "body": {"n": 1, "messages": [{"a": 1, "a": 2}], "n": 2}}'
+
+    sent = make_call(line, make_candidate()).body
+
+    assert sent == b'{"n":2,"messages":[{"a":2}],"model":"first-gull"}'
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "NaN"])
+def test_a_number_that_json_does_not_have_is_not_sent(number: str) -> None:
+    line = f'{{"custom_id": "a", "body": {{"messages": [], "x": {{"y": {number}}}}}}}'
+
+    with pytest.raises(UnreadableLineError):
+        make_call(line.encode(), make_candidate())
+
+
+def test_a_text_about_such_numbers_is_sent() -> None:
+    line = b'{"custom_id": "a", "body": {"messages": ["Infinity", "NaN"]}}'
+
+    assert make_call(line, make_candidate()).body.startswith(b'{"messages":["Infinity","NaN"]')
 
 
 def test_an_embedding_has_no_answer_to_be_limited() -> None:

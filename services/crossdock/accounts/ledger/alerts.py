@@ -1,9 +1,11 @@
-"""Alerts: budgets and credits are nearly used up or used up, and credits expire. Pure.
+"""Alerts: budgets and credits are nearly spent, spent, or refuse a line; usage is disputed; credits expire. Pure.
 
-Each level is reported once per occasion. The next window of a budget, a new limit and a top-up are new occasions.
+Each level is reported once per occasion. The next window of a budget, a new limit and a top-up are new occasions; of a
+refusal and of a dispute, the next day.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -14,8 +16,8 @@ from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.credit import Lot, Terms
 from crossdock_schemas.accounts.directory import budget_id, listed_as
 from crossdock_schemas.ids import derive_alert_id
-from crossdock_schemas.money import to_usd
-from crossdock_schemas.windows import day_of, end_ms
+from crossdock_schemas.money import Units, to_usd
+from crossdock_schemas.windows import Window, day_of, end_ms
 
 BUDGET_KINDS = (AlertKind.BUDGET_NEARLY_USED, AlertKind.BUDGET_USED)
 CREDIT_KINDS = (AlertKind.CREDITS_LOW, AlertKind.CREDITS_USED)
@@ -28,36 +30,52 @@ class LimitUse(NamedTuple):
     spent: Decimal
 
 
-def alerts(
-    state: AccountState, scopes: Collection[str], exhausted: Collection[str], terms: Terms
-) -> Iterator[Alert]:
-    """Yield the alerts that are due, and remember them in the state.
+class LimitRefusal(NamedTuple):
+    """A budget, or (None) the credits, that did not cover a line of this worst case or expected cost."""
 
-    `scopes`: their totals changed. `exhausted`: identities of budgets, or CREDITS, that refused a line.
+    budget: Budget | None
+    cost: Units
+
+
+@dataclass
+class Dispute:
+    """The booked and the disputed cost of calls at one provider, USD."""
+
+    booked: Decimal = Decimal(0)
+    disputed: Decimal = Decimal(0)
+
+
+class NamedAlert(NamedTuple):
+    """An alert, and the name under which the state remembers it."""
+
+    name: str
+    alert: Alert
+
+
+def alerts(state: AccountState, scopes: Collection[str], terms: Terms) -> Iterator[NamedAlert]:
+    """Yield the alerts of what is spent, in the order of their levels, and remember them in the state.
+
+    `scopes`: their totals changed.
     """
     for scope in scopes:
         for budget in state.budgets.get(scope, {}).values():
-            yield from _of_budget(state, budget, exhausted)
+            yield from _of_budget(state, budget)
     if state.prepaid_from_usd is not None:
-        yield from _of_credits(state, terms, is_exhausted=CREDITS in exhausted)
+        yield from _of_credits(state, terms)
 
 
-def _of_budget(state: AccountState, budget: Budget, exhausted: Collection[str]) -> Iterator[Alert]:
-    totals = state.counted(budget.scope)
-    spent = totals.spent_in(budget.window, include_byok=budget.include_byok)
-    use = LimitUse(budget.limit_usd, to_usd(spent))
-    is_nearly_used = use.spent >= use.limit * NEARLY
-    if not exhausted and not is_nearly_used:
+def _of_budget(state: AccountState, budget: Budget) -> Iterator[NamedAlert]:
+    use = _budget_use(state, budget)
+    if use.spent < use.limit * NEARLY:
         return  # as nearly always
     name = budget_id(budget.scope, budget.window)
-    is_used = use.spent >= use.limit or name in exhausted
     until_ms = end_ms(budget.window, day_of(state.now_ms))
-    found = Alerted(f"{budget.version}/{until_ms}", 2 if is_used else int(is_nearly_used))
-    if _is_news(state, name, found):
-        yield Alert(
-            alert_id=derive_alert_id(listed_as(state.account, name), found.occasion, found.level),
+    occasion = f"{budget.version}/{until_ms}"
+    for level in _news(state, name, occasion, (True, use.spent >= use.limit)):
+        alert = Alert(
+            alert_id=derive_alert_id(listed_as(state.account, name), occasion, level),
             account=state.account,
-            kind=BUDGET_KINDS[found.level - 1],
+            kind=BUDGET_KINDS[level - 1],
             scope=budget.scope,
             window=budget.window,
             limit_usd=use.limit,
@@ -65,6 +83,61 @@ def _of_budget(state: AccountState, budget: Budget, exhausted: Collection[str]) 
             at_ms=state.now_ms,
             until_ms=until_ms,
         )
+        yield NamedAlert(name, alert)
+
+
+def _budget_use(state: AccountState, budget: Budget) -> LimitUse:
+    totals = state.counted(budget.scope)
+    spent = totals.spent_in(budget.window, include_byok=budget.include_byok)
+    return LimitUse(budget.limit_usd, to_usd(spent))
+
+
+def refusal_alerts(
+    state: AccountState, refusals: Mapping[str, LimitRefusal]
+) -> Iterator[NamedAlert]:
+    """Yield the alerts of budgets and credits that refused a line, once a day each. `refusals`: by their identities."""
+    day = day_of(state.now_ms)
+    for identity, (budget, cost) in refusals.items():
+        name = f"refused_{identity}"
+        for _ in _news(state, name, f"{day}", (True,)):
+            of_budget = budget is not None
+            use = _credit_use(state) if budget is None else _budget_use(state, budget)
+            scope = state.account if budget is None else budget.scope
+            window = Window.TOTAL if budget is None else budget.window
+            alert = Alert(
+                alert_id=derive_alert_id(listed_as(state.account, name), day),
+                account=state.account,
+                kind=AlertKind.BUDGET_REFUSED if of_budget else AlertKind.CREDITS_REFUSED,
+                scope=scope,
+                window=window if of_budget else None,
+                limit_usd=use.limit,
+                spent_usd=use.spent,
+                held_usd=to_usd(state.counted(scope).held[window]),
+                at_ms=state.now_ms,
+                until_ms=end_ms(window, day) if of_budget else None,
+                amount_usd=to_usd(cost),
+            )
+            yield NamedAlert(name, alert)
+
+
+def dispute_alerts(state: AccountState, disputes: Mapping[str, Dispute]) -> Iterator[NamedAlert]:
+    """Yield the alerts of reports of providers that are disputed, once a day each. `disputes`: by provider."""
+    day = day_of(state.now_ms)
+    for provider, dispute in disputes.items():
+        name = f"disputed_{provider}"
+        for _ in _news(state, name, f"{day}", (True,)):
+            alert = Alert(
+                alert_id=derive_alert_id(listed_as(state.account, name), day),
+                account=state.account,
+                kind=AlertKind.USAGE_DISPUTED,
+                scope=state.account,
+                limit_usd=dispute.booked,
+                spent_usd=dispute.booked + dispute.disputed,
+                provider=provider,
+                at_ms=state.now_ms,
+                amount_usd=dispute.disputed,
+            )
+            yield NamedAlert(name, alert)
 
 
 def expiries(state: AccountState, settled: SettledLots) -> Iterator[Alert]:
@@ -96,28 +169,28 @@ def _credit_use(state: AccountState) -> LimitUse:
     return LimitUse(to_usd(state.credit_total), spent)
 
 
-def _of_credits(state: AccountState, terms: Terms, *, is_exhausted: bool) -> Iterator[Alert]:
+def _of_credits(state: AccountState, terms: Terms) -> Iterator[NamedAlert]:
     use = _credit_use(state)
-    is_used = is_exhausted or use.spent >= use.limit
-    level = 2 if is_used else int(use.limit - use.spent < terms.low_balance_usd)
-    found = Alerted(f"{len(state.credits)}", level)
-    if _is_news(state, CREDITS, found):
-        yield Alert(
-            alert_id=derive_alert_id(state.account, found.occasion, found.level),
+    reached = (use.limit - use.spent < terms.low_balance_usd, use.spent >= use.limit)
+    occasion = f"{len(state.credits)}"
+    for level in _news(state, CREDITS, occasion, reached):
+        alert = Alert(
+            alert_id=derive_alert_id(state.account, occasion, level),
             account=state.account,
-            kind=CREDIT_KINDS[found.level - 1],
+            kind=CREDIT_KINDS[level - 1],
             scope=state.account,
             limit_usd=use.limit,
             spent_usd=use.spent,
             at_ms=state.now_ms,
         )
+        yield NamedAlert(CREDITS, alert)
 
 
-def _is_news(state: AccountState, name: str, found: Alerted) -> bool:
-    """Return whether this level was not reported yet on this occasion; from now on it counts as reported."""
+def _news(state: AccountState, name: str, occasion: str, reached: Sequence[bool]) -> Sequence[int]:
+    """Return the levels (from 1) that are reached and were not reported yet on this occasion; they are reported now."""
     last = state.alerted.get(name)
-    is_known = last is not None and last.occasion == found.occasion and last.level >= found.level
-    if not found.level or is_known:
-        return False
-    state.alerted[name] = found
-    return True
+    known = last.level if last is not None and last.occasion == occasion else 0
+    news = [level for level, is_reached in enumerate(reached, 1) if is_reached and level > known]
+    if news:
+        state.alerted[name] = Alerted(occasion, news[-1])
+    return news

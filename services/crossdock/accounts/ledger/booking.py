@@ -139,21 +139,22 @@ class Booking:
         else:
             headroom.shared.hold(hold.held, hold.spare)
 
-    def capture(self, charge: Charge) -> None:
-        """Book a call unless it was booked before; its hold gives up as much, as far as it covers it."""
+    def capture(self, charge: Charge) -> bool:
+        """Book a call unless it was booked before (False); its hold gives up as much, as far as it covers it."""
         self.count_holds()
         state, hold_id = self._state, charge.hold_id
         owner = HoldOwner(state.account, charge.key_id)
         hold = None if hold_id is None else self._books.holds.find(owner, hold_id)
         if hold is None or hold_id is None:
-            self._book(charge, day_of(state.now_ms), attribution_of_call(state, charge))
-            return
+            added = self._book(charge, day_of(state.now_ms), attribution_of_call(state, charge))
+            return added is not None
         shares = self._books.attribution.find(state.account, hold_id)
         share = share_of(shares, charge.user) if shares else whole(hold)
         addition = self._book(charge, hold.day, share.scopes)
         if addition is not None:
             self._capture(charge, hold_id, hold, share, addition)
             self._learn(charge, hold_id, addition)
+        return addition is not None
 
     def _book(self, charge: Charge, day: int, scopes: tuple[str, ...]) -> Addition | None:
         """Book what a call adds to the books; it counts on `day` and for `scopes` unless it was booked before."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.admission.headroom import Affordable, budget_wait_reason
@@ -15,11 +16,17 @@ from crossdock.accounts.admission.rate_limits import (
     startable,
 )
 from crossdock.accounts.admission.waitlist import grants
-from crossdock.accounts.ledger.alerts import alerts
+from crossdock.accounts.ledger.alerts import (
+    Dispute,
+    LimitRefusal,
+    alerts,
+    dispute_alerts,
+    refusal_alerts,
+)
 from crossdock.accounts.ledger.booking import Booking, LedgerStores
 from crossdock.accounts.ledger.credit_expiry import CreditExpiry
 from crossdock.accounts.outputs import alert_record, directory_record, entry_record, granted_record
-from crossdock.accounts.state.account import CREDITS, AccountState
+from crossdock.accounts.state.account import AccountState
 from crossdock.accounts.state.attribution import attribution_of, scopes_of, shares_of
 from crossdock.accounts.state.cost_history import expected_costs
 from crossdock.accounts.state.holds import HoldOwner, OpenHold
@@ -36,9 +43,9 @@ from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock.kernel.runtime.shard.throttle import Throttle
 from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, Terms
-from crossdock_schemas.accounts.directory import budget_id, identity, listed_as
+from crossdock_schemas.accounts.directory import identity, listed_as
 from crossdock_schemas.batches.batch import WaitReason
-from crossdock_schemas.calls.usage import ChargeGroup
+from crossdock_schemas.calls.usage import Charge, ChargeGroup
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.money import Units, to_usd
 from crossdock_schemas.parcel.parcel import Hold, Parcel
@@ -87,8 +94,10 @@ class AccountsLedger:
         self._states = states
         self._terms = terms
         self._step = step
-        self._exhausted: dict[AccountId, dict[str, str]] = {}
-        """Budgets and credits that refused a line since the last step, with their scopes."""
+        self._refusals: dict[AccountId, dict[str, LimitRefusal]] = {}
+        """By identity, budgets and credits that refused a line since the last step."""
+        self._disputes: dict[AccountId, dict[str, Dispute]] = {}
+        """By provider, disputed reports since the last step."""
         self.books = LedgerStores(RateCounter(step), terms.unknown_s)
         self._bookings: dict[AccountId, Booking] = {}
         self._shown = Throttle[ShownSpender](SHOW_MS)
@@ -117,9 +126,17 @@ class AccountsLedger:
     def book(self, group: ChargeGroup, now_ms: int) -> None:
         """Capture what calls cost, and release the holds whose lines ended."""
         for charge in group.executions:
-            self._booking(charge.account, now_ms).capture(charge)
+            is_new = self._booking(charge.account, now_ms).capture(charge)
+            if is_new and charge.disputed_usd is not None:
+                self._dispute(charge, charge.disputed_usd)
         for end in group.ended:
             self._booking(end.account, now_ms).release(end)
+
+    def _dispute(self, charge: Charge, usd: Decimal) -> None:
+        disputes = self._disputes.setdefault(charge.account, {})
+        dispute = disputes.setdefault(charge.provider, Dispute())
+        dispute.booked += charge.cost.total
+        dispute.disputed += usd
 
     def credit(self, credit: Credit, now_ms: int) -> None:
         """Book credits; the state has them already."""
@@ -238,8 +255,8 @@ class AccountsLedger:
         headroom = by_headroom.headroom
         if headroom is None or by_rate.lines < by_headroom.lines:
             return rate_wait_reason(state, key, by_rate.unit, reserved)
-        scope = state.account if headroom.budget is None else headroom.budget.scope
-        self._exhausted.setdefault(state.account, {})[headroom.name] = scope
+        refusal = LimitRefusal(headroom.budget, by_headroom.cost)
+        self._refusals.setdefault(state.account, {})[headroom.name] = refusal
         return budget_wait_reason(headroom, state.account, by_headroom.cost, state.now_ms)
 
     def _wait(
@@ -324,13 +341,15 @@ class AccountsLedger:
     def _alert(
         self, state: AccountState, touched: Collection[KeyId], attributed: Collection[str]
     ) -> None:
-        """Send alerts about budgets and credits that are nearly, or fully, used."""
-        exhausted = self._exhausted.pop(state.account, {})
+        """Send alerts about budgets, credits and disputed reports."""
         projects = {state.spenders[key_id] for key_id in touched}
-        scopes = {state.account, *touched, *projects, *attributed, *exhausted.values()}
-        for alert in alerts(state, scopes, exhausted.keys(), self._terms):
+        scopes = {state.account, *touched, *projects, *attributed}
+        for name, alert in (
+            *alerts(state, scopes, self._terms),
+            *refusal_alerts(state, self._refusals.pop(state.account, {})),
+            *dispute_alerts(state, self._disputes.pop(state.account, {})),
+        ):
             self._step.send(alert_record(alert))
-            name = CREDITS if alert.window is None else budget_id(alert.scope, alert.window)
             self._step.keep(alerted_page(state, name))
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -120,11 +121,16 @@ _CHECKS: Mapping[AnswerKind, Callable[[dict[str, Any]], int | BrokenAnswer]] = {
 """Return the characters of an answer's output, or how it is broken."""
 
 
+def _read_count(value: Any) -> int | None:
+    """Return `value` as a count; None if it is not one. Cohere's are floats."""
+    if type(value) in {int, float} and 0 <= value <= _MAX_COUNT:
+        count: int = ceil(value)
+        return count
+    return None
+
+
 def _count(value: object) -> int:
-    """Return `value` as a count; 0 if it is not one."""
-    if isinstance(value, int | float) and 0 < value <= _MAX_COUNT:
-        return int(value)
-    return 0
+    return _read_count(value) or 0
 
 
 def _part(value: object) -> dict[str, Any]:
@@ -140,11 +146,12 @@ def _first_count(places: tuple[str, ...], *sources: dict[str, Any]) -> int:
 
 
 def read_usage(usage: dict[str, Any]) -> Tokens | None:
-    """Return canonical counts (providers reference, 1.4); None if the provider gave none."""
-    given = usage.get("prompt_tokens")
-    if not isinstance(given, int | float) or not 0 <= given <= _MAX_COUNT:
+    """Return canonical counts (providers reference, 1.4); None if one of the two that cost is not a count."""
+    completion = usage.get("completion_tokens")
+    prompt = _read_count(usage.get("prompt_tokens"))
+    output = 0 if completion is None else _read_count(completion)
+    if prompt is None or output is None:
         return None
-    prompt, output = int(given), _count(usage.get("completion_tokens"))
     details = _part(usage.get("prompt_tokens_details"))
     reasoning = _count(_part(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     if reasoning and usage.get("total_tokens") == prompt + output + reasoning:

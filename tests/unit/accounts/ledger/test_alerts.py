@@ -1,9 +1,11 @@
-"""Alerts: at 80 %, when nothing is left, and once for each window, limit and top-up."""
+"""Alerts: at 80 %, when nothing is left, and once for each window, limit and top-up; a refusal is another one."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crossdock.accounts.core import AccountsCore
 from crossdock_schemas.accounts.alert import Alert, AlertKind
@@ -48,9 +50,9 @@ class Watch:
         self.core.apply(command, self.now_ms)
         self.raised()
 
-    def prepay(self, credits_usd: int) -> None:
+    def prepay(self, credits_usd: int) -> list[AlertKind]:
         self.core.apply(PrepaymentSet(**common(), is_prepaid=True), self.now_ms)
-        self.credit(credits_usd)
+        return self.credit(credits_usd)
 
     def credit(self, usd: int) -> list[AlertKind]:
         fields: dict[str, Any] = {"kind": CreditKind.GRANT, "amount_usd": Decimal(usd)}
@@ -98,6 +100,7 @@ class Watch:
 
 
 NEARLY, USED = [AlertKind.BUDGET_NEARLY_USED], [AlertKind.BUDGET_USED]
+REFUSED = [AlertKind.BUDGET_REFUSED]
 
 
 def test_a_budget_is_told_of_at_80_percent_and_when_it_is_spent_once_each() -> None:
@@ -109,11 +112,91 @@ def test_a_budget_is_told_of_at_80_percent_and_when_it_is_spent_once_each() -> N
     assert told == [[], NEARLY, [], USED, []]
 
 
-def test_what_finds_no_room_tells_that_the_budget_is_used() -> None:
+def test_a_refusal_is_an_alert_of_its_own_kind_once_a_day() -> None:
+    """Nothing is spent, so the budget is neither used nor nearly used."""
     watch = Watch()
     watch.limit(10)
 
-    assert [watch.want(9), watch.want(2), watch.want(2)] == [[], USED, []]
+    assert [watch.want(9), watch.want(2), watch.want(2)] == [[], REFUSED, []]
+    watch.now_ms += DAY_MS
+    assert [watch.want(11), watch.want(11)] == [REFUSED, []]
+
+
+def test_the_figures_of_a_refusal_are_in_it() -> None:
+    watch = Watch()
+    watch.limit(10)
+    watch.want(4)
+    watch.spend(3)
+    watch.calls += 1
+    watch.core.ledger.admit(watch._parcel(), [units(8)], NOW_MS)
+
+    (alert,) = watch.raised()
+
+    assert (alert.kind, alert.scope, alert.window) == (AlertKind.BUDGET_REFUSED, APP, Window.DAILY)
+    found = (alert.limit_usd, alert.spent_usd, alert.held_usd, alert.amount_usd)
+    assert found == tuple(map(Decimal, (10, 3, 4, 8)))
+    assert alert.until_ms == NOW_MS - NOW_MS % DAY_MS + DAY_MS
+
+
+def test_all_levels_that_are_passed_at_once_are_told_in_order() -> None:
+    watch = Watch()
+    watch.limit(10)
+    watch.prepay(20)
+
+    assert watch.spend(12) == NEARLY + USED
+    assert watch.spend(20) == [AlertKind.CREDITS_LOW, AlertKind.CREDITS_USED]
+
+
+def test_a_disputed_report_is_told_once_a_day_for_each_provider() -> None:
+    watch = Watch()
+    rows = [watch.row(2).model_copy(update={"disputed_usd": Decimal(usd)}) for usd in (5, 7)]
+
+    watch.core.ledger.book(ChargeGroup(executions=(rows[0], rows[0], rows[1])), NOW_MS)
+    (alert,) = watch.raised()
+    watch.core.ledger.book(ChargeGroup(executions=(rows[0], watch.row(1))), NOW_MS)
+
+    assert watch.raised() == []
+    assert (alert.kind, alert.provider) == (AlertKind.USAGE_DISPUTED, rows[0].provider)
+    found = (alert.limit_usd, alert.spent_usd, alert.amount_usd)
+    assert found == tuple(map(Decimal, (4, 16, 12)))
+
+
+# each step: what it does, and with how many USD
+STEPS = st.lists(st.tuples(st.sampled_from(["want", "spend"]), st.integers(0, 12)), max_size=12)
+
+
+@given(STEPS, st.integers(1, 12), st.integers(1, 20))
+def test_exactly_the_alerts_are_told_whose_thresholds_were_passed_in_order(
+    steps: list[tuple[str, int]], limit: int, credits_usd: int
+) -> None:
+    watch = Watch()
+    watch.limit(limit)
+    told = watch.prepay(credits_usd)
+    spent, held = 0, 0
+    expected = [AlertKind.CREDITS_LOW] if credits_usd < TERMS.low_balance_usd else []
+
+    for kind, usd in steps:
+        told += getattr(watch, kind)(usd)
+        if kind == "want":
+            left = {"BUDGET": limit - spent - held, "CREDITS": credits_usd - spent - held}
+            tightest = min(left, key=lambda name: left[name])
+            if usd > left[tightest]:
+                expected.append(AlertKind[f"{tightest}_REFUSED"])
+            else:
+                held += usd
+        else:
+            spent += usd
+            expected += [
+                alert
+                for alert, threshold in (
+                    (AlertKind.BUDGET_NEARLY_USED, -(-limit * 8 // 10)),
+                    (AlertKind.BUDGET_USED, limit),
+                    (AlertKind.CREDITS_LOW, max(credits_usd - 2, 0)),
+                    (AlertKind.CREDITS_USED, credits_usd),
+                )
+                if spent >= threshold
+            ]
+    assert told == list(dict.fromkeys(expected))
 
 
 def test_the_figures_are_in_it() -> None:
@@ -167,7 +250,7 @@ def test_a_top_up_begins_anew_and_what_finds_no_credits_tells() -> None:
     watch.spend(10)
 
     assert watch.credit(5) == []
-    assert watch.want(6) == [AlertKind.CREDITS_USED]
+    assert watch.want(6) == [AlertKind.CREDITS_REFUSED]
 
 
 def test_who_needs_no_credits_is_told_of_none() -> None:

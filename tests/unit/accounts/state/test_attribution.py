@@ -486,9 +486,10 @@ def test_a_budget_that_nearly_is_used_is_told_once_for_each_organization(
 
     found = [r.value or b"" for r in core.finish().outgoing if r.topic == ACCOUNT_ALERTS.name]
 
-    (alert,) = map(Alert.from_json, found)
+    nearly, other = map(Alert.from_json, found)
     assert refused.count == 0
-    assert (alert.kind, alert.scope, int(alert.spent_usd)) == (AlertKind.BUDGET_USED, ALICE, 8)
+    assert (nearly.kind, nearly.scope, int(nearly.spent_usd)) == (AlertKind.BUDGET_NEARLY_USED, ALICE, 8)  # fmt: skip
+    assert (other.kind, other.scope, int(other.spent_usd)) == (AlertKind.BUDGET_REFUSED, ALICE, 8)
 
 
 def test_two_organizations_alerts_are_two(core: AccountsCore) -> None:
