@@ -54,7 +54,7 @@ class Difference(NamedTuple):
 
 
 class Overdraft(NamedTuple):
-    """A hold that exceeded the headroom of a budget."""
+    """An entry that exceeded the headroom of a budget: a hold, or spending beyond a hold."""
 
     account: str
     number: int
@@ -64,9 +64,27 @@ class Overdraft(NamedTuple):
     used_usd: Decimal
 
 
+class CreditOverdraft(NamedTuple):
+    """An entry that used more than the prepaid credits."""
+
+    account: str
+    number: int
+    kind: str
+    credits_usd: Decimal
+    used_usd: Decimal
+
+
+class DisputedUsage(NamedTuple):
+    """Calls with more tokens reported than they may have used."""
+
+    calls: int = 0
+    booked_usd: Decimal = Decimal(0)
+    disputed_usd: Decimal = Decimal(0)
+
+
 @dataclass
 class AuditBooks:
-    """All that is compared, as of one time. `unbalanced` and `overdrafts` may be the first of their counts.
+    """All that is compared, as of one time. Rows with a count beside them may be the first of that count.
 
     Amounts are by the journal in ClickHouse; those that begin with `shard_` are by the directory.
     """
@@ -92,6 +110,12 @@ class AuditBooks:
     """Entries that a budget had to have headroom for."""
     overdrafts: Sequence[Overdraft] = ()
     overdraft_count: int = 0
+    overspent: Sequence[Overdraft] = ()
+    """Spending beyond holds that took a budget above its limit."""
+    overspent_count: int = 0
+    credit_overdrafts: Sequence[CreditOverdraft] = ()
+    credit_overdraft_count: int = 0
+    disputed: DisputedUsage = field(default_factory=DisputedUsage)
 
 
 Look = Callable[[], Awaitable[AuditBooks]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from crossdock.audit.books import AttributedScope, AuditBooks, NumberRange, SpendingKey
+from crossdock.audit.books import AttributedScope, AuditBooks, NumberRange, Overdraft, SpendingKey
 from crossdock.audit.credit_expiry import compare
 from crossdock_schemas.money import usd_text
 
@@ -67,6 +67,9 @@ def check_books(books: AuditBooks) -> list[Check]:
         ),
         _check("credits expire as they should", *compare(books.expiries)),
         _check_budgets(books),
+        _check_spending(books),
+        _check_credits(books),
+        _show_disputed(books),
     ]
 
 
@@ -157,9 +160,38 @@ def _check_budgets(books: AuditBooks) -> Check:
         "entries": books.budgeted_entries,
         "overdrafts": books.overdraft_count,
     }
-    named = [
+    named = _overdrafts(books.overdrafts)
+    return Check("no budget was overdrawn", figures, books.overdraft_count, named)
+
+
+def _check_spending(books: AuditBooks) -> Check:
+    """No call spent more than was held for it where that took a budget above its limit, by the same replay."""
+    figures: Figures = {"budgets": books.budgets, "overspent": books.overspent_count}
+    named = _overdrafts(books.overspent)
+    return Check("no budget was overspent", figures, books.overspent_count, named)
+
+
+def _overdrafts(rows: Sequence[Overdraft]) -> Sequence[str]:
+    return [
         f"{row.account} entry {row.number}: {usd_text(row.used_usd)} USD of the {row.window} budget of {row.scope}, "
         f"which is {usd_text(row.limit_usd)} USD"
-        for row in books.overdrafts[:NAMED]
+        for row in rows[:NAMED]
     ]
-    return Check("no budget was overdrawn", figures, books.overdraft_count, named)
+
+
+def _check_credits(books: AuditBooks) -> Check:
+    """No hold and no call used more than the prepaid credits, by a replay of the journal."""
+    named = [
+        f"{row.account} entry {row.number}: {row.kind} of {usd_text(row.used_usd)} USD in all, "
+        f"of {usd_text(row.credits_usd)} USD of credits"
+        for row in books.credit_overdrafts[:NAMED]
+    ]
+    figures: Figures = {"overdrafts": books.credit_overdraft_count}
+    return Check("no credits were overspent", figures, books.credit_overdraft_count, named)
+
+
+def _show_disputed(books: AuditBooks) -> Check:
+    """Reports of providers that are not booked in full. They are shown, and always hold."""
+    calls, booked, disputed = books.disputed
+    figures: Figures = {"calls": calls, "booked_usd": booked, "disputed_usd": disputed}
+    return Check("disputed usage is not booked", figures, 0, ())

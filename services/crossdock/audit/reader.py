@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from crossdock.audit.books import (
     AttributedScope,
     AuditBooks,
+    CreditOverdraft,
     Difference,
+    DisputedUsage,
     Look,
     NumberRange,
     Overdraft,
@@ -52,6 +54,12 @@ _OVERDRAFTS = """
 SELECT account, number, scope, window, limit_usd, used_usd, count() OVER () FROM crossdock.budget_overdrafts
 ORDER BY account, number, scope, window LIMIT {most:UInt32}
 """
+_OVERSPENT = _OVERDRAFTS.replace("budget_overdrafts", "budget_overspent")
+_CREDIT_OVERDRAFTS = """
+SELECT account, number, kind, credits_usd, used_usd, count() OVER () FROM crossdock.credit_overdrafts
+ORDER BY account, number LIMIT {most:UInt32}
+"""
+_DISPUTED = "SELECT sum(calls), sum(booked_usd), sum(disputed_usd) FROM crossdock.disputed_usage"
 
 
 class OpenedBooks:
@@ -69,6 +77,9 @@ class OpenedBooks:
         await self._read_directory()
         unbalanced = await self._tables.query(_UNBALANCED, {"most": NAMED})
         overdrafts = await self._tables.query(_OVERDRAFTS, {"most": NAMED})
+        overspent = await self._tables.query(_OVERSPENT, {"most": NAMED})
+        credits = await self._tables.query(_CREDIT_OVERDRAFTS, {"most": NAMED})
+        ((calls, *disputed),) = await self._tables.query(_DISPUTED)
         return AuditBooks(
             control=[NumberRange(*row) for row in await self._tables.query(_CONTROL)],
             journal=[NumberRange(*row) for row in await self._tables.query(_JOURNAL)],
@@ -90,6 +101,11 @@ class OpenedBooks:
             budgeted_entries=await self._count(_BOUND),
             overdrafts=[Overdraft(*row[:6]) for row in overdrafts],
             overdraft_count=overdrafts[0][6] if overdrafts else 0,
+            overspent=[Overdraft(*row[:6]) for row in overspent],
+            overspent_count=overspent[0][6] if overspent else 0,
+            credit_overdrafts=[CreditOverdraft(*row[:5]) for row in credits],
+            credit_overdraft_count=credits[0][5] if credits else 0,
+            disputed=DisputedUsage(int(calls), *disputed),
         )
 
     async def _expiries(self) -> Expiries:

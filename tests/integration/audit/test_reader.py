@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from crossdock.accounts.core import AccountsCore
-from crossdock.audit.books import AttributedScope, AuditBooks, Overdraft, SpendingKey
+from crossdock.audit.books import (
+    AttributedScope,
+    AuditBooks,
+    CreditOverdraft,
+    Overdraft,
+    SpendingKey,
+)
 from crossdock.audit.checks import Check, check_books
 from crossdock.audit.credit_expiry import Expiries, ExpiringLot, LotTotals
 from crossdock.audit.reader import open_books
@@ -21,6 +27,7 @@ from crossdock_schemas.accounts.credit import CreditKind
 from crossdock_schemas.accounts.journal import Entry, EntryKind, Ledger, MarkSpend
 from crossdock_schemas.ids import AccountId, KeyId, ProjectId
 from crossdock_schemas.pricing.prices import Cost
+from crossdock_schemas.tokens import Tokens
 from crossdock_schemas.topics import ACCOUNT_DIRECTORY, ACCOUNT_JOURNAL
 from support.builders import (
     NOW_MS,
@@ -84,6 +91,9 @@ def of(account: AccountId, books: AuditBooks) -> list[Check]:
                 wrong=[row for row in books.expiries.wrong if row.account == account],
             ),
             overdrafts=[row for row in books.overdrafts if row.account == account],
+            overspent=[row for row in books.overspent if row.account == account],
+            credit_overdrafts=[row for row in books.credit_overdrafts if row.account == account],
+            disputed=books.disputed,
         )
     )
 
@@ -108,7 +118,7 @@ async def test_books_agree_once_the_newest_word_of_the_shard_is_there(
     assert [check.name for check in of(account, early) if not check.is_ok] == [
         "journal matches the shards"
     ]
-    assert [check.is_ok for check in of(account, late)] == [True] * 10
+    assert [check.is_ok for check in of(account, late)] == [True] * 13
 
 
 async def test_unbalanced_entries_are_counted_though_few_are_named(
@@ -158,6 +168,40 @@ async def test_holds_and_budgets_are_read_with_the_rest(
     assert books.overdraft_count >= 1
     overdraft = Overdraft(account, 1, account, "total", Decimal("0.4"), Decimal("0.5"))
     assert overdraft in books.overdrafts
+
+
+async def test_what_was_spent_is_read_with_the_rest(
+    kafka: RunningKafka, clickhouse_url: str
+) -> None:
+    """More than a budget, and more than the credits; and what a provider reported in vain."""
+    servers = kafka.bootstrap_servers
+    account = AccountId(fresh("org"))
+    topic = await make_topic(servers, "directory", compact=True)
+    target = f"budget_total_{account}"
+    changes = [
+        make_change(1, account=account, action="set_budget", target=target, after={"limit_usd": '"0.4"'}),
+        make_change(2, account=account, action="set_prepayment", target=account, after={"prepaid_from_usd": '"0"'}),
+    ]  # fmt: skip
+    lie = make_usage(account=account, disputed_usd=Decimal(11), reported=Tokens(input=10**12))
+    spent = make_entry(1, "0.5", account=account).model_copy(update={"change": 2})
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        await tables.insert("control_log", [change_row(change) for change in changes])
+        await tables.insert("journal", posting_rows(spent))
+        async with open_books(clickhouse_url, servers, topic=topic) as look:
+            before = await look()
+            await tables.insert("attempts", [attempt_row(lie)])
+            books = await look()
+
+    assert (
+        Overdraft(account, 1, account, "total", Decimal("0.4"), Decimal("0.5")) in books.overspent
+    )
+    assert (
+        CreditOverdraft(account, 1, "capture", Decimal(0), Decimal("0.5"))
+        in books.credit_overdrafts
+    )
+    assert books.disputed.calls == before.disputed.calls + 1
+    assert books.disputed.disputed_usd == before.disputed.disputed_usd + 11
 
 
 async def test_what_counts_for_end_users_is_read_with_the_rest(

@@ -26,6 +26,7 @@ _OVERDRAFTS = f"""
 SELECT number, scope, window, limit_usd, used_usd FROM crossdock.budget_overdrafts {_OF}
 ORDER BY number, scope, window
 """
+_OVERSPENT = f"SELECT number, kind, used_usd, more_usd FROM crossdock.budget_overspent {_OF}"
 _USE = f"SELECT number, window_from, used_usd FROM crossdock.budget_use {_OF} ORDER BY number"
 _USE_BY_SCOPE = (
     f"SELECT number, scope, used_usd FROM crossdock.budget_use {_OF} ORDER BY number, scope"
@@ -238,6 +239,38 @@ async def test_a_call_that_cost_more_than_its_hold_is_no_overdraft_but_leaves_le
 
     await books.hold("0.01")
     assert await books.overdrawn() == [3]
+
+
+async def test_what_is_spent_beyond_the_holds_is_found_where_the_budget_does_not_cover_it(
+    books: Ledgers,
+) -> None:
+    """One answer with 10^12 tokens spends 11,000,000 USD of a budget of 0.02, though every hold was covered."""
+    await books.set_budget(KEY, "total", "1")
+    await books.hold("0.5")
+    await books.capture("0.6", "0.5")
+    assert await books.ask(_OVERSPENT) == []
+
+    await books.hold("0.4")
+    await books.capture("0.4", "0.4")
+    assert await books.ask(_OVERSPENT) == []
+
+    await books.capture("11000000", "0")
+    assert await books.ask(_OVERSPENT) == [(5, "capture", Decimal(11000001), Decimal(11000000))]
+
+
+async def test_what_was_held_before_a_limit_was_lowered_may_be_spent(books: Ledgers) -> None:
+    await books.set_budget(KEY, "total", "1")
+    await books.hold("0.8")
+    await books.set_budget(KEY, "total", "0.1")
+    await books.capture("0.8", "0.8")
+    assert await books.ask(_OVERSPENT) == []
+
+    await books.capture("0.1", "0.05", is_byok=True)
+    assert await books.ask(_OVERSPENT) == []
+
+    await books.set_budget(KEY, "total", "0.1", include_byok=True)
+    await books.capture("0.1", "0.05", is_byok=True)
+    assert [row[0] for row in await books.ask(_OVERSPENT)] == [4]
 
 
 @pytest.mark.parametrize(

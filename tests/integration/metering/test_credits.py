@@ -40,6 +40,7 @@ _DIFFERENCES = "SELECT * " + _OF.format(view="journal_differences")
 _SPENT = "SELECT project, key_id, spent_usd " + _OF.format(view="spend_by_key")
 _HELD = "SELECT project, key_id, held_usd " + _OF.format(view="held_by_key")
 _USE = "SELECT number, used_usd " + _OF.format(view="budget_use")
+_CREDITS_OVERDRAWN = "SELECT number, kind, credits_usd, used_usd " + _OF.format(view="credit_overdrafts") + " ORDER BY number"  # fmt: skip
 _OVERDRAWN = "SELECT number " + _OF.format(view="budget_overdrafts")
 
 CARD = Terms(fee_percent=Decimal("5.5"), fee_minimum_usd=Decimal("0.80"))
@@ -245,3 +246,24 @@ async def test_a_write_off_that_should_not_be_is_found(shard: Shard) -> None:
     await shard.tables.insert("journal", posting_rows(entry))
 
     assert await shard.look(_WRONG) == [("early", 11), ("overdrawn", 11), ("too much", 11)]
+
+
+async def test_what_is_spent_beyond_the_credits_is_found(clickhouse_url: str) -> None:
+    async with open_tables(clickhouse_url, COLUMNS) as tables:
+        await migrate(tables)
+        shard = Shard(tables)
+        await shard.found()
+        await shard.spend("7", 1)
+        assert await shard.look(_CREDITS_OVERDRAWN) == []  # no credits are required
+
+        await shard.prepay()
+        await shard.credit(CreditKind.GRANT, "5")
+        await shard.hold("5")
+        await shard.spend("0", 2)
+        assert await shard.look(_CREDITS_OVERDRAWN) == []
+
+        await shard.spend("0.5", 3)
+        found = await shard.look(_CREDITS_OVERDRAWN)
+
+    ((_, kind, credits_usd, used_usd),) = found
+    assert (kind, credits_usd, used_usd) == ("capture", Decimal(12), Decimal("12.5"))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from crossdock.audit.books import (
     AttributedScope,
     AuditBooks,
+    CreditOverdraft,
     Difference,
+    DisputedUsage,
     NumberRange,
     Overdraft,
     SpendingKey,
@@ -38,6 +40,9 @@ SCOPES = "end users and tags match the shards"
 CREDITS = "credits match the shards"
 EXPIRIES = "credits expire as they should"
 BUDGETS = "no budget was overdrawn"
+SPENDING = "no budget was overspent"
+PREPAID = "no credits were overspent"
+DISPUTED = "disputed usage is not booked"
 
 A, B = SpendingKey("org_1", "proj_1", "key_a"), SpendingKey("org_1", "proj_1", "key_b")
 ALICE, SEARCH = AttributedScope("org_1", "user:alice"), AttributedScope("org_1", "tag:team=search")
@@ -68,6 +73,7 @@ def make_books(spent: Mapping[SpendingKey, Decimal] | None = None, **changes: An
         ),
         "budgets": 2,
         "budgeted_entries": 5,
+        "disputed": DisputedUsage(3, Decimal("0.5"), Decimal(9)),
     }
     return AuditBooks(**(values | changes))
 
@@ -117,6 +123,9 @@ def test_whole_books_are_proved_with_their_figures() -> None:
             "differing": 0,
         },
         BUDGETS: {"budgets": 2, "entries": 5, "overdrafts": 0},
+        SPENDING: {"budgets": 2, "overspent": 0},
+        PREPAID: {"overdrafts": 0},
+        DISPUTED: {"calls": 3, "booked_usd": Decimal("0.5"), "disputed_usd": Decimal(9)},
     }
 
 
@@ -272,6 +281,21 @@ def test_an_overdraft_is_named_with_its_budget() -> None:
     assert found[BUDGETS].wrong == 3
     assert found[BUDGETS].named == [
         "org_1 entry 7: 0.500000000001 USD of the daily budget of key_a, which is 0.5 USD"
+    ]
+
+
+def test_spending_beyond_a_budget_or_the_credits_is_named() -> None:
+    row = Overdraft("org_1", 7, "key_a", "total", Decimal("0.02"), Decimal(11_000_000))
+    credit = CreditOverdraft("org_1", 8, "capture", Decimal("0.02"), Decimal("1.00"))
+
+    found = wrong(make_books(overspent=[row], overspent_count=1, credit_overdrafts=[credit], credit_overdraft_count=2))  # fmt: skip
+
+    assert {name: check.wrong for name, check in found.items()} == {SPENDING: 1, PREPAID: 2}
+    assert found[SPENDING].named == [
+        "org_1 entry 7: 11000000 USD of the total budget of key_a, which is 0.02 USD"
+    ]
+    assert found[PREPAID].named == [
+        "org_1 entry 8: capture of 1 USD in all, of 0.02 USD of credits"
     ]
 
 

@@ -10,41 +10,7 @@ CREATE OR REPLACE VIEW crossdock.budget_use
     overshoot_usd Decimal(38, 12) COMMENT 'USD by which a fluid budget may be exceeded'
 )
 AS
-SELECT
-    used.account AS account, used.number AS number, used.scope AS scope, used.window AS window,
-    used.window_from AS window_from, budget.limit_usd AS limit_usd,
-    if(budget.include_byok, used.used_usd, used.without_byok_usd) AS used_usd, budget.overshoot_usd AS overshoot_usd
-FROM
-(
-    SELECT
-        account, scope, window, window_from, number, change, is_hold,
-        sum(all_usd) OVER (PARTITION BY account, scope, window, window_from ORDER BY number) AS used_usd,
-        sum(without_usd) OVER (PARTITION BY account, scope, window, window_from ORDER BY number) AS without_byok_usd
-    FROM
-    (
-        SELECT
-            account, scope, window,
-            multiIf(
-                window = 'daily', day, window = 'weekly', toMonday(day), window = 'monthly', toStartOfMonth(day),
-                toDate(0)
-            ) AS window_from,
-            number, any(change) AS change, max(kind = 'hold' AND ledger = 'held') AS is_hold,
-            sum(amount_usd) AS all_usd, sumIf(amount_usd, NOT is_byok) AS without_usd
-        FROM
-        (
-            SELECT
-                account, number, kind, change, ledger, day, is_byok, amount_usd,
-                arrayJoin(arrayConcat(CAST([account, project, key_id], 'Array(String)'), marks)) AS scope
-            FROM crossdock.journal FINAL
-            WHERE ledger IN ('spend', 'held')
-        ) AS postings
-        INNER JOIN (SELECT DISTINCT account, scope, window FROM crossdock.budget_history) AS budgets
-            USING (account, scope)
-        GROUP BY account, scope, window, window_from, number
-    )
-) AS used
-ASOF INNER JOIN crossdock.budget_history AS budget
-    ON used.account = budget.account AND used.scope = budget.scope AND used.window = budget.window
-    AND used.change >= budget.from_change
-WHERE used.is_hold AND (budget.to_change IS NULL OR used.change < budget.to_change)
+SELECT account, number, scope, window, window_from, limit_usd, used_usd, overshoot_usd
+FROM crossdock.budget_entries
+WHERE is_hold
 COMMENT 'One row per hold and budget that binds it: how much of the budget was used once it was made';

@@ -105,7 +105,7 @@ def test_for_programs_it_is_json(shell: Shell) -> None:
     told = shell.audit(FakeBooks(WHOLE), "--json").json
 
     assert told["ok"] is True
-    assert len(told["checks"]) == 10
+    assert len(told["checks"]) == 13
     assert told["checks"][4] == {
         "check": "journal matches the shards",
         "ok": True,
