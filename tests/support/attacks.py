@@ -11,7 +11,7 @@ import openai
 from support.dock import Dock, crossdock, until
 from support.hostile import HostileProvider
 
-MODELS = {"hostile": "", "hostile-other": ""}
+MODELS = {"hostile": "", "hostile-other": "", "hostile-wallet": ""}
 """Models of the hostile provider: a name for each behaviour that tests need at the same time, with its own TOML."""
 SECRET = "sk-hostile-91c5d0a2f7e84b36"
 MAX_WAIT_S = 20.0

@@ -52,13 +52,13 @@ class Dock:
             )
         return self._clients[url, key]
 
-    def manage(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request to the management API, as the owner; return the answer's JSON.
+    def manage(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+        """Send a request to the management API, as the owner or with `key`; return the answer's JSON.
 
         A request that fails because the API is not ready is repeated.
         """
         url = f"{self.addresses['OPENAI_BASE_URL']}/{path}"
-        headers = {"authorization": f"Bearer {self.data.owner_key()}"}
+        headers = {"authorization": f"Bearer {key or self.data.owner_key()}"}
         data = None if body is None else json.dumps(body).encode()
         give_up = time.monotonic() + 120
         while True:

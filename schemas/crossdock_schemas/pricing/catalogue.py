@@ -69,8 +69,9 @@ class Provider(_Entry):
     """Whether requests may have parameters that Crossdock does not know, and so cannot price. `auto`: unless a budget
     or prepaid credits bind the request. `pass`: always, as none of them costs money here. `refuse`: never."""
     usage_tolerance: float = Field(default=1.0, ge=1, le=1000)
-    """Tokens that a call may report, as a multiple of those in its worst case; the rest is disputed. It has no effect
-    on calls that a budget or prepaid credits bind: these are booked up to the amount held."""
+    """Tokens that a call may report, as a multiple of those in its worst case (and 1,024 of input for a prompt of the
+    provider); the rest is disputed. Without an effect on calls that a budget or prepaid credits bind: these are booked
+    up to the amount held."""
     max_in_flight: int = Field(default=256, ge=1)
     """Calls at once, per worker."""
     connect_timeout_s: float = 5.0

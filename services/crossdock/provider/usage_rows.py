@@ -17,6 +17,9 @@ from crossdock_schemas.pricing.prices import price_tokens
 from crossdock_schemas.tokens import Tokens
 
 UNBOUNDED = 10**12  # tokens: a parcel of an older version does not name its bound
+PROVIDER_PROMPT = (
+    1024  # tokens that a provider may add to a question: its template, its words about tools
+)
 CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English text
 
 
@@ -138,9 +141,10 @@ class LineBook:
         inputs = min(ask.input, candidate.input_most or ask.input)
         answer = ask.output or candidate.output_most or UNBOUNDED
         output = (answer + ask.extra) * ask.choices
-        is_limited = hold is not None and hold.is_limited
-        factor = 1 if is_limited else self.tolerance
-        return Tokens(input=int(inputs * factor), output=int(output * factor))
+        if hold is not None and hold.is_limited:
+            return Tokens(input=inputs, output=output)
+        theirs = int(inputs * self.tolerance) + PROVIDER_PROMPT
+        return Tokens(input=theirs, output=int(output * self.tolerance))
 
     def unknown(
         self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool

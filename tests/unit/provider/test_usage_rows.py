@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crossdock.kernel.requests.provider_keys import BearerKey
 from crossdock.provider.credentials.use import CallKey
-from crossdock.provider.usage_rows import CallTiming, LineBook
+from crossdock.provider.usage_rows import PROVIDER_PROMPT, CallTiming, LineBook
 from crossdock_schemas.calls.usage import Usage
 from crossdock_schemas.ids import HoldId
 from crossdock_schemas.money import to_usd
@@ -127,9 +127,9 @@ async def test_a_call_that_broke_off_is_booked_within_the_hold() -> None:
     ("hold", "tolerance", "tokens"),
     [
         (LIMITED, 3.0, Tokens(input=100, output=110)),
-        (FREE, 1.0, Tokens(input=100, output=110)),
-        (FREE, 3.0, Tokens(input=300, output=330)),
-        (None, 1.5, Tokens(input=150, output=165)),
+        (FREE, 1.0, Tokens(input=100 + PROVIDER_PROMPT, output=110)),
+        (FREE, 3.0, Tokens(input=300 + PROVIDER_PROMPT, output=330)),
+        (None, 1.5, Tokens(input=150 + PROVIDER_PROMPT, output=165)),
     ],
 )
 async def test_the_operator_may_trust_a_provider_with_more_where_no_budget_binds(
