@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from crossdock.kernel.process.health import Health
 
 _MAX_HEAD = 8192
+_MAX_S = 5.0  # for a request and its answer
 
 
 @asynccontextmanager
@@ -19,17 +20,21 @@ async def open_ops(health: Health, port: int, *, host: str = "127.0.0.1") -> Asy
     """Serve `health` and the metrics; yield the port (a free one when `port` is 0)."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(0)  # drain() returns when all is sent
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=5)
-            path = head.split(b" ", 2)[1].split(b"?", 1)[0].decode("latin-1")
-            status, kind, body = respond(health, path)
-            writer.write(
-                f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
-                "connection: close\r\n\r\n".encode()
-                + body
-            )
-            await writer.drain()
-        except (OSError, EOFError, asyncio.LimitOverrunError, TimeoutError, IndexError):
+            async with asyncio.timeout(_MAX_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split(b" ", 2)[1].split(b"?", 1)[0].decode("latin-1")
+                status, kind, body = respond(health, path)
+                writer.write(
+                    f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
+                    "connection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except TimeoutError:
+            writer.transport.abort()  # a close would wait for a client that does not read
+        except (OSError, EOFError, asyncio.LimitOverrunError, IndexError):
             pass
         finally:
             writer.close()
