@@ -75,7 +75,7 @@ async def serve(
     """Serve `app` until `stop` is set; then refuse new connections and give running requests `drain_s` seconds."""
     files = raise_open_files(settings.max_connections + OTHER_FILES)
     limit = min(settings.max_connections, max(1, files - OTHER_FILES))
-    registry = ConnectionRegistry(settings, limit=limit, is_trusted=lambda _: False)
+    registry = ConnectionRegistry(settings, limit)
     config = uvicorn.Config(
         app,
         http=partial(ClientConnection, registry, clock),  # type: ignore[arg-type]  # it is called as the class is

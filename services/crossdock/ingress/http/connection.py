@@ -28,7 +28,10 @@ from crossdock_schemas.ids import make_request_id
 HEAD_STEP = 16_384  # bytes given to the parser at once: so far a header may pass its limit unseen
 BODY_STEP = 65_536
 MAX_PIPELINED = 16  # requests that wait for the answer to an earlier one
-LINGER_S = 5.0  # a refused client reads its answer in this time, and may finish what it sends
+LINGER_S = 2.0  # a refused client reads its answer in this time
+DRAIN_S = (
+    5.0  # a client whose answer came before the end of its body completes the body in this time
+)
 LINGER_BYTES = (
     1 * MIB
 )  # of a refused client that are read and dropped; then it is not read any more
@@ -70,10 +73,6 @@ class ClientConnection(HttpToolsProtocol):
 
     # the registry's view
 
-    @property
-    def address(self) -> str:
-        return self.client[0] if self.client else ""
-
     def give_way(self) -> None:
         """See `OpenConnection.give_way`."""
         if self._in_head:
@@ -101,8 +100,11 @@ class ClientConnection(HttpToolsProtocol):
 
     def _has_lingered(self, now: float) -> bool:
         """Return whether the client had its time after a refusal, or after an answer that came before its body."""
-        since = self._done_since if self._over_since is None else self._over_since
-        return since is not None and not self._running and now - since > LINGER_S
+        if self._running:
+            return False
+        if self._over_since is not None:
+            return now - self._over_since > LINGER_S
+        return self._done_since is not None and now - self._done_since > DRAIN_S
 
     def _is_reading_too_slowly(self, elapsed_s: float) -> bool:
         size = self.transport.get_write_buffer_size()
@@ -124,7 +126,7 @@ class ClientConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_since = self.loop.time()
-        refusal = self._registry.admit(self)
+        refusal = self._registry.admit(self, self.client[0] if self.client else "")
         if refusal is not None:
             self._refuse(refusal)
             transport.close()
@@ -262,7 +264,7 @@ class ClientConnection(HttpToolsProtocol):
             self._done_since = now
         elif self._in_head:
             self._head_since = now
-        self._registry.wait(self)
+        self._registry.wait(self, had_answer=True)
 
     # answers
 
