@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from crossdock.kernel.requests.body_check import check_body
+from crossdock.kernel.requests.json_values import MAX_VALUES, has_too_many_values
 from crossdock_schemas.accounts.attribution import user_of
 from crossdock_schemas.accounts.demands import read_demands
 from crossdock_schemas.batches.batch import LineError
@@ -53,6 +54,9 @@ def check_line(raw: bytes, line: int, rules: LineRules) -> CheckedLine | LineErr
     """Check line number `line` (1-based)."""
     if len(raw) > rules.max_line_bytes:
         message = f"This line has {len(raw)} bytes; the limit is {rules.max_line_bytes}."
+        return LineError(code="line_too_long", message=message, line=line)
+    if has_too_many_values(raw):
+        message = f"This line's JSON holds too many values; the limit is {MAX_VALUES:,}."
         return LineError(code="line_too_long", message=message, line=line)
     try:
         value = from_json(raw, allow_inf_nan=False)

@@ -6,6 +6,7 @@ from collections import Counter
 from pydantic_core import from_json
 
 from crossdock.batches.core.line_index import Span
+from crossdock.kernel.requests.json_values import has_too_many_values
 from crossdock.kernel.requests.preparation import PreparationFault, prepare
 from crossdock_schemas.accounts.preset import Preparation
 from crossdock_schemas.batches.batch import LineError
@@ -64,6 +65,8 @@ def prepare_line(
 
     Findings of the content filter are added to `findings`. An invalid line is returned as it is: the check reports it.
     """
+    if has_too_many_values(raw):
+        return raw
     try:
         line = from_json(raw, allow_inf_nan=False)
     except ValueError:

@@ -186,6 +186,11 @@ def too_large(limit: int, param: str | None = None) -> RefusedError:
     )
 
 
+def too_many_values(limit: int) -> RefusedError:
+    message = f"The request's JSON holds too many values: the limit is {limit:,}."
+    return RefusedError(413, message, reason="request_too_large")
+
+
 def no_such(kind: str, identifier: str) -> RefusedError:
     return RefusedError(404, f"No such {kind} object: {identifier}", param="id")
 

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from crossdock.ingress.values import errors
 from crossdock.ingress.values.errors import RefusedError
+from crossdock.kernel.requests.json_values import MAX_VALUES, has_too_many_values
 
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
@@ -40,8 +41,10 @@ def parse_object(raw: bytes) -> Json:
     """Return the JSON object in `raw`.
 
     Raises:
-        RefusedError: if it is something else.
+        RefusedError: if it is something else, or holds too many values.
     """
+    if has_too_many_values(raw):
+        raise errors.too_many_values(MAX_VALUES)
     try:
         body = from_json(raw, allow_inf_nan=False)
     except ValueError as error:

@@ -228,6 +228,16 @@ async def test_a_body_over_the_limit_is_refused() -> None:
     assert declared.json()["error"]["code"] == "request_too_large"
 
 
+async def test_a_body_of_too_many_values_is_refused() -> None:
+    """A body of 32 MiB in empty lists took 700 MiB and blocked all others for three seconds."""
+    body = b'{"model":"atlas-large","messages":[' + b"[]," * 1_000_000 + b"0]}"
+    async with running_ingress() as ingress:
+        refused = await ingress.http.post(CHAT, content=body)
+
+    assert refused.status_code == 413
+    assert "500,000" in refused.json()["error"]["message"]
+
+
 async def test_a_wrong_key_is_refused() -> None:
     async with running_ingress() as ingress:
         wrong = ingress.sdk.with_options(api_key="sk-wrong")
