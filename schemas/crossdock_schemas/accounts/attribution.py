@@ -13,8 +13,6 @@ MAX_USER = 256  # characters; OpenAI's ids of users are 64 at most
 MAX_TAGS = 16  # of one request, project or key, as OpenAI's metadata
 MAX_TAG_NAME = 64
 MAX_TAG_VALUE = 512
-MAX_MARK = len("tag:") + 3 * MAX_TAG_NAME + len("=") + MAX_TAG_VALUE
-"""Characters of a scope of an end user or a tag, the longer one."""
 _USER = "user:"
 _TAG = "tag:"
 

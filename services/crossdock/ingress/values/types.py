@@ -19,7 +19,7 @@ from typing_extensions import TypeAliasType
 
 from crossdock.ingress.values.models import fault
 from crossdock_schemas.accounts.account import MAX_NAME
-from crossdock_schemas.accounts.attribution import MAX_MARK, MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+from crossdock_schemas.accounts.attribution import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 from crossdock_schemas.ids import MAX_ID
 from crossdock_schemas.money import usd_text
 from crossdock_schemas.times import is_bounded, utc
@@ -50,7 +50,7 @@ def exactly(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
-def _example(prefix: str, text: str, max_length: int = MAX_ID) -> Any:
+def _example(prefix: str, text: str, max_length: int | None = MAX_ID) -> Any:
     return Field(description=text, examples=[prefix + "0" * 32], max_length=max_length)
 
 
@@ -103,7 +103,7 @@ BudgetScopeId = TypeAliasType(
             "proj_",
             "The organization, one of its projects or keys, an end user (`user:alice`) or a tag "
             "(`tag:team=search`; in the tag's name `%` is `%25` and `=` is `%3D`).",
-            MAX_MARK,
+            None,
         ),
     ],
 )
