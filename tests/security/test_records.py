@@ -145,9 +145,9 @@ ODD_ANSWERS: dict[str, Reply] = {
         usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": 1e-320}
     ),
     "no object": Reply(b"[]"),
-    "status 599": Reply(b"\xff\xfe", 599, (("retry-after", "9" * 400),)),
-    "retry after in the year 9999": Reply(
-        b"{}", 429, (("retry-after", "Fri, 31 Dec 9999 23:59:59 -2359"), ("retry-after-ms", "nan"))
+    "status 599": Reply(b"\xff\xfe", 599, (("retry-after-ms", "0." + "0" * 400),)),
+    "a wait that is no number": Reply(
+        b"{}", 429, (("retry-after", "Fri, 31 Dec 99999 23:59:59"), ("retry-after-ms", "nan"))
     ),
 }
 
