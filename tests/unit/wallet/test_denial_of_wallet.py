@@ -45,14 +45,20 @@ VALUES = st.recursive(
 )
 LIKELY = st.sampled_from(
     [
-        ("n", 3), ("best_of", 7), ("max_tokens", 20), ("max_completion_tokens", 50), ("thinking_budget", 30),
-        ("thinking", {"type": "enabled", "budget_tokens": 40}), ("reasoning", {"max_tokens": 25}),
-        ("prediction", {"type": "content", "content": "aye " * 9}), ("tools", [{"type": "function"}]),
+        ("n", 3), ("best_of", 7), ("max_tokens", 20), ("max_completion_tokens", 50), ("thinking_budget", 3000),
+        ("thinking", {"type": "enabled", "budget_tokens": 4000}), ("reasoning", {"max_tokens": 2500}),
+        ("prediction", {"type": "content", "content": "aye " * 900}), ("tools", [{"type": "function"}]),
         ("service_tier", "auto"), ("temperature", 0.5), ("stream", True), ("store", True),
     ]
 )  # fmt: skip
-PAIRS = st.lists(
-    LIKELY | st.tuples(st.sampled_from([*COSTLY, *COSTLY, *NEARLY, *KNOWN]), VALUES), max_size=4
+ANY_PAIR = st.tuples(st.sampled_from([*COSTLY, *NEARLY, *KNOWN]), VALUES)
+COUNTED = ("n", "best_of", "max_tokens", "max_completion_tokens", "thinking_budget", *NEARLY)
+HOSTILE = st.tuples(st.sampled_from(COUNTED), COUNTS | COUNTS.map(str) | COUNTS.map(float))
+PAIRS = st.one_of(
+    st.lists(LIKELY, max_size=3),
+    st.tuples(HOSTILE).map(list),
+    st.tuples(LIKELY, HOSTILE).map(list),
+    st.lists(LIKELY | ANY_PAIR, max_size=4),
 )
 PARTS = st.sampled_from(
     [
@@ -73,7 +79,7 @@ TEXTS = st.text(min_size=1, max_size=40)
 TOKENS = st.lists(st.integers(0, 10**5), min_size=1, max_size=9)
 INPUTS = TEXTS | st.lists(TEXTS, min_size=1, max_size=3) | TOKENS | VALUES
 EMBEDS = st.tuples(INPUTS, PAIRS).map(lambda drawn: [("model", "wren"), ("input", drawn[0]), *drawn[1]])  # fmt: skip
-LIMITS = st.sampled_from(["0.00002", "0.0005", "0.02", "0.5", "4", "900"]).map(Decimal)
+LIMITS = st.sampled_from(["0.00002", "0.02", "0.5", "4", "60", "900"]).map(Decimal)
 RULES = st.sampled_from(
     [None, None, Rules(max_tokens=33), Rules(tools="deny"), Rules(ignored_providers=("cheap",))]
 )
@@ -84,9 +90,7 @@ def _absurd(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
 
 
 ABSURD: tuple[Any, ...] = (-5, "999999", 1e12, True, 10**400, 1e300, [], "NaN")
-LIES: list[Callable[[dict[str, Any]], Any] | None] = [
-    None,
-    None,
+LIES: list[Callable[[dict[str, Any]], Any]] = [
     lambda usage: dict.fromkeys(usage, 10**12),
     lambda usage: usage | {"completion_tokens": usage.get("completion_tokens", 0) * 3 + 7},
     lambda usage: usage | {"prompt_tokens": usage["prompt_tokens"] + 10**9},
@@ -116,7 +120,7 @@ def attacks(draw: st.DrawFn) -> dict[str, Any]:
         "limit": draw(LIMITS),
         "is_prepaid": draw(st.booleans()),
         "rules": draw(RULES),
-        "lie": draw(st.sampled_from(LIES)),
+        "lie": draw(st.none() | st.sampled_from(LIES)),
         "seed": draw(st.integers(0, 2**32)),
     }
 
@@ -147,7 +151,7 @@ def test_no_budget_and_no_credits_are_exceeded(effort: Effort, tell: Callable[[s
     counts = {"bodies": 0, "calls": 0}
 
     @settings(
-        max_examples=effort(150, 11_000), deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=effort(250, 10_000), deadline=None, suppress_health_check=list(HealthCheck)
     )
     @given(attacks())
     def check(attack: dict[str, Any]) -> None:
@@ -156,4 +160,4 @@ def test_no_budget_and_no_credits_are_exceeded(effort: Effort, tell: Callable[[s
     check()
     tell(f"{counts['bodies']} bodies, {counts['calls']} calls")
     assert counts["bodies"] >= effort(150, 20_000)
-    assert counts["calls"] >= counts["bodies"] / 20
+    assert counts["calls"] >= counts["bodies"] / 10

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from crossdock.accounts.partition import AccountsPartition
+from crossdock.accounts.state.holds import HoldOwner
 from crossdock.batches.core.background_results import ReadLines, Validated
 from crossdock.batches.core.line_check import LineRules
 from crossdock.batches.core.line_feeder import cut, make_parcel
@@ -201,6 +202,12 @@ class Wallet:
             book = LineBook(parcel, line, "life", tolerance=100.0)
             row = book.row(call, 1, judged, CallTiming(NOW_MS, NOW_MS), status=200, provider_request_id=None, repeat_of=None)  # fmt: skip
             sent.append(Sent(call.body, parcel.candidate.provider, row))
+        holds = self.partition.core.ledger.books.holds
+        cost = sum((one.row.cost.total for one in sent), Decimal(0))
+        assert parcel.hold is not None
+        hold = holds.find(HoldOwner(ACME, APP), parcel.hold.hold_id)
+        assert hold is not None
+        assert to_units(cost) <= hold.held, "calls cost more than their hold"
         ended = hold_end(parcel, parcel.lines)
         group = UsageGroup(executions=tuple(one.row for one in sent), ended=(ended,))
         for one in (UsageGroup(executions=group.executions), group):  # the second is a repetition
