@@ -25,6 +25,7 @@ from crossdock_schemas.ids import (
     line_request_id,
 )
 from crossdock_schemas.message import Message
+from crossdock_schemas.money import Units
 from crossdock_schemas.parcel.plan import Candidate, Plan
 from crossdock_schemas.pricing.worst_case import Ask
 
@@ -107,6 +108,8 @@ class Parcel(Message):
     behind: int = 0
     """Lines of the same batch and model that wait for the admission of this parcel."""
     hold: Hold | None = None
+    held: tuple[Units, ...] = ()
+    """The amount held for each line, where a budget applies: no call is booked at more. Empty: none applies."""
     attempt: int = 1
     """1 at the first candidate; the n-th candidate is attempt n."""
     calls_made: int = 0
@@ -194,6 +197,7 @@ class Parcel(Message):
             "tools": of(self.tools),
             "output_extra": of(self.output_extra),
             "kept": of(self.kept),
+            "held": of(self.held),
             "users": of(self.users),
             "hold": hold,
         }

@@ -44,6 +44,14 @@ class Cost(Message):
     def total(self) -> Decimal:
         return self.input + self.output + self.request
 
+    def within(self, most: Decimal) -> "Cost":
+        """Return the parts of it that `most` covers: the call, then its input, then its output."""
+        if self.total <= most:
+            return self
+        request = min(self.request, most)
+        inputs = min(self.input, most - request)
+        return Cost(input=inputs, output=most - request - inputs, request=request)
+
 
 def price_tokens(tokens: Tokens, prices: Prices, *, succeeded: bool = True) -> Cost:
     """Return the exact cost of `tokens` at `prices`: fresh, cached and written input, output, and the call."""

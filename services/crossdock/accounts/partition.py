@@ -161,6 +161,10 @@ class AccountsPartition:
             return []
         count, reason = admitted.count, admitted.wait_reason
         started = range(count) if not denied else set(range(count)) - denied.keys()
+        is_limited = admitted.hold is not None and admitted.hold.is_limited
+        held = tuple(worst) if is_limited else ()
+        if held != parcel.held:
+            parcel = parcel.model_copy(update={"held": held})
         sent = _parts(parcel, record, verdicts, admitted.hold, started)
         if denied:
             passed = {place: why for place, why in denied.items() if place < count}

@@ -10,10 +10,11 @@ from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
+from crossdock_schemas.money import to_usd
 from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID, RequestEnd
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.result import Result
-from crossdock_schemas.pricing.prices import price_tokens
+from crossdock_schemas.pricing.prices import Cost, price_tokens
 from crossdock_schemas.tokens import Tokens
 
 UNBOUNDED = 10**12  # tokens: a parcel of an older version does not name its bound
@@ -102,10 +103,11 @@ class LineBook:
         reported = self._tokens_of(reply, call)
         tokens = reported.within(self._most)
         prices = self.parcel.candidate.prices
-        cost = price_tokens(tokens, prices, succeeded=may_cost)
+        asked = price_tokens(tokens, prices, succeeded=may_cost)
+        cost = self._within_hold(asked)
         is_estimated = reply.tokens is None if isinstance(reply, ProviderAnswer) else may_cost
         disputed: dict[str, Any] = {}
-        if tokens is not reported and not is_estimated:
+        if (tokens is not reported or cost is not asked) and not is_estimated:
             beyond = price_tokens(reported, prices, succeeded=may_cost).total - cost.total
             disputed = {"reported": reported, "disputed_usd": beyond}
         self.tokens = self.tokens + tokens
@@ -146,6 +148,11 @@ class LineBook:
         theirs = int(inputs * self.tolerance) + PROVIDER_PROMPT
         return Tokens(input=theirs, output=int(output * self.tolerance))
 
+    def _within_hold(self, cost: Cost) -> Cost:
+        """Return `cost` up to the amount held for the line. Prices may have risen since, where catalogues differ."""
+        held = self.parcel.held
+        return cost.within(to_usd(held[self.parcel.lines.index(self.line)])) if held else cost
+
     def unknown(
         self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
     ) -> Usage:
@@ -165,7 +172,9 @@ class LineBook:
             error_code="worker_died",
             tokens=tokens,
             is_estimated=True,
-            cost=price_tokens(tokens, self.parcel.candidate.prices, succeeded=not was_refused),
+            cost=self._within_hold(
+                price_tokens(tokens, self.parcel.candidate.prices, succeeded=not was_refused)
+            ),
             duplicate_suspected=not was_refused,
             repeat_of=repeat_of,
         )

@@ -494,6 +494,7 @@ async def test_of_a_batchs_parcel_what_fits_goes_on_and_the_rest_goes_back() -> 
     told = LinesReturned.from_json(returned.value or b"")
     assert (part.lines, len((admitted.value or b"").splitlines())) == ((4, 7), 2)
     assert part.hold == Hold(hold_id=hold_id(parcel.parcel_id), is_limited=True)
+    assert len(part.held) == len(part.lines)
     assert (told.position, told.count, told.repeats) == (22, 1, {9: "exec_2"})
     assert (told.reason.code, told.reason.scope) == ("budget_exceeded", APP)
 

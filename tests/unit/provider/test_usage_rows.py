@@ -17,7 +17,7 @@ from crossdock_schemas.ids import HoldId
 from crossdock_schemas.money import to_usd
 from crossdock_schemas.parcel.parcel import Hold, Parcel
 from crossdock_schemas.parcel.plan import Plan
-from crossdock_schemas.pricing.prices import price_tokens
+from crossdock_schemas.pricing.prices import Cost, price_tokens
 from crossdock_schemas.pricing.worst_case import Ask, Rates, worst_case
 from crossdock_schemas.tokens import Tokens
 from unit.provider.builders import (
@@ -155,6 +155,19 @@ async def test_calls_with_own_keys_are_bounded_too() -> None:
     assert row.is_byok
     assert row.tokens == Tokens(input=100, output=110)
     assert row.disputed_usd is not None
+
+
+async def test_a_call_is_booked_up_to_what_is_held_for_its_line_though_prices_rose() -> None:
+    """The shard held by an older catalogue than the router's."""
+    parcel = asked(input_most=(10**4,), output_most=(10**4,), held=(15 * 10**9,))
+
+    row = await booked(parcel, {"prompt_tokens": 2000, "completion_tokens": 9000})
+
+    assert row.cost == Cost(
+        request=Decimal("0.01"), input=Decimal("0.002"), output=Decimal("0.003")
+    )
+    assert row.disputed_usd == Decimal("0.015")
+    assert row.reported == row.tokens == Tokens(input=2000, output=9000)
 
 
 COUNTS = st.integers(0, 300)
