@@ -16,11 +16,11 @@ class Tokens(Message):
     def total(self) -> int:
         return self.input + self.output
 
-    def within(self, most: "Tokens") -> "Tokens":
-        """Return the counts up to the `input` and the `output` of `most`."""
-        if self.input <= most.input and self.output <= most.output:
+    def within(self, input_most: int, output_most: int) -> "Tokens":
+        """Return the counts up to these totals; itself where it has no more."""
+        if self.input <= input_most and self.output <= output_most:
             return self
-        inputs, output = min(self.input, most.input), min(self.output, most.output)
+        inputs, output = min(self.input, input_most), min(self.output, output_most)
         cached = min(self.cached, inputs)
         return Tokens(
             input=inputs,

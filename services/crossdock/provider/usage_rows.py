@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 from crossdock.kernel.runtime.pool.claims import Start
@@ -10,7 +9,7 @@ from crossdock.provider.adapters.types import ProviderAnswer, ProviderCall
 from crossdock.provider.classify import Verdict
 from crossdock_schemas.calls.usage import CallOutcome, Usage
 from crossdock_schemas.ids import ExecutionId, HoldId, execution_id
-from crossdock_schemas.money import to_usd
+from crossdock_schemas.money import to_units, to_usd
 from crossdock_schemas.parcel.output_line import MAX_CUSTOM_ID, RequestEnd
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.result import Result
@@ -101,7 +100,7 @@ class LineBook:
         verdict = reply if isinstance(reply, Verdict) else None
         may_cost = verdict is None or verdict.outcome.may_cost
         reported = self._tokens_of(reply, call)
-        tokens = reported.within(self._most)
+        tokens = reported.within(*self._most())
         prices = self.parcel.candidate.prices
         asked = price_tokens(tokens, prices, succeeded=may_cost)
         cost = self._within_hold(asked)
@@ -132,9 +131,8 @@ class LineBook:
             **disputed,
         )
 
-    @cached_property
-    def _most(self) -> Tokens:
-        """The tokens of one call for the line in its worst case: no more of them are booked."""
+    def _most(self) -> tuple[int, int]:
+        """Return the tokens of input and of output of one call in its worst case: no more of them are booked."""
         ask, candidate, hold = (
             self.parcel.ask_of(self.line),
             self.parcel.candidate,
@@ -144,14 +142,17 @@ class LineBook:
         answer = ask.output or candidate.output_most or UNBOUNDED
         output = (answer + ask.extra) * ask.choices
         if hold is not None and hold.is_limited:
-            return Tokens(input=inputs, output=output)
+            return inputs, output
         theirs = int(inputs * self.tolerance) + PROVIDER_PROMPT
-        return Tokens(input=theirs, output=int(output * self.tolerance))
+        return theirs, int(output * self.tolerance)
 
     def _within_hold(self, cost: Cost) -> Cost:
         """Return `cost` up to the amount held for the line. Prices may have risen since, where catalogues differ."""
         held = self.parcel.held
-        return cost.within(to_usd(held[self.parcel.lines.index(self.line)])) if held else cost
+        if not held:
+            return cost
+        most = held[self.parcel.lines.index(self.line)]
+        return cost if to_units(cost.total) <= most else cost.within(to_usd(most))
 
     def unknown(
         self, call: ProviderCall, start: Start, repeat_of: ExecutionId | None, *, was_refused: bool
@@ -161,7 +162,7 @@ class LineBook:
         If the same worker called again, the call was refused and cost nothing. If that worker still reports the call,
         its own row replaces this one.
         """
-        tokens = Tokens() if was_refused else self._estimate(call).within(self._most)
+        tokens = Tokens() if was_refused else self._estimate(call).within(*self._most())
         return self._row(
             call,
             start.call,
