@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple
@@ -261,6 +262,49 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
         await client.send(b"".join(b"GET %s HTTP/1.1\r\nhost: a\r\n\r\n" % path for path in paths))
 
         assert [(await client.read()).status for _ in paths] == [200, 404, 200]
+
+
+async def test_requests_are_read_the_same_however_their_bytes_are_cut() -> None:
+    """The parser gets bytes in steps of its own, and what it has not reported is counted."""
+    chunked = b"".join(b"%x;ext=1\r\n%s\r\n" % (1, BODY[at : at + 1]) for at in range(len(BODY)))
+    long = b"a: " + b"y" * 20_000 + b"\r\n"
+    sent = b"".join(
+        (SOUND, GET + long + b"\r\n", CHUNKED + chunked + b"0\r\ntrailer: 1\r\n\r\n", GET, b"\r\n")
+    )
+    chance = random.Random(1)
+    async with running_ingress() as ingress:
+        for size in (50, 1000, 16_384, 100_000):
+            async with connected(ingress) as client:
+                at = 0
+                while at < len(sent):
+                    step = chance.randint(1, size)
+                    client.writer.write(sent[at : at + step])
+                    await asyncio.sleep(0)
+                    at += step
+                answers = [await client.read() for _ in range(4)]
+            assert [answer.status for answer in answers] == [200, 200, 200, 200]
+
+
+async def test_garbage_ends_its_own_connection_alone() -> None:
+    chance = random.Random(2)
+    pieces_of_http = (
+        GET,
+        POST,
+        CHUNKED,
+        b"\r\n",
+        b"0\r\n\r\n",
+        b"5\r\nhello\r\n",
+        b"content-length: 7\r\n",
+        b"\x00\xff",
+    )
+    async with running_ingress(header_timeout_s=1, body_timeout_s=1) as ingress:
+        async with AsyncExitStack() as stack:
+            for _ in range(300):
+                client = await stack.enter_async_context(connected(ingress))
+                await client.send(b"".join(chance.choices(pieces_of_http, k=8)))
+            assert (await ask(ingress, SOUND)).status == 200
+        assert (await ask(ingress, SOUND)).status == 200
+        assert (ingress.dock.gate.waiting, ingress.dock.gate.held_bytes) == (0, 0)
 
 
 async def test_a_flood_of_pipelined_requests_is_cut_off() -> None:

@@ -1,6 +1,7 @@
 """Reads request bodies, within a limit for each and a limit for all together."""
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from crossdock.ingress.http.backpressure import HeldBytes
 from crossdock.ingress.values import errors
@@ -19,13 +20,23 @@ async def read_body(request: Request, limit: int, held: HeldBytes | None = None)
     if declared_bytes(request) > limit:
         raise errors.too_large(limit)
     body = bytearray()  # why not a list: a chunk may be one byte, and an object for it takes fifty
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > limit:
-            raise errors.too_large(limit)
-        if held is not None:
-            held.add(len(chunk))
-        body += chunk
+    has_more = True
+    while has_more:
+        has_more = _take(await request.receive(), body, limit, held)
     return bytes(body)
+
+
+def _take(message: Message, body: bytearray, limit: int, held: HeldBytes | None) -> bool:
+    """Add a chunk to `body`; return whether there are more. `Request.stream` would keep each chunk until the next."""
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    chunk = message.get("body", b"")
+    if len(body) + len(chunk) > limit:
+        raise errors.too_large(limit)
+    if held is not None:
+        held.add(len(chunk))
+    body += chunk
+    return bool(message.get("more_body", False))
 
 
 def declared_bytes(request: Request) -> int:

@@ -262,6 +262,7 @@ class ClientConnection(HttpToolsProtocol):
             self._over_since = now
         elif self._in_body:
             self._done_since = now
+            self.cycle.body.clear()  # arrived and not read: uvicorn keeps it until the next request
         elif self._in_head:
             self._head_since = now
         self._registry.wait(self, had_answer=True)
