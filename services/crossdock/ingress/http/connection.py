@@ -61,7 +61,7 @@ class ClientConnection(HttpToolsProtocol):
         self._head_since: float | None = None
         self._head_bytes = self._head_fed = self._header_count = 0
         self._body_bytes = self._body_framing = self._moved = 0
-        self._reading = self._new_pace(self._settings.body_timeout_s)
+        self._reading: TransferPace | None = None
         self._writing = self._new_pace(self._settings.write_timeout_s)
         self._unsent = self._drained = self._discarded = 0
         self._done_since: float | None = None
@@ -75,10 +75,11 @@ class ClientConnection(HttpToolsProtocol):
 
     def give_way(self) -> None:
         """See `OpenConnection.give_way`."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # a close would wait until its client reads
+            return
         if self._in_head:
             self._refuse(errors.too_slow("its connection was needed for others"))
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
         self.transport.close()
 
     def cut_off(self) -> None:
@@ -94,6 +95,7 @@ class ClientConnection(HttpToolsProtocol):
                 self._end_head()
         elif self._in_body and self._done_since is None and not self.flow.read_paused:
             moved, self._moved = self._moved, 0
+            self._reading = self._reading or self._new_pace(self._settings.body_timeout_s)
             if self._over_since is None and self._reading.wait(elapsed_s, moved):
                 rule = f"{self._settings.body_timeout_s:g} s without a byte of the body, or too few bytes a second"
                 self._refuse(errors.too_slow(rule))
@@ -110,7 +112,7 @@ class ClientConnection(HttpToolsProtocol):
         size = self.transport.get_write_buffer_size()
         moved = max(0, self._unsent - size) + self._drained
         self._unsent, self._drained = size, 0
-        if not size:
+        if moved and not size:
             self._writing = self._new_pace(self._settings.write_timeout_s)
         return size > 0 and self._writing.wait(elapsed_s, moved)
 
@@ -236,7 +238,7 @@ class ClientConnection(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         self._head_since = self._done_since = None
         self._body_bytes = self._body_framing = self._moved = 0
-        self._reading = self._new_pace(self._settings.body_timeout_s)
+        self._reading = None
         self._registry.work(self)
 
     @override
