@@ -6,6 +6,7 @@ A connection that the server closes is opened again. It prints a line when all c
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -132,7 +133,7 @@ async def _attack(host: str, port: int, key: str, kind: str, opened: asyncio.Sem
 
 
 async def _main(host: str, port: int, key: str, counts: dict[str, int]) -> None:
-    opened = asyncio.Semaphore(0)
+    opened, parent = asyncio.Semaphore(0), os.getppid()
     kinds = list(chain.from_iterable(repeat(kind, count) for kind, count in counts.items()))
     async with asyncio.TaskGroup() as group:
         for number, kind in enumerate(kinds):
@@ -142,6 +143,9 @@ async def _main(host: str, port: int, key: str, counts: dict[str, int]) -> None:
         for _ in kinds:
             await opened.acquire()
         print(READY, flush=True)
+        while os.getppid() == parent:
+            await asyncio.sleep(PAUSE_S)
+        sys.exit(0)  # its test has ended
 
 
 @contextmanager

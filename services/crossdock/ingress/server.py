@@ -63,19 +63,22 @@ def raise_open_files(wanted: int) -> int:
     return allowed
 
 
+def make_registry(settings: IngressSettings) -> ConnectionRegistry:
+    """Return a registry for as many connections as `settings` and the system allow."""
+    files = raise_open_files(settings.max_connections + OTHER_FILES)
+    return ConnectionRegistry(settings, min(settings.max_connections, max(1, files - OTHER_FILES)))
+
+
 async def serve(
     app: ASGIApp,
     bound: socket.socket,
     stop: asyncio.Event,
-    settings: IngressSettings,
+    registry: ConnectionRegistry,
     clock: Clock,
     *,
     drain_s: float,
 ) -> None:
     """Serve `app` until `stop` is set; then refuse new connections and give running requests `drain_s` seconds."""
-    files = raise_open_files(settings.max_connections + OTHER_FILES)
-    limit = min(settings.max_connections, max(1, files - OTHER_FILES))
-    registry = ConnectionRegistry(settings, limit)
     config = uvicorn.Config(
         app,
         http=partial(ClientConnection, registry, clock),  # type: ignore[arg-type]  # it is called as the class is
@@ -86,7 +89,7 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=math.ceil(settings.keep_alive_s),
+        timeout_keep_alive=math.ceil(registry.settings.keep_alive_s),
         timeout_graceful_shutdown=max(1, int(drain_s)),
     )
     server = _Server(config)

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from crossdock.ingress.http.context import ApiContext
 from crossdock.ingress.openai.retention import Sweep
-from crossdock.ingress.server import serve
+from crossdock.ingress.server import make_registry, serve
 from crossdock.kernel.drivers.kafka import Tail
 from crossdock.kernel.process.health import Health
 
@@ -36,6 +36,7 @@ class IngressService:
         self._bound = bound
         self._tails = tails
         self._health = health
+        self._registry = make_registry(context.settings)
         health.report(self._numbers)
         health.lag = self._lag
         health.check("outbox", self._why_stuck)
@@ -83,12 +84,7 @@ class IngressService:
         self._health.clear("start")
         drain_s = self._context.settings.drain_s * DRAIN_SHARE
         await serve(
-            self._app,
-            self._bound,
-            stop,
-            self._context.settings,
-            self._context.clock,
-            drain_s=drain_s,
+            self._app, self._bound, stop, self._registry, self._context.clock, drain_s=drain_s
         )
 
     async def _sweep(self, done: asyncio.Event) -> None:
@@ -104,6 +100,8 @@ class IngressService:
 
     def _numbers(self) -> dict[str, object]:
         return {
+            "connections": len(self._registry),
+            "unsent_bytes": self._registry.unsent_bytes,
             "waiting": self._context.gate.waiting,
             "held_bytes": self._context.gate.held_bytes,
             "ring": len(self._context.ring),

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from crossdock.accounts.core import AccountsCore
 from crossdock.ingress.app import make_app
 from crossdock.ingress.http.context import ApiContext, make_context
-from crossdock.ingress.server import bind, serve
+from crossdock.ingress.server import bind, make_registry, serve
 from crossdock.ingress.settings import IngressSettings
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process.clock import ManualClock
@@ -319,7 +319,9 @@ async def running_ingress(
     with bound:
         async with asyncio.TaskGroup() as group:
             group.create_task(dock.outbox.run(stop))
-            group.create_task(serve(watched, bound, stop, dock.settings, clock, drain_s=1))
+            group.create_task(
+                serve(watched, bound, stop, make_registry(dock.settings), clock, drain_s=1)
+            )
             auth = {"authorization": f"Bearer {API_KEY}"}
             try:
                 async with (
