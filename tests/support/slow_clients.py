@@ -133,7 +133,7 @@ async def _attack(host: str, port: int, key: str, kind: str, opened: asyncio.Sem
 
 
 async def _main(host: str, port: int, key: str, counts: dict[str, int]) -> None:
-    opened, parent = asyncio.Semaphore(0), os.getppid()
+    opened = asyncio.Semaphore(0)
     kinds = list(chain.from_iterable(repeat(kind, count) for kind, count in counts.items()))
     async with asyncio.TaskGroup() as group:
         for number, kind in enumerate(kinds):
@@ -143,9 +143,8 @@ async def _main(host: str, port: int, key: str, counts: dict[str, int]) -> None:
         for _ in kinds:
             await opened.acquire()
         print(READY, flush=True)
-        while os.getppid() == parent:
-            await asyncio.sleep(PAUSE_S)
-        sys.exit(0)  # its test has ended
+        await asyncio.to_thread(sys.stdin.read)  # it ends with its test
+        os._exit(0)
 
 
 @contextmanager
@@ -153,7 +152,9 @@ def slow_clients(host: str, port: int, key: str, **counts: int) -> Iterator[None
     """Let `counts` clients of each kind attack until the context ends; entered when all are connected."""
     command = [sys.executable, "-m", "support.slow_clients", host, str(port), key]
     command += [f"{kind}={count}" for kind, count in counts.items()]
-    process = subprocess.Popen(["nice", "-n", "10", *command], cwd=TESTS, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        ["nice", "-n", "10", *command], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == READY.encode()
