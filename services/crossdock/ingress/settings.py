@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from crossdock.ingress.values.types import Networks
 from crossdock.kernel.drivers.master_keys import MasterKeySettings
+from crossdock.kernel.process.settings import MAX_S
 
 KIB = 1024
 MIB = 1024**2
@@ -64,9 +65,9 @@ class IngressSettings(MasterKeySettings):
     """Connections from one address; trusted proxies have no such limit."""
     max_unsent_bytes: int = Field(default=128 * MIB, ge=1)
     """Bytes of answers that wait for slow readers; above it the slowest reader is cut off."""
-    request_timeout_s: float = Field(default=600.0, gt=0)
+    request_timeout_s: float = Field(default=600.0, gt=0, le=MAX_S)
     """A single request ends this long after it came, in seconds."""
-    publish_timeout_s: float = Field(default=5.0, gt=0)
+    publish_timeout_s: float = Field(default=5.0, gt=0, le=MAX_S)
     """Kafka must have acknowledged a record by then; else the caller gets a 503."""
     ring_count: int = Field(default=20_000, ge=1)
     """Recent single answers held in memory at most."""

@@ -25,7 +25,7 @@ def set_preset(state: AccountState, command: PresetChange) -> Decision | Refused
         reason = f"An organization has {MAX_PRESETS} presets at most."
         return Refused(identifier, Refusal.CONFLICT, reason)
     settings = _merged(command, state.presets.get(identifier))
-    if len(settings["parameters"]) > MAX_PARAMETERS or _size(settings) > MAX_PARAMETERS_BYTES:
+    if command.kept is not None and _is_too_large(settings["parameters"]):
         reason = f"A preset has {MAX_PARAMETERS} parameters of {MAX_PARAMETERS_BYTES} bytes of JSON at most."
         return Refused(identifier, Refusal.INVALID, reason)
     preset = Preset(
@@ -51,8 +51,9 @@ def _merged(command: PresetChange, old: Preset | None) -> dict[str, Any]:
     return settings | {"parameters": {n: value for n, value in present if value is not None}}
 
 
-def _size(settings: dict[str, Any]) -> int:
-    return len(json.dumps(settings["parameters"]))
+def _is_too_large(parameters: dict[str, Any]) -> bool:
+    """Return whether merged parameters are beyond what ingress lets one request send."""
+    return len(parameters) > MAX_PARAMETERS or len(json.dumps(parameters)) > MAX_PARAMETERS_BYTES
 
 
 def clear_preset(state: AccountState, command: PresetRemoval) -> Decision | Refused:

@@ -21,13 +21,12 @@ from crossdock.cli.shared.catalogue import CatalogueOption, catalogue_of
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
 from crossdock.cli.shared.management_client import open_management
-from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.options import MAX_HOURS, JsonOption, finite
 from crossdock.cli.shared.output import show_json, show_rows
 from crossdock_schemas.accounts.policy import Rules
 from crossdock_schemas.pricing.worst_case import MAX_TOKENS
 
 COLUMNS = ("project", "key", "model", "operation", "requests", "refused", "left", "excluded")
-MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
 
 
 @with_options(RULE_OPTIONS)
@@ -35,7 +34,8 @@ def try_rules(
     ctx: typer.Context,
     scope: ScopeName,
     hours: Annotated[
-        float, typer.Option(min=0.01, max=MAX_HOURS, help="The hours to look back.")
+        float,
+        typer.Option(min=0.01, max=MAX_HOURS, callback=finite, help="The hours to look back."),
     ] = 24.0,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,

@@ -39,6 +39,7 @@ ForceOption = Annotated[
         help="Do it even if the key that asks, or every owner's key, does not work afterwards.",
     ),
 ]
+MAX_HOURS = 87_600  # ten years; ClickHouse counts the seconds in 32 bits
 ReplaceOption = Annotated[
     bool,
     typer.Option("--replace", help="Replace the whole: what has no option here is removed."),
@@ -53,6 +54,13 @@ IncludeByokOption = Annotated[
 DURATIONS = "use 30d, 12h or 90m"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+
+
+def finite(value: float) -> float:
+    """Return a number of an option; nan passes every comparison with bounds."""
+    if value != value:  # noqa: PLR0124  # nan alone is unequal to itself
+        raise typer.BadParameter("nan is not a number")
+    return value
 
 
 def duration_s(text: str) -> int:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from crossdock.cli.shared.doors import doors_of
 from crossdock.cli.shared.installation import DataDirOption, address, reached
-from crossdock.cli.shared.options import JsonOption
+from crossdock.cli.shared.options import MAX_HOURS, JsonOption, finite
 from crossdock.cli.shared.output import print_whole, show_json
 from crossdock.cli.usage.slots import SLOTS, slots_until, span_of
 from crossdock.kernel.process.clock import SystemClock
@@ -25,7 +25,12 @@ COLUMNS = (
 
 def usage(
     ctx: typer.Context,
-    hours: Annotated[float, typer.Option(help="The hours that the plot shows.")] = 1.0,
+    hours: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=MAX_HOURS, callback=finite, help="The hours that the plot shows."
+        ),
+    ] = 1.0,
     as_json: JsonOption = False,
     data_dir_: DataDirOption = None,
 ) -> None:

@@ -11,6 +11,7 @@ from crossdock.kernel.process.errors import SettingsError
 from crossdock.kernel.process.timing import Timing
 
 SHARED = "CROSSDOCK_"
+MAX_S = 86_400.0  # a day: no time of a process is longer, and clocks and timers take it
 _FOREIGN = {
     "kafka_bootstrap_servers": "KAFKA_BOOTSTRAP_SERVERS",
     "clickhouse_url": "CLICKHOUSE_URL",
@@ -22,7 +23,9 @@ _FOREIGN = {
 class Settings(BaseModel):
     """Settings of every process. A stage adds its own fields, read under its own prefix."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     """Brokers, host:port, comma-separated."""
@@ -40,9 +43,9 @@ class Settings(BaseModel):
     """DEBUG, INFO, WARNING or ERROR."""
     partitions: int = Field(default=2, ge=1)
     """Partitions of each topic when it is created; never changed later, because keys would move."""
-    drain_s: float = Field(default=20.0, gt=0)
+    drain_s: float = Field(default=20.0, gt=0, le=MAX_S)
     """Limit of an orderly stop, in seconds."""
-    broker_wait_s: float = Field(default=60.0, gt=0)
+    broker_wait_s: float = Field(default=60.0, gt=0, le=MAX_S)
     """A stage that starts before Kafka waits this long for it, in seconds."""
     session_timeout_s: float = Field(default=10.0, ge=1, le=900)
     """Kafka gives a silent process's partitions to others after this time, in seconds; brokers allow 6 or more."""

@@ -75,3 +75,12 @@ def test_without_calls_the_next_step_is_named(capsys: pytest.CaptureFixture[str]
     assert out == ""
     assert err == "no calls yet: submit a batch with `crossdock batches submit FILE`\n"
     assert FakeUsage([], []).run(capsys, "--json")[0] == "[]\n"
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "0", "1e300"])
+def test_hours_have_bounds(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["usage", "--hours", hours])
+
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -83,3 +83,10 @@ def test_other_stages_names_are_none_of_our_business() -> None:
 def test_a_setting_cannot_be_changed_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().ordinal = 5  # type: ignore[misc]  # that is the point
+
+
+@pytest.mark.parametrize("said", ["inf", "-inf", "nan", "1e300", "86401"])
+def test_a_time_has_bounds(said: str) -> None:
+    """Kind 4 of issue 16: a time that no clock takes ends the process at its first use, not at its start."""
+    with pytest.raises(SettingsError, match="DRAIN_S"):
+        Own.from_env({"CROSSDOCK_OWN_MUST": "x", "CROSSDOCK_DRAIN_S": said}, prefix=PREFIX)
