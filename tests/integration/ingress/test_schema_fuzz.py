@@ -96,7 +96,7 @@ class Server:
         ) as ingress:
             owner = Management(ingress)
             spare = (await owner.make_key())["data"]
-            self.ids = {**await settle(ingress, owner), "KeyName": [spare["id"]]}
+            self.ids = {**await settle(ingress, owner), "KeyName": [spare["id"], OWN]}
             ingress.clock.advance(120_000)
             self.url, self.loop = ingress.url, asyncio.get_running_loop()
             self.ready.set()
@@ -141,6 +141,8 @@ def test_requests_with_an_inference_key_are_answered_as_the_document_says(
 
 
 TURN = count()
+OWN = "key_owner"
+"""The owner's key that asks."""
 
 
 def check(case: Case, server: Server, session: requests.Session, key: str) -> None:
@@ -158,13 +160,19 @@ def check(case: Case, server: Server, session: requests.Session, key: str) -> No
 
 
 def name_things(case: Case, ids: Mapping[str, list[str]]) -> None:
-    """Let every other request name things that exist; a deletion would take them from the others."""
-    if next(TURN) % 2 or case.method == "DELETE" or not case.path_parameters:
+    """Let every other request name things that exist: of keys, in turn a spare one and the key that asks.
+
+    A deletion would take things from the others: it names the key that asks alone.
+    """
+    turn = next(TURN)
+    if turn % 2 or not case.path_parameters:
         return
     for parameter in case.operation.path_parameters:
-        named = ids.get(kind_of(parameter.definition["schema"]) or "")
+        named = ids.get(kind_of(parameter.definition["schema"]) or "", [])
+        if case.method == "DELETE":
+            named = [name for name in named if name == OWN]
         if named:
-            case.path_parameters[parameter.name] = named[0]
+            case.path_parameters[parameter.name] = named[turn // 2 % len(named)]
 
 
 def exact(value: Any) -> Any:
