@@ -119,6 +119,15 @@ def test_founding_again_changes_nothing(core: AccountsCore) -> None:
     assert core.states[ACME].keys[KeyId("key_app")].name == "renamed"
 
 
+def test_founding_again_does_not_bring_a_deleted_key_back(core: AccountsCore) -> None:
+    """A key that leaked and was deleted worked again after the next start."""
+    core.apply(KeyDeletion(**common(), key_id=KeyId("key_app")), NOW_MS)
+
+    core.apply(make_founded(keys=(make_key(OWNER, role=Role.OWNER), make_key("key_app"))), NOW_MS)
+
+    assert KeyId("key_app") not in core.states[ACME].keys
+
+
 def test_founding_with_another_text_for_a_key_replaces_it(core: AccountsCore) -> None:
     other = make_key("key_app", hash="f" * 64)
 

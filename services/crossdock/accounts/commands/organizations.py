@@ -8,12 +8,15 @@ from crossdock_schemas.accounts.directory import Entity, identity
 
 
 def found_organization(state: AccountState, command: Founded) -> Decision:
-    """Add what does not exist. A key with another hash is replaced; all else keeps its later changes."""
+    """Add what does not exist. A key with another hash is replaced; all else keeps its later changes.
+
+    A key of an organization that exists was deleted: provisioning, at each start, must not bring it back.
+    """
     wanted: tuple[Entity, ...] = (command.organization, command.project, *command.keys)
     added = []
     for entity in wanted:
         old = state.find(identity(entity))
-        if old is None:
+        if old is None and (state.organization is None or not isinstance(entity, ApiKey)):
             added.append(entity)
         elif isinstance(old, ApiKey) and isinstance(entity, ApiKey) and old.hash != entity.hash:
             added.append(old.model_copy(update={"hash": entity.hash, "label": entity.label}))
