@@ -72,14 +72,13 @@ def test_rotations_are_one_budget_and_one_minute(
         last = heir["data"]["id"]
 
     with attacked.unharmed():
+        began = time.monotonic()
         statuses = [
             victim.chat(key=keys[n % len(keys)], max_tokens=1).status_code
             for n in range(effort(15, 60))
         ]
         assert set(statuses) <= GOOD
-        assert (
-            statuses.count(200) <= 6
-        )  # five in a minute, and one that the time of the test may free
+        assert statuses.count(200) <= 6 + (time.monotonic() - began) / 12  # five a minute
         victim.ask("PATCH", f"/v1/keys/{last}", {"rpm": 0})
         for key in keys[:-1]:
             victim.ask("PATCH", f"/v1/keys/{_id_of(victim, key)}", {"rpm": 0})
