@@ -87,7 +87,6 @@ def test_what_was_forced_is_recovered_at_the_machine_and_logged(
         assert victim.chat().status_code == 200
         nothing = crossdock("recover", "org_none", "--data-dir", folder)
         assert (nothing.returncode, nothing.stdout) == (1, "")
-        attacked.dock.rest()
     logged = attacked.dock.rows(
         "SELECT action, after['forced'] != '', refusal FROM crossdock.control_log FINAL "
         f"WHERE account = '{victim.account}' AND (action = 'recover' OR mapContains(after, 'forced')) ORDER BY number"
