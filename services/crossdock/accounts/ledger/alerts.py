@@ -10,12 +10,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.ledger.credit_lots import SettledLots
+from crossdock.accounts.outputs import alert_record
 from crossdock.accounts.state.account import CREDITS, AccountState, Alerted
+from crossdock.accounts.state.pages import alerted_page
+from crossdock.kernel.runtime.shard.step_builder import StepBuilder
 from crossdock_schemas.accounts.alert import NEARLY, Alert, AlertKind
 from crossdock_schemas.accounts.budget import Budget
 from crossdock_schemas.accounts.credit import Lot, Terms
 from crossdock_schemas.accounts.directory import budget_id, listed_as
-from crossdock_schemas.ids import derive_alert_id
+from crossdock_schemas.calls.usage import Charge
+from crossdock_schemas.ids import AccountId, derive_alert_id
 from crossdock_schemas.money import Units, to_usd
 from crossdock_schemas.windows import Window, day_of, end_ms
 
@@ -50,6 +54,38 @@ class NamedAlert(NamedTuple):
 
     name: str
     alert: Alert
+
+
+class DueAlerts:
+    """Refusals and disputes since the last step, and all alerts of a step."""
+
+    def __init__(self, terms: Terms, step: StepBuilder) -> None:
+        self._terms = terms
+        self._step = step
+        self._refusals: dict[AccountId, dict[str, LimitRefusal]] = {}
+        """By identity of a budget, or CREDITS."""
+        self._disputes: dict[AccountId, dict[str, Dispute]] = {}
+        """By provider."""
+
+    def refuse(self, account: AccountId, name: str, refusal: LimitRefusal) -> None:
+        self._refusals.setdefault(account, {})[name] = refusal
+
+    def dispute(self, charge: Charge, usd: Decimal) -> None:
+        """Add a call whose report is disputed by so much."""
+        disputes = self._disputes.setdefault(charge.account, {})
+        dispute = disputes.setdefault(charge.provider, Dispute())
+        dispute.booked += charge.cost.total
+        dispute.disputed += usd
+
+    def send(self, state: AccountState, scopes: Collection[str]) -> None:
+        """Send the alerts of an account; `scopes`: their totals changed."""
+        for name, alert in (
+            *alerts(state, scopes, self._terms),
+            *refusal_alerts(state, self._refusals.pop(state.account, {})),
+            *dispute_alerts(state, self._disputes.pop(state.account, {})),
+        ):
+            self._step.send(alert_record(alert))
+            self._step.keep(alerted_page(state, name))
 
 
 def alerts(state: AccountState, scopes: Collection[str], terms: Terms) -> Iterator[NamedAlert]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import NamedTuple
 
 from crossdock.accounts.admission.headroom import Affordable, budget_wait_reason
@@ -16,22 +15,15 @@ from crossdock.accounts.admission.rate_limits import (
     startable,
 )
 from crossdock.accounts.admission.waitlist import grants
-from crossdock.accounts.ledger.alerts import (
-    Dispute,
-    LimitRefusal,
-    alerts,
-    dispute_alerts,
-    refusal_alerts,
-)
+from crossdock.accounts.ledger.alerts import DueAlerts, LimitRefusal
 from crossdock.accounts.ledger.booking import Booking, LedgerStores
 from crossdock.accounts.ledger.credit_expiry import CreditExpiry
-from crossdock.accounts.outputs import alert_record, directory_record, entry_record, granted_record
+from crossdock.accounts.outputs import directory_record, entry_record, granted_record
 from crossdock.accounts.state.account import AccountState
 from crossdock.accounts.state.attribution import attribution_of, scopes_of, shares_of
 from crossdock.accounts.state.cost_history import expected_costs
 from crossdock.accounts.state.holds import HoldOwner, OpenHold
 from crossdock.accounts.state.pages import (
-    alerted_page,
     cost_history_page,
     entity_page,
     head_page,
@@ -45,7 +37,7 @@ from crossdock_schemas.accounts.account import ApiKey
 from crossdock_schemas.accounts.credit import Credit, Terms
 from crossdock_schemas.accounts.directory import identity, listed_as
 from crossdock_schemas.batches.batch import WaitReason
-from crossdock_schemas.calls.usage import Charge, ChargeGroup
+from crossdock_schemas.calls.usage import ChargeGroup
 from crossdock_schemas.ids import AccountId, KeyId, hold_id
 from crossdock_schemas.money import Units, to_usd
 from crossdock_schemas.parcel.parcel import Hold, Parcel
@@ -94,10 +86,7 @@ class AccountsLedger:
         self._states = states
         self._terms = terms
         self._step = step
-        self._refusals: dict[AccountId, dict[str, LimitRefusal]] = {}
-        """By identity, budgets and credits that refused a line since the last step."""
-        self._disputes: dict[AccountId, dict[str, Dispute]] = {}
-        """By provider, disputed reports since the last step."""
+        self._alerts = DueAlerts(terms, step)
         self.books = LedgerStores(RateCounter(step), terms.unknown_s)
         self._bookings: dict[AccountId, Booking] = {}
         self._shown = Throttle[ShownSpender](SHOW_MS)
@@ -128,15 +117,9 @@ class AccountsLedger:
         for charge in group.executions:
             is_new = self._booking(charge.account, now_ms).capture(charge)
             if is_new and charge.disputed_usd is not None:
-                self._dispute(charge, charge.disputed_usd)
+                self._alerts.dispute(charge, charge.disputed_usd)
         for end in group.ended:
             self._booking(end.account, now_ms).release(end)
-
-    def _dispute(self, charge: Charge, usd: Decimal) -> None:
-        disputes = self._disputes.setdefault(charge.account, {})
-        dispute = disputes.setdefault(charge.provider, Dispute())
-        dispute.booked += charge.cost.total
-        dispute.disputed += usd
 
     def credit(self, credit: Credit, now_ms: int) -> None:
         """Book credits; the state has them already."""
@@ -256,7 +239,7 @@ class AccountsLedger:
         if headroom is None or by_rate.lines < by_headroom.lines:
             return rate_wait_reason(state, key, by_rate.unit, reserved)
         refusal = LimitRefusal(headroom.budget, by_headroom.cost)
-        self._refusals.setdefault(state.account, {})[headroom.name] = refusal
+        self._alerts.refuse(state.account, headroom.name, refusal)
         return budget_wait_reason(headroom, state.account, by_headroom.cost, state.now_ms)
 
     def _wait(
@@ -341,16 +324,9 @@ class AccountsLedger:
     def _alert(
         self, state: AccountState, touched: Collection[KeyId], attributed: Collection[str]
     ) -> None:
-        """Send alerts about budgets, credits and disputed reports."""
+        """Send the alerts that are due; `touched` and `attributed`: keys, and end users and tags, with other totals."""
         projects = {state.spenders[key_id] for key_id in touched}
-        scopes = {state.account, *touched, *projects, *attributed}
-        for name, alert in (
-            *alerts(state, scopes, self._terms),
-            *refusal_alerts(state, self._refusals.pop(state.account, {})),
-            *dispute_alerts(state, self._disputes.pop(state.account, {})),
-        ):
-            self._step.send(alert_record(alert))
-            self._step.keep(alerted_page(state, name))
+        self._alerts.send(state, {state.account, *touched, *projects, *attributed})
 
     def finish(self) -> None:
         """Write what was booked since the last call, and the pages that changed."""
