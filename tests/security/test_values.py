@@ -35,7 +35,7 @@ def test_times_at_the_edge_of_every_clock_are_refused_or_shown_and_inserted(
     attacked: Attacked, victim: Victim
 ) -> None:
     """One such time made the list of keys a 500 for ever, and one on a grant let metering crash in a loop."""
-    with attacked.unharmed():
+    with attacked.unharmed(audit=False):
         for number, at in enumerate(TIMES):
             key = victim.ask("POST", "/v1/keys", {"name": "k", "expires_at": at})
             body = {"kind": "grant", "amount_usd": 1, "reference": f"g{number}", "expires_at": at}
