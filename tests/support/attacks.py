@@ -1,4 +1,4 @@
-"""An installation under attack: its provider answers as a test says, and a bystander goes on working."""
+"""An installation under attack: a test chooses the answers of its provider, and a bystander continues to work."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ class Attacked:
 
     @contextmanager
     def unharmed(self, *, audit: bool = True) -> Iterator[None]:
-        """Check that meanwhile no process restarted and others' requests went on; then that the audit holds."""
+        """Check that meanwhile no process restarted and requests of others were answered; then that the audit holds."""
         before = self._starts()
         with self._bystander():
             yield

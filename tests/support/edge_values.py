@@ -1,4 +1,4 @@
-"""Values at the edges of what a field can hold, for every operation of the API's document."""
+"""Values at the edges of the fields of every operation of the API's document."""
 
 import json
 from collections.abc import Iterator

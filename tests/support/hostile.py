@@ -58,7 +58,7 @@ def _sound(_: Received) -> Reply:
 
 
 class HostileProvider:
-    """Each model has a behaviour of its own: the part of the path before /v1 says which one."""
+    """Each model has a behaviour of its own: the part of the path before /v1 names it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -66,7 +66,7 @@ class HostileProvider:
         self.calls: dict[str, list[Received]] = defaultdict(list)
 
     def behave(self, provider: str, behaviour: Behaviour) -> None:
-        """From now on, `provider` answers as `behaviour` says."""
+        """From now on, `provider` answers with `behaviour`."""
         self._behaviours[provider] = behaviour
 
     def answer(self, received: Received) -> Reply:

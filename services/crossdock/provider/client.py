@@ -81,7 +81,7 @@ class ProviderSite:
         self.lacks_key = False
         """Its installation key is missing: without a BYOK key it is not called."""
         self.is_removed = False
-        """The provider left the catalogue: it is not called, and its lines are routed anew."""
+        """The provider left the catalogue: it is not called, and its lines are routed again."""
 
     async def aclose(self) -> None:
         await self.transport.aclose()
@@ -198,7 +198,7 @@ class ProviderSite:
 
 
 def removed_site(name: str) -> ProviderSite:
-    """Return the site of a provider that left the catalogue, for what still waits for it."""
+    """Return the site of a provider that left the catalogue; parcels may still wait for it."""
     provider = Provider(name=name, base_url="http://removed.invalid", models=())
     site = ProviderSite(provider, httpx.MockTransport(_refuse), {})
     site.is_removed = True

@@ -53,7 +53,7 @@ def share_out(providers: Iterable[Provider]) -> dict[str, WorkShare]:
 
 
 def removed(topics: Iterable[str], shares: Mapping[str, WorkShare]) -> dict[str, WorkShare]:
-    """Return the shares of dispatch topics of providers that left the catalogue: their lines are routed anew."""
+    """Return the shares of dispatch topics of providers that left the catalogue: their lines are routed again."""
     return {
         topic: WorkShare(REMOVED, REMOVED_LIMIT)
         for topic in topics

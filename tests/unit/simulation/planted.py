@@ -111,8 +111,8 @@ BUGS = (
     Bug(
         "what may have been paid for is called again under the same hold",
         "provider/attempt.py",
-        "        if self.book_lapsed() and self.parcel.hold is not None:",
-        "        if self.book_lapsed() and self.parcel.hold is None:",
+        "        if lapsed and self.parcel.hold is not None:",
+        "        if lapsed and self.parcel.hold is None:",
     ),
     Bug(
         "a call that broke off leaves its hold as it was",

@@ -1,6 +1,6 @@
 """The catalogue of a running process. It is read again when its file changes, or on SIGHUP.
 
-A file that is missing or invalid changes nothing: the process goes on with the catalogue that it has.
+A file that is missing or invalid changes nothing: the process keeps the catalogue that it has.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class LiveCatalogue:
 
 
 def _stamp(path: Path | None) -> Stamp:
-    """Return what tells one version of the file from another; None: there is no file."""
+    """Return a value that differs between versions of the file; None: there is no file."""
     if path is None:
         return None
     try:

@@ -62,5 +62,5 @@ class CallKey:
 
 @lru_cache(maxsize=MAX_MASKS)
 def _mask_of(secrets: tuple[str, ...]) -> SecretMask:
-    """Return the mask of a key. A key is read anew for each call, and its mask takes 40 us."""
+    """Return the mask of a key. A key is read again for each call, and its mask takes 40 us."""
     return SecretMask(secrets)

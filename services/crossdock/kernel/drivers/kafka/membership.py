@@ -1,4 +1,4 @@
-"""What a group's members wish to read and what they read, as the coordinator knows it.
+"""The members of a group, as its coordinator knows them: the topics that they wish, and the partitions that they read.
 
 A static member that comes back keeps its assignment: the coordinator may leave it as it was although the member's list
 of topics changed. So a member with another list leaves first (`leave_if_changed`), and joins as a new one.
