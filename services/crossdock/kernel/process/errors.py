@@ -4,6 +4,7 @@ CrossdockError
 ├── SettingsError            the environment does not describe a process that could run
 ├── LogError                 Kafka
 │   ├── LogUnreachableError      no broker answers
+│   ├── LogRefusedError          a broker refuses this process: its user, its TLS, its protocol
 │   ├── FencedError              another process took over this partition
 │   ├── LeaseLostError           another worker may have taken over a record
 │   ├── UndecodableError         a record that cannot be decoded
@@ -47,6 +48,17 @@ class LogUnreachableError(LogError):
         super().__init__(
             f"no Kafka broker answers at {servers!r}: start it, or set KAFKA_BOOTSTRAP_SERVERS"
         )
+        self.servers = servers
+
+
+class LogRefusedError(LogError):
+    """A broker answers and refuses this process: a retry does not help."""
+
+    code = "kafka_refused"
+    retryable = False
+
+    def __init__(self, servers: str, reason: str) -> None:
+        super().__init__(f"Kafka at {servers!r} refuses {reason}")
         self.servers = servers
 
 

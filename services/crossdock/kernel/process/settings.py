@@ -4,31 +4,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from crossdock.kernel.process.errors import SettingsError
+from crossdock.kernel.process.kafka_settings import KafkaSettings
 from crossdock.kernel.process.timing import Timing
 
 SHARED = "CROSSDOCK_"
 MAX_S = 86_400.0  # a day: no time of a process is longer, and clocks and timers take it
-_FOREIGN = {
-    "kafka_bootstrap_servers": "KAFKA_BOOTSTRAP_SERVERS",
+_FOREIGN = {field: field.upper() for field in KafkaSettings.model_fields} | {
     "clickhouse_url": "CLICKHOUSE_URL",
     "master_key": "CROSSDOCK_MASTER_KEY",
     "master_key_file": "CROSSDOCK_MASTER_KEY_FILE",
 }
 
 
-class Settings(BaseModel):
+class Settings(KafkaSettings):
     """Settings of every process. A stage adds its own fields, read under its own prefix."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
-    """Brokers, host:port, comma-separated."""
     clickhouse_url: str = "http://127.0.0.1:8123"
     """ClickHouse's HTTP interface, http://user:password@host:port."""
     objects_url: str = ""
@@ -99,11 +93,25 @@ class Settings(BaseModel):
         return str(self.ordinal)
 
 
+def read_kafka(environ: Mapping[str, str]) -> KafkaSettings:
+    """Return how to connect to the Kafka of `environ`.
+
+    Raises:
+        SettingsError: naming every impossible setting.
+    """
+    names = {field: environ.get(field.upper()) for field in KafkaSettings.model_fields}
+    try:
+        return KafkaSettings.model_validate({field: text for field, text in names.items() if text})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_fault(SHARED, e) for e in error.errors())) from None
+
+
 def name_of(field: str, prefix: str) -> str:
     """Return the variable that `field` is read from."""
     return _FOREIGN.get(field, prefix + field.upper())
 
 
 def _fault(prefix: str, detail: ErrorDetails) -> str:
-    field = str(detail["loc"][0]) if detail["loc"] else "settings"
-    return f"{name_of(field, prefix)}: {detail['msg']}"
+    if not detail["loc"]:
+        return detail["msg"]
+    return f"{name_of(str(detail['loc'][0]), prefix)}: {detail['msg']}"

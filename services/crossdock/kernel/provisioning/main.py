@@ -16,6 +16,7 @@ from crossdock.kernel.drivers.kafka import (
 )
 from crossdock.kernel.process import lifecycle
 from crossdock.kernel.process.clock import SystemClock
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.settings import Settings
 from crossdock.kernel.provisioning.first_organization import founded_record, make_founded
@@ -42,6 +43,7 @@ class ProvisionSettings(Settings):
 async def main(environ: Mapping[str, str]) -> int:
     settings = ProvisionSettings.from_env(environ)
     configure_logs(settings.log_level, "provision")
+    ACCESS.use(settings)
     catalogue = load_catalogue(settings.catalogue)
     await wait_for_broker(settings.kafka_bootstrap_servers, timeout_s=settings.broker_wait_s)
     if await may_forget_ends(settings.kafka_bootstrap_servers):

@@ -10,6 +10,7 @@ from crossdock.kernel.drivers.kafka.producer import SEND_LIMIT_S
 from crossdock.kernel.process import lifecycle
 from crossdock.kernel.process.clock import Clock, SystemClock
 from crossdock.kernel.process.health import Health
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.logs import configure_logs
 from crossdock.kernel.process.ops_server import open_ops
 from crossdock.kernel.process.settings import Settings
@@ -67,6 +68,7 @@ class StageProcess:
 @asynccontextmanager
 async def open_stage(name: str, settings: Settings) -> AsyncIterator[StageProcess]:
     """Serve the health of stage `name`, and wait for Kafka."""
+    ACCESS.use(settings)
     health = Health(name, settings.ordinal)
     health.check("kafka", BROKER.why_not)
     async with AsyncExitStack() as stack:

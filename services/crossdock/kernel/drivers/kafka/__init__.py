@@ -8,6 +8,7 @@ from crossdock.kernel.drivers.kafka.admin import (
     wait_for_broker,
 )
 from crossdock.kernel.drivers.kafka.broker_health import BROKER
+from crossdock.kernel.drivers.kafka.client import probe
 from crossdock.kernel.drivers.kafka.consumer import (
     GroupConsumer,
     Position,
@@ -21,6 +22,7 @@ from crossdock.kernel.drivers.kafka.producer import (
     open_transactional_producer,
 )
 from crossdock.kernel.drivers.kafka.tail import Tail
+from crossdock.kernel.drivers.kafka.users import make_user
 from crossdock.kernel.process.record import Outgoing, Record, partition_for
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Record",
     "Tail",
     "TransactionalProducer",
+    "make_user",
     "may_forget_ends",
     "open_group_consumer",
     "open_producer",
@@ -39,6 +42,7 @@ __all__ = [
     "open_transactional_producer",
     "partition_for",
     "places_of",
+    "probe",
     "provision",
     "topics_of",
     "wait_for_broker",

@@ -9,9 +9,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.admin import ApiVersionRequest
 
-from crossdock.kernel.process.errors import LogError, LogUnreachableError
+from crossdock.kernel.drivers.kafka.client import unreachable
+from crossdock.kernel.process.errors import LogError, LogRefusedError
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock_schemas.topics import Provisioned
 
+START_S = 3.0  # a broker that starts may refuse what it serves later
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
 """The request whose newest version distinguishes Kafka 4.3 from 4.2; brokers do not report their release."""
 
@@ -21,29 +24,32 @@ async def wait_for_broker(servers: str, *, timeout_s: float) -> None:
 
     Raises:
         LogUnreachableError: if no broker answered within `timeout_s`.
+        LogRefusedError: if a broker refuses this process for some seconds.
     """
     give_up = time.monotonic() + timeout_s
-    while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=3000)
-        try:
-            await asyncio.wait_for(admin.start(), timeout=5)
-        except (KafkaError, OSError, TimeoutError) as error:
-            if time.monotonic() > give_up:
-                raise LogUnreachableError(servers) from error
-            await asyncio.sleep(0.5)
+    refused_until = give_up
+    while not await is_up(servers):
+        reason = await unreachable(servers)
+        if isinstance(reason, LogRefusedError):
+            refused_until = min(refused_until, time.monotonic() + START_S)
         else:
-            return
-        finally:
-            await admin.close()
+            refused_until = give_up
+        if time.monotonic() > refused_until:
+            raise reason
+        await asyncio.sleep(0.5)
 
 
 async def is_up(servers: str) -> bool:
     """Return whether a broker answers a new connection within 5 s."""
+    admin = AIOKafkaAdminClient(**ACCESS.options(servers), request_timeout_ms=3000)
     try:
-        await wait_for_broker(servers, timeout_s=0)
-    except LogUnreachableError:
+        await asyncio.wait_for(admin.start(), timeout=5)
+    except (KafkaError, OSError, TimeoutError):
         return False
-    return True
+    else:
+        return True
+    finally:
+        await admin.close()
 
 
 async def may_forget_ends(servers: str) -> bool:
@@ -52,12 +58,12 @@ async def may_forget_ends(servers: str) -> bool:
     Raises:
         LogUnreachableError: if no broker answers.
     """
-    client = AIOKafkaClient(bootstrap_servers=servers)
+    client = AIOKafkaClient(**ACCESS.options(servers))
     try:
         await client.bootstrap()
         answer = await client.send(client.get_random_node(), ApiVersionRequest())
     except KafkaError as error:
-        raise LogUnreachableError(servers) from error
+        raise await unreachable(servers) from error
     finally:
         await client.close()
     newest = {key: newest for key, _, newest in answer.api_versions}
@@ -71,12 +77,12 @@ async def places_of(servers: str, topic: str) -> list[tuple[str, int]]:
         LogUnreachableError: if no broker answers.
         LogError: if there is no such topic.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**ACCESS.options(servers))
     try:
         await admin.start()
         (described,) = await admin.describe_topics([topic])
     except KafkaConnectionError as error:
-        raise LogUnreachableError(servers) from error
+        raise await unreachable(servers) from error
     except KafkaError as error:
         raise LogError(f"cannot describe topic {topic!r}: {error!r}") from error
     finally:
@@ -94,12 +100,12 @@ async def topics_of(servers: str) -> list[str]:
         LogUnreachableError: if no broker answers.
         LogError: if Kafka refuses.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**ACCESS.options(servers))
     try:
         await admin.start()
         return sorted(await admin.list_topics())
     except KafkaConnectionError as error:
-        raise LogUnreachableError(servers) from error
+        raise await unreachable(servers) from error
     except KafkaError as error:
         raise LogError(f"cannot list the topics: {error!r}") from error
     finally:
@@ -115,12 +121,12 @@ async def provision(
         LogUnreachableError: if no broker answers.
         LogError: if a topic exists with another number of partitions, or cannot be created.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**ACCESS.options(servers))
     try:
         await admin.start()
     except KafkaConnectionError as error:
         await admin.close()
-        raise LogUnreachableError(servers) from error
+        raise await unreachable(servers) from error
     try:
         existing = set(await admin.list_topics())
         await _check(admin, [topic for topic in wanted if topic.name in existing])

@@ -17,6 +17,7 @@ from crossdock.kernel.drivers.kafka.membership import leave_if_changed, members_
 from crossdock.kernel.drivers.kafka.stall_detector import StallWatch
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import LogError
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
@@ -302,7 +303,7 @@ async def open_group_consumer(
     name = f"{group}.{instance}"
     await leave_if_changed(servers, group, name, topics)
     raw = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **ACCESS.options(servers),
         client_id=name,
         group_id=group,
         group_instance_id=name,
@@ -332,7 +333,7 @@ async def open_reader(
     `fetch_wait_ms`: a fetch of empty partitions waits this long at the broker, and delays the fetches of other places.
     """
     raw = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **ACCESS.options(servers),
         client_id=client,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

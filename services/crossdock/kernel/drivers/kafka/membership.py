@@ -17,6 +17,7 @@ from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from crossdock.kernel.process.errors import LogError, LogUnreachableError
+from crossdock.kernel.process.kafka_settings import ACCESS
 
 LOOKUP_S = 30.0
 RETRY_S = 0.1
@@ -85,7 +86,7 @@ def _member(member_id: str, client: str, wish: bytes, assignment: bytes) -> Memb
 
 @asynccontextmanager
 async def _coordinator(servers: str, group: str) -> AsyncIterator[_Coordinator]:
-    client = AIOKafkaClient(bootstrap_servers=servers)
+    client = AIOKafkaClient(**ACCESS.options(servers))
     try:
         await client.bootstrap()
     except KafkaError as error:

@@ -18,6 +18,7 @@ from crossdock.kernel.drivers.kafka.broker_health import BROKER
 from crossdock.kernel.drivers.kafka.client import start_client
 from crossdock.kernel.process import metrics
 from crossdock.kernel.process.errors import FencedError, LogError, RecordTooLargeError
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.metrics import Traffic
 from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing, partition_for
 from crossdock.kernel.process.timing import DEFAULT, Timing
@@ -209,7 +210,7 @@ async def open_producer(
 ) -> AsyncIterator[Producer]:
     """Open an idempotent producer (acks=all). A send that takes longer than `send_limit_s` is an error."""
     raw = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        **ACCESS.options(servers),
         client_id=client,
         enable_idempotence=True,
         acks="all",
@@ -232,7 +233,7 @@ async def open_transactional_producer(
 ) -> AsyncIterator[TransactionalProducer]:
     """Open the producer of one partition. Opening fences every earlier holder of `transactional_id`."""
     raw = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        **ACCESS.options(servers),
         client_id=client,
         transactional_id=transactional_id,
         transaction_timeout_ms=timing.transaction_ms,

@@ -21,10 +21,12 @@ import structlog
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, EventT, StreamT
+from faust.types.auth import CredentialsT
 from typing_extensions import override
 
 from crossdock.kernel.drivers.kafka.consumer import METADATA_AGE_MS, lag_of
 from crossdock.kernel.process.errors import FencedError
+from crossdock.kernel.process.kafka_settings import ACCESS, KafkaSettings
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import DEFAULT, Timing
 from crossdock.kernel.runtime.agents.exactly_once import Once
@@ -47,6 +49,19 @@ class AgentSpec:
     group: str
     source: str
     positions: str
+
+
+def _credentials(access: KafkaSettings) -> CredentialsT | None:
+    """Return how faust connects: as aiokafka's own clients."""
+    context = access.ssl_context()
+    if access.uses_sasl:
+        return faust.SASLCredentials(
+            username=access.kafka_sasl_username,
+            password=access.kafka_sasl_password.get_secret_value(),
+            mechanism=access.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -123,7 +138,8 @@ class AgentRunner:
         self._stream: StreamT[Any] | None = None
         self.app = faust.App(
             group,
-            broker=f"kafka://{servers}",
+            broker=[f"kafka://{server}" for server in servers.split(",")],
+            broker_credentials=_credentials(ACCESS.of(servers)),
             datadir=str(folder),
             autodiscover=False,
             web_enabled=False,
@@ -140,7 +156,7 @@ class AgentRunner:
             stream_wait_empty=True,
             store="memory://",
         )
-        transport = _Transport([self.app.conf.broker[0]], self.app, self.app.loop)
+        transport = _Transport(self.app.conf.broker, self.app, self.app.loop)
         transport.position_of = self._once.position
         self.app.transport = transport
         source = self.app.topic(spec.source, key_serializer="raw", value_serializer="raw")

@@ -9,6 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from crossdock.kernel.drivers.kafka import open_transactional_producer, provision
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.runtime.agents.faust_runner import AgentRunner, AgentSpec
 from crossdock_schemas.topics import Provisioned
@@ -196,7 +197,7 @@ async def test_a_runner_is_ready_once_it_has_caught_up(kafka: RunningKafka, tmp_
 
 async def committed_of(servers: str, group: str, topic: str) -> dict[int, int]:
     """Return the offset that `group` committed, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**ACCESS.options(servers))
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(group)
