@@ -16,6 +16,8 @@ STAGE_USERS = (PROVISION, METERING)
 MAX_SECONDS = 300
 MAX_MEMORY_BYTES = 4_294_967_296
 MAX_QUERY_BYTES = 1_048_576
+MAX_RESULT_BYTES = 1_073_741_824
+MAX_THREADS = 16
 
 _WRITES = (
     "SELECT, SHOW, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW, "
@@ -33,7 +35,10 @@ _FIXED = {
     "allow_experimental_eval_table_function": 0,
     "allow_introspection_functions": 0,
     "dialect": "clickhouse",
+    "format_avro_schema_registry_url": "",
     "format_schema": "",
+    "format_template_resultset": "",
+    "format_template_row": "",
     "input_format_values_deduce_templates_of_expressions": 0,
     "input_format_values_interpret_expressions": 0,
 }
@@ -42,7 +47,10 @@ _LIMITS = {
     "max_execution_time": MAX_SECONDS,
     "max_memory_usage": MAX_MEMORY_BYTES,
     "max_query_size": MAX_QUERY_BYTES,
+    "max_result_bytes": MAX_RESULT_BYTES,
 }
+"""Limits that a statement may lower."""
+_THREADS = ("max_threads", "max_insert_threads")
 
 
 class DeniedError(TableError):
@@ -101,8 +109,14 @@ def users_xml() -> str:
     """Return the engine's file of users: roles with their rights, and limits of every statement."""
     values = _FIXED | _LIMITS
     settings = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
-    bounds = "".join(f"<{name}><readonly/></{name}>" for name in _FIXED) + "".join(
-        f"<{name}><max>{value}</max></{name}>" for name, value in _LIMITS.items()
+    bounds = "".join(
+        (
+            *(f"<{name}><readonly/></{name}>" for name in _FIXED),
+            *(
+                f"<{n}><min>1</min><max>{v}</max></{n}>" for n, v in _LIMITS.items()
+            ),  # 0 is unlimited
+            *(f"<{name}><max>{MAX_THREADS}</max></{name}>" for name in _THREADS),
+        )
     )
     roles = "".join(
         f"<{name}><grants><query>GRANT {grants}</query></grants></{name}>"

@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
 import uvicorn
 from pydantic import Field, SecretStr
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import crossdock
 import crossdock_schemas
@@ -22,6 +22,7 @@ from crossdock.kernel.process.settings import Settings
 from crossdock.local.clickhouse.access import OWNER, Users
 from crossdock.local.clickhouse.engine import Engine, prepare
 from crossdock.local.clickhouse.library_pages import drop_library
+from crossdock.local.clickhouse.protocol import BoundedProtocol
 from crossdock.local.clickhouse.sandbox import shut_in
 from crossdock.local.clickhouse.server import make_app
 from crossdock.local.clickhouse.statement import Statement
@@ -29,7 +30,7 @@ from crossdock.local.clickhouse.statement import Statement
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_HEADER_BYTES = 65_536
-MAX_CLIENTS = 100
+MAX_CLIENTS = 256
 
 
 class EngineSettings(Settings):
@@ -61,7 +62,7 @@ async def main(environ: Mapping[str, str]) -> int:
             port=settings.port,
             log_config=None,
             access_log=False,
-            http=H11Protocol,
+            http=BoundedProtocol,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             limit_concurrency=MAX_CLIENTS,
             timeout_graceful_shutdown=5,
@@ -85,6 +86,8 @@ def _open_engine(folder: Path) -> Engine:
     near = Path(folder.name)
     writable = prepare(near)
     ours = [Path(path) for module in (crossdock, crossdock_schemas) for path in module.__path__]
+    if (spec := find_spec("chdb")) is not None and spec.origin is not None:
+        ours.append(Path(spec.origin).parents[1])
     os.putenv("TMPDIR", str(writable[-1].absolute()))  # chdb makes a folder when it is imported
     version = shut_in(writable, [Path(f"{near}-access"), *ours])
     log.info("sandbox.closed" if version else "sandbox.unavailable", landlock=version)

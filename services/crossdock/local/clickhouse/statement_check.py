@@ -12,6 +12,8 @@ from crossdock.local.clickhouse.statement import ROWS
 _WRITES = frozenset(
     {"ALTER", "CREATE", "DELETE", "DROP", "INSERT", "OPTIMIZE", "RENAME", "TRUNCATE", "UPDATE"}
 )
+_ENGINE = re.compile(r"\bENGINE = (\w+)")
+_ENGINES = re.compile(r"^(?:\w*MergeTree|Memory|Null|Log|TinyLog|StripeLog|Atomic)$")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _FORBIDDEN = re.compile(
     r"\b(?:INTO OUTFILE|FROM INFILE|PARALLEL WITH|file|python|eval|executable)\b", re.IGNORECASE
@@ -31,7 +33,11 @@ def check_statement(sql: str, *, may_write: bool) -> None:
         raise DeniedError(f"{word or 'an empty statement'} is not available over HTTP")
     if word in _WRITES and not may_write:
         raise DeniedError("a GET request only reads: send the statement with POST", number=164)
-    if found := _FORBIDDEN.search(text.replace("`", "").replace('"', "")):
+    plain = text.replace("`", "").replace('"', "")
+    for engine in _ENGINE.findall(plain) if word in _WRITES else ():
+        if not _ENGINES.match(engine):
+            raise DeniedError(f"the engine {engine} is not available: use MergeTree, Memory or Log")
+    if found := _FORBIDDEN.search(plain):
         raise DeniedError(
             f"{found.group()!r} is not available: the server reads and writes no files, and runs no programs"
         )
