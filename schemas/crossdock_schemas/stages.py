@@ -49,6 +49,14 @@ class Stage:
     """Package below `crossdock` that holds its `main`; empty: named as the stage."""
     has_master_keys: bool = False
     """Whether it encrypts or decrypts BYOK keys."""
+    has_objects: bool = True
+    """Whether it uses the object store."""
+    has_tables: bool = False
+    """Whether it uses ClickHouse."""
+    has_provider_keys: bool = False
+    """Whether it gets the installation keys that the catalogue names."""
+    has_key_secret: bool = False
+    """Whether it gets the secret that proves API keys."""
 
     @property
     def module(self) -> str:
@@ -57,13 +65,38 @@ class Stage:
 
 
 STAGES = (
-    Stage("ingress", Shape.SERVICE, Guarantee.ACKNOWLEDGED_WRITES, has_master_keys=True),
+    Stage(
+        "ingress",
+        Shape.SERVICE,
+        Guarantee.ACKNOWLEDGED_WRITES,
+        has_master_keys=True,
+        has_key_secret=True,
+    ),
     Stage("accounts", Shape.SHARD, Guarantee.EXACTLY_ONCE_OUTPUTS),
     Stage("batches", Shape.SHARD, Guarantee.EXACTLY_ONCE_OUTPUTS),
     Stage("router", Shape.AGENT, Guarantee.EXACTLY_ONCE_OUTPUTS),
-    Stage("provider", Shape.POOL, Guarantee.AT_LEAST_ONCE_CALLS, has_master_keys=True),
-    Stage("metering", Shape.SINK, Guarantee.AT_LEAST_ONCE_INSERTS),
+    Stage(
+        "provider",
+        Shape.POOL,
+        Guarantee.AT_LEAST_ONCE_CALLS,
+        has_master_keys=True,
+        has_provider_keys=True,
+    ),
+    Stage(
+        "metering",
+        Shape.SINK,
+        Guarantee.AT_LEAST_ONCE_INSERTS,
+        has_objects=False,
+        has_tables=True,
+    ),
 )
 """The stages in the order in which a request passes them. Each may run several times, under ordinals from 0."""
-PROVISION = Stage("provision", Shape.JOB, Guarantee.REPEATABLE, package="kernel.provisioning")
+PROVISION = Stage(
+    "provision",
+    Shape.JOB,
+    Guarantee.REPEATABLE,
+    package="kernel.provisioning",
+    has_objects=False,
+    has_tables=True,
+)
 """Makes topics, tables and the first organization before the stages start."""

@@ -33,6 +33,7 @@ from crossdock.kernel.drivers.kafka import (
     open_reader,
     provision,
 )
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing
 from crossdock.kernel.provisioning.first_organization import founded_record, make_founded
 from crossdock.local.catalogue import simulated_catalogue
@@ -102,7 +103,7 @@ async def running_accounts(servers: str, folder: Path) -> AsyncIterator[psutil.P
     env = {
         "PATH": os.environ["PATH"],  # noqa: TID251  # a child's environment
         "PYTHONPATH": f"{ROOT}/services:{ROOT}/schemas",
-        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        **ACCESS.of(servers).variables(),
         "CROSSDOCK_OBJECTS_URL": (folder / "objects").as_uri(),
         "CROSSDOCK_CATALOGUE": str(catalogue),
         "CROSSDOCK_OPS_PORT": str(ops_port),

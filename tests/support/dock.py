@@ -19,6 +19,8 @@ import httpx
 import openai
 import psutil
 
+from crossdock.kernel.process.kafka_settings import ACCESS
+from crossdock.kernel.process.settings import read_kafka
 from crossdock.local.datadir import DataDir
 
 Line = dict[str, Any]
@@ -35,7 +37,9 @@ class Dock:
 
     @property
     def addresses(self) -> dict[str, str]:
+        """The addresses; from then on this process connects to that Kafka as they describe."""
         found: dict[str, str] = self.data.read_state()["addresses"]
+        ACCESS.use(read_kafka(found))
         return found
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from crossdock.local.aot_training import trained_jars
 from crossdock.local.clickhouse.access import GRANTS, OWNER, digest_of
 from crossdock.local.jars import java
-from crossdock.local.kafka import KafkaNode
+from crossdock.local.kafka import ENVIRONMENT, KafkaNode
 from crossdock.local.ports import free_port, is_open
 
 START_S = 180.0
@@ -33,6 +33,11 @@ class RunningKafka:
     def bootstrap_servers(self) -> str:
         return self.node.bootstrap_servers
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a process that connects."""
+        return self.node.access(SECRET).variables()
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -43,7 +48,14 @@ class RunningKafka:
 
 def _spawn_kafka(node: KafkaNode) -> subprocess.Popen[bytes]:
     with (node.folder / "out.log").open("ab") as out:
-        process = subprocess.Popen(node.argv(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            node.argv(),
+            cwd=node.folder,
+            env=dict(ENVIRONMENT),
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        )
     _wait_open(node.port, process)
     return process
 
@@ -64,13 +76,19 @@ def fetched_jars() -> Path:
 @contextmanager
 def start_kafka(folder: Path) -> Iterator[RunningKafka]:
     """Run a node that keeps its data in `folder`."""
-    node = KafkaNode(folder, free_port(), free_port(), java(), fetched_jars())
+    with run_node(KafkaNode(folder, free_port(), free_port(), java(), fetched_jars())) as kafka:
+        yield kafka
+
+
+@contextmanager
+def run_node(node: KafkaNode, *, password: str = SECRET) -> Iterator[RunningKafka]:
+    """Run `node`, with a user for this process."""
     node.prepare()
     kafka = RunningKafka(node, _spawn_kafka(node))
     try:
-        from crossdock.kernel.drivers.kafka import wait_for_broker  # noqa: PLC0415  # needs a running loop's policy
+        from crossdock.local.kafka_user import let_in  # noqa: PLC0415  # needs a running loop's policy
 
-        waiting = wait_for_broker(kafka.bootstrap_servers, timeout_s=START_S)
+        waiting = let_in(node, password, timeout_s=START_S)
         with ThreadPoolExecutor(1) as elsewhere:  # here a loop may run already
             elsewhere.submit(asyncio.run, waiting).result()
         yield kafka

@@ -5,6 +5,7 @@ beside the jars. A JVM that this file does not fit ignores it.
 """
 
 import asyncio
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -19,12 +20,12 @@ from crossdock.kernel.drivers.kafka import (
     open_reader,
     open_transactional_producer,
     provision,
-    wait_for_broker,
 )
 from crossdock.kernel.process.errors import CrossdockError
 from crossdock.kernel.process.record import Outgoing
 from crossdock.local.jars import alone, cache_folder, kafka_jars, memory_path
-from crossdock.local.kafka import KafkaNode
+from crossdock.local.kafka import ENVIRONMENT, KafkaNode
+from crossdock.local.kafka_user import let_in
 from crossdock.local.ports import free_port
 from crossdock_schemas.topics import ACCOUNT_JOURNAL, ACCOUNT_STATE, ADMITTED, REQUESTS, provisioned
 
@@ -74,13 +75,15 @@ def _learn(node: KafkaNode, memory: Path) -> None:
     node.prepare()
     process = subprocess.Popen(  # noqa: S603  # our own arguments
         node.training_argv(memory),
+        cwd=node.folder,
+        env=dict(ENVIRONMENT),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         with ThreadPoolExecutor(1) as elsewhere:  # a loop may run in this thread
-            elsewhere.submit(asyncio.run, _work(node.bootstrap_servers)).result()
+            elsewhere.submit(asyncio.run, _work(node)).result()
         process.terminate()
         process.wait(LIMIT_S)
     finally:
@@ -88,9 +91,10 @@ def _learn(node: KafkaNode, memory: Path) -> None:
         process.wait()
 
 
-async def _work(servers: str) -> None:
+async def _work(node: KafkaNode) -> None:
     """Work as the stages do: read a record, and write others in one transaction over topics that a reader follows."""
-    await wait_for_broker(servers, timeout_s=START_S)
+    servers = node.bootstrap_servers
+    await let_in(node, secrets.token_hex(24), timeout_s=START_S)
     async with asyncio.timeout(LIMIT_S):
         await provision(servers, provisioned((), 1))
         request, *decided = (

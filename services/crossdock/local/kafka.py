@@ -1,13 +1,18 @@
 """One Apache Kafka node (KRaft, broker and controller in one) as a child process: settings, storage, command."""
 
 import base64
+import os
+import secrets
 import subprocess
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.kafka_settings import KafkaSettings, Mechanism
 from crossdock.local.jars import KAFKA_VERSION, memory_path
 
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
@@ -19,17 +24,29 @@ _HEAP = "512m"
 _QUICK = "-XX:TieredStopAtLevel=1"
 """The full JIT pays only after minutes of load, except in a trained node."""
 _UNRECORDED_VERSION = "4.3.1"
+USER = "crossdock"
+"""The user of every stage."""
+_NODE = "node"
+_PLAIN_LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+_SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
+ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8"}
+"""All that Java gets: without it, it cannot name a folder beyond ASCII."""
 
 
 @dataclass(frozen=True)
 class KafkaNode:
-    """A node on this machine. `folder` contains only its data and settings."""
+    """A node on this machine. `folder` contains only its data and settings; Java runs in it.
+
+    Clients are a user of SCRAM, which never sends its password. The node itself, also as its own controller, is a user
+    of PLAIN with a secret of one start.
+    """
 
     folder: Path
     port: int
     controller_port: int
     java: Path
     jars: Path
+    secret: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -47,7 +64,11 @@ class KafkaNode:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "log4j2.xml").write_text(_LOG4J.format(level="WARN"))
-            self._properties_path.write_text(self._properties())
+            self._properties_path.unlink(missing_ok=True)
+            with os.fdopen(
+                os.open(self._properties_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+            ) as file:
+                file.write(self._properties())
         except OSError as error:
             raise ProcessError(
                 f"cannot write Kafka's settings to {self.folder}: {error.strerror}"
@@ -77,19 +98,43 @@ class KafkaNode:
                 f"let the earlier Crossdock finish its work, save your data, and start with another --data-dir"
             )
 
-    def _properties(self) -> str:
-        listeners = (
-            f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"
+    def admin(self) -> KafkaSettings:
+        """Return how the node's own user connects; it can make other users."""
+        return self._access(_NODE, self.secret, "PLAIN")
+
+    def access(self, password: str) -> KafkaSettings:
+        """Return how the stages connect."""
+        return self._access(USER, password, "SCRAM-SHA-512")
+
+    def _access(self, user: str, password: str, mechanism: Mechanism) -> KafkaSettings:
+        return KafkaSettings(
+            kafka_bootstrap_servers=self.bootstrap_servers,
+            kafka_security_protocol="SASL_PLAINTEXT",
+            kafka_sasl_mechanism=mechanism,
+            kafka_sasl_username=user,
+            kafka_sasl_password=SecretStr(password),
         )
+
+    def _properties(self) -> str:
+        brokers = f"BROKER://127.0.0.1:{self.port}"
+        login = f'{_PLAIN_LOGIN} required username="{_NODE}" password="{self.secret}" user_{_NODE}="{self.secret}";'
         values = {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{brokers},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": brokers,
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self._data,
+            "inter.broker.listener.name": "BROKER",
+            "listener.security.protocol.map": "BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "sasl.mechanism.controller.protocol": "PLAIN",
+            "listener.name.broker.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
+            "listener.name.broker.scram-sha-512.sasl.jaas.config": f"{_SCRAM_LOGIN} required;",
+            "listener.name.broker.plain.sasl.jaas.config": login,
+            "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.controller.plain.sasl.jaas.config": login,
+            "log.dirs": self._data.name,  # why relative: a path may contain a comma, and Java reads ISO-8859-1 here
             "auto.create.topics.enable": "false",
             "num.partitions": 1,
             "default.replication.factor": 1,
@@ -120,7 +165,9 @@ class KafkaNode:
             cluster = f"x{cluster[1:]}"  # Kafka reads a leading dash as an option
         done = subprocess.run(  # noqa: S603  # our own arguments
             [*self._jvm("-Xmx128m", _QUICK, *self._memory), "kafka.tools.StorageTool", "format", "--cluster-id", cluster,
-             "--config", str(self._properties_path)],
+             "--config", self._properties_path.name],
+            cwd=self.folder,
+            env=dict(ENVIRONMENT),
             capture_output=True,
             text=True,
             check=False,
@@ -140,7 +187,7 @@ class KafkaNode:
             *options,
             "-XX:+UseSerialGC",
             "-XX:-UsePerfData",
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",
+            "-Dlog4j2.configurationFile=./log4j2.xml",
             "-cp",
             f"{self.jars}/*",
         ]
@@ -154,7 +201,7 @@ class KafkaNode:
         return self._run(f"-XX:AOTCacheOutput={memory}")
 
     def _run(self, *options: str) -> list[str]:
-        return [*self._jvm(f"-Xmx{_HEAP}", *options), "kafka.Kafka", str(self._properties_path)]
+        return [*self._jvm(f"-Xmx{_HEAP}", *options), "kafka.Kafka", self._properties_path.name]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -3,9 +3,12 @@
 import fcntl
 import os
 import socket
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO
+
+from crossdock.kernel.process.errors import ProcessError
 
 
 def free_port() -> int:
@@ -37,6 +40,9 @@ def reserve(port: int) -> IO[str] | None:
     """
     folder = Path(tempfile.gettempdir()) / f"crossdock-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ProcessError(f"{folder} is not a folder of yours: remove it, or set TMPDIR")
     held = (folder / str(port)).open("a")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

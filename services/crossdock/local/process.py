@@ -27,6 +27,8 @@ class ProcessSpec:
     ops_port: int | None = None
     open_port: int | None = None
     stop_s: float = 25.0
+    folder: Path | None = None
+    """The working directory."""
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Child:
             self.process = await asyncio.create_subprocess_exec(
                 *self.spec.argv,
                 env=dict(self.spec.env),
+                cwd=self.spec.folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

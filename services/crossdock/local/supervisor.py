@@ -57,6 +57,7 @@ class Supervisor:
             async with asyncio.timeout(READY_S):
                 keeping += await self._start(installation.engines, stop)
                 if not stop.is_set():
+                    await installation.admit()
                     await self._provision(installation.provision)
                 if not stop.is_set():
                     keeping += await self._start(installation.stages, stop)

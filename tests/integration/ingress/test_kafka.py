@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 
 from crossdock.kernel.drivers.kafka import Producer, open_producer, open_reader, provision
 from crossdock.kernel.drivers.kafka.consumer import GroupConsumer
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing
 from crossdock_schemas.batches.batch import Submitted, batch_command
 from crossdock_schemas.codec import decode_envelope, encode_headers
@@ -77,7 +78,7 @@ async def running_process(servers: str, folder: Path) -> AsyncIterator[str]:
         "crossdock.ingress.main",
         env={
             "PYTHONPATH": f"{ROOT}/services:{ROOT}/schemas",
-            "KAFKA_BOOTSTRAP_SERVERS": servers,
+            **ACCESS.of(servers).variables(),
             "CROSSDOCK_OBJECTS_URL": (folder / "objects").as_uri(),
             "CROSSDOCK_CATALOGUE": str(catalogue),
             "CROSSDOCK_PARTITIONS": str(PARTITIONS),

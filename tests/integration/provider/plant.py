@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from crossdock.kernel.drivers.kafka import Producer, open_producer, open_reader, provision
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock_schemas.calls.usage import Usage, UsageGroup
 from crossdock_schemas.codec import decode_envelope, encode_headers
@@ -115,7 +116,7 @@ class Plant:
 
     async def start_worker(self, ordinal: int = 0, **env: str) -> Process:
         settings = {
-            "KAFKA_BOOTSTRAP_SERVERS": self.servers,
+            **ACCESS.of(self.servers).variables(),
             "CROSSDOCK_OBJECTS_URL": (self.folder / "objects").as_uri(),
             "CROSSDOCK_CATALOGUE": str(self.folder / "catalogue.json"),
             "CROSSDOCK_ORDINAL": str(ordinal),

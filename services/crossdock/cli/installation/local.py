@@ -49,6 +49,9 @@ ScaleOption = Annotated[
 LatencyOption = Annotated[
     float | None, typer.Option("--latency-ms", help="The latency of the simulated providers.")
 ]
+PUBLIC = {
+    *("OPENAI_BASE_URL", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS", "CROSSDOCK_SIMULATOR_URL"),
+}
 _COLOURS = {
     "ready": "green",
     "starting": "yellow",
@@ -199,7 +202,11 @@ def status(data_dir_: DataDirOption = None, as_json: JsonOption = False) -> None
     if as_json:
         for process in state["processes"]:
             process["status"] = statuses.get(process["name"], {})
-        plain = {name: without_secret(url) for name, url in state["addresses"].items()}
+        plain = {
+            name: without_secret(address)
+            for name, address in state["addresses"].items()
+            if name in PUBLIC
+        }
         show_json(state | {"addresses": plain, "data_dir": str(data.path)})
     else:
         console = Console()

@@ -12,7 +12,9 @@ from crossdock.cli.shared.options import JsonOption
 from crossdock.cli.shared.output import show_json
 from crossdock.kernel.process.clock import SystemClock
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.process.settings import read_kafka
 from crossdock.kernel.requests.api_keys import digest, label_of, make_plain_key
 from crossdock_schemas.accounts.control import Recovered
 from crossdock_schemas.codec import encode_headers
@@ -86,8 +88,11 @@ def _key_secret(path: Path | None) -> str:
 
 
 def _servers(path: Path | None) -> str:
-    given = environment().get(SERVERS) if path is None else None
-    servers: str | None = given or data_dir(path).read_state().get("addresses", {}).get(SERVERS)
-    if servers is None:
+    """Return Kafka's address; this process connects to it as the environment or the folder describes."""
+    given = environment() if path is None else {}
+    found = given if given.get(SERVERS) else data_dir(path).read_state().get("addresses", {})
+    if SERVERS not in found:
         raise ProcessError(f"set {SERVERS}: the command is a record of a topic")
+    ACCESS.use(read_kafka(found))
+    servers: str = found[SERVERS]
     return servers

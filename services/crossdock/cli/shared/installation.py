@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.kafka_settings import ACCESS, KafkaSettings
+from crossdock.kernel.process.settings import read_kafka
 from crossdock.local.datadir import DataDir, default_data_dir
 
 DataDirOption = Annotated[
@@ -22,7 +24,9 @@ DataDirOption = Annotated[
 ]
 
 
-SHOWN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", "KAFKA_BOOTSTRAP_SERVERS")
+OF_KAFKA = tuple(field.upper() for field in KafkaSettings.model_fields)
+"""The variables that describe how to connect to Kafka."""
+SHOWN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CLICKHOUSE_URL", *OF_KAFKA)
 """The variables that clients need; `crossdock env` prints them."""
 GIVEN = "CROSSDOCK_ENV"
 """The pairs NAME=VALUE that `crossdock env` has put into the environment, which are not the user's own."""
@@ -63,13 +67,19 @@ def reached(path: Path | None) -> dict[str, str]:
 
 
 def addresses(data: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses that clients need; `environ` takes precedence over the folder."""
+    """Return the addresses that clients need; `environ` takes precedence over the folder.
+
+    From then on this process connects to that Kafka as the addresses describe.
+    """
     state = data.read_state()
     found = dict(state.get("addresses", {}))
     key_file = data.path / "api-key"
     if key_file.exists():
         found["OPENAI_API_KEY"] = key_file.read_text().strip()
+    if environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        found = {name: value for name, value in found.items() if name not in OF_KAFKA}
     found |= {name: value for name in SHOWN if (value := environ.get(name))}
+    ACCESS.use(read_kafka(found))
     if "OPENAI_BASE_URL" not in found:
         raise ProcessError(
             f"no installation in {data.path}: start one with `crossdock up`, or set OPENAI_BASE_URL and OPENAI_API_KEY"

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.cli.shared.installation import addresses, management_key, without_given
+from crossdock.cli.shared.installation import (
+    addresses,
+    management_key,
+    without_given,
+    without_secret,
+)
 from crossdock.kernel.process.errors import ProcessError
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.local.datadir import DataDir
 
 GIVEN = {
@@ -45,6 +51,32 @@ def test_a_data_dirs_addresses_yield_to_the_environments(tmp_path: Path) -> None
     found = addresses(data, {"CLICKHOUSE_URL": "http://there:1"})
 
     assert found == {"OPENAI_BASE_URL": "http://here/v1", "CLICKHOUSE_URL": "http://there:1"}
+
+
+def test_variables_of_kafka_are_taken_from_one_place(tmp_path: Path) -> None:
+    """A password of the folder's Kafka is not sent to another one."""
+    data = DataDir(tmp_path)
+    data.make()
+    local = {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_USERNAME": "crossdock",
+        "KAFKA_SASL_PASSWORD": "s3cret",
+    }
+    data.write_state({"addresses": {"OPENAI_BASE_URL": "http://here/v1"} | local})
+
+    here = addresses(data, {})
+    there = addresses(data, {"KAFKA_BOOTSTRAP_SERVERS": "there:1"})
+
+    assert here == {"OPENAI_BASE_URL": "http://here/v1"} | local
+    assert ACCESS.options("127.0.0.1:1")["sasl_plain_password"] == "s3cret"
+    assert there == {"OPENAI_BASE_URL": "http://here/v1", "KAFKA_BOOTSTRAP_SERVERS": "there:1"}
+    assert ACCESS.options("there:1")["security_protocol"] == "PLAINTEXT"
+
+
+def test_an_address_is_shown_without_its_secret() -> None:
+    assert without_secret("http://reader:a%40b@127.0.0.1:1/x") == "http://127.0.0.1:1/x"
+    assert without_secret("127.0.0.1:9092") == "127.0.0.1:9092"
 
 
 def test_without_an_installation_the_error_says_how_to_start_one(tmp_path: Path) -> None:
