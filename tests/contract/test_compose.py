@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from typing_extensions import override
 
 from crossdock.cli.reference import SETTINGS
+from crossdock.kernel.process.kafka_settings import KafkaSettings
 from crossdock.kernel.process.settings import SHARED, Settings, name_of
 from crossdock.kernel.provisioning.main import ProvisionSettings
 from crossdock.kernel.requests.catalogue import load_catalogue
@@ -29,11 +30,12 @@ SCHEMA = Path(__file__).with_name("compose-spec.json")
 MODULES = {stage.name: stage.module for stage in (PROVISION, *STAGES)} | {
     "simulator": "crossdock.simulator.main"
 }
-FOREIGN = {"KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL"}
+FOREIGN = {"CLICKHOUSE_URL", *(field.upper() for field in KafkaSettings.model_fields)}
 GIVEN = {
-    "CLICKHOUSE_PASSWORD": "secret",
+    "KAFKA_PASSWORD": "secret-kafka",
+    "CLICKHOUSE_PASSWORD": "secret-clickhouse",
     "AWS_ACCESS_KEY_ID": "crossdock",
-    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_SECRET_ACCESS_KEY": "secret-objects",
     "CROSSDOCK_OWNER_KEY_SHA256": "0" * 64,
     "CROSSDOCK_API_KEY_SHA256": "0" * 64,
     "CROSSDOCK_INGRESS_KEY_SECRET": "0" * 64,
@@ -118,7 +120,9 @@ def test_a_service_is_given_settings_that_its_stage_accepts(stage: str) -> None:
 
     read = settings.from_env(environment_of(stage), prefix=prefix)
 
-    assert read.kafka_bootstrap_servers == "kafka:9092"
+    if stage != "simulator":
+        assert read.kafka_bootstrap_servers == "kafka:9092"
+        assert read.kafka_security_protocol == "SASL_PLAINTEXT"
     assert read.catalogue == Path("/etc/crossdock/catalogue.json")
 
 
@@ -133,6 +137,36 @@ def test_a_service_is_given_no_name_that_nobody_reads(stage: str) -> None:
 
     assert names - shared - own - FOREIGN == set()
     assert all(isinstance(value, str) for value in environment_of(stage).values())
+
+
+@every_stage
+def test_a_service_is_given_the_secrets_of_its_own_stores_alone(stage: str) -> None:
+    known = {found.name: found for found in (PROVISION, *STAGES)}
+    told = " ".join(environment_of(stage).values())
+
+    given = {secret for secret in ("kafka", "clickhouse", "objects") if f"secret-{secret}" in told}
+
+    wanted = {"kafka"} if stage in known else set()
+    if stage in known:
+        wanted |= {"clickhouse"} if known[stage].has_tables else set()
+        wanted |= {"objects"} if known[stage].has_objects else set()
+    assert given == wanted
+
+
+def test_kafka_asks_every_client_for_a_password() -> None:
+    environment = environment_of("kafka")
+
+    listeners = dict(
+        item.split(":") for item in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    )
+
+    assert {item.split(":")[0] for item in environment["KAFKA_LISTENERS"].split(",")} == set(
+        listeners
+    )
+    assert set(listeners.values()) == {"SASL_PLAINTEXT"}
+    for name in listeners:
+        login = environment[f"KAFKA_LISTENER_NAME_{name}_PLAIN_SASL_JAAS_CONFIG"]
+        assert 'user_crossdock="secret-kafka";' in login
 
 
 @every_stage

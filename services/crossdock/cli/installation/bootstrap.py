@@ -57,6 +57,7 @@ def make_secrets() -> Mapping[str, str]:
         "CROSSDOCK_API_KEY_SHA256": digest(app),
         "CROSSDOCK_INGRESS_KEY_SECRET": key_secret,
         "CROSSDOCK_MASTER_KEY": secrets.token_hex(SECRET_BYTES),
+        "KAFKA_PASSWORD": secrets.token_hex(PASSWORD_BYTES),
         "CLICKHOUSE_PASSWORD": secrets.token_hex(PASSWORD_BYTES),
         "AWS_ACCESS_KEY_ID": "crossdock",
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(PASSWORD_BYTES),
