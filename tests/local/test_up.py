@@ -39,9 +39,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
     with upstream() as url:
         file = catalogue(folder, url)
         env = LIMITS | {"OWN_PROVIDER_KEY": SECRET}
-        with running_dock(
-            folder / "data dir", "--catalogue", str(file), env=env
-        ) as dock:
+        with running_dock(folder / "data dir", "--catalogue", str(file), env=env) as dock:
             yield dock
 
 
