@@ -39,7 +39,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
     with upstream() as url:
         file = catalogue(folder, url)
         env = LIMITS | {"OWN_PROVIDER_KEY": SECRET}
-        with running_dock(folder / "data dir", "--catalogue", str(file), env=env) as dock:
+        with running_dock(
+            folder / "dätä dir, #1 %20=\\", "--catalogue", str(file), env=env
+        ) as dock:
             yield dock
 
 
@@ -221,7 +223,8 @@ def alive(pid: int) -> bool:
 def test_after_kill_9_of_the_supervisor_nothing_is_left_and_the_data_survives(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    with running_dock(tmp_path, "--latency-ms", "5") as dock:
+    folder = tmp_path / "dü, #1 100%"  # Kafka's data went into a folder beside it
+    with running_dock(folder, "--latency-ms", "5") as dock:
         batch = dock.wait(dock.submit(chat_lines(60)))
         answered, _ = dock.output(batch)
         sql = f"SELECT count() FROM crossdock.requests FINAL WHERE batch_id = '{batch.id}'"
@@ -234,13 +237,14 @@ def test_after_kill_9_of_the_supervisor_nothing_is_left_and_the_data_survives(
         started = time.monotonic()
         until(lambda: not any(alive(pid) for pid in pids), what="the end of all")
         tell(f"{len(pids)} processes were gone after {time.monotonic() - started:.1f} s")
-        stopped = crossdock("status", "--json", "--data-dir", str(tmp_path))
+        stopped = crossdock("status", "--json", "--data-dir", str(folder))
 
     assert stopped.returncode == 3
     assert json.loads(stopped.stdout)["phase"] == "stopped"
-    with socket.create_server(("127.0.0.1", port)), running_dock(tmp_path) as again:
+    with socket.create_server(("127.0.0.1", port)), running_dock(folder) as again:
         assert f":{port}/" not in again.addresses["OPENAI_BASE_URL"]  # it was taken: another one
-        assert DataDir(tmp_path).api_key() == (key, False)
+        assert DataDir(folder).api_key() == (key, False)
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
         found = again.client.batches.retrieve(batch.id)
         assert found == batch
         assert again.output(found)[0] == answered
