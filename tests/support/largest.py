@@ -1,5 +1,6 @@
 """The largest records of each topic within all documented limits, made by the code that makes them in the stages."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -199,10 +200,12 @@ def _rules(text: Text, turn: int) -> Rules:
 
 
 def _settings(text: Text, turn: int) -> PresetSettings:
-    count = MAX_PARAMETERS_BYTES // len(text(1).encode("unicode_escape"))
+    count = MAX_PARAMETERS_BYTES
+    while len(json.dumps({f"{turn}": text(count)})) > MAX_PARAMETERS_BYTES:
+        count -= count // 20
     return PresetSettings.model_construct(
         model=MODEL,
-        parameters={f"{turn}": text(count // 2)},
+        parameters={f"{turn}": text(count)},
         system=f"{turn}" + text(MAX_SYSTEM - 1),
         description=text(1024),
     )
