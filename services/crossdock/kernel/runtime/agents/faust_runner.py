@@ -127,6 +127,7 @@ class AgentRunner:
         timing: Timing = DEFAULT,
     ) -> None:
         self._handle = handle
+        self._source = spec.source
         group = spec.group
         self._once = Once(
             servers, spec.source, group=group, positions=spec.positions, timing=timing
@@ -178,14 +179,25 @@ class AgentRunner:
 
     @property
     def _consumer(self) -> Any:  # untyped upstream
-        """The consumer inside faust's; None before the first assignment."""
-        thread = getattr(self.app.consumer, "_thread", None)
-        consumer = getattr(thread, "_consumer", None)
-        return consumer if consumer is not None and consumer.assignment() else None
+        """The consumer inside faust's; None before it was assigned partitions."""
+        raw = self._raw_consumer
+        return raw if raw is not None and raw.assignment() else None
+
+    @property
+    def _raw_consumer(self) -> Any:  # untyped upstream
+        return getattr(getattr(self.app.consumer, "_thread", None), "_consumer", None)
+
+    def _has_joined(self) -> bool:
+        """Return whether the group has assigned it what it reads: nothing, if it has more members than partitions."""
+        raw = self._raw_consumer
+        if raw is None or self.app.rebalancing or not raw.partitions_for_topic(self._source):
+            return False
+        subscription = raw._subscription.subscription  # noqa: SLF001  # aiokafka shows only what is assigned
+        return subscription is not None and subscription.assignment is not None
 
     async def _catch_up(self) -> None:
         """Return once the records that were there at the first assignment are sent on."""
-        await _until(lambda: self._consumer is not None and not self.app.rebalancing)
+        await _until(self._has_joined)
         ends = await self.app.consumer.highwaters(*self.app.consumer.assignment())
         await _until(lambda: all(self._has_reached(place, end) for place, end in ends.items()))
 

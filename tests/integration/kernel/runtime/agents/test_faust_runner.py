@@ -43,7 +43,9 @@ async def running(
     *,
     group: str,
     instance: str = "0",
+    is_ready: bool = True,
 ) -> AsyncIterator[AgentRunner]:
+    """Run until the block ends; the block begins once the runner is ready, if `is_ready`."""
     positions = Provisioned(f"{topic}.positions", 2, {"cleanup.policy": "compact"})
     await provision(kafka.bootstrap_servers, [positions])
     runner = AgentRunner(
@@ -57,7 +59,8 @@ async def running(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(stop, ready.set))
         try:
-            await ready.wait()
+            if is_ready:
+                await ready.wait()
             yield runner
         finally:
             stop.set()
@@ -160,7 +163,8 @@ async def test_a_runner_that_joined_before_its_topic_was_known_gets_its_records_
     """A restarted broker may not know its topics yet. A runner then stood without partitions for five minutes."""
     servers, topic, handled = kafka.bootstrap_servers, fresh("topic"), Handled()
 
-    async with running(kafka, topic, handled.handle, tmp_path, group=fresh("g")):
+    group = fresh("g")
+    async with running(kafka, topic, handled.handle, tmp_path, group=group, is_ready=False):
         await provision(servers, [Provisioned(topic, 2)])
         await put(servers, topic, b"first")
         async with asyncio.timeout(60):
@@ -204,3 +208,18 @@ async def committed_of(servers: str, group: str, topic: str) -> dict[int, int]:
     finally:
         await admin.close()
     return {p.partition: at.offset for p, at in found.items() if p.topic == topic}
+
+
+async def test_a_runner_that_gets_no_partition_is_ready_too(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """An installation may have more routers than partitions."""
+    topic, group = await make_topic(kafka.bootstrap_servers, "topic"), fresh("g")
+    one, other = Handled(), Handled()
+    async with (
+        asyncio.timeout(60),
+        running(kafka, topic, one.handle, tmp_path, group=group, instance="0"),
+        running(kafka, topic, other.handle, tmp_path, group=group, instance="1"),
+    ):
+        await put(kafka.bootstrap_servers, topic, b"x")
+        await eventually(lambda: one.values + other.values == [b"x"], "the record")
