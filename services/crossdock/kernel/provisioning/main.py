@@ -1,4 +1,7 @@
-"""Creates topics, tables and the first organization before the stages of an installation start. May run again."""
+"""Creates topics, tables and the first organization before the stages of an installation start. May run again.
+
+Without `CLICKHOUSE_URL` it creates the topics only: a new provider of the catalogue needs no more.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -23,6 +26,7 @@ from crossdock.kernel.provisioning.first_organization import founded_record, mak
 from crossdock.kernel.requests.catalogue import load_catalogue
 from crossdock_schemas.topics import provisioned
 
+CLICKHOUSE_URL = "CLICKHOUSE_URL"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -52,11 +56,17 @@ async def main(environ: Mapping[str, str]) -> int:
     topics = await provision(
         settings.kafka_bootstrap_servers, wanted, replication=settings.replication
     )
-    async with open_tables(settings.clickhouse_url) as tables:
-        ran = await migrate(tables)
+    ran = await _make_tables(settings) if environ.get(CLICKHOUSE_URL) else []
+    if not environ.get(CLICKHOUSE_URL):
+        log.warning("tables.skipped", remedy=f"to create tables, set {CLICKHOUSE_URL}")
     is_founded = await _found(settings)
     log.info("installation.provisioned", topics=topics, migrations=ran, founded=is_founded)
     return 0
+
+
+async def _make_tables(settings: ProvisionSettings) -> list[str]:
+    async with open_tables(settings.clickhouse_url) as tables:
+        return await migrate(tables)
 
 
 async def _found(settings: ProvisionSettings) -> bool:

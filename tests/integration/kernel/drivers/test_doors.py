@@ -13,6 +13,7 @@ from crossdock.kernel.drivers.kafka import (
     open_group_consumer,
     open_producer,
     provision,
+    topics_of,
     wait_for_broker,
 )
 from crossdock.kernel.process.errors import (
@@ -23,6 +24,7 @@ from crossdock.kernel.process.errors import (
 )
 from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing
 from crossdock.local.ports import free_port
+from crossdock_schemas.pricing.catalogue import Catalogue, Provider
 from crossdock_schemas.topics import Provisioned
 from support.engines import RunningKafka, start_kafka
 from support.topics import eventually, fresh, in_background, make_topic, put, read_all, values_of
@@ -80,6 +82,22 @@ async def test_provisioning_twice_makes_each_topic_once(kafka: RunningKafka) -> 
     assert (first, again) == ([name], [])
     with pytest.raises(LogError, match="has 2 partitions, not 3: set CROSSDOCK_PARTITIONS"):
         await provision(servers, [Provisioned(name, 3)])
+
+
+async def test_the_provision_job_makes_topics_of_new_providers_without_clickhouse(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    """Also by its earlier name."""
+    name = fresh("provider").replace(".", "-")
+    provider = Provider(name=name, base_url="http://x.test/v1", models=())
+    file = tmp_path / "catalogue.json"
+    file.write_text(Catalogue(providers=(provider,)).model_dump_json())
+    env = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CROSSDOCK_CATALOGUE": str(file)}
+    for module in ("crossdock.kernel.provisioning.main", "crossdock.kernel.provision"):
+        job = await asyncio.create_subprocess_exec(sys.executable, "-m", module, env=env)
+        assert await job.wait() == 0
+
+    assert f"dispatch.{name}.batch" in await topics_of(kafka.bootstrap_servers)
 
 
 async def test_a_setting_that_kafka_refuses_is_told(kafka: RunningKafka) -> None:
