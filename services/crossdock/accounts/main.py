@@ -8,7 +8,8 @@ from crossdock.accounts.settings import AccountsSettings
 from crossdock.kernel.drivers.object_store import open_objects
 from crossdock.kernel.process import lifecycle
 from crossdock.kernel.runtime.live_catalogue import LiveCatalogue
-from crossdock.kernel.runtime.shard.shard import ShardSpec, ShardWorker
+from crossdock.kernel.runtime.shard.shard import ShardWorker
+from crossdock.kernel.runtime.shard.spec import ShardSpec
 from crossdock.kernel.runtime.stage import open_stage, read_settings
 from crossdock_schemas.accounts.credit import Terms
 from crossdock_schemas.topics import ACCOUNT_STATE

@@ -45,7 +45,7 @@ YIELD_EVERY = 10  # records, about 1 ms: then the transaction under way continue
 
 
 class AccountsPartition:
-    """Implements `kernel.runtime.shard.shard.Partition`."""
+    """Implements `kernel.runtime.shard.spec.Partition`."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 
 class BatchesPartition:
-    """Implements `kernel.runtime.shard.shard.Partition`."""
+    """Implements `kernel.runtime.shard.spec.Partition`."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.requests.rejection import give_up
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.shard.isolation import Applying
-from crossdock.kernel.runtime.shard.shard import ShardSpec
+from crossdock.kernel.runtime.shard.spec import ShardSpec
 from crossdock.provider.publisher import SOURCE
 from crossdock.provider.reroute import forward, ready_ms
 from crossdock_schemas.codec import MissingEnvelopeError, decode_envelope

@@ -16,7 +16,7 @@ import structlog
 from crossdock.kernel.drivers.kafka import TransactionalProducer, open_transactional_producer
 from crossdock.kernel.process.record import Outgoing, Record
 from crossdock.kernel.process.timing import Timing
-from crossdock.kernel.runtime.shard.shard import read_pages
+from crossdock.kernel.runtime.shard.partition_loop import read_pages
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

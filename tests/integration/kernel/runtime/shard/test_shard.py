@@ -14,7 +14,9 @@ from crossdock.kernel.process.health import Health
 from crossdock.kernel.process.record import MAX_RECORD_BYTES, Outgoing, Page, Record, Step
 from crossdock.kernel.process.timing import Timing
 from crossdock.kernel.runtime.shard.isolation import Applying
-from crossdock.kernel.runtime.shard.shard import POSITIONS_KEY, ShardSpec, ShardWorker, read_pages
+from crossdock.kernel.runtime.shard.partition_loop import POSITIONS_KEY, read_pages
+from crossdock.kernel.runtime.shard.shard import ShardWorker
+from crossdock.kernel.runtime.shard.spec import ShardSpec
 from support.engines import RunningKafka
 from support.topics import (
     abort,

@@ -10,8 +10,9 @@ from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.record import Outgoing, Page, Record, Step
 from crossdock.kernel.runtime.shard.isolation import Applying
-from crossdock.kernel.runtime.shard.shard import PartitionLoop, ShardSpec
+from crossdock.kernel.runtime.shard.partition_loop import PartitionLoop
 from crossdock.kernel.runtime.shard.sources import Sources, TopicSource
+from crossdock.kernel.runtime.shard.spec import ShardSpec
 from crossdock.kernel.runtime.shard.transactions import Commits
 
 
