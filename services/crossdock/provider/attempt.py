@@ -21,6 +21,7 @@ from crossdock.provider.call import Exchange, request_id_of
 from crossdock.provider.classify import NextStep, Verdict
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.credentials.use import CallKey
+from crossdock.provider.onward_line import OnwardLine
 from crossdock.provider.publisher import Publisher
 from crossdock.provider.result_lines import (
     FAULT,
@@ -50,26 +51,6 @@ class CallClaims(Protocol):
     claim: str
 
     async def start(self, job: Job, line: int, call: int, *, is_urgent: bool) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class OnwardLine:
-    """A line that continues as `attempt`: at the next candidate, or at this one later or in another worker."""
-
-    line: int
-    raw: bytes
-    attempt: int
-    calls_made: int = 0
-    calls_lost: int = 0
-    due_ms: int | None = None
-    """The earliest time of its next call."""
-    is_readmission: bool = False
-    """A call without an answer may have used up the hold: the next call needs a new one."""
-    is_lost: bool = False
-    """The outcome of that call is unknown: its worker may still report it."""
-    is_replanned: bool = False
-    """Its plan does not hold any more: the router makes another one."""
-    repeat_of: ExecutionId | None = None
 
 
 def _never() -> bool:

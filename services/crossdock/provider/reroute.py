@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from crossdock.kernel.process.record import Outgoing, Record
-from crossdock.provider.attempt import OnwardLine
+from crossdock.provider.onward_line import OnwardLine
 from crossdock.provider.publisher import SOURCE
 from crossdock_schemas.codec import encode_headers
 from crossdock_schemas.ids import fallback_parcel_id, repeat_parcel_id

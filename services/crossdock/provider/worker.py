@@ -28,11 +28,12 @@ from crossdock.kernel.requests.rejection import give_up
 from crossdock.kernel.runtime.dead_letters import DeadLetters
 from crossdock.kernel.runtime.pool.claim_writer import Job
 from crossdock.provider import attempt
-from crossdock.provider.attempt import Attempt, OnwardLine
+from crossdock.provider.attempt import Attempt
 from crossdock.provider.cancels import Cancels
 from crossdock.provider.client import ProviderSite, removed_site
 from crossdock.provider.credentials.cache import Keyring
 from crossdock.provider.credentials.use import CallKey
+from crossdock.provider.onward_line import OnwardLine
 from crossdock.provider.publisher import SOURCE, Publisher, RecordLog
 from crossdock.provider.reroute import make_onward
 from crossdock.provider.usage_rows import Finished

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from crossdock.kernel.process.clock import SystemClock
-from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.client import ProviderSite
 from crossdock.provider.client_factory import open_site
+from crossdock.provider.onward_line import OnwardLine
 from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.parcel.result import Outcome

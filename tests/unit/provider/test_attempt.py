@@ -9,8 +9,8 @@ import pytest
 
 from crossdock.kernel.process.clock import ManualClock
 from crossdock.kernel.requests.provider_keys import BearerKey
-from crossdock.provider.attempt import OnwardLine
 from crossdock.provider.credentials.use import CallKey
+from crossdock.provider.onward_line import OnwardLine
 from crossdock.provider.usage_rows import Finished
 from crossdock_schemas.calls.usage import CallOutcome
 from crossdock_schemas.ids import CredentialId, HoldId
