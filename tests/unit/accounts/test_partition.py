@@ -24,6 +24,7 @@ from crossdock_schemas.accounts.control import (
     ProjectChange,
 )
 from crossdock_schemas.accounts.credential import Credential
+from crossdock_schemas.accounts.demands import Demands
 from crossdock_schemas.accounts.policy import Rules
 from crossdock_schemas.batches.batch import Granted, LinesReturned
 from crossdock_schemas.calls.usage import UsageGroup, hold_end
@@ -890,3 +891,15 @@ async def test_nothing_is_kept_by_a_provider_under_zero_retention(*, is_kept: bo
     if refused:
         first = json.loads((refused[0].value or b"").splitlines()[0])["response"]["body"]["error"]
         assert (first["param"], first["metadata"]["rule"]) == ("store", "zdr")
+
+
+async def test_a_newer_catalogue_is_used_at_once() -> None:
+    """The verdict on such parcels was remembered."""
+    partition, only = await founded(), Demands(only=("borealis",))
+    first = await partition.step([request_record(numbered(1, demands=only))])
+
+    partition.use(Catalogue(providers=CATALOGUE.providers[:1]))
+    second = await partition.step([request_record(numbered(2, demands=only), offset=1)])
+
+    assert len(on(ADMITTED.name, first.outgoing)) == 1
+    assert on(ADMITTED.name, second.outgoing) == []

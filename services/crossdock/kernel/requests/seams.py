@@ -69,7 +69,7 @@ class Seams:
             gaps = [_may_continue(*pair) for pair in pairwise(texts)]
             found: set[tuple[str, int]] = set()
             for between in (b"", b" ") if any(gaps) else ():
-                joined = _Joined(texts, [between if gap else CUT for gap in gaps])
+                joined = JoinedEnds(texts, [between if gap else CUT for gap in gaps])
                 seen = SeenText(joined.raw, self.left, is_joined=True)
                 for match in (one for detector in builtins for one in seen.find(detector)):
                     parts = {numbers[n]: span for n, span in joined.parts(match.start, match.end)}
@@ -98,7 +98,7 @@ class Seams:
         return any(one.start < place[1] and place[0] < one.end for one in seen.find(detector))
 
 
-class _Joined:
+class JoinedEnds:
     """The ends of texts, one after the other."""
 
     def __init__(self, texts: Sequence[bytes], gaps: Sequence[bytes]) -> None:

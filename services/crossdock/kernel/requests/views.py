@@ -178,8 +178,7 @@ def _single_spaced(raw: bytes) -> Iterator[Change]:
     for start, end in _gaps(raw, _WIDE_BESIDE_DIGIT):
         gap = raw[start:end]
         mark = gap.split()[0][:1] if gap.strip() else b" "
-        if gap != mark:
-            yield Change(start, end, mark)
+        yield Change(start, end, mark)
 
 
 def _unbroken(raw: bytes) -> Iterator[Change]:

@@ -225,3 +225,15 @@ def test_whatever_owners_do_a_key_that_never_expires_still_works_from_here(
         and all("10.0.0.0/8" not in one for one in (lists, key.allowed_ips))
         for key in state.keys.values()
     )
+
+
+def test_recovery_of_an_organization_that_is_open_makes_a_key_and_nothing_else(
+    core: AccountsCore,
+) -> None:
+    command = Recovered(**common() | {"actor": None}, key_id="key_back", hash="b" * 64, label="x")
+
+    change = core.apply(command, NOW_MS)
+
+    assert change.refusal is None
+    assert not {"lifted_ips", "enabled_project"} & change.after.keys()
+    assert not [r for r in core.finish().outgoing if r.topic == CANCELS.name]

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from crossdock.batches.core import publication
 from crossdock.batches.core.background_results import (
     Fact,
     LinesRead,
@@ -16,6 +17,7 @@ from crossdock.batches.core.background_results import (
 from crossdock.batches.core.decisions import READ_LINES
 from crossdock.batches.core.line_index import Span
 from crossdock_schemas.batches.batch import (
+    Batch,
     BatchStatus,
     CancelAsked,
     Granted,
@@ -24,7 +26,7 @@ from crossdock_schemas.batches.batch import (
     Part,
 )
 from crossdock_schemas.codec import decode_envelope
-from crossdock_schemas.ids import ExecutionId
+from crossdock_schemas.ids import BatchId, ExecutionId
 from crossdock_schemas.parcel.parcel import Parcel
 from crossdock_schemas.parcel.result import Outcome
 from crossdock_schemas.tokens import Tokens
@@ -37,6 +39,8 @@ from support.builders import (
     make_wait_reason,
 )
 from unit.batches.shard import EXPIRED_MS, WINDOW, Shard, running, topics
+
+OTHER = BatchId("batch_" + "9" * 32)
 
 
 def test_a_new_batch_is_validated_once() -> None:
@@ -426,3 +430,27 @@ def test_lines_that_came_back_are_told_of_and_fed_again_as_another_parcel() -> N
     assert len({parcel.parcel_id for parcel in parcels}) == 2
     assert (parcels[1].position, parcels[1].behind, parcels[1].repeats) == (1, 1, repeats)
     assert shard.batch.models[0].waiting == 1
+
+
+def test_a_batch_that_feeds_and_cannot_be_processed_fails_with_its_calls_cancelled() -> None:
+    shard = running({"tern": 10})
+    error = LineError(code="batch_not_processed", message="no")
+
+    shard.core.learn(Rejected(BATCH, (error,)), NOW_MS)
+    shard.step()
+
+    assert (shard.batch.status, shard.batch.errors) == (BatchStatus.FAILED, (error,))
+    assert topics(shard.sent)["cancels"] == 1
+    shard.core.fail(BATCH, error, NOW_MS)  # it is not open any more
+    shard.step()
+    assert topics(shard.sent)["cancels"] == 1
+
+
+def test_a_batch_whose_entry_no_record_takes_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = running({"tern": 10})
+    monkeypatch.setattr(publication, "MAX_ENTRY_BYTES", 10)
+
+    shard.core.submit(make_submitted(batch_id=OTHER))
+    shard.step()
+
+    assert Batch.from_json(shard.pages[OTHER.encode()]).status is BatchStatus.FAILED

@@ -13,6 +13,7 @@ from crossdock.batches.core.state import ModelLines
 from crossdock.batches.line_reader import read_lines
 from crossdock.batches.validation import InputLimits, validate
 from crossdock.kernel.drivers.object_store import Objects, open_objects
+from crossdock.kernel.runtime.fair_threads import FairThreads
 from crossdock_schemas.accounts.content_filter import Action, Detector, GuardRules
 from crossdock_schemas.accounts.preset import DEFAULT, Preparation, Preset
 from crossdock_schemas.batches.batch import Batch, LineError
@@ -50,13 +51,13 @@ BRIEF = make_preset("brief", model="tern", parameters={"temperature": 0})
 
 
 async def check(
-    *lines: bytes, preparation: Preparation
+    *lines: bytes, preparation: Preparation, threads: FairThreads | None = None
 ) -> tuple[Validated | Rejected, Objects, Batch]:
     objects, content = open_objects("memory://"), b"\n".join(lines) + b"\n"
     await objects.put("input", content)
     await objects.put(PREPARATION, preparation.to_json())
     batch = make_batch(input_bytes=len(content), preparation_path=PREPARATION)
-    found = await validate(objects, batch, RULES, LIMITS)
+    found = await validate(objects, batch, RULES, LIMITS, threads=threads)
     path = found.prepared_path if isinstance(found, Validated) else None
     return found, objects, batch.model_copy(update={"prepared_path": path})
 
@@ -196,6 +197,16 @@ async def test_what_a_policy_takes_out_is_taken_out_of_lines() -> None:
     first, second = await bodies(objects, batch, 0, 2)
     assert first["messages"] == [{"role": "user", "content": "Hello"}]
     assert second["messages"] == [{"role": "user", "content": "to [EMAIL]"}]
+
+
+async def test_lines_are_filtered_in_a_thread_alike() -> None:
+    lines = [PLAIN, make_chat(1, model="gull", messages=MAIL)]
+    threads = FairThreads(2, max_waiting=None)
+    for preparation in (guarding("redact"), Preparation(presets=(BRIEF,))):
+        here = await check(*lines, preparation=preparation)
+        there = await check(*lines, preparation=preparation, threads=threads)
+
+        assert there[0] == here[0]
 
 
 async def test_what_a_policy_counts_stays_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,3 +138,13 @@ def test_secrets_of_a_process() -> None:
     found = set(secrets_of_environment(environ))
 
     assert found == {letter * 8 for letter in "abcdefgh"}
+
+
+def test_a_secret_with_other_letters_is_found_too() -> None:
+    secret = "schl\u00fcssel-\u00e4\u00f6\u00fc-0123456789abcdef"
+
+    assert SecretMask([secret]).clean(f"<{secret}>".encode()) == b"<" + HIDDEN + b">"
+
+
+def test_a_variable_that_is_no_address_has_no_secret() -> None:
+    assert list(secrets_of_environment({"A": "http://[::1", "B": "x"})) == []

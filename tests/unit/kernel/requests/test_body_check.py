@@ -213,3 +213,13 @@ def test_every_parameter_says_what_it_does_to_the_cost() -> None:
     assert set(effects) == set(Effect)
     assert all(one.note for one in PARAMETERS[CHAT].values() if one.effect is not Effect.NONE)
     assert all(one.type.text for known in PARAMETERS.values() for one in known.values())
+
+
+def test_functions_and_marks_of_a_cache_that_are_sound_pass() -> None:
+    part = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+    body = {
+        "messages": [{"role": "user", "content": [part, part]}],
+        "functions": [{"name": "a"}, {"name": "b"}],
+    }
+
+    assert check_body(body, "/v1/chat/completions") == ()

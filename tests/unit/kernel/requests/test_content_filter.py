@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.kernel.requests import content_filter
 from crossdock.kernel.requests.content_filter import guard, why_too_large, why_unsound
 from crossdock.kernel.requests.scanning import MAX_FOUND, MAX_PROGRAM, TimeSlice, placeholder, scan
 from crossdock_schemas.accounts.content_filter import CUSTOM, Action, Builtin, Detector, GuardRules
@@ -247,3 +248,17 @@ def test_without_findings_a_text_stays_itself(text: str, rules: GuardRules) -> N
 @given(st.sampled_from(Builtin))
 def test_a_mark_is_no_sensitive_data(name: Builtin) -> None:
     assert scan(placeholder(name.value), ALL).findings == {}
+
+
+def test_a_text_whose_parts_are_found_again_and_again_is_hidden_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(content_filter, "ROUNDS", 0)
+    parts = [{"type": "text", "text": "my card 4111 1111"}, {"type": "text", "text": "1111 1111"}]
+    body = {"messages": [{"role": "user", "content": parts}]}
+    card = Detector(name=Builtin.CREDIT_CARD.value, action=Action.REDACT, scope="org_1")
+
+    found = guard(body, GuardRules(detectors=(card,)))
+
+    assert "1111" not in str(found.body)
+    assert found.findings == {"credit-card": 1}

@@ -18,7 +18,8 @@ from crossdock.kernel.requests.content_filter import guard
 from crossdock.kernel.requests.detectors import BUILTINS, is_luhn, is_tax_id
 from crossdock.kernel.requests.disguises import DISGUISED, plain
 from crossdock.kernel.requests.scanning import placeholder, scan
-from crossdock.kernel.requests.views import View, plain_views
+from crossdock.kernel.requests.seams import JoinedEnds
+from crossdock.kernel.requests.views import CUT, NEAR, Change, View, plain_views
 from crossdock_schemas.accounts.content_filter import Action, Builtin, Detector, GuardRules
 
 
@@ -400,3 +401,26 @@ def test_hostile_text_ends_in_its_slice_of_time(text: str) -> None:
     guard({"messages": [{"role": "user", "content": text}]}, ALL)
 
     assert time.thread_time() - started < 4
+
+
+def test_a_separator_stands_for_itself() -> None:
+    assert [plain(char) for char in "\t\n\r\f\v"] == list("\t\n\r\f\v")
+
+
+def test_changes_far_from_each_other_keep_their_neighbourhoods_apart() -> None:
+    text = View(b"1" * 5000)
+
+    view = text.changed([Change(10, 11, b"x"), Change(2000, 2001, b"y")])
+
+    assert view is not None
+    first, second = view.raw.removeprefix(CUT).split(CUT)
+    assert (first, second) == (b"1" * 10 + b"x" + b"1" * NEAR, b"1" * NEAR + b"y" + b"1" * NEAR)
+    assert view.origin(view.raw.index(b"y"), view.raw.index(b"y") + 1) == (2000, 2001)
+
+
+def test_what_begins_in_a_gap_is_a_part_of_the_next_text_only() -> None:
+    joined = JoinedEnds([b"12 34", b"56"], [b" "])
+
+    assert joined.raw == b"12 34 56"
+    assert list(joined.parts(5, 8)) == [(1, (0, 2))]
+    assert list(joined.parts(3, 7)) == [(0, (3, 5)), (1, (0, 1))]

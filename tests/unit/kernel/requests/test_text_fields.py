@@ -125,3 +125,12 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["messages", "input", "prompt", "user"]), JSON))
 def test_whatever_a_body_is_an_unchanged_one_is_itself(body: dict[str, Any]) -> None:
     assert rewrite(body, lambda text, _: text) is body
+
+
+def test_a_field_whose_new_name_is_taken_gets_the_next_free_one() -> None:
+    body = {"secret": 1, "x_2": 2, "secret ": 3, "x": 4}
+
+    new = rewrite(body, lambda text, _: "x" if "secret" in text else text)
+
+    assert sorted(new) == ["x", "x_2", "x_3", "x_4"]
+    assert sorted(new.values()) == [1, 2, 3, 4]

@@ -80,3 +80,10 @@ def test_tokens_add_up_by_kind() -> None:
 
     assert one + one == Tokens(input=2, cached=4, cache_write=6, output=8, reasoning=10)
     assert (one + one).total == 10
+
+
+def test_a_cost_is_cut_to_what_covers_it() -> None:
+    cost = Cost(input=Decimal(3), output=Decimal(5), request=Decimal(1))
+
+    assert cost.within(Decimal(9)) == cost
+    assert cost.within(Decimal(2)) == Cost(input=Decimal(1), output=Decimal(0), request=Decimal(1))
