@@ -17,9 +17,11 @@ from support.topics import make_topic, put, values_of
 TRANSACTION_S = 1.0
 AFTERWARDS_S = 30.0
 _OWNER = """
-import asyncio, sys
+import asyncio, os, sys
 from crossdock.kernel.drivers.kafka import open_transactional_producer
+from crossdock.kernel.process.kafka_settings import ACCESS
 from crossdock.kernel.process.record import Outgoing
+from crossdock.kernel.process.settings import Settings
 from crossdock.kernel.process.timing import Timing
 
 async def main(servers, topic, turn, timeout_ms):
@@ -38,6 +40,7 @@ async def main(servers, topic, turn, timeout_ms):
     await ending._raw.commit_transaction()
     await asyncio.sleep(60)
 
+ACCESS.use(Settings.from_env(os.environ))
 asyncio.run(main(*sys.argv[1:]))
 """
 
@@ -47,6 +50,7 @@ def die_within_transactions(kafka: RunningKafka, topic: str, turn: int) -> None:
     timeout_ms = str(int(TRANSACTION_S * 1000))
     owner = subprocess.Popen(
         [sys.executable, "-c", _OWNER, kafka.bootstrap_servers, topic, str(turn), timeout_ms],
+        env=kafka.variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

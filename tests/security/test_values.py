@@ -46,6 +46,7 @@ def test_times_at_the_edge_of_every_clock_are_refused_or_shown_and_inserted(
             assert key.status_code == (201 if is_taken else 400), (at, key.text)
             assert grant.status_code == (201 if is_taken else 400), (at, grant.text)
             assert unread(victim) == []
+    attacked.dock.rest()
     (row,) = attacked.dock.rows(
         f"SELECT toString(max(expires_at)) FROM crossdock.journal FINAL WHERE account = '{victim.account}'"
     )

@@ -92,7 +92,7 @@ async def test_the_provision_job_makes_topics_of_new_providers_without_clickhous
     provider = Provider(name=name, base_url="http://x.test/v1", models=())
     file = tmp_path / "catalogue.json"
     file.write_text(Catalogue(providers=(provider,)).model_dump_json())
-    env = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CROSSDOCK_CATALOGUE": str(file)}
+    env = kafka.variables | {"CROSSDOCK_CATALOGUE": str(file)}
     for module in ("crossdock.kernel.provisioning.main", "crossdock.kernel.provision"):
         job = await asyncio.create_subprocess_exec(sys.executable, "-m", module, env=env)
         assert await job.wait() == 0
