@@ -51,11 +51,22 @@ def lag_of(raw: Any) -> dict[str, int]:
     """Return the lag of an aiokafka consumer by topic, as its last fetch saw it. Never blocks."""
     lags: dict[str, int] = {}
     for place in raw.assignment():
-        end = raw.highwater(place)
-        state = raw._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
-        if end is not None and state is not None and state.has_valid_position:
-            lags[place.topic] = lags.get(place.topic, 0) + max(0, end - state.position)
+        end, position = raw.highwater(place), position_of(raw, place)
+        if end is not None and position is not None:
+            lags[place.topic] = lags.get(place.topic, 0) + max(0, end - position)
     return lags
+
+
+def position_of(raw: Any, place: Any) -> int | None:
+    """Return the position of an aiokafka consumer in an assigned place; None: it has none yet. Never blocks."""
+    state = raw._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
+    return int(state.position) if state is not None and state.has_valid_position else None
+
+
+def has_joined(raw: Any) -> bool:
+    """Return whether the group of an aiokafka consumer has assigned it what it may read, which may be nothing."""
+    subscription = raw._subscription.subscription  # noqa: SLF001  # aiokafka shows only what is assigned
+    return subscription is not None and subscription.assignment is not None
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped upstream
@@ -102,8 +113,7 @@ class GroupConsumer:
 
     def has_joined(self) -> bool:
         """Return whether its group has assigned it what it may read, which may be nothing."""
-        subscription = self._raw._subscription.subscription  # noqa: SLF001  # aiokafka shows only what is assigned
-        return subscription is not None and subscription.assignment is not None
+        return has_joined(self._raw)
 
     def unread(self, topics: Collection[str]) -> frozenset[str]:
         """Return those of `topics` of which this member should read a part, and reads none.

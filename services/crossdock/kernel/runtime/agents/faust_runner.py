@@ -24,7 +24,7 @@ from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from typing_extensions import override
 
-from crossdock.kernel.drivers.kafka.consumer import METADATA_AGE_MS, lag_of
+from crossdock.kernel.drivers.kafka.consumer import METADATA_AGE_MS, has_joined, lag_of, position_of
 from crossdock.kernel.process.errors import FencedError
 from crossdock.kernel.process.kafka_settings import ACCESS, KafkaSettings
 from crossdock.kernel.process.record import Outgoing, Record
@@ -192,8 +192,7 @@ class AgentRunner:
         raw = self._raw_consumer
         if raw is None or self.app.rebalancing or not raw.partitions_for_topic(self._source):
             return False
-        subscription = raw._subscription.subscription  # noqa: SLF001  # aiokafka shows only what is assigned
-        return subscription is not None and subscription.assignment is not None
+        return has_joined(raw)
 
     async def _catch_up(self) -> None:
         """Return once the records that were there at the first assignment are sent on."""
@@ -206,8 +205,8 @@ class AgentRunner:
         consumer = self._consumer
         if consumer is None or place.partition not in self._partitions():
             return True
-        state = consumer._subscription.subscription.assignment.state_value(place)  # noqa: SLF001  # `position` may block
-        if state is None or not state.has_valid_position or state.position < end:
+        position = position_of(consumer, place)
+        if position is None or position < end:
             return False
         last = cast("_Consumer", self.app.consumer).fetched.get(place.partition)
         return last is None or (self._once.position(place.partition) or 0) > last
