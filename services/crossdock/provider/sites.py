@@ -26,7 +26,7 @@ class ProviderSites(Mapping[str, ProviderSite]):
         self._environ = environ
         self._clock = SystemClock()
         self._sites = {one.name: open_site(one, environ, self._clock) for one in providers}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], ProviderSite] = {}
 
     def use(self, providers: Iterable[Provider]) -> None:
         """Serve `providers` from now on. Running calls of replaced sites end; their connections are closed after that.
@@ -54,14 +54,15 @@ class ProviderSites(Mapping[str, ProviderSite]):
             await site.aclose()
 
         task = asyncio.ensure_future(close())  # noqa: TID251  # cancelled by `aclose`
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing[task] = site
+        task.add_done_callback(self._closing.pop)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for task in tuple(self._closing):
+        retired = dict(self._closing)
+        for task in retired:
             task.cancel()
-        for site in self._sites.values():
+        for site in (*retired.values(), *self._sites.values()):
             await site.aclose()
 
     @override

@@ -54,19 +54,19 @@ class LiveCatalogue:
                 self.reload()
 
     def reload(self) -> bool:
-        """Read the file; return whether the catalogue is another one now."""
+        """Read the file; return whether the catalogue is another one now. A user may refuse it with a SettingsError."""
         try:
             found = load_catalogue(self._path)
+            if found == self.current:
+                return False
+            for use in self._users.values():
+                use(found)
         except SettingsError as error:
             log.warning(
                 "catalogue.refused", reason=str(error), remedy="the earlier one stays in use"
             )
             return False
-        if found == self.current:
-            return False
         self.current = found
-        for use in self._users.values():
-            use(found)
         log.info("catalogue.reloaded", providers=len(found.providers), models=len(found.models))
         return True
 

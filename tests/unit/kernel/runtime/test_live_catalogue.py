@@ -51,6 +51,23 @@ def test_its_users_get_each_other_one_once(file: Path) -> None:
     assert live.current == got[0]
 
 
+def test_one_that_a_user_refuses_changes_nothing_and_the_next_one_is_used(file: Path) -> None:
+    live = LiveCatalogue(file)
+
+    def refuse_two(newer: Catalogue) -> None:
+        if "two" in newer.by_name:
+            raise SettingsError("not in the catalogue: one")
+
+    live.on_change(refuse_two)
+    assert not live.reload()
+    write(file, catalogue_of("two"))
+    assert not live.reload()
+    assert live.current == catalogue_of("one")
+
+    write(file, catalogue_of("three"))
+    assert live.reload()
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"providers": [{"name": "a"}]}', None])
 def test_a_file_that_is_no_good_changes_nothing(file: Path, content: str | None) -> None:
     live = LiveCatalogue(file)

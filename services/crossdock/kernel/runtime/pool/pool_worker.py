@@ -18,6 +18,7 @@ from crossdock.kernel.drivers.kafka import (
     open_group_consumer,
     topics_of,
 )
+from crossdock.kernel.process.errors import LogError
 from crossdock.kernel.process.lifecycle import beside
 from crossdock.kernel.process.record import Record
 from crossdock.kernel.runtime.assignment import AssignmentWatch
@@ -141,13 +142,20 @@ class PoolWorker:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            existing = set(await topics_of(self.stage.servers)) & self.shares.keys()
+            existing = await self._existing(read)
             if existing != read:
                 read = existing
                 await consumer.resubscribe(sorted(read))
             if read != self.shares.keys():
                 await asyncio.sleep(MISSING_S)
                 self._changed.set()
+
+    async def _existing(self, read: set[str]) -> set[str]:
+        """Return the topics of `shares` that exist; `read`, the present ones, while Kafka does not answer."""
+        try:
+            return set(await topics_of(self.stage.servers)) & self.shares.keys()
+        except LogError:
+            return read
 
     def _open_claims(self, starts: Mapping[int, int]) -> AbstractAsyncContextManager[ClaimReader]:
         return open_claims(self.stage.servers, starts, client=f"{self.stage.client}.claims")
